@@ -1,0 +1,2 @@
+//! The `chaperone` binary.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Who is calling? Verification of JSON Web Tokens.

@@ -1,0 +1,46 @@
+//! Everything that decides.
+//!
+//! This crate is pure: no I/O, no clock, no host calls. Time comes in as an argument, bytes come in
+//! and go out as slices. It compiles natively and to wasm32, so the control plane validates, tests
+//! and replays with the very code that the filter runs on the request path.
+//!
+//! | module | answers |
+//! |---|---|
+//! | [`identity`] | who is calling? |
+//! | [`operation`] | what does the request do, in the upstream's own terms? |
+//! | [`policy`] | may they? |
+//! | [`masking`] | what must not leave in a body? |
+//! | [`approval`] | what exactly does a human approve? |
+//! | [`audit`] | what is recorded, and is anything missing? |
+//! | [`bundle`] | is this the policy that was published? |
+//! | [`protocol`] | what do filter and control plane say to each other? |
+//! | [`gate`] | all of the above, put together once per policy version |
+//!
+//! # Promises
+//!
+//! No input makes this crate panic: the lints below turn every construct that could into a build
+//! error. A trap in the filter is an outage of the path it guards.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::unreachable,
+        clippy::indexing_slicing,
+        clippy::string_slice,
+        clippy::arithmetic_side_effects,
+        clippy::get_unwrap
+    )
+)]
+
+pub mod approval;
+pub mod audit;
+pub mod bundle;
+pub mod gate;
+pub mod identity;
+pub mod masking;
+pub mod operation;
+pub mod policy;
+pub mod protocol;
+pub mod time;

@@ -1,0 +1,1 @@
+//! What must not leave in a body? Detectors and the streaming masker.

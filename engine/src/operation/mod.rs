@@ -1,0 +1,1 @@
+//! What does the request do, in the upstream's own terms?

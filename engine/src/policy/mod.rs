@@ -1,0 +1,1 @@
+//! May they? The policy document, its compiled form, and evaluation.
