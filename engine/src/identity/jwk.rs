@@ -1,0 +1,170 @@
+//! One JSON Web Key (RFC 7517 §4, RFC 7518 §6, RFC 8037 §2), made into a checked public key.
+
+use rsa::BigUint;
+use serde_json::{Map, Value};
+
+use super::base64url;
+use super::json::{self, JsonError};
+use super::key::{KeyKind, Material};
+use super::key_set::UnusableKey;
+use super::refusal::printable;
+use super::{Algorithm, PublicKey};
+
+/// RSA below this can be factored by well-equipped parties (RFC 7518 §3.3, NIST SP 800-131A).
+const MIN_RSA_BITS: usize = 2048;
+
+/// RSA above this makes a single bad token expensive.
+const MAX_RSA_BITS: usize = 8192;
+
+/// The longest key id; a longer one in a token is refused too.
+pub(super) const MAX_KID_BYTES: usize = 512;
+
+/// Members that only a private RSA, EC or OKP key has (RFC 7518 §6.2.2, §6.3.2; RFC 8037 §2).
+const PRIVATE_MEMBERS: [&str; 7] = ["d", "p", "q", "dp", "dq", "qi", "oth"];
+
+type Members = Map<String, Value>;
+
+/// Reads a key. The error comes with the key's id, where that could be read.
+pub(super) fn parse(bytes: &[u8]) -> Result<PublicKey, (Option<String>, UnusableKey)> {
+    let members = json::parse_object(bytes).map_err(|error| {
+        let reason = match error {
+            JsonError::Malformed => UnusableKey::Malformed,
+            JsonError::Duplicate => UnusableKey::DuplicateMember,
+        };
+        (None, reason)
+    })?;
+    let kid = optional_text(&members, "kid").map_err(|reason| (None, reason))?;
+    usable(&members, kid).map_err(|reason| (kid.map(str::to_owned), reason))
+}
+
+fn usable(members: &Members, kid: Option<&str>) -> Result<PublicKey, UnusableKey> {
+    if kid.is_some_and(|kid| kid.len() > MAX_KID_BYTES) {
+        return Err(UnusableKey::Invalid("kid"));
+    }
+    let kty = text(members, "kty")?;
+    if kty == "oct" || members.contains_key("k") {
+        return Err(UnusableKey::Secret);
+    }
+    if PRIVATE_MEMBERS.iter().any(|m| members.contains_key(*m)) {
+        return Err(UnusableKey::PrivateKey);
+    }
+    purpose(members)?;
+    let kind = kind(members, kty)?;
+    let algorithm = algorithm(members, kind)?;
+    let material = match kind {
+        KeyKind::Rsa => rsa_key(members)?,
+        KeyKind::P256 => {
+            let point = p256::EncodedPoint::from_affine_coordinates(
+                &coordinate::<32>(members, "x")?.into(),
+                &coordinate::<32>(members, "y")?.into(),
+                false,
+            );
+            let key = p256::ecdsa::VerifyingKey::from_encoded_point(&point);
+            Material::P256(key.map_err(|_| UnusableKey::NotAKey)?)
+        }
+        KeyKind::P384 => {
+            let point = p384::EncodedPoint::from_affine_coordinates(
+                &coordinate::<48>(members, "x")?.into(),
+                &coordinate::<48>(members, "y")?.into(),
+                false,
+            );
+            let key = p384::ecdsa::VerifyingKey::from_encoded_point(&point);
+            Material::P384(key.map_err(|_| UnusableKey::NotAKey)?)
+        }
+        KeyKind::Ed25519 => {
+            let key = ed25519_dalek::VerifyingKey::from_bytes(&coordinate(members, "x")?);
+            // A small-order key has signatures that hold for many messages.
+            let key = key.ok().filter(|key| !key.is_weak());
+            Material::Ed25519(key.ok_or(UnusableKey::NotAKey)?)
+        }
+    };
+    PublicKey::new(kid.map(str::to_owned), algorithm, material).ok_or(UnusableKey::NotAKey)
+}
+
+/// `use` and `key_ops` must allow verification where they are given (RFC 7517 §4.2, §4.3).
+fn purpose(members: &Members) -> Result<(), UnusableKey> {
+    match optional_text(members, "use")? {
+        None | Some("sig") => {}
+        Some(_) => return Err(UnusableKey::OtherPurpose),
+    }
+    match members.get("key_ops") {
+        None => Ok(()),
+        Some(Value::Array(operations)) => {
+            if operations.iter().any(|o| o.as_str() == Some("verify")) {
+                Ok(())
+            } else {
+                Err(UnusableKey::OtherPurpose)
+            }
+        }
+        Some(_) => Err(UnusableKey::Invalid("key_ops")),
+    }
+}
+
+fn kind(members: &Members, kty: &str) -> Result<KeyKind, UnusableKey> {
+    let unsupported = |what: &str| Err(UnusableKey::Unsupported(printable(what)));
+    match kty {
+        "RSA" => Ok(KeyKind::Rsa),
+        "EC" => match text(members, "crv")? {
+            "P-256" => Ok(KeyKind::P256),
+            "P-384" => Ok(KeyKind::P384),
+            curve => unsupported(curve),
+        },
+        "OKP" => match text(members, "crv")? {
+            "Ed25519" => Ok(KeyKind::Ed25519),
+            curve => unsupported(curve),
+        },
+        _ => unsupported(kty),
+    }
+}
+
+fn algorithm(members: &Members, kind: KeyKind) -> Result<Option<Algorithm>, UnusableKey> {
+    let Some(name) = optional_text(members, "alg")? else {
+        return Ok(None);
+    };
+    match Algorithm::from_name(name) {
+        Some(algorithm) if kind.permits(algorithm) => Ok(Some(algorithm)),
+        _ => Err(UnusableKey::Algorithm(printable(name))),
+    }
+}
+
+fn rsa_key(members: &Members) -> Result<Material, UnusableKey> {
+    let modulus = BigUint::from_bytes_be(&bytes(members, "n")?);
+    let exponent = BigUint::from_bytes_be(&bytes(members, "e")?);
+    let bits = modulus.bits();
+    if !(MIN_RSA_BITS..=MAX_RSA_BITS).contains(&bits) {
+        return Err(UnusableKey::RsaSize(bits));
+    }
+    // Refuses even moduli and exponents, exponents below 3 or above 2^33.
+    rsa::RsaPublicKey::new_with_max_size(modulus, exponent, MAX_RSA_BITS)
+        .map(Material::Rsa)
+        .map_err(|_| UnusableKey::NotAKey)
+}
+
+/// A number of exactly `N` bytes: RFC 7518 §6.2.1.2 has leading zeros kept.
+fn coordinate<const N: usize>(
+    members: &Members,
+    name: &'static str,
+) -> Result<[u8; N], UnusableKey> {
+    bytes(members, name)?
+        .try_into()
+        .map_err(|_| UnusableKey::Invalid(name))
+}
+
+fn bytes(members: &Members, name: &'static str) -> Result<Vec<u8>, UnusableKey> {
+    base64url::decode(text(members, name)?).ok_or(UnusableKey::Invalid(name))
+}
+
+fn text<'a>(members: &'a Members, name: &'static str) -> Result<&'a str, UnusableKey> {
+    optional_text(members, name)?.ok_or(UnusableKey::Missing(name))
+}
+
+fn optional_text<'a>(
+    members: &'a Members,
+    name: &'static str,
+) -> Result<Option<&'a str>, UnusableKey> {
+    match members.get(name) {
+        None => Ok(None),
+        Some(Value::String(value)) => Ok(Some(value)),
+        Some(_) => Err(UnusableKey::Invalid(name)),
+    }
+}
