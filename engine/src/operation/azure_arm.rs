@@ -1,0 +1,305 @@
+//! Azure Resource Manager: a request becomes the Azure RBAC action that Azure itself would ask for.
+//!
+//! # Sources
+//!
+//! - Resource identifiers: <https://learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules>
+//!   and the template functions `resourceId` and `extensionResourceId`.
+//! - Actions: `{Company}.{Provider}/{resourceType}/{action}`, where `read` is GET, `write` PUT and
+//!   PATCH, `action` POST and `delete` DELETE:
+//!   <https://learn.microsoft.com/azure/role-based-access-control/role-definitions#actions-format>.
+//! - Each provider's own list: <https://learn.microsoft.com/azure/role-based-access-control/resource-provider-operations>.
+//!
+//! # Where Azure's own names differ
+//!
+//! The rule above is a convention that a few providers do not keep. This module keeps it always, and
+//! where the two differ it errs to the stricter name:
+//!
+//! - A POST that Azure calls a read (`Microsoft.Storage/checknameavailability/read`,
+//!   `Microsoft.ResourceGraph/resources/read`) is an `…/action` here.
+//! - A GET of something called `list…` is an `…/action` here: `listKeys` and its kin hand out
+//!   secrets, a `*/read` rule must not, and some providers have served them to GET
+//!   (`Microsoft.Search/searchServices/listQueryKeys` in its 2015-08-19 version).
+
+use std::collections::BTreeMap;
+
+use super::{Operation, OperationError, RequestTarget};
+
+/// The provider that subscriptions, resource groups and what hangs on them directly belong to.
+const RESOURCES: &str = "Microsoft.Resources";
+
+pub(super) fn describe(method: &str, target: &RequestTarget) -> Result<Operation, OperationError> {
+    let segments: Vec<&str> = target.segments().iter().map(String::as_str).collect();
+    if let Some(first) = segments.first()
+        && (is(first, "batch") || is(first, "$batch"))
+    {
+        return Err(OperationError::Batch);
+    }
+    let Some(resource) = Resource::parse(&segments)? else {
+        return Ok(Operation::unknown(method));
+    };
+    let Some(suffix) = suffix_of(method, &resource) else {
+        return Ok(Operation::unknown(method));
+    };
+    Ok(resource.operation(suffix))
+}
+
+/// What is done to a resource, as the last part of an action.
+///
+/// The type is part of it: a POST to `…/storageAccounts/x/listKeys` is `storageAccounts/listKeys` +
+/// `action`, a GET of `…/storageAccounts/x` is `storageAccounts` + `read`.
+fn suffix_of(method: &str, resource: &Resource<'_>) -> Option<&'static str> {
+    match method {
+        "GET" | "HEAD" if resource.is_list_action() => Some("action"),
+        "GET" | "HEAD" => Some("read"),
+        "PUT" | "PATCH" => Some("write"),
+        "DELETE" => Some("delete"),
+        // A POST directly to a subscription or a group has no meaning that Azure documents.
+        "POST" if resource.is_implicit && resource.names.len() == resource.types.len() => None,
+        "POST" => Some("action"),
+        _ => None,
+    }
+}
+
+/// A resource, a collection of resources, or an action on one: what a path addresses.
+struct Resource<'a> {
+    subscription: Option<&'a str>,
+    resource_group: Option<&'a str>,
+    management_group: Option<&'a str>,
+    /// The namespace of the last provider in the path.
+    provider: &'a str,
+    /// Whether the path leaves the provider out, as it does for subscriptions and resource groups.
+    is_implicit: bool,
+    types: Vec<&'a str>,
+    /// One for each type, or one fewer: then the path addresses a collection or an action.
+    names: Vec<&'a str>,
+    /// What an extension resource extends, or contains the resource: the path before the last provider.
+    scope: String,
+}
+
+impl<'a> Resource<'a> {
+    /// Reads a path; `None` when it is well-formed but addresses nothing that this module knows.
+    fn parse(segments: &[&'a str]) -> Result<Option<Self>, OperationError> {
+        let mut subscription = None;
+        let mut resource_group = None;
+        let mut management_group = None;
+        let mut scope = String::new();
+
+        let (mut pairs, mut rest) = split_at_provider(segments)?;
+        // The head: nothing (the tenant), a subscription, or a group, maybe with something directly in it.
+        let head = pairs;
+        if let Some((first, names)) = head.split_first() {
+            if is(first, "subscriptions") {
+                subscription = names.first().copied();
+                if let (Some(keyword), Some(name)) = (names.get(1), names.get(2))
+                    && is(keyword, "resourceGroups")
+                {
+                    resource_group = Some(*name);
+                }
+            } else if !(is(first, "tenants") && head.len() == 1 && rest.is_none()) {
+                return Ok(None);
+            }
+        }
+        if let Some(id) = subscription
+            && (is(id, "subscriptions") || is(id, "resourceGroups"))
+        {
+            return Err(AMBIGUOUS_NAME);
+        }
+
+        let mut provider = None;
+        let mut providers_seen = 0_usize;
+        while let Some(tail) = rest {
+            let Some((namespace, after)) = tail.split_first() else {
+                break;
+            };
+            // What stands before a provider is the scope, and must be a whole resource.
+            if pairs.len() % 2 != 0 || (provider.is_some() && pairs.is_empty()) {
+                return Err(AMBIGUOUS_NAME);
+            }
+            if let Some(before) = provider {
+                push_path(&mut scope, &["providers", before]);
+            }
+            push_path(&mut scope, pairs);
+            provider = Some(*namespace);
+            providers_seen = providers_seen.saturating_add(1);
+            (pairs, rest) = split_at_provider(after)?;
+            if is(namespace, "Microsoft.Management")
+                && let (Some(kind), Some(name)) = (pairs.first(), pairs.get(1))
+                && is(kind, "managementGroups")
+            {
+                management_group = Some(*name);
+            }
+        }
+
+        let context = Context {
+            subscription,
+            resource_group,
+            management_group,
+            scope,
+        };
+        // `…/providers` itself: the list of providers, which a subscription and the tenant have.
+        if rest.is_some() {
+            return Ok(if providers_seen == 0 {
+                context.providers(head, None)
+            } else {
+                None
+            });
+        }
+        match provider {
+            // `…/providers/Microsoft.X`: one provider.
+            Some(namespace) if pairs.is_empty() => Ok(if providers_seen == 1 {
+                context.providers(head, Some(namespace))
+            } else {
+                None
+            }),
+            Some(namespace) => Ok(context.resource(namespace, false, pairs)),
+            None if pairs.is_empty() => Ok(None),
+            None => Ok(context.resource(RESOURCES, true, pairs)),
+        }
+    }
+
+    /// Whether the path ends in something like `listKeys`, which is an action by any method.
+    fn is_list_action(&self) -> bool {
+        let last = self
+            .types
+            .last()
+            .copied()
+            .unwrap_or_default()
+            .to_ascii_lowercase();
+        last.starts_with("list") && !last.starts_with("listener")
+    }
+
+    fn operation(&self, suffix: &str) -> Operation {
+        let types = self.types.join("/");
+        // An action's last part is the verb, no type: `storageAccounts/listKeys` acts on `storageAccounts`.
+        let resource_type = match self.types.split_last() {
+            Some((_, parents)) if suffix == "action" && self.names.len() < self.types.len() => {
+                parents.join("/")
+            }
+            _ => types.clone(),
+        };
+        let mut attributes = BTreeMap::new();
+        let mut set = |name: &str, value: &str| {
+            if !value.is_empty() {
+                attributes.insert(name.to_owned(), value.to_owned());
+            }
+        };
+        set("provider", self.provider);
+        set("resource_type", &resource_type);
+        set("resource_name", &self.names.join("/"));
+        set("subscription", self.subscription.unwrap_or_default());
+        set("resource_group", self.resource_group.unwrap_or_default());
+        set(
+            "management_group",
+            self.management_group.unwrap_or_default(),
+        );
+        set("scope", &self.scope);
+        Operation {
+            action: format!("{}/{types}/{suffix}", self.provider),
+            attributes,
+        }
+    }
+}
+
+/// Where a resource stands.
+struct Context<'a> {
+    subscription: Option<&'a str>,
+    resource_group: Option<&'a str>,
+    management_group: Option<&'a str>,
+    scope: String,
+}
+
+impl<'a> Context<'a> {
+    /// Types and names in turn. `None` when a type or the provider has letters that none has.
+    fn resource(
+        self,
+        provider: &'a str,
+        is_implicit: bool,
+        pairs: &[&'a str],
+    ) -> Option<Resource<'a>> {
+        let types: Vec<&str> = pairs.iter().step_by(2).copied().collect();
+        let names: Vec<&str> = pairs.iter().skip(1).step_by(2).copied().collect();
+        if !is_namespace(provider) || !types.iter().all(|part| is_type(part)) {
+            return None;
+        }
+        Some(Resource {
+            subscription: self.subscription,
+            resource_group: self.resource_group,
+            management_group: self.management_group,
+            provider,
+            is_implicit,
+            types,
+            names,
+            scope: self.scope,
+        })
+    }
+
+    /// The collection of providers, or one of them, below a subscription or the tenant.
+    fn providers(self, head: &[&'a str], namespace: Option<&'a str>) -> Option<Resource<'a>> {
+        let (types, mut names) = match head {
+            [] => (vec!["providers"], vec![]),
+            [keyword, id] => (vec![*keyword, "providers"], vec![*id]),
+            _ => return None,
+        };
+        if namespace.is_some_and(|namespace| !is_namespace(namespace)) {
+            return None;
+        }
+        names.extend(namespace);
+        Some(Resource {
+            subscription: self.subscription,
+            resource_group: self.resource_group,
+            management_group: self.management_group,
+            provider: RESOURCES,
+            is_implicit: true,
+            types,
+            names,
+            scope: self.scope,
+        })
+    }
+}
+
+/// A name that is a keyword of the grammar could be read as either.
+const AMBIGUOUS_NAME: OperationError = OperationError::AmbiguousPath(
+    "a keyword of Azure resource identifiers (`providers`, `subscriptions`, `resourceGroups`) stands where a name belongs",
+);
+
+/// Splits at the first `providers` that stands where a type stands; what follows it comes second,
+/// `None` when there is none.
+///
+/// One that stands where a name stands is refused: Azure might take it for the start of an extension
+/// resource, and then another provider would act than the one that was decided on.
+fn split_at_provider<'s, 'a>(
+    segments: &'s [&'a str],
+) -> Result<(&'s [&'a str], Option<&'s [&'a str]>), OperationError> {
+    let Some(at) = segments.iter().position(|segment| is(segment, "providers")) else {
+        return Ok((segments, None));
+    };
+    if at % 2 != 0 {
+        return Err(AMBIGUOUS_NAME);
+    }
+    let (before, from) = segments.split_at_checked(at).unwrap_or((segments, &[]));
+    Ok((before, from.split_first().map(|(_, after)| after)))
+}
+
+/// Azure compares identifiers without case.
+fn is(segment: &str, keyword: &str) -> bool {
+    segment.eq_ignore_ascii_case(keyword)
+}
+
+fn is_namespace(text: &str) -> bool {
+    text.bytes()
+        .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
+}
+
+/// Letters that types and verbs have; `:` as in `metrics:getBatch`, `$` and parentheses as in OData.
+fn is_type(text: &str) -> bool {
+    text.bytes().all(|b| {
+        b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b':' | b'$' | b'(' | b')')
+    })
+}
+
+fn push_path(path: &mut String, segments: &[&str]) {
+    for segment in segments {
+        path.push('/');
+        path.push_str(segment);
+    }
+}

@@ -1,0 +1,87 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn target(path: &str) -> RequestTarget {
+    RequestTarget::parse(path).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+fn arm(method: &str, path: &str) -> Result<Operation, OperationError> {
+    Operation::of(Protocol::AzureArm, method, &target(path))
+}
+
+fn arm_action(method: &str, path: &str) -> String {
+    arm(method, path)
+        .unwrap_or_else(|error| panic!("{method} {path}: {error}"))
+        .action
+}
+
+/// How policies match actions: without case, `*` for anything.
+fn matches_suffix(action: &str, suffix: &str) -> bool {
+    action.to_ascii_lowercase().ends_with(suffix)
+}
+
+mod azure_arm;
+mod hosts;
+mod targets;
+
+mod http {
+    use super::*;
+
+    #[test]
+    fn the_operation_is_method_and_path() {
+        let of = |method, path| {
+            Operation::of(Protocol::Http, method, &target(path))
+                .unwrap()
+                .action
+        };
+        assert_eq!(of("GET", "/v1/models?limit=3"), "GET /v1/models");
+        assert_eq!(of("POST", "/v1/models/"), "POST /v1/models");
+        assert_eq!(of("GET", "/"), "GET /");
+        assert_eq!(of("GET", "/%61dmin"), "GET /admin");
+        assert_eq!(of("GET", "/caf%c3%a9"), "GET /caf%C3%A9");
+        assert_eq!(
+            of("PURGE", "/v1/models/gemini:generate"),
+            "PURGE /v1/models/gemini:generate"
+        );
+    }
+
+    #[test]
+    fn a_path_parameter_is_ambiguous() {
+        let error = Operation::of(Protocol::Http, "GET", &target("/admin;x/keys")).unwrap_err();
+        assert_eq!(error.code(), "ambiguous_path");
+        assert!(Operation::of(Protocol::Http, "GET", &target("/a%3Bb")).is_ok());
+    }
+}
+
+mod methods {
+    use super::*;
+
+    #[test]
+    fn a_method_that_another_reader_would_read_as_another_is_refused() {
+        for method in ["get", "Delete", "", "GET /x", "GE\u{0}T", "PÖST", "A*"] {
+            for protocol in Protocol::ALL {
+                let error = Operation::of(*protocol, method, &target("/")).unwrap_err();
+                assert_eq!(error.code(), "invalid_method", "{method:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_query_parameter_that_overrides_the_method_is_refused() {
+        for query in [
+            "_method=DELETE",
+            "a=1&_METHOD=DELETE",
+            "%5Fmethod=PUT",
+            "a;_method",
+            "x-http-method-override=PUT",
+        ] {
+            let error =
+                Operation::of(Protocol::Http, "POST", &target(&format!("/x?{query}"))).unwrap_err();
+            assert_eq!(error.code(), "method_override", "{query}");
+        }
+        assert!(
+            Operation::of(Protocol::Http, "POST", &target("/x?the_method=1&m=_method")).is_ok()
+        );
+    }
+}
