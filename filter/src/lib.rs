@@ -1,1 +1,31 @@
-//! The proxy-wasm module.
+//! The proxy-wasm module: host calls in, engine decisions out.
+//!
+//! | module | is about |
+//! |---|---|
+//! | [`host`] | everything that Envoy does for us, as one trait; the only place that names `proxy_wasm` |
+//! | [`worker`] | one VM: which root is the newest, which streams live, who is woken |
+//! | [`stream`] | one request with its response: what each callback returns, what is changed, what is recorded |
+//! | [`node`] | what all streams of a VM share: policy, token cache, event queue, approvals, metrics |
+//!
+//! # Promises
+//!
+//! - While a verdict is pending no callback returns Continue ([`stream`] has one function that
+//!   derives the status, and nothing else does).
+//! - Nothing here decides: every verdict, every mask, every refusal code is the engine's.
+//! - No input makes the module trap. A trap is an outage of the path that it guards, so everything
+//!   that could panic is a build error outside tests.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::unreachable,
+        clippy::indexing_slicing,
+        clippy::string_slice,
+        clippy::arithmetic_side_effects,
+        clippy::get_unwrap
+    )
+)]
+
+pub mod host;
