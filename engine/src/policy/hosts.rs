@@ -1,0 +1,92 @@
+//! Which connection a host belongs to, found in a few look-ups however many connections there are.
+
+use std::collections::HashMap;
+
+use super::document::Policy;
+use super::values::HostPattern;
+
+/// The hosts of all connections. Look-ups give indexes into [`Policy::connections`].
+#[derive(Debug, Default)]
+pub(super) struct Hosts {
+    /// `api.example.com`
+    exact: HashMap<Box<str>, Vec<usize>>,
+    /// `example.com` for `*.example.com`
+    below: HashMap<Box<str>, Vec<usize>>,
+}
+
+impl Hosts {
+    pub(super) fn new(policy: &Policy) -> Self {
+        let mut hosts = Self::default();
+        for (index, connection) in policy.connections.iter().enumerate() {
+            for pattern in &connection.hosts {
+                let (map, name) = match pattern.as_str().strip_prefix("*.") {
+                    Some(domain) => (&mut hosts.below, domain),
+                    None => (&mut hosts.exact, pattern.as_str()),
+                };
+                map.entry(name.into()).or_default().push(index);
+            }
+        }
+        hosts
+    }
+
+    /// The connection that `host`, in the spelling of [`host_of`](crate::operation::host_of), belongs to.
+    pub(super) fn find(&self, host: &str) -> Option<usize> {
+        let exact = self.exact.get(host);
+        let owners = exact.or_else(|| parents(host).find_map(|domain| self.below.get(domain)));
+        owners.and_then(|owners| owners.first()).copied()
+    }
+
+    /// Another connection than `index` that has a host of `pattern` too, and its pattern. Of two that
+    /// overlap, the one that stands later in the document has the other; of an exact host and a
+    /// wildcard, the exact host has it.
+    pub(super) fn other_owner(
+        &self,
+        pattern: &HostPattern,
+        index: usize,
+    ) -> Option<(usize, String)> {
+        let earlier = |owners: &Vec<usize>| owners.iter().copied().find(|owner| *owner < index);
+        let other = |owners: &Vec<usize>| owners.iter().copied().find(|owner| *owner != index);
+        let (map, name) = match pattern.as_str().strip_prefix("*.") {
+            Some(domain) => (&self.below, domain),
+            None => (&self.exact, pattern.as_str()),
+        };
+        let same = map
+            .get(name)
+            .and_then(earlier)
+            .map(|owner| (owner, pattern.to_string()));
+        same.or_else(|| {
+            parents(name).find_map(|domain| {
+                let owner = self.below.get(domain).and_then(other)?;
+                Some((owner, format!("*.{domain}")))
+            })
+        })
+    }
+}
+
+/// The domains above a name, the closest first: `b.c` and `c` of `a.b.c`.
+fn parents(name: &str) -> impl Iterator<Item = &str> {
+    std::iter::successors(Some(name), |name| {
+        name.split_once('.').map(|(_, parent)| parent)
+    })
+    .skip(1)
+}
+
+/// Whether `host`, in the spelling of [`host_of`](crate::operation::host_of), is one that `pattern` means.
+pub(super) fn matches(pattern: &HostPattern, host: &str) -> bool {
+    match pattern.as_str().strip_prefix("*.") {
+        Some(domain) => host
+            .strip_suffix(domain)
+            .is_some_and(|rest| rest.len() > 1 && rest.ends_with('.')),
+        None => host == pattern.as_str(),
+    }
+}
+
+/// Whether one host can be meant by both patterns.
+pub(super) fn overlap(a: &HostPattern, b: &HostPattern) -> bool {
+    let covers = |wide: &HostPattern, narrow: &HostPattern| match narrow.as_str().strip_prefix("*.")
+    {
+        None => matches(wide, narrow.as_str()),
+        Some(domain) => wide == narrow || matches(wide, domain),
+    };
+    covers(a, b) || covers(b, a)
+}

@@ -1,0 +1,423 @@
+//! The small values of a policy document, each checked when it is read.
+//!
+//! A value that exists is valid: a [`HostPattern`] is lower case and has no port, a
+//! [`PathPattern`] starts with a slash. What is wrong is said in a sentence that names what was
+//! expected; the caller adds where.
+
+#[cfg(feature = "authoring")]
+use std::borrow::Cow;
+use std::fmt;
+use std::str::FromStr;
+
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::operation::{RequestTarget, host_of};
+
+/// Longest pattern, in bytes. Generous for people, small enough that matching stays cheap.
+pub const MAX_PATTERN_BYTES: usize = 1024;
+
+/// A string type that is read through a check and written as it was understood.
+macro_rules! checked_string {
+    ($(#[$doc:meta])* $name:ident, $check:path, pattern: $pattern:literal) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+        #[serde(transparent)]
+        pub struct $name(Box<str>);
+
+        impl $name {
+            /// The text, in its canonical spelling.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = String;
+
+            fn from_str(text: &str) -> Result<Self, String> {
+                $check(text).map(|text| Self(text.into()))
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = String::deserialize(deserializer)?;
+                text.parse().map_err(D::Error::custom)
+            }
+        }
+
+        #[cfg(feature = "authoring")]
+        impl schemars::JsonSchema for $name {
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!({
+                    "type": "string",
+                    "minLength": 1,
+                    "maxLength": MAX_PATTERN_BYTES,
+                    "pattern": $pattern,
+                })
+            }
+        }
+    };
+}
+
+checked_string!(
+    /// A host name, `api.example.com`, or every host below a domain, `*.example.com`.
+    ///
+    /// `*.` stands for one or more labels, as in Envoy's virtual hosts and the Gateway API, and
+    /// never for none: `*.example.com` does not match `example.com`. Ports are not part of it.
+    HostPattern, check_host,
+    pattern: r"^(\*\.)?[A-Za-z0-9_.:\[\]-]+$"
+);
+
+checked_string!(
+    /// A pattern over the path of a request, without its query.
+    ///
+    /// `*` stands for any run of characters within one segment; `**`, alone between slashes, for any
+    /// number of segments, none among them: `/v1/**` matches `/v1`, `/v1/a` and `/v1/a/b`. Compared in
+    /// the normal form of [`RequestTarget::path`], which has no trailing slash.
+    PathPattern, check_path,
+    pattern: r"^/[\x21-\x7e]*$"
+);
+
+checked_string!(
+    /// A pattern over an operation, compared without regard to case. `*` stands for any run of
+    /// characters, `/` among them.
+    OperationPattern, check_operation,
+    pattern: r"^[\x20-\x7e]+$"
+);
+
+checked_string!(
+    /// An HTTP method (RFC 9110 §9) in upper case.
+    Method, check_method,
+    pattern: r"^[A-Z0-9_.-]+$"
+);
+
+fn check_length(what: &str, text: &str) -> Result<(), String> {
+    if text.is_empty() {
+        return Err(format!("expected {what}, found an empty string"));
+    }
+    if text.len() > MAX_PATTERN_BYTES {
+        return Err(format!(
+            "expected {what} of at most {MAX_PATTERN_BYTES} bytes, found {}",
+            text.len()
+        ));
+    }
+    Ok(())
+}
+
+const HOST: &str = "a host name such as `api.example.com` or `*.example.com`";
+
+fn check_host(text: &str) -> Result<String, String> {
+    check_length(HOST, text)?;
+    if text.contains("://") {
+        return Err(format!(
+            "expected {HOST}, found a URL: leave out the scheme"
+        ));
+    }
+    if text.contains('/') {
+        return Err(format!(
+            "expected {HOST}, found `/`: paths belong in `paths`"
+        ));
+    }
+    let host = text.to_ascii_lowercase();
+    if !host.is_ascii() {
+        return Err(format!(
+            "expected {HOST} in ASCII: write international names as `xn--…`"
+        ));
+    }
+    if host.starts_with('[') {
+        if !host.ends_with(']') {
+            return Err(format!("expected {HOST}: leave out the port"));
+        }
+    } else if host.contains(':') {
+        return Err(format!(
+            "expected {HOST}, found `:`: leave out the port (IPv6 addresses go in brackets)"
+        ));
+    }
+    let (prefix, name) = match host.strip_prefix("*.") {
+        Some(rest) => ("*.", rest),
+        None => ("", host.as_str()),
+    };
+    if name.contains('*') {
+        return Err(format!(
+            "expected {HOST}: `*` may only be the whole first label"
+        ));
+    }
+    if !prefix.is_empty() && (!name.contains('.') || name.parse::<std::net::Ipv4Addr>().is_ok()) {
+        return Err(format!(
+            "`*.{name}` is too wide: expected at least two labels of a name after `*.`"
+        ));
+    }
+    // The spelling that the hosts of requests are brought to: they must be comparable.
+    match host_of(name) {
+        Ok(name) => Ok(format!("{prefix}{name}")),
+        Err(_) => Err(format!(
+            "expected {HOST}: labels are 1 to 63 letters, digits, `-` or `_`, separated by dots"
+        )),
+    }
+}
+
+const PATH: &str = "a path pattern that starts with `/`, such as `/v1/models/*` or `/v1/**`";
+
+fn check_path(text: &str) -> Result<String, String> {
+    check_length(PATH, text)?;
+    if !text.starts_with('/') {
+        return Err(format!("expected {PATH}"));
+    }
+    if text.contains(['?', '#']) {
+        return Err(format!(
+            "expected {PATH}, found `?` or `#`: a path is matched without its query"
+        ));
+    }
+    let segments = || text.split('/');
+    if segments().any(|segment| segment != "**" && segment.contains("**")) {
+        return Err(format!(
+            "expected {PATH}: `**` stands alone between slashes"
+        ));
+    }
+    // The spelling that the paths of requests are brought to. A pattern that is not in it would never
+    // match, which turns a deny rule into a decoration.
+    match RequestTarget::parse(text) {
+        Ok(target) => Ok(target.path().to_owned()),
+        Err(fault) => Err(format!(
+            "expected {PATH}; no request has such a path: {fault}"
+        )),
+    }
+}
+
+const OPERATION: &str = "an operation pattern such as `*/read` or `Microsoft.Storage/*`";
+
+fn check_operation(text: &str) -> Result<String, String> {
+    check_length(OPERATION, text)?;
+    if !text.bytes().all(|b| (0x20..=0x7e).contains(&b)) || text.trim() != text {
+        return Err(format!(
+            "expected {OPERATION}, in ASCII, without spaces at either end"
+        ));
+    }
+    Ok(text.to_owned())
+}
+
+fn check_method(text: &str) -> Result<String, String> {
+    const METHOD: &str = "an HTTP method in upper case such as `GET`";
+    check_length(METHOD, text)?;
+    let token = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+    if text == "*" {
+        return Err(format!(
+            "expected {METHOD}: leave out `methods` to match every method"
+        ));
+    }
+    if !text.bytes().all(token) {
+        return Err(format!("expected {METHOD}, found {text:?}"));
+    }
+    let upper = text.to_ascii_uppercase();
+    if upper != text {
+        return Err(format!("expected {METHOD}: did you mean `{upper}`?"));
+    }
+    Ok(upper)
+}
+
+/// A length of time in whole seconds, written `60s`, `5m`, `1h` or `7d`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Duration(u64);
+
+impl Duration {
+    /// Longest duration a document can name: ten years. It keeps every sum far from overflow.
+    pub const MAX: Self = Self(10 * 365 * 86_400);
+
+    /// `seconds`, at most [`Duration::MAX`].
+    pub const fn from_secs(seconds: u64) -> Self {
+        if seconds > Self::MAX.0 {
+            Self::MAX
+        } else {
+            Self(seconds)
+        }
+    }
+
+    /// In seconds.
+    pub const fn as_secs(self) -> u64 {
+        self.0
+    }
+
+    /// In milliseconds, the unit of [`crate::time::UnixMillis`].
+    pub const fn as_millis(self) -> u64 {
+        self.0.saturating_mul(1000)
+    }
+}
+
+const DURATION: &str = "a duration such as `60s`, `5m`, `1h` or `7d`";
+const UNITS: [(char, u64); 4] = [('d', 86_400), ('h', 3600), ('m', 60), ('s', 1)];
+
+impl FromStr for Duration {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("expected {DURATION}, found {text:?}");
+        let mut chars = text.chars();
+        let unit = chars.next_back().ok_or_else(wrong)?;
+        let digits = chars.as_str();
+        let (_, scale) = UNITS
+            .iter()
+            .find(|(name, _)| *name == unit)
+            .ok_or_else(wrong)?;
+        if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+            return Err(wrong());
+        }
+        digits
+            .parse::<u64>()
+            .ok()
+            .and_then(|n| n.checked_mul(*scale))
+            .filter(|seconds| *seconds <= Self::MAX.0)
+            .map(Self)
+            .ok_or_else(|| {
+                format!(
+                    "expected a duration of at most {}, found {text:?}",
+                    Self::MAX
+                )
+            })
+    }
+}
+
+impl fmt::Display for Duration {
+    /// In the largest unit that divides it, so that equal durations are written alike.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (name, scale) in UNITS {
+            if self.0 != 0
+                && let (Some(0), Some(n)) = (self.0.checked_rem(scale), self.0.checked_div(scale))
+            {
+                return write!(f, "{n}{name}");
+            }
+        }
+        write!(f, "{}s", self.0)
+    }
+}
+
+impl Serialize for Duration {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Duration {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(FromText {
+            expected: DURATION,
+            read: str::parse,
+        })
+    }
+}
+
+/// What an approval gives: `once`, or a window such as `30m`.
+///
+/// One key with one of two spellings, rather than two keys, so that a document cannot say both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Grant {
+    /// The one request that was asked for passes, exactly once.
+    Once,
+    /// The same request passes any number of times until this long after the decision.
+    Window(Duration),
+}
+
+const GRANT: &str = "`once`, or a duration such as `30m`";
+
+impl FromStr for Grant {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "once" => Ok(Self::Once),
+            _ => match text.parse::<Duration>() {
+                Ok(window) => Ok(Self::Window(window)),
+                Err(_) => Err(format!("expected {GRANT}, found {text:?}")),
+            },
+        }
+    }
+}
+
+impl fmt::Display for Grant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Once => f.write_str("once"),
+            Self::Window(window) => window.fmt(f),
+        }
+    }
+}
+
+impl Serialize for Grant {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Grant {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(FromText {
+            expected: GRANT,
+            read: str::parse,
+        })
+    }
+}
+
+/// Reads a string with a parser of ours; anything else (`hold: 60`) is told what was expected.
+struct FromText<T> {
+    expected: &'static str,
+    read: fn(&str) -> Result<T, String>,
+}
+
+impl<T> serde::de::Visitor<'_> for FromText<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.expected)
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<T, E> {
+        (self.read)(text).map_err(E::custom)
+    }
+}
+
+#[cfg(feature = "authoring")]
+mod schema {
+    use super::{Cow, Duration, Grant};
+    use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+
+    impl JsonSchema for Duration {
+        fn schema_name() -> Cow<'static, str> {
+            "Duration".into()
+        }
+
+        fn json_schema(_: &mut SchemaGenerator) -> Schema {
+            json_schema!({
+                "type": "string",
+                "pattern": "^[0-9]+[smhd]$",
+                "description": "A length of time: `60s`, `5m`, `1h` or `7d`.",
+                "examples": ["60s", "5m", "1h"],
+            })
+        }
+    }
+
+    impl JsonSchema for Grant {
+        fn schema_name() -> Cow<'static, str> {
+            "Grant".into()
+        }
+
+        fn json_schema(_: &mut SchemaGenerator) -> Schema {
+            json_schema!({
+                "type": "string",
+                "pattern": "^(once|[0-9]+[smhd])$",
+                "description": "What an approval gives: `once`, or a window such as `30m`.",
+                "examples": ["once", "30m"],
+            })
+        }
+    }
+}
