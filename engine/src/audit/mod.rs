@@ -1,0 +1,34 @@
+//! What is recorded, and is anything missing?
+//!
+//! A *record* is one request with its response; an *event* is one step of it, in the stages of
+//! Kubernetes audit: received, held, decided, forwarded, response started, chunks, completed or
+//! aborted. Every node numbers its events from 1 without gaps under a *boot id*, so the control
+//! plane knows what is missing without asking: `(boot, seq)` is the identity of an event, a batch
+//! can be sent twice without harm, and a hole in the numbers is a lost event.
+//!
+//! # Promises
+//! - A number is given out once and in order; what leaves the queue unacknowledged goes out again.
+//! - The queue is bounded in bytes; when it is full the caller is told, before the request is let
+//!   through, and what policy it then follows ([`OnAuditFull`]) is the operator's choice.
+//! - A body enters an event only as [`MaskedBody`](crate::masking): unmasked bytes cannot be recorded by accident.
+
+mod event;
+mod queue;
+
+pub use event::{
+    AbortCause, ApprovalOutcome, Body, Event, EventKind, RecordId, RequestLine, Timings,
+};
+pub use queue::{Batch, BootId, Overflow, Queue, QueueLimits};
+
+use serde::{Deserialize, Serialize};
+
+/// What a node does with a new request when its event queue is full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnAuditFull {
+    /// Refuse the request with 503 `audit_full`: nothing passes that is not recorded.
+    #[default]
+    Block,
+    /// Let the request through unrecorded and count the lost events.
+    Drop,
+}
