@@ -135,6 +135,11 @@ impl TokenCache {
             misses: self.misses,
         }
     }
+
+    #[cfg(test)]
+    pub(super) fn bad_signature_entries(&self) -> usize {
+        self.bad_signatures.entries()
+    }
 }
 
 fn string_bytes(token: &VerifiedToken) -> usize {

@@ -158,10 +158,12 @@ impl Issuer {
                 "jwks_uri",
                 "expected an https URL (http only for a loopback address): whoever can change the answer can sign tokens",
             ),
-            (None, None) if !fetchable(&self.issuer) => problem(
-                "issuer",
-                "not an https URL, so its keys cannot be found by OpenID discovery; give jwks_uri or jwks",
-            ),
+            (None, None) if usable_name(&self.issuer).is_ok() && !fetchable(&self.issuer) => {
+                problem(
+                    "issuer",
+                    "not an https URL, so its keys cannot be found by OpenID discovery; give jwks_uri or jwks",
+                )
+            }
             _ => {}
         }
         found

@@ -31,6 +31,9 @@ mod signature;
 mod token;
 mod verifier;
 
+#[cfg(test)]
+mod tests;
+
 pub use algorithm::Algorithm;
 pub use bearer::bearer_token;
 pub use cache::{CacheStats, TokenCache};
