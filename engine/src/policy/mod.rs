@@ -1,29 +1,54 @@
 //! May they? The policy document, its compiled form, and evaluation.
+//!
+//! [`parse`] (YAML or JSON, for people) and [`parse_json`] (for the filter) give a valid [`Policy`] or
+//! every fault with its place. [`CompiledPolicy`] answers requests: [`decide`](CompiledPolicy::decide),
+//! [`explain`](CompiledPolicy::explain), and the tests of the document,
+//! [`run_tests`](CompiledPolicy::run_tests).
+//!
+//! # Promises
+//!
+//! - Nothing matched means deny. Deny beats approve beats allow, whatever the order of the rules.
+//! - Nothing in a document is ignored: what is not known, not supported, repeated, empty by mistake
+//!   or without effect is an error.
+//! - What decides is what was validated, tested and explained: there is one way to an answer.
+//! - A hundred rules cost about what ten do: rules are looked up, not scanned.
 
 mod compiled;
+mod decision;
 mod document;
 mod error;
+mod explain;
+mod glob;
 mod hosts;
+mod index;
 mod masking;
 mod node;
 mod read;
+#[cfg(feature = "authoring")]
+mod schema;
+mod testing;
 mod validate;
 mod values;
 mod wire;
 
+#[cfg(test)]
+mod tests;
+
 pub use compiled::CompiledPolicy;
+pub use decision::{Decision, NO_CONNECTION, NO_RULE_MATCHED, RequestFacts};
 pub use document::{
     ApiVersion, ApproveTerms, AuditLevel, Connection, Direction, Effect, MaskingAction,
     MaskingRule, Match, Policy, PolicyTest, Rule, TestCaller,
 };
 pub use error::{Place, PolicyError, PolicyErrors, Position};
+pub use explain::{Explanation, Mismatch, RuleExplanation};
 #[cfg(feature = "authoring")]
 pub use read::parse;
 pub use read::{MAX_DOCUMENT_BYTES, parse_json};
+#[cfg(feature = "authoring")]
+pub use schema::schema;
+pub use testing::TestOutcome;
 pub use validate::{MAX_CONNECTIONS, MAX_ENTRIES, MAX_RULES, validate};
 pub use values::{
     Duration, Grant, HostPattern, MAX_PATTERN_BYTES, Method, OperationPattern, PathPattern,
 };
-
-#[cfg(test)]
-mod tests;
