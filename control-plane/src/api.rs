@@ -1,0 +1,3 @@
+//! The HTTP interfaces of the control plane.
+
+pub mod types;
