@@ -1,0 +1,491 @@
+"""What the gate costs: requests a second and latency, as ratios in one run on one machine.
+
+Every variant is an Envoy with one worker, pinned to one core; the load generator (wrk), the
+upstream (another Envoy, which answers by itself) and the control plane share the other. Rounds are
+interleaved (each round measures every variant once), and the medians over the rounds are reported,
+so that what else the machine does hits all variants alike. Variants that are not being measured
+are stopped (SIGSTOP).
+"""
+
+import argparse
+import contextlib
+import http.client
+import json
+import os
+import re
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import envoy as config
+
+ISSUER_AUDIENCE = "bench"
+GROUPS = 100
+SIZES = {"1 KB": 1024, "64 KB": 65536}
+
+
+def say(text):
+    print(text, file=sys.stderr, flush=True)
+
+
+def free_ports(count):
+    sockets = [socket.socket() for _ in range(count)]
+    for s in sockets:
+        s.bind(("127.0.0.1", 0))
+    ports = [s.getsockname()[1] for s in sockets]
+    for s in sockets:
+        s.close()
+    return ports
+
+
+def body(size):
+    """JSON that looks like what a model provider answers: prose and code, no secret."""
+    line = (
+        "The function reads the configuration, checks every field and returns an error that names "
+        "the place: `fn load(path: &Path) -> Result<Config, ConfigError> { parse(&read(path)?) }`. "
+    )
+    text, number = "", 0
+    while len(text) < size - 120:
+        text += f"{number}. {line}"
+        number += 1
+    return json.dumps({"id": "answer-1", "choices": [{"index": 0, "text": text[: size - 60]}]})
+
+
+class Processes:
+    """Starts processes and ends exactly those."""
+
+    def __init__(self, directory):
+        self.directory = directory
+        self.running = []
+
+    def start(self, name, argv, core=None, **kwargs):
+        if core is not None:
+            argv = ["taskset", "-c", str(core), *argv]
+        log = open(self.directory / f"{name}.log", "wb")
+        process = subprocess.Popen(argv, stdout=log, stderr=log, **kwargs)
+        self.running.append((name, process))
+        return process
+
+    def check(self):
+        for name, process in self.running:
+            if process.poll() is not None:
+                log = (self.directory / f"{name}.log").read_text(errors="replace")
+                sys.exit(f"error: {name} ended with {process.returncode}:\n{log[-2000:]}")
+
+    def end(self):
+        for _, process in self.running:
+            if process.poll() is None:
+                process.send_signal(signal.SIGCONT)
+                process.terminate()
+        for _, process in self.running:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(10)
+                continue
+            process.kill()
+
+
+def until(what, condition, seconds=30):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            if value := condition():
+                return value
+        time.sleep(0.02)
+    sys.exit(f"error: waited {seconds} s for {what}")
+
+
+def request(port, method, path, headers=None, payload=None, timeout=30):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
+    connection.request(method, path, body=payload, headers=headers or {})
+    answer = connection.getresponse()
+    data = answer.read()
+    connection.close()
+    return answer.status, data
+
+
+def wrk(port, path, token, seconds, connections, core):
+    """One measurement: requests a second, p50 and p99 in milliseconds."""
+    out = subprocess.run(
+        ["taskset", "-c", str(core), "wrk", "--latency", "-t1", f"-c{connections}", f"-d{seconds}s",
+         "-H", f"Authorization: Bearer {token}", f"http://127.0.0.1:{port}{path}"],
+        capture_output=True, text=True, check=True,
+    ).stdout
+    if "Non-2xx" in out or "Socket errors" in out:
+        sys.exit(f"error: wrk saw failed requests on {path}:\n{out}")
+    units = {"us": 0.001, "ms": 1.0, "s": 1000.0}
+
+    def percentile(name):
+        value, unit = re.search(rf"{name}%\s+([\d.]+)(us|ms|s)", out).groups()
+        return float(value) * units[unit]
+
+    rate = float(re.search(r"Requests/sec:\s+([\d.]+)", out).group(1))
+    return rate, percentile(50), percentile(99)
+
+
+def policy(issuer, jwks, rules, masking):
+    """A policy of so many rules, of which the last one lets the request through."""
+    listed = [
+        {
+            "name": f"rule-{n}",
+            "match": {"groups": [f"group-{n}"], "methods": ["GET"],
+                      "paths": ["/**" if n == rules - 1 else f"/area-{n}/**"]},
+            "effect": "allow",
+        }
+        for n in range(rules)
+    ]
+    document = {
+        "apiVersion": "chaperone/v1",
+        "issuers": [{"issuer": issuer, "audiences": [ISSUER_AUDIENCE], "jwks": jwks}],
+        "connections": [{"name": "api", "hosts": ["127.0.0.1"], "protocol": "http"}],
+        "rules": listed,
+    }
+    if masking:
+        document["masking"] = [
+            {"name": "secrets", "detectors": ["secrets/*"], "on": ["request", "response"], "action": "mask"}
+        ]
+    return document
+
+
+class ControlPlane:
+    """A control plane with one policy."""
+
+    def __init__(self, args, processes, name, document, core):
+        self.args = args
+        self.directory = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=processes.directory))
+        (self.port,) = free_ports(1)
+        processes.start(
+            f"control-plane-{name}",
+            [args.chaperone, "serve", "--data-dir", str(self.directory), "--listen", f"127.0.0.1:{self.port}"],
+            core,
+        )
+        until("the control plane", lambda: request(self.port, "GET", "/readyz")[0] == 200)
+        self.policy_file = self.directory / "policy.json"
+        self.publish(document)
+
+    def cli(self, *arguments):
+        done = subprocess.run(
+            [self.args.chaperone, *arguments, "--server", f"http://127.0.0.1:{self.port}",
+             "--token-file", str(self.directory / "admin.token")],
+            capture_output=True, text=True,
+        )
+        if done.returncode != 0:
+            sys.exit(f"error: chaperone {' '.join(arguments)}:\n{done.stderr}")
+        return done.stdout
+
+    def publish(self, document):
+        self.policy_file.write_text(json.dumps(document))
+        return self.cli("policy", "publish", str(self.policy_file))
+
+    def api(self, method, path, payload=None):
+        token = (self.directory / "admin.token").read_text().strip()
+        return request(
+            self.port, method, f"/api/v1{path}",
+            {"authorization": f"Bearer {token}", "content-type": "application/json"},
+            None if payload is None else json.dumps(payload),
+        )
+
+    def plugin(self, **changes):
+        status, data = self.api("GET", "/filter-config")
+        if status != 200:
+            sys.exit(f"error: /filter-config answered {status}: {data[:500]!r}")
+        plugin = json.loads(data)
+        plugin["node_token"] = (self.directory / "node.token").read_text().strip()
+        plugin["fingerprint_key"] = (self.directory / "fingerprint.key").read_text().strip()
+        plugin.update(changes)
+        return plugin
+
+
+def start_variant(args, processes, name, filters, clusters, upstream_port):
+    port, admin = free_ports(2)
+    clusters = [config.cluster("upstream", upstream_port), *clusters]
+    routes = [{"match": {"prefix": "/"}, "route": {"cluster": "upstream", "timeout": "0s"}}]
+    document = config.bootstrap(name.replace(" ", "-"), port, admin, filters, routes, clusters)
+    return run_envoy(args, processes, name, document, admin, core=args.envoy_core), port, admin
+
+
+def run_envoy(args, processes, name, document, admin, core):
+    path = processes.directory / f"{name.replace(' ', '-')}.json"
+    path.write_text(json.dumps(document))
+    process = processes.start(
+        name.replace(" ", "-"),
+        [args.envoy, "-c", str(path), "--concurrency", "1", "--disable-hot-restart", "-l", "warn"],
+        core,
+    )
+
+    def ready():
+        processes.check()
+        return request(admin, "GET", "/ready")[0] == 200
+
+    until(f"Envoy ({name})", ready)
+    return process
+
+
+def throughput(args, processes, token, jwks, issuer):
+    bodies = {f"/{size}": body(size) for size in SIZES.values()}
+    upstream_port, upstream_admin = free_ports(2)
+    run_envoy(args, processes, "upstream", config.upstream(upstream_port, upstream_admin, bodies),
+              upstream_admin, core=args.load_core)
+
+    planes = {
+        "1 rule": policy(issuer, jwks, 1, False),
+        "100 rules": policy(issuer, jwks, GROUPS, False),
+        "masking": policy(issuer, jwks, GROUPS, True),
+    }
+    planes = {name: ControlPlane(args, processes, name.replace(" ", "-"), document, args.load_core)
+              for name, document in planes.items()}
+    quiet = {"on_audit_full": "drop", "limits": {"audit_queue_bytes": 0}}
+
+    def ours(plane, **changes):
+        plane = planes[plane]
+        return [config.wasm(args.wasm, plane.plugin(**changes))], [config.cluster("chaperone", plane.port)]
+
+    variants = {
+        "bare Envoy": ([], []),
+        "empty wasm filter": ([config.wasm(args.empty_wasm)], []),
+        "chaperone: identity": ours("1 rule", **quiet),
+        "chaperone: + 100 rules": ours("100 rules", **quiet),
+        "chaperone: + events": ours("100 rules"),
+        "chaperone: + masking": ours("masking"),
+        "jwt_authn + 100 RBAC policies": (
+            [config.jwt_authn(issuer, ISSUER_AUDIENCE, json.dumps(jwks)), config.rbac(GROUPS)], []),
+        "Lua: token and 5 patterns": ([config.lua(token)], []),
+    }
+    running = {}
+    for name, (filters, clusters) in variants.items():
+        say(f"starting {name}")
+        running[name] = start_variant(args, processes, name, filters, clusters, upstream_port)
+
+    for name, (_, port, _) in running.items():
+        for path in bodies:
+            def answers(port=port, path=path):
+                processes.check()
+                status, _ = request(port, "GET", path, {"authorization": f"Bearer {token}"})
+                return status == 200
+            until(f"{name} to let a request through", answers)
+        refused, _ = request(port, "GET", "/1024")
+        if name != "bare Envoy" and name != "empty wasm filter" and refused not in (401, 403):
+            sys.exit(f"error: {name} let a request without a token through ({refused})")
+
+    samples = {(name, size): [] for name in running for size in SIZES}
+    for process, _, _ in running.values():
+        process.send_signal(signal.SIGSTOP)
+    for number in range(args.rounds + 1):
+        say("warming up" if number == 0 else f"round {number} of {args.rounds}")
+        for name, (process, port, _) in running.items():
+            process.send_signal(signal.SIGCONT)
+            for size, length in SIZES.items():
+                seconds = 1 if number == 0 else args.seconds
+                sample = wrk(port, f"/{length}", token, seconds, args.connections, args.load_core)
+                if number > 0:
+                    samples[name, size].append(sample)
+            processes.check()
+            process.send_signal(signal.SIGSTOP)
+
+    results = []
+    for size in SIZES:
+        medians = {name: [statistics.median(column) for column in zip(*samples[name, size])] for name in running}
+        # Ratios round by round, then their median: a slow minute of the machine slows both sides.
+        def ratio(name, other):
+            pairs = zip(samples[name, size], samples[other, size])
+            return statistics.median(a[0] / b[0] for a, b in pairs)
+        for name, (rate, p50, p99) in medians.items():
+            results.append({
+                "body": size, "variant": name, "requests_per_second": round(rate), "p50_ms": round(p50, 3),
+                "p99_ms": round(p99, 3), "of_bare": round(ratio(name, "bare Envoy"), 3),
+                "of_empty_wasm": round(ratio(name, "empty wasm filter"), 3),
+            })
+    for process, _, _ in running.values():
+        process.send_signal(signal.SIGCONT)
+    return results
+
+
+def percentiles(values):
+    ordered = sorted(values)
+    return {
+        "p50_ms": round(1000 * statistics.median(ordered), 1),
+        "p99_ms": round(1000 * ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))], 1),
+        "tries": len(ordered),
+    }
+
+
+def publish_to_enforced(args, processes, token, jwks, issuer):
+    """From the answer to `publish` (the version is durable) to the first request decided by it, on an
+    Envoy with two workers, the slower of the two."""
+    upstream_port, upstream_admin = free_ports(2)
+    run_envoy(args, processes, "upstream-2", config.upstream(upstream_port, upstream_admin, {"/x": "{}"}),
+              upstream_admin, core=None)
+
+    def document(number):
+        document = policy(issuer, jwks, 1, False)
+        document["rules"].append({"name": "closed", "match": {"paths": ["/x"]}, "effect": "deny",
+                                  "reason": f"closed by try {number}"})
+        return document
+
+    plane = ControlPlane(args, processes, "publish", document(0), None)
+    port, admin = free_ports(2)
+    routes = [{"match": {"prefix": "/"}, "route": {"cluster": "upstream", "timeout": "0s"}}]
+    clusters = [config.cluster("upstream", upstream_port), config.cluster("chaperone", plane.port)]
+    # Two listeners that spread connections: every connection stays on the worker that took it.
+    boot = config.bootstrap("publish", port, admin, [config.wasm(args.wasm, plane.plugin())], routes, clusters)
+    path = processes.directory / "publish.json"
+    path.write_text(json.dumps(boot))
+    processes.start("publish", [args.envoy, "-c", str(path), "--concurrency", "2", "--disable-hot-restart", "-l", "warn"])
+    until("Envoy (publish)", lambda: request(admin, "GET", "/ready")[0] == 200)
+
+    def ask(connection):
+        connection.request("GET", "/x", headers={"authorization": f"Bearer {token}"})
+        answer = connection.getresponse()
+        return json.loads(answer.read()).get("reason", "")
+
+    until("the policy", lambda: request(port, "GET", "/x", {"authorization": f"Bearer {token}"})[0] == 403)
+    # Enough connections that both workers have some; all of them must have seen the version.
+    connections = [http.client.HTTPConnection("127.0.0.1", port, timeout=30) for _ in range(8)]
+    tries = []
+    for number in range(1, args.tries + 1):
+        status, data = plane.api("POST", "/policies", {"document": json.dumps(document(number))})
+        start = time.monotonic()
+        if status not in (200, 201):
+            sys.exit(f"error: publish answered {status}: {data[:500]!r}")
+        for connection in connections:
+            while ask(connection) != f"closed by try {number}":
+                if time.monotonic() - start > 10:
+                    sys.exit(f"error: version of try {number} is not enforced after 10 s")
+        tries.append(time.monotonic() - start)
+    return percentiles(tries)
+
+
+def decision_to_forwarded(args, processes, token, jwks, issuer):
+    """From the answer to `approve` to the request's arrival at the upstream."""
+    arrived = {}
+    seen = threading.Condition()
+
+    import http.server
+
+    class Upstream(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self):
+            now = time.monotonic()
+            self.rfile.read(int(self.headers.get("content-length", 0)))
+            with seen:
+                arrived[self.path] = now
+                seen.notify_all()
+            self.send_response(200)
+            self.send_header("content-length", "0")
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Upstream)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    document = policy(issuer, jwks, 1, False)
+    document["rules"].append({
+        "name": "ask", "match": {"methods": ["POST"]}, "effect": "approve",
+        "approve": {"by": ["sre"], "hold": "60s", "expires": "1h", "grant": "once"}, "reason": "bench",
+    })
+    plane = ControlPlane(args, processes, "decide", document, None)
+    port, admin = free_ports(2)
+    routes = [{"match": {"prefix": "/"}, "route": {"cluster": "upstream", "timeout": "0s"}}]
+    clusters = [config.cluster("upstream", server.server_address[1]), config.cluster("chaperone", plane.port)]
+    boot = config.bootstrap("decide", port, admin, [config.wasm(args.wasm, plane.plugin())], routes, clusters)
+    path = processes.directory / "decide.json"
+    path.write_text(json.dumps(boot))
+    processes.start("decide", [args.envoy, "-c", str(path), "--concurrency", "1", "--disable-hot-restart", "-l", "warn"])
+    until("Envoy (decide)", lambda: request(admin, "GET", "/ready")[0] == 200)
+    headers = {"authorization": f"Bearer {token}"}
+    until("the policy", lambda: request(port, "GET", "/x", headers)[0] != 503)
+    tries = []
+    for number in range(args.tries):
+        target = f"/ask/{number}"
+        caller = threading.Thread(target=request, args=(port, "POST", target, headers, b""), daemon=True)
+        caller.start()
+
+        def pending():
+            _, data = plane.api("GET", "/approvals?state=pending")
+            items = json.loads(data)["items"]
+            return items[0]["id"] if items else None
+
+        approval = until("the approval", pending)
+        status, data = plane.api("POST", f"/approvals/{approval}/approve", {})
+        start = time.monotonic()
+        if status != 200:
+            sys.exit(f"error: approve answered {status}: {data[:500]!r}")
+        with seen:
+            if not seen.wait_for(lambda: target in arrived, 10):
+                sys.exit("error: an approved request did not arrive in 10 s")
+        tries.append(max(0.0, arrived[target] - start))
+        caller.join(10)
+    server.shutdown()
+    return percentiles(tries)
+
+
+def table(results):
+    for size in SIZES:
+        print(f"\n{size} responses")
+        print(f"  {'':32}{'req/s':>9}{'p50 ms':>9}{'p99 ms':>9}{'of bare':>9}{'of empty':>10}")
+        for row in results:
+            if row["body"] == size:
+                print(f"  {row['variant']:32}{row['requests_per_second']:>9}{row['p50_ms']:>9.2f}"
+                      f"{row['p99_ms']:>9.2f}{row['of_bare']:>9.3f}{row['of_empty_wasm']:>10.3f}")
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", metavar="FILE", help="write the results there as JSON, too")
+    parser.add_argument("--rounds", type=int, default=5, help="interleaved rounds (default 5)")
+    parser.add_argument("--seconds", type=int, default=3, help="seconds of load per variant, size and round (default 3)")
+    parser.add_argument("--connections", type=int, default=16, help="connections of the load generator (default 16)")
+    parser.add_argument("--tries", type=int, default=50, help="tries of each latency measurement (default 50)")
+    parser.add_argument("--only", choices=["throughput", "latency"], help="one half of it")
+    parser.add_argument("--envoy-core", type=int, default=0)
+    parser.add_argument("--load-core", type=int, default=1)
+    for name in ("--envoy", "--wasm", "--empty-wasm", "--chaperone"):
+        parser.add_argument(name, required=True, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if (os.cpu_count() or 1) < 2:
+        sys.exit("error: this needs two cores, one for Envoy and one for the load")
+
+    with tempfile.TemporaryDirectory(prefix="chaperone-bench-") as directory:
+        # An issuer key of its own: the developer's stays as it is.
+        os.environ["XDG_STATE_HOME"] = directory
+        processes = Processes(Path(directory))
+        dev = [args.chaperone, "dev", "token"]
+        jwks = json.loads(subprocess.run([*dev, "--jwks"], capture_output=True, text=True, check=True).stdout)
+        token = subprocess.run(
+            [*dev, "--subject", "bench", "--groups", f"group-0,group-{GROUPS - 1}",
+             "--claim", f'aud="{ISSUER_AUDIENCE}"', "--ttl", "12h"],
+            capture_output=True, text=True, check=True,
+        ).stdout.strip()
+        payload = token.split(".")[1]
+        import base64
+        issuer = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))["iss"]
+        report = {"machine": {"cores": os.cpu_count()}, "rounds": args.rounds, "seconds": args.seconds}
+        try:
+            if args.only != "latency":
+                report["throughput"] = throughput(args, processes, token, jwks, issuer)
+                table(report["throughput"])
+            processes.end()
+            processes.running.clear()
+            if args.only != "throughput":
+                report["publish_to_enforced"] = publish_to_enforced(args, processes, token, jwks, issuer)
+                report["decision_to_forwarded"] = decision_to_forwarded(args, processes, token, jwks, issuer)
+                print()
+                for name in ("publish_to_enforced", "decision_to_forwarded"):
+                    row = report[name]
+                    print(f"{name.replace('_', ' '):24} p50 {row['p50_ms']} ms, p99 {row['p99_ms']} ms over {row['tries']} tries")
+        finally:
+            processes.end()
+    if args.json:
+        Path(args.json).write_text(json.dumps(report, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
