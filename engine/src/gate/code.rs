@@ -1,0 +1,98 @@
+//! Every reason for which the gate refuses a request: one table for answers, records, metrics, docs.
+
+use crate::identity::RefusalCode;
+use crate::operation::OperationError;
+
+macro_rules! codes {
+    ($( $variant:ident = $name:literal, $status:literal, $title:literal; )+) => {
+        /// Why a request was refused. The names are part of the interface: a name never changes its
+        /// meaning.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Code {
+            /// The caller could not be verified; 401 with the identity's own code.
+            Identity(RefusalCode),
+            $( #[doc = $title] $variant, )+
+        }
+
+        impl Code {
+            /// Every code but those of [`RefusalCode`], which has a list of its own.
+            pub const OWN: &'static [Self] = &[ $( Self::$variant, )+ ];
+
+            /// The stable name, for example `denied`.
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    Self::Identity(code) => code.as_str(),
+                    $( Self::$variant => $name, )+
+                }
+            }
+
+            /// The HTTP status of the answer.
+            pub const fn status(self) -> u16 {
+                match self {
+                    Self::Identity(code) => code.http_status(),
+                    $( Self::$variant => $status, )+
+                }
+            }
+
+            /// The `title` of the problem (RFC 9457 §3.1.3): the same for every occurrence.
+            pub const fn title(self) -> &'static str {
+                match self {
+                    Self::Identity(code) => code.summary(),
+                    $( Self::$variant => $title, )+
+                }
+            }
+        }
+    };
+}
+
+codes! {
+    Denied = "denied", 403, "The policy does not allow this request.";
+    UnknownConnection = "unknown_connection", 403, "The policy has no connection for this host.";
+    AmbiguousPath = "ambiguous_path", 400, "The path could be read in more than one way.";
+    InvalidHost = "invalid_host", 400, "The host cannot be read.";
+    InvalidMethod = "invalid_method", 400, "The method is not an upper-case HTTP method.";
+    MethodOverride = "method_override", 400, "The request overrides its own method.";
+    BatchNotSupported = "batch_not_supported", 403, "A batch cannot be decided as one request.";
+    InvalidHeaders = "invalid_headers", 400, "The request's headers cannot be read.";
+    UpgradeNotSupported = "upgrade_not_supported", 403, "Upgrades cannot be masked or held.";
+    UnreadableRequest = "unreadable_request_encoding", 415, "The request body's encoding cannot be read, and masking applies.";
+    BodyTooLarge = "body_too_large", 413, "The rule needs the whole body, and it is larger than the gate keeps.";
+    UnreadableEncoding = "unreadable_encoding", 502, "The response's encoding cannot be read, and masking applies.";
+    ApprovalRequired = "approval_required", 403, "A human must approve this request; send it again once they have.";
+    ApprovalTimeout = "approval_timeout", 403, "Nobody answered while the request waited.";
+    ApprovalDenied = "approval_denied", 403, "A human denied this request.";
+    ApprovalExpired = "approval_expired", 403, "Nobody answered in time.";
+    NoPolicy = "no_policy", 503, "The gate has no policy yet.";
+    ControlPlaneUnavailable = "control_plane_unavailable", 503, "The control plane does not answer, and this request needs a human.";
+    AuditUnavailable = "audit_unavailable", 503, "The record cannot be made durable, and the rule requires it.";
+    AuditFull = "audit_full", 503, "Records are waiting to be stored and there is no room for more.";
+    TooManyHeld = "too_many_held", 503, "Too many requests are waiting for a human.";
+    Internal = "internal", 503, "The gate could not decide.";
+}
+
+impl Code {
+    /// Every code there is.
+    pub fn all() -> impl Iterator<Item = Self> {
+        RefusalCode::ALL
+            .iter()
+            .map(|code| Self::Identity(*code))
+            .chain(Self::OWN.iter().copied())
+    }
+}
+
+impl From<OperationError> for Code {
+    fn from(error: OperationError) -> Self {
+        match error {
+            OperationError::Method => Self::InvalidMethod,
+            OperationError::MethodOverride => Self::MethodOverride,
+            OperationError::AmbiguousPath(_) => Self::AmbiguousPath,
+            OperationError::Batch => Self::BatchNotSupported,
+        }
+    }
+}
+
+impl std::fmt::Display for Code {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

@@ -1,0 +1,198 @@
+//! All of the engine put together, once per policy version.
+//!
+//! A [`Gate`] is a bundle made ready: rules indexed, key sets parsed, detectors compiled. It is
+//! built when a bundle arrives and asked for every request, in the order of the request's way:
+//! [`identify`](Gate::identify), [`route`](Gate::route), [`decide`](Gate::decide),
+//! The filter asks it on the request path; the control plane asks it
+//! when it validates and replays. A stream keeps the gate that it began under.
+//!
+//! # Promises
+//! - Everything that can be done once per policy version is done in [`Gate::from_bundle`].
+//! - A bundle that cannot be made ready whole is refused whole: there is no gate with half a policy.
+//! - Whatever is not understood about a request ends in a [`Refused`], never in a default.
+
+mod code;
+mod problem;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+pub use code::Code;
+pub use problem::{MEDIA_TYPE, Problem};
+
+use crate::bundle::{Bundle, Serial};
+use crate::identity::{
+    KeySet, Principal, Refusal, SignatureVerifier, TokenCache, VerifiedToken, Verifier,
+    bearer_token,
+};
+use crate::operation::{Operation, RequestTarget, host_of};
+use crate::policy::{CompiledPolicy, Connection, Decision, RequestFacts};
+use crate::time::UnixMillis;
+
+/// A bundle made ready.
+#[derive(Debug)]
+pub struct Gate {
+    serial: Serial,
+    verifier: Verifier,
+    policy: CompiledPolicy,
+}
+
+/// Where a request goes and what it does there.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Routed<'gate> {
+    /// The connection.
+    pub connection: &'gate Connection,
+    /// Host, lower case, without port.
+    pub host: String,
+    /// Method, upper case.
+    pub method: String,
+    /// Path and query.
+    pub target: RequestTarget,
+    /// What it does.
+    pub operation: Operation,
+}
+
+/// A request that is refused before any rule is asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// Why, as a stable code.
+    pub code: Code,
+    /// Why, as a sentence for the agent.
+    pub detail: String,
+}
+
+impl From<Refusal> for Refused {
+    fn from(refusal: Refusal) -> Self {
+        Self {
+            code: Code::Identity(refusal.code),
+            detail: refusal.detail,
+        }
+    }
+}
+
+impl Gate {
+    /// Makes a bundle ready.
+    ///
+    /// Single bad keys never stop it (an issuer's own keys are not the policy author's to mend);
+    /// everything else does.
+    ///
+    /// # Errors
+    /// A sentence that says which part of the bundle cannot be used.
+    pub fn from_bundle(bundle: Bundle) -> Result<Self, String> {
+        let Bundle {
+            serial,
+            policy,
+            keys,
+            ..
+        } = bundle;
+        let issuers = policy
+            .issuers
+            .iter()
+            .map(|issuer| {
+                let keys = match keys.get(&issuer.issuer) {
+                    Some(jwks) => key_set(jwks).map_err(|why| {
+                        format!("the key set of {} cannot be used: {why}", issuer.issuer)
+                    })?,
+                    None => KeySet::default(),
+                };
+                Ok((issuer.clone(), keys))
+            })
+            .collect::<Result<Vec<_>, String>>()?;
+        let verifier = Verifier::new(issuers).map_err(|invalid| invalid.to_string())?;
+        let policy = CompiledPolicy::compile(policy).map_err(|errors| errors.to_string())?;
+        Ok(Self {
+            serial,
+            verifier,
+            policy,
+        })
+    }
+
+    /// Which policy version, and which revision of its keys.
+    pub fn serial(&self) -> Serial {
+        self.serial
+    }
+
+    /// The compiled policy, for explanations and tests.
+    pub fn policy(&self) -> &CompiledPolicy {
+        &self.policy
+    }
+
+    /// Who is calling? `authorization` is every value of that header, in order.
+    ///
+    /// # Errors
+    /// [`Refusal`] with a stable code; its `unknown_key` asks for a refresh of the key set.
+    pub fn identify(
+        &self,
+        authorization: &[&[u8]],
+        now: UnixMillis,
+        cache: &mut TokenCache,
+        crypto: &dyn SignatureVerifier,
+    ) -> Result<Arc<VerifiedToken>, Refusal> {
+        cache.verify(&self.verifier, bearer_token(authorization)?, now, crypto)
+    }
+
+    /// Which connection, which operation? `pinned` is the connection that the proxy's route names;
+    /// it wins over the host, since the route is what decides where the request goes. A route that
+    /// names a connection which the policy does not have is refused.
+    ///
+    /// # Errors
+    /// [`Refused`] when host, method or path cannot be read in one way only, or no connection fits.
+    pub fn route(
+        &self,
+        pinned: Option<&str>,
+        authority: &str,
+        method: &str,
+        path_and_query: &str,
+    ) -> Result<Routed<'_>, Refused> {
+        let host = host_of(authority).map_err(|e| Refused {
+            code: Code::InvalidHost,
+            detail: e.to_string(),
+        })?;
+        let connection = match pinned {
+            Some(name) => self.policy.connection_named(name).ok_or_else(|| Refused {
+                code: Code::UnknownConnection,
+                detail: format!("The route names the connection {name:?}, which this policy version does not have."),
+            }),
+            None => self.policy.connection_for_host(&host).ok_or_else(|| Refused {
+                code: Code::UnknownConnection,
+                detail: format!("No connection of the policy has the host {host:?}."),
+            }),
+        }?;
+        let target = RequestTarget::parse(path_and_query).map_err(|e| Refused {
+            code: Code::AmbiguousPath,
+            detail: e.to_string(),
+        })?;
+        let operation =
+            Operation::of(connection.protocol, method, &target).map_err(|e| Refused {
+                code: Code::from(e),
+                detail: e.to_string(),
+            })?;
+        Ok(Routed {
+            connection,
+            host,
+            method: method.to_owned(),
+            target,
+            operation,
+        })
+    }
+
+    /// May they?
+    pub fn decide(&self, principal: &Principal, routed: &Routed<'_>) -> Decision {
+        self.policy.decide(&RequestFacts {
+            principal,
+            connection: routed.connection,
+            method: &routed.method,
+            host: &routed.host,
+            path: routed.target.path(),
+            operation: &routed.operation,
+        })
+    }
+}
+
+fn key_set(jwks: &serde_json::Value) -> Result<KeySet, String> {
+    let bytes = serde_json::to_vec(jwks).map_err(|e| e.to_string())?;
+    KeySet::parse(&bytes)
+        .map(|(keys, _problems)| keys)
+        .map_err(|e| e.to_string())
+}
