@@ -1,0 +1,34 @@
+//! The kit that end-to-end tests are written with: every part real, started and stopped by the test
+//! that needs it.
+//!
+//! | module | gives |
+//! |---|---|
+//! | [`upstream`] | a server that answers as scripted and remembers what it saw |
+//! | [`client`] | requests over HTTP/1.1 and HTTP/2, answers as they arrive |
+//! | [`raw`] | bytes on a socket, for traffic that no client library sends |
+//! | [`load`] | requests without pause, and what became of each |
+//! | [`issuer`] | tokens of every kind, good and bad, and the key set they verify with |
+//! | [`oidc`] | a certified OpenID provider |
+//! | [`envoy`] | Envoy and its admin interface |
+//! | [`process`], [`wait`], [`places`], [`files`] | what these stand on |
+//!
+//! # Rules
+//!
+//! - Nothing sleeps for a condition: [`wait::until`] polls it, and says what it waited for when it gives up.
+//! - Everything listens on 127.0.0.1, on free ports, so tests run side by side.
+//! - What a test starts, ends with it, also when it panics; then the logs of its processes are printed.
+//! - The kit panics when its own parts fail, with a sentence that says what to do; what a test is about
+//!   comes back as a value.
+
+pub mod client;
+pub mod envoy;
+pub mod files;
+pub mod issuer;
+pub mod load;
+pub mod oidc;
+pub mod places;
+pub mod process;
+pub mod raw;
+pub mod script;
+pub mod upstream;
+pub mod wait;
