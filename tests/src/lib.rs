@@ -10,6 +10,7 @@
 //! | [`issuer`] | tokens of every kind, good and bad, and the key set they verify with |
 //! | [`oidc`] | a certified OpenID provider |
 //! | [`envoy`] | Envoy and its admin interface |
+//! | [`chaperone`] | the `chaperone` binary: its commands, and `chaperone dev` as a user starts it |
 //! | [`process`], [`wait`], [`places`], [`files`] | what these stand on |
 //!
 //! # Rules
@@ -20,6 +21,7 @@
 //! - The kit panics when its own parts fail, with a sentence that says what to do; what a test is about
 //!   comes back as a value.
 
+pub mod chaperone;
 pub mod client;
 pub mod envoy;
 pub mod files;

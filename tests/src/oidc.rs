@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use serde_json::{Value, json};
 use tokio::process::Command;
 
+use crate::chaperone::address_of;
 use crate::client::{Answer, Call, Client};
 use crate::places;
 use crate::process::Process;
@@ -154,10 +155,4 @@ async fn send(address: SocketAddr, call: Call) -> Answer {
         .send(call)
         .await
         .unwrap_or_else(|e| panic!("the OpenID provider does not answer: {e}"))
-}
-
-fn address_of(url: &str) -> SocketAddr {
-    url.strip_prefix("http://")
-        .and_then(|rest| rest.parse().ok())
-        .unwrap_or_else(|| panic!("{url} is no http://IP:PORT"))
 }
