@@ -12,10 +12,12 @@ use serde::de::{
     SeqAccess, Unexpected, Visitor,
 };
 
-use super::error::{Place, PolicyError, Position, Step, choices, near_miss, shorten, suggest};
+use super::error::{
+    Faults, Place, PolicyError, Position, Step, choices, near_miss, shorten, suggest,
+};
 
-/// A value and where it stood.
-#[derive(Debug, Clone, PartialEq)]
+/// A value and where it stood. Two are equal that say the same, wherever they stand.
+#[derive(Debug, Clone)]
 pub(super) struct Node {
     pub(super) value: Value,
     pub(super) position: Option<Position>,
@@ -31,18 +33,30 @@ pub(super) enum Value {
     Float(f64),
     Text(String),
     List(Vec<Node>),
-    /// In the order of the document; no key twice.
+    /// In the order of the document. A key may stand there twice: see [`Node::repeated_keys`].
     Map(Vec<(Key, Node)>),
 }
 
 /// A key and where it stood.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub(super) struct Key {
     pub(super) name: String,
     pub(super) position: Option<Position>,
 }
 
 // === impl Node ===
+
+impl PartialEq for Node {
+    fn eq(&self, other: &Self) -> bool {
+        self.value == other.value
+    }
+}
+
+impl PartialEq for Key {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
 
 impl Node {
     /// Where `place` stands in the text; where its closest ancestor does, if it was left out.
@@ -71,6 +85,40 @@ impl Node {
             position = at;
         }
         position
+    }
+
+    /// Reports every key that stands twice in one map. Parsers disagree about which of the two counts;
+    /// what a reviewer reads must be what runs.
+    pub(super) fn repeated_keys(&self, faults: &mut Faults) {
+        self.repeated_keys_below(&mut Place::default(), faults);
+    }
+
+    fn repeated_keys_below(&self, place: &mut Place, faults: &mut Faults) {
+        match &self.value {
+            Value::Map(entries) => {
+                let mut seen = BTreeSet::new();
+                for (key, node) in entries {
+                    place.0.push(Step::Key(key.name.clone()));
+                    if !seen.insert(key.name.as_str()) {
+                        faults.push(PolicyError {
+                            path: place.clone(),
+                            position: key.position,
+                            message: twice(&key.name),
+                        });
+                    }
+                    node.repeated_keys_below(place, faults);
+                    place.0.pop();
+                }
+            }
+            Value::List(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    place.0.push(Step::Index(index));
+                    item.repeated_keys_below(place, faults);
+                    place.0.pop();
+                }
+            }
+            _ => {}
+        }
     }
 
     fn unexpected(&self) -> Unexpected<'_> {
@@ -468,12 +516,7 @@ impl<'de, F: Format> Visitor<'de> for ValueVisitor<F> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
         let mut entries = Vec::new();
-        let mut seen = BTreeSet::new();
         while let Some(TreeKey(key, _)) = access.next_key::<TreeKey<F>>()? {
-            // Parsers disagree about which of the two counts: what a reviewer reads must be what runs.
-            if !seen.insert(key.name.clone()) {
-                return Err(de::Error::custom(twice(&key.name)));
-            }
             let Tree(node, _) = access.next_value::<Tree<F>>()?;
             entries.push((key, node));
         }
@@ -508,6 +551,7 @@ pub(super) fn from_json(bytes: &[u8]) -> Result<Node, serde_json::Error> {
 #[cfg(feature = "authoring")]
 pub(super) mod yaml {
     use serde::de::{Deserialize, Deserializer};
+    use serde_saphyr::budget::BudgetBreach;
     use serde_saphyr::options::{DuplicateKeyPolicy, MergeKeyPolicy};
     use serde_saphyr::{Location, Spanned};
 
@@ -554,7 +598,8 @@ pub(super) mod yaml {
                 max_anchors: 1_000,
                 max_documents: 1,
             },
-            duplicate_keys: DuplicateKeyPolicy::Error,
+            // Found by us, in the tree, where their paths are known.
+            duplicate_keys: DuplicateKeyPolicy::PassThrough,
             // `<<` overrides from afar; a reviewer should see the whole rule in one place.
             merge_keys: MergeKeyPolicy::Error,
             // YAML 1.2: `on`, `off`, `yes` and `no` are text.
@@ -565,12 +610,32 @@ pub(super) mod yaml {
         serde_saphyr::from_str_with_options::<Tree<Yaml>>(text, options)
             .map(|tree| tree.0)
             .map_err(|error| {
+                let error = error.without_snippet();
                 let position = error.location().and_then(position);
-                PolicyErrors::one(
-                    Place::default(),
-                    position,
-                    error.without_snippet().to_string(),
-                )
+                PolicyErrors::one(Place::default(), position, describe(error))
             })
+    }
+
+    fn describe(error: &serde_saphyr::Error) -> String {
+        use serde_saphyr::Error;
+        match error {
+            Error::MergeKeyNotAllowed { .. } => {
+                "merge keys (`<<`) are not supported: write out what they stand for".into()
+            }
+            Error::MultipleDocuments { .. }
+            | Error::Budget {
+                breach: BudgetBreach::Documents { .. },
+                ..
+            } => "expected one document, found a second one after `---`".into(),
+            other => {
+                // The parser repeats the position at the end of its sentence.
+                let words = other.to_string();
+                let sentence = words.split(" at line ").next().unwrap_or_default();
+                if sentence.starts_with("alias replay") {
+                    return "aliases (`*name`) stand for more than a policy may hold".into();
+                }
+                format!("not valid YAML: {sentence}")
+            }
+        }
     }
 }

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::document::{ApiVersion, Policy};
-use super::error::{Faults, Place, PolicyError, PolicyErrors};
+use super::error::{Faults, Place, PolicyError, PolicyErrors, Position};
 use super::node::{self, Node, Value, unknown_key};
 use super::validate;
 
@@ -28,18 +28,23 @@ const KEYS: [&str; 6] = [
 #[cfg(feature = "authoring")]
 pub fn parse(text: &str) -> Result<Policy, PolicyErrors> {
     check_size(text.len())?;
-    // JSON first where it looks like JSON: nearly all of it is YAML too, but its own parser gives its
-    // own errors. What begins with `{` and is no JSON may still be YAML in flow style.
-    let node = if text.trim_start().starts_with('{') {
-        match node::from_json(text.as_bytes()) {
-            Ok(_) => node::yaml::read(text).or_else(|_| read_json(text.as_bytes()))?,
-            Err(error) if error.is_data() => return Err(json_error(&error)),
-            Err(error) => node::yaml::read(text).map_err(|_| json_error(&error))?,
-        }
-    } else {
-        node::yaml::read(text)?
-    };
-    read(&node)
+    read(&tree(text)?)
+}
+
+/// JSON is nearly YAML, and YAML's reader knows positions. But where the two disagree about what a
+/// text says, a text that is JSON says what JSON says: that is how the filter will read it.
+#[cfg(feature = "authoring")]
+fn tree(text: &str) -> Result<Node, PolicyErrors> {
+    if !text.trim_start().starts_with('{') {
+        return node::yaml::read(text);
+    }
+    let json = read_json(text.as_bytes());
+    match (json, node::yaml::read(text)) {
+        (Ok(json), Ok(yaml)) if json == yaml => Ok(yaml),
+        (Ok(json), _) => Ok(json),
+        (Err(_), Ok(yaml)) => Ok(yaml),
+        (Err(error), Err(_)) => Err(error),
+    }
 }
 
 /// Reads and [validates](super::validate) a policy in JSON: the filter's way in.
@@ -65,26 +70,30 @@ fn read_json(bytes: &[u8]) -> Result<Node, PolicyErrors> {
 }
 
 fn json_error(error: &serde_json::Error) -> PolicyErrors {
-    // Its text ends in "at line 1 column 2".
-    PolicyErrors::one(Place::default(), None, format!("not valid JSON: {error}"))
+    let (line, column) = (error.line() as u64, error.column() as u64);
+    // Its text repeats the position at the end.
+    let words = error.to_string();
+    let sentence = words.split(" at line ").next().unwrap_or_default();
+    let message = format!("not valid JSON: {sentence}");
+    PolicyErrors::one(Place::default(), Some(Position { line, column }), message)
 }
 
 fn read(node: &Node) -> Result<Policy, PolicyErrors> {
     let mut faults = Faults::default();
-    let policy = read_policy(node, &mut faults);
+    node.repeated_keys(&mut faults);
+    // Whatever else is wrong depends on which of the two was meant.
+    let policy = if faults.is_empty() {
+        read_policy(node, &mut faults)
+    } else {
+        None
+    };
     if faults.is_empty()
-        && let Some(policy) = policy
+        && let Some(policy) = &policy
     {
-        validate::check(&policy, &mut faults);
-        faults.finish(|place| node.locate(place))?;
-        return Ok(policy);
+        validate::check(policy, &mut faults);
     }
     faults.finish(|place| node.locate(place))?;
-    Err(PolicyErrors::one(
-        Place::default(),
-        None,
-        "the document cannot be read",
-    ))
+    policy.ok_or_else(|| PolicyErrors::one(Place::default(), None, "the document cannot be read"))
 }
 
 /// Item by item rather than through `Policy`'s own `Deserialize`, which stops at the first fault.

@@ -14,8 +14,36 @@ pub fn schema() -> Value {
         .into_generator()
         .into_root_schema_for::<Policy>();
     let mut schema = schema.to_value();
+    without_null(&mut schema);
     if let Value::Object(root) = &mut schema {
         root.insert("title".into(), "Chaperone policy".into());
     }
     schema
+}
+
+/// The document leaves out what it does not say; `null` is refused. What is optional in Rust is
+/// described as "or null" by default.
+fn without_null(schema: &mut Value) {
+    match schema {
+        Value::Object(keys) => {
+            keys.values_mut().for_each(without_null);
+            if let Some(Value::Array(types)) = keys.get_mut("type") {
+                types.retain(|name| name != "null");
+                if let [only] = types.as_slice() {
+                    let only = only.clone();
+                    keys.insert("type".into(), only);
+                }
+            }
+            if let Some(Value::Array(choices)) = keys.get_mut("anyOf") {
+                choices.retain(|choice| choice.get("type").is_none_or(|name| name != "null"));
+                if let [Value::Object(only)] = choices.as_slice() {
+                    let only = only.clone();
+                    keys.remove("anyOf");
+                    keys.extend(only);
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(without_null),
+        _ => {}
+    }
 }
