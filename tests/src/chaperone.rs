@@ -41,7 +41,6 @@ impl Ran {
     ///
     /// # Panics
     /// When it failed, with what it said.
-    #[must_use]
     pub fn ok(self) -> String {
         assert_eq!(
             self.code, 0,

@@ -11,6 +11,7 @@
 //! | [`oidc`] | a certified OpenID provider |
 //! | [`envoy`] | Envoy and its admin interface |
 //! | [`chaperone`] | the `chaperone` binary: its commands, and `chaperone dev` as a user starts it |
+//! | [`deployment`] | `chaperone serve` and Envoy with the shipped configuration, apart |
 //! | [`process`], [`wait`], [`places`], [`files`] | what these stand on |
 //!
 //! # Rules
@@ -23,6 +24,7 @@
 
 pub mod chaperone;
 pub mod client;
+pub mod deployment;
 pub mod envoy;
 pub mod files;
 pub mod issuer;
