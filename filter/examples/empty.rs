@@ -1,4 +1,5 @@
 //! A filter that does nothing: the floor that `scripts/bench` compares with.
+#![cfg(target_arch = "wasm32")]
 #![allow(unsafe_code, reason = "the SDK's entry macro exports a function")]
 
 use proxy_wasm::traits::{Context, HttpContext};

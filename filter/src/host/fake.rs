@@ -58,6 +58,9 @@ pub struct FakeStream {
     pub reset: bool,
 }
 
+/// Shared data: values with their versions.
+pub type SharedData = std::rc::Rc<RefCell<HashMap<String, (Vec<u8>, u32)>>>;
+
 /// The host.
 #[derive(Debug, Default)]
 pub struct FakeHost {
@@ -68,7 +71,7 @@ pub struct FakeHost {
     /// Properties by their path joined with dots.
     pub properties: RefCell<HashMap<String, Vec<u8>>>,
     /// Shared data; share it between hosts to play several workers.
-    pub shared: std::rc::Rc<RefCell<HashMap<String, (Vec<u8>, u32)>>>,
+    pub shared: SharedData,
     /// Calls that were sent, oldest first.
     pub calls: RefCell<Vec<SentCall>>,
     /// When set, calls fail at once with this.
