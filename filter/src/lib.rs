@@ -29,3 +29,4 @@
 )]
 
 pub mod host;
+pub mod node;

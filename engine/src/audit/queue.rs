@@ -100,6 +100,11 @@ impl Queue {
         }
     }
 
+    /// Other bounds from now on. What waits stays, even where it is more than the new bounds allow.
+    pub fn set_limits(&mut self, limits: QueueLimits) {
+        self.limits = limits;
+    }
+
     /// Numbers and keeps one event.
     ///
     /// # Errors

@@ -1,0 +1,391 @@
+//! The plugin configuration: what Envoy hands the filter as JSON.
+//!
+//! [`Config::parse`] is a pure function of its bytes: no clock, no shared data, no randomness. Envoy
+//! tries a configuration on its main thread first, and a worker that then refuses what the main
+//! thread accepted lets traffic past the filter silently; so both must always say the same.
+//!
+//! Values are read by hand instead of by serde's derive: serde's messages quote what they found,
+//! and what they would quote here may be the node token under a misspelt key. An error names the
+//! place and what was expected, never a value. `docs/filter.md` is the reference for people.
+
+use std::rc::Rc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use chaperone_engine::audit::{OnAuditFull, QueueLimits};
+use chaperone_engine::bundle::{self, Bundle, BundleError, PublicKey};
+use chaperone_engine::gate::Gate;
+use serde_json::Value;
+
+use super::reader::Object;
+
+/// Everything that the filter is told at load time.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// How to reach the control plane.
+    pub control_plane: ControlPlane,
+    /// What authenticates this node to the control plane.
+    pub node_token: Secret<String>,
+    /// How the node calls itself; Envoy's `node.id` when absent.
+    pub node_name: Option<String>,
+    /// The only key that may sign policy.
+    pub public_key: PublicKey,
+    /// Key of the fingerprints in replacements, so that they cannot be guessed from outside.
+    pub fingerprint_key: Secret<[u8; 32]>,
+    /// Policy to start from before the control plane has been reached.
+    pub bundle: Option<StartingBundle>,
+    /// What a held request's body does.
+    pub profile: Profile,
+    /// Whether the route's metadata names the connection instead of the Host header.
+    pub connection_from_route: bool,
+    /// Where an agent's human can look at an approval.
+    pub approval_url: Option<ApprovalUrl>,
+    /// What happens to new requests when the event queue is full.
+    pub on_audit_full: OnAuditFull,
+    /// Bounds on memory and time.
+    pub limits: Limits,
+}
+
+/// How to reach the control plane.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ControlPlane {
+    /// Name of the Envoy cluster.
+    pub cluster: String,
+    /// `:authority` of the calls.
+    pub authority: String,
+    /// Milliseconds until a call that does not wait for anything counts as unanswered. Also how
+    /// long a request with `audit: required` waits for its event to become durable.
+    pub timeout_ms: u64,
+}
+
+/// A bundle from the configuration, its signature verified.
+#[derive(Debug, Clone)]
+pub struct StartingBundle {
+    /// The envelope's bytes, to be shared with other workers.
+    pub envelope: Rc<[u8]>,
+    /// What was in it.
+    pub bundle: Bundle,
+}
+
+/// Which of Envoy's two ways of holding a request the filter runs in; must agree with
+/// `allow_on_headers_stop_iteration` in Envoy's configuration (`docs/filter.md`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Profile {
+    /// Envoy holds headers and body together; the filter decides on headers alone.
+    Headers,
+    /// Envoy delivers the body while headers are held; the filter can decide on both.
+    Body,
+}
+
+/// Bounds on memory and time, each with its unit in the name or `bytes`/entries otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Serialised events that may wait for acknowledgement.
+    pub audit_queue_bytes: usize,
+    /// Serialised events per batch.
+    pub batch_bytes: usize,
+    /// Events per batch.
+    pub batch_events: usize,
+    /// Longest that an event waits for company before its batch is sent.
+    pub flush_ms: u64,
+    /// Verified tokens remembered.
+    pub token_cache_entries: usize,
+    /// Streams that may wait for a human at once; the next one gets a ticket.
+    pub hold_streams: usize,
+    /// Request body that may be held for a decision in the "body" profile.
+    pub body_bytes: usize,
+    /// Body bytes recorded per direction.
+    pub record_body_bytes: usize,
+    /// Masked body bytes shown to approvers.
+    pub preview_bytes: usize,
+}
+
+impl Limits {
+    /// The bounds of the event queue.
+    pub const fn queue(&self) -> QueueLimits {
+        QueueLimits {
+            max_bytes: self.audit_queue_bytes,
+            batch_bytes: self.batch_bytes,
+            batch_events: self.batch_events,
+        }
+    }
+}
+
+/// One number of [`Limits`]: its name, default and bounds.
+struct Bound {
+    name: &'static str,
+    default: u64,
+    min: u64,
+    max: u64,
+}
+
+const KIB: u64 = 1024;
+const MIB: u64 = 1024 * 1024;
+
+const fn bound(name: &'static str, default: u64, min: u64, max: u64) -> Bound {
+    Bound {
+        name,
+        default,
+        min,
+        max,
+    }
+}
+
+/// Seconds of a busy node's events fit the queue (an event is 0.3 to 1 KiB); the VM has 1 GiB.
+const AUDIT_QUEUE_BYTES: Bound = bound("audit_queue_bytes", 8 * MIB, 64 * KIB, 256 * MIB);
+/// Stays under the 1 MiB at which Envoy's default connection buffers begin to push back.
+const BATCH_BYTES: Bound = bound("batch_bytes", 256 * KIB, 4 * KIB, 4 * MIB);
+const BATCH_EVENTS: Bound = bound("batch_events", 1_000, 1, 10_000);
+/// Two ticks: short enough for `audit tail` to feel live, long enough to batch under load.
+const FLUSH_MS: Bound = bound("flush_ms", 50, 1, 10_000);
+const TOKEN_CACHE_ENTRIES: Bound = bound("token_cache_entries", 10_000, 16, 200_000);
+const HOLD_STREAMS: Bound = bound("hold_streams", 1_000, 0, 10_000);
+/// Just under Envoy's default `per_connection_buffer_limit_bytes`, above which Envoy itself answers
+/// 413 without our explanation.
+const BODY_BYTES: Bound = bound("body_bytes", MIB - 64 * KIB, 0, 64 * MIB);
+const RECORD_BODY_BYTES: Bound = bound("record_body_bytes", 64 * KIB, 0, 16 * MIB);
+const PREVIEW_BYTES: Bound = bound("preview_bytes", 16 * KIB, 0, 256 * KIB);
+/// A local control plane answers in single milliseconds; a database failover takes a second.
+const TIMEOUT_MS: Bound = bound("timeout_ms", 2_000, 100, 30_000);
+
+/// A configuration that was refused: which place, and what was expected there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigError {
+    /// Dotted path of the setting; empty for the whole document.
+    pub place: String,
+    /// What was expected, without the value that was found.
+    pub expected: String,
+}
+
+impl ConfigError {
+    pub(super) fn new(place: impl Into<String>, expected: impl Into<String>) -> Self {
+        Self {
+            place: place.into(),
+            expected: expected.into(),
+        }
+    }
+}
+
+impl std::fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let place = if self.place.is_empty() {
+            "the document"
+        } else {
+            &self.place
+        };
+        write!(
+            f,
+            "The filter's configuration is refused at {place}: {}.",
+            self.expected
+        )
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// A value that must not be seen: its `Debug` says only that it is there.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret<T>(T);
+
+impl<T> Secret<T> {
+    /// Wraps a secret.
+    pub const fn new(value: T) -> Self {
+        Self(value)
+    }
+
+    /// The secret, for the one place that uses it.
+    pub const fn expose(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T> std::fmt::Debug for Secret<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("(secret)")
+    }
+}
+
+/// An address with `{approval}` where the approval's id goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApprovalUrl(String);
+
+impl ApprovalUrl {
+    const PLACEHOLDER: &str = "{approval}";
+
+    /// The address of one approval. Bytes outside RFC 3986's unreserved set are percent-encoded:
+    /// the id comes from the network.
+    pub fn of(&self, approval: &str) -> String {
+        let mut id = String::new();
+        for byte in approval.bytes() {
+            if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+                id.push(char::from(byte));
+            } else {
+                id.push_str(&format!("%{byte:02X}"));
+            }
+        }
+        self.0.replace(Self::PLACEHOLDER, &id)
+    }
+}
+
+impl Config {
+    /// Reads a plugin configuration.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with the first place that is wrong.
+    pub fn parse(bytes: &[u8]) -> Result<Self, ConfigError> {
+        if bytes.iter().all(u8::is_ascii_whitespace) {
+            return Err(ConfigError::new(
+                "",
+                "expected a JSON object, found nothing",
+            ));
+        }
+        // serde_json's own words carry line and column and no content.
+        let document: Value = serde_json::from_slice(bytes).map_err(|e| {
+            let (line, column) = (e.line(), e.column());
+            ConfigError::new(
+                "",
+                format!("expected JSON; line {line} column {column} is not"),
+            )
+        })?;
+        let mut root = Object::open("", document)?;
+
+        let mut plane = root.object("control_plane")?;
+        let cluster = plane.text("cluster", 1, 255)?;
+        let authority = plane.optional_text("authority", 1, 255)?;
+        let control_plane = ControlPlane {
+            authority: authority.unwrap_or_else(|| cluster.clone()),
+            cluster,
+            timeout_ms: number(&mut plane, &TIMEOUT_MS)?,
+        };
+        plane.close()?;
+
+        let node_token = node_token(&mut root)?;
+        let node_name = root.optional_text("node_name", 1, 255)?;
+        let public_key = root.text("public_key", 1, 255)?;
+        let public_key = PublicKey::from_base64(&public_key).map_err(|_| {
+            ConfigError::new(
+                "public_key",
+                "expected the base64 of the control plane's 32-byte Ed25519 public key",
+            )
+        })?;
+        let fingerprint_key = fingerprint_key(&mut root)?;
+        let bundle = starting_bundle(&mut root, &public_key)?;
+        let profile = match root.choice("profile", &["headers", "body"])? {
+            Some("body") => Profile::Body,
+            _ => Profile::Headers,
+        };
+        let connection_from_route = root.flag("connection_from_route")?.unwrap_or(false);
+        let approval_url = approval_url(&mut root)?;
+        let on_audit_full = match root.choice("on_audit_full", &["block", "drop"])? {
+            Some("drop") => OnAuditFull::Drop,
+            _ => OnAuditFull::Block,
+        };
+        let limits = limits(root.optional_object("limits")?)?;
+        root.close()?;
+
+        Ok(Self {
+            control_plane,
+            node_token,
+            node_name,
+            public_key,
+            fingerprint_key,
+            bundle,
+            profile,
+            connection_from_route,
+            approval_url,
+            on_audit_full,
+            limits,
+        })
+    }
+}
+
+/// The token goes into a header: visible ASCII only, so that no configuration can split a header.
+fn node_token(root: &mut Object) -> Result<Secret<String>, ConfigError> {
+    let token = root.text("node_token", 16, 4096)?;
+    if token.bytes().all(|b| b.is_ascii_graphic()) {
+        Ok(Secret(token))
+    } else {
+        Err(ConfigError::new(
+            "node_token",
+            "expected visible ASCII characters without spaces",
+        ))
+    }
+}
+
+fn fingerprint_key(root: &mut Object) -> Result<Secret<[u8; 32]>, ConfigError> {
+    let text = root.text("fingerprint_key", 1, 255)?;
+    STANDARD
+        .decode(text.trim())
+        .ok()
+        .and_then(|bytes| <[u8; 32]>::try_from(bytes).ok())
+        .map(Secret)
+        .ok_or_else(|| ConfigError::new("fingerprint_key", "expected the base64 of 32 bytes"))
+}
+
+fn starting_bundle(
+    root: &mut Object,
+    key: &PublicKey,
+) -> Result<Option<StartingBundle>, ConfigError> {
+    let Some(envelope) = root.value("bundle") else {
+        return Ok(None);
+    };
+    let refused = |why: String| ConfigError::new("bundle", why);
+    let envelope =
+        serde_json::to_vec(&envelope).map_err(|_| refused("expected a signed bundle".into()))?;
+    let bundle = bundle::open(&envelope, key).map_err(|e| match e {
+        // Its words quote what was found.
+        BundleError::Malformed(_) => refused("expected a signed bundle, as an object".to_owned()),
+        e => refused(format!("expected a bundle signed by `public_key`. {e}")),
+    })?;
+    // Built again when it comes into force: a policy that cannot be enforced is refused here, where
+    // it depends on the bytes alone.
+    Gate::from_bundle(bundle.clone())
+        .map_err(|why| refused(format!("expected a policy that can be enforced; {why}")))?;
+    Ok(Some(StartingBundle {
+        envelope: envelope.into(),
+        bundle,
+    }))
+}
+
+fn approval_url(root: &mut Object) -> Result<Option<ApprovalUrl>, ConfigError> {
+    let Some(template) = root.optional_text("approval_url", 1, 2048)? else {
+        return Ok(None);
+    };
+    let web = template.starts_with("https://") || template.starts_with("http://");
+    let plain = template.bytes().all(|b| b.is_ascii_graphic());
+    if web && plain && template.contains(ApprovalUrl::PLACEHOLDER) {
+        Ok(Some(ApprovalUrl(template)))
+    } else {
+        Err(ConfigError::new(
+            "approval_url",
+            "expected an http or https address with {approval} where the approval's id goes",
+        ))
+    }
+}
+
+fn limits(given: Option<Object>) -> Result<Limits, ConfigError> {
+    let mut given = given.unwrap_or_else(|| Object::empty("limits"));
+    let limits = Limits {
+        audit_queue_bytes: size(&mut given, &AUDIT_QUEUE_BYTES)?,
+        batch_bytes: size(&mut given, &BATCH_BYTES)?,
+        batch_events: size(&mut given, &BATCH_EVENTS)?,
+        flush_ms: number(&mut given, &FLUSH_MS)?,
+        token_cache_entries: size(&mut given, &TOKEN_CACHE_ENTRIES)?,
+        hold_streams: size(&mut given, &HOLD_STREAMS)?,
+        body_bytes: size(&mut given, &BODY_BYTES)?,
+        record_body_bytes: size(&mut given, &RECORD_BODY_BYTES)?,
+        preview_bytes: size(&mut given, &PREVIEW_BYTES)?,
+    };
+    given.close()?;
+    Ok(limits)
+}
+
+fn number(object: &mut Object, bound: &Bound) -> Result<u64, ConfigError> {
+    Ok(object
+        .whole_number(bound.name, bound.min, bound.max)?
+        .unwrap_or(bound.default))
+}
+
+fn size(object: &mut Object, bound: &Bound) -> Result<usize, ConfigError> {
+    Ok(usize::try_from(number(object, bound)?).unwrap_or(usize::MAX))
+}

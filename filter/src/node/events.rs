@@ -1,0 +1,362 @@
+//! Sends events and keeps them until they are acknowledged.
+//!
+//! One batch is on its way at a time, so the control plane sees the numbers in order; it leaves when
+//! it is full, when its oldest event has waited `flush_ms`, or at once when a request waits for its
+//! event to be durable (`audit: required`). What is not acknowledged goes out again: `(boot, seq)` is
+//! an event's identity, so sending it twice does no harm.
+//!
+//! How long a request waits for durability was weighed. Failing at the first lost answer turns one
+//! reset connection into a 503; waiting for the whole timeout while the control plane is known to be
+//! down holds every such request for seconds. So: the first failure is tried again within the
+//! request's time, the second in a row refuses all that wait; and while it is down, one try at a
+//! time finds out whether it is back.
+
+use chaperone_engine::audit::{EventKind, Overflow, Queue, RecordId};
+use chaperone_engine::protocol::{EVENTS_PATH, EventAck, EventBatchHead, Node};
+use chaperone_engine::time::UnixMillis;
+
+use super::Wake;
+use super::calls::{Backoff, Purpose, Reply, Wire};
+use super::config::Limits;
+use super::metrics::{Counter, Gauge, Histogram, Metrics};
+use crate::host::{ContextId, Host, Level};
+
+/// First and longest pause after a batch that was not acknowledged.
+const RETRY_MS: u64 = 100;
+const MAX_RETRY_MS: u64 = 10_000;
+/// Failures in a row after which a request no longer waits for the next try.
+const PATIENCE: u32 = 2;
+/// Milliseconds that a node that shuts down tries to hand over its last events.
+pub(super) const DRAIN_MS: u64 = 5_000;
+
+/// A stream that waits for an event to be durable.
+#[derive(Debug)]
+struct Waiting {
+    stream: ContextId,
+    seq: u64,
+    since: UnixMillis,
+    until: UnixMillis,
+}
+
+/// The batch on its way.
+#[derive(Debug, Clone, Copy)]
+struct InFlight {
+    first: u64,
+    last: u64,
+    /// A last batch may have nothing to carry but the goodbye.
+    empty: bool,
+    closing: bool,
+    sent_at: UnixMillis,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Drain {
+    No,
+    Until(UnixMillis),
+    Done,
+}
+
+pub(super) struct Sender {
+    queue: Queue,
+    limits: Limits,
+    in_flight: Option<InFlight>,
+    /// When the oldest event that is not on its way came.
+    oldest: Option<UnixMillis>,
+    waiting: Vec<Waiting>,
+    retry_at: UnixMillis,
+    failed_at: UnixMillis,
+    backoff: Backoff,
+    drain: Drain,
+    /// What the gauges have been told.
+    shown: (usize, usize),
+}
+
+impl Sender {
+    pub(super) fn new(limits: Limits, seed: u64) -> Self {
+        Self {
+            queue: Queue::new(limits.queue()),
+            limits,
+            in_flight: None,
+            oldest: None,
+            waiting: Vec::new(),
+            retry_at: UnixMillis(0),
+            failed_at: UnixMillis(0),
+            backoff: Backoff::new(RETRY_MS, MAX_RETRY_MS, seed),
+            drain: Drain::No,
+            shown: (0, 0),
+        }
+    }
+
+    /// Other bounds from now on; what waits stays.
+    pub(super) fn reconfigure(&mut self, limits: Limits) {
+        self.limits = limits;
+        self.queue.set_limits(limits.queue());
+        self.drain = Drain::No;
+    }
+
+    /// Whether a new request may be let in: a quarter of the queue is kept for what the requests
+    /// that are in already still have to say.
+    pub(super) fn has_room(&self) -> bool {
+        self.queue.has_room(self.limits.audit_queue_bytes / 4)
+    }
+
+    pub(super) fn push(
+        &mut self,
+        host: &dyn Host,
+        metrics: &Metrics,
+        record: &RecordId,
+        kind: EventKind,
+        now: UnixMillis,
+    ) -> Result<u64, Overflow> {
+        let pushed = self.queue.push(record, now, kind);
+        match pushed {
+            Ok(_) => {
+                self.oldest.get_or_insert(now);
+                metrics.add(host, Counter::EventsRecorded, 1);
+            }
+            Err(Overflow) => metrics.add(host, Counter::EventsDropped, 1),
+        }
+        pushed
+    }
+
+    /// A stream wants the event `seq` to be durable before it goes on. The wake, if it is known
+    /// already; it comes later otherwise. Number 0 is an event that the queue did not take.
+    pub(super) fn require(
+        &mut self,
+        stream: ContextId,
+        seq: u64,
+        now: UnixMillis,
+        timeout_ms: u64,
+    ) -> Option<Wake> {
+        if seq == 0 {
+            return Some(Wake::AuditUnavailable);
+        }
+        if self.queue.is_durable(seq) {
+            return Some(Wake::Durable);
+        }
+        // Known to be down, and a moment ago: no better now.
+        if self.backoff.failures() >= PATIENCE && now.since(self.failed_at) < RETRY_MS {
+            return Some(Wake::AuditUnavailable);
+        }
+        let until = now.saturating_add(timeout_ms);
+        self.waiting.push(Waiting {
+            stream,
+            seq,
+            since: now,
+            until,
+        });
+        None
+    }
+
+    /// Whether a batch is full: no use in waiting for the next tick.
+    pub(super) fn is_full(&self) -> bool {
+        self.in_flight.is_none()
+            && self.backoff.failures() == 0
+            && (self.queue.bytes() >= self.limits.batch_bytes
+                || self.queue.len() >= self.limits.batch_events)
+    }
+
+    pub(super) fn cancel(&mut self, stream: ContextId) {
+        self.waiting.retain(|waiting| waiting.stream != stream);
+    }
+
+    /// The control plane answers again after an outage.
+    pub(super) fn nudge(&mut self, now: UnixMillis) {
+        if self.backoff.failures() > 0 {
+            self.retry_at = now;
+        }
+    }
+
+    fn due(&self, now: UnixMillis) -> bool {
+        if self.in_flight.is_some() {
+            return false;
+        }
+        // Somebody waits: the usual pause would outlast their patience.
+        if !self.waiting.is_empty() && now.since(self.failed_at) >= RETRY_MS {
+            return true;
+        }
+        if now < self.retry_at && self.retry_at.since(now) <= MAX_RETRY_MS {
+            return false;
+        }
+        match self.drain {
+            Drain::Until(_) => return true,
+            Drain::Done | Drain::No => {}
+        }
+        let waited = |oldest: UnixMillis| now.since(oldest) >= self.limits.flush_ms || now < oldest;
+        !self.queue.is_empty() && (self.is_full() || self.oldest.is_some_and(waited))
+    }
+
+    /// Sends a batch if it is time for one.
+    pub(super) fn send_due(&mut self, wire: &mut Wire<'_>, me: &Node) -> Vec<(ContextId, Wake)> {
+        if !self.due(wire.now) {
+            return Vec::new();
+        }
+        let last_given = self.queue.last_seq();
+        let (first, last, empty, events) = match self.queue.next_batch() {
+            Some(batch) => (batch.first, batch.last, false, batch.events),
+            None => (last_given, last_given, true, "[]".to_owned()),
+        };
+        let closing = self.drain != Drain::No && last == last_given;
+        let dropped = self.queue.dropped();
+        let head = EventBatchHead {
+            node: me.clone(),
+            dropped,
+            closing,
+        };
+        // Strings and numbers around JSON that was serialised before: it cannot fail.
+        let body = head.write(&events).unwrap_or_default();
+        let count = if empty {
+            0
+        } else {
+            last.saturating_sub(first).saturating_add(1)
+        };
+        wire.metrics
+            .record(wire.host, Histogram::BatchEvents, count);
+        if wire.send(Purpose::Events, EVENTS_PATH, body.as_bytes(), 0) {
+            self.in_flight = Some(InFlight {
+                first,
+                last,
+                empty,
+                closing,
+                sent_at: wire.now,
+            });
+            // What is left over has waited already.
+            self.oldest = (last < last_given).then_some(UnixMillis(0));
+            Vec::new()
+        } else {
+            self.failed(wire)
+        }
+    }
+
+    pub(super) fn on_reply(
+        &mut self,
+        wire: &mut Wire<'_>,
+        reply: &Reply,
+    ) -> Vec<(ContextId, Wake)> {
+        let Some(batch) = self.in_flight.take() else {
+            return Vec::new();
+        };
+        // An acknowledgement of more than was sent, or of nothing that was, is not one.
+        let through = match reply.read::<EventAck>() {
+            Some(_) if batch.empty => batch.last,
+            Some(ack) if (batch.first..=batch.last).contains(&ack.acknowledged) => ack.acknowledged,
+            Some(ack) if ack.acknowledged > batch.last => {
+                let line = format!(
+                    "The control plane acknowledged event {}, but only {} were sent; nothing is \
+                     taken as stored.",
+                    ack.acknowledged, batch.last
+                );
+                wire.host.log(Level::Error, &line);
+                return self.failed(wire);
+            }
+            _ => return self.failed(wire),
+        };
+        let before = self.queue.len();
+        self.queue.acknowledge(through);
+        let stored = before.saturating_sub(self.queue.len());
+        let stored = u64::try_from(stored).unwrap_or(u64::MAX);
+        wire.metrics
+            .add(wire.host, Counter::EventsAcknowledged, stored);
+        let took = wire.now.since(batch.sent_at);
+        wire.metrics.record(wire.host, Histogram::BatchMs, took);
+        self.backoff.reset();
+        self.retry_at = wire.now;
+        if through < batch.last {
+            self.oldest = Some(UnixMillis(0));
+        }
+        if batch.closing && self.queue.is_empty() {
+            self.drain = Drain::Done;
+        }
+        self.wake(wire, |queue, waiting| {
+            queue.is_durable(waiting.seq).then_some(Wake::Durable)
+        })
+    }
+
+    fn failed(&mut self, wire: &Wire<'_>) -> Vec<(ContextId, Wake)> {
+        self.in_flight = None;
+        self.queue.retry();
+        if !self.queue.is_empty() {
+            self.oldest = Some(UnixMillis(0));
+        }
+        wire.metrics.add(wire.host, Counter::BatchesFailed, 1);
+        self.failed_at = wire.now;
+        self.retry_at = wire.now.saturating_add(self.backoff.next_ms());
+        if self.backoff.failures() < PATIENCE {
+            return Vec::new();
+        }
+        self.wake(wire, |_, _| Some(Wake::AuditUnavailable))
+    }
+
+    /// Wakes those whose time is over, ends a drain that takes too long, shows the gauges.
+    pub(super) fn tick(&mut self, wire: &Wire<'_>) -> Vec<(ContextId, Wake)> {
+        if let Drain::Until(until) = self.drain
+            && wire.now >= until
+        {
+            let left = self.queue.len();
+            let line = format!("{left} events could not be handed over before the shutdown.");
+            wire.host.log(Level::Error, &line);
+            self.drain = Drain::Done;
+        }
+        let now = wire.now;
+        let wakes = self.wake(wire, |_, waiting| {
+            (now >= waiting.until).then_some(Wake::AuditUnavailable)
+        });
+        self.show(wire.host, wire.metrics);
+        wakes
+    }
+
+    fn wake(
+        &mut self,
+        wire: &Wire<'_>,
+        verdict: impl Fn(&Queue, &Waiting) -> Option<Wake>,
+    ) -> Vec<(ContextId, Wake)> {
+        let mut wakes = Vec::new();
+        let queue = &self.queue;
+        self.waiting.retain(|waiting| {
+            let Some(wake) = verdict(queue, waiting) else {
+                return true;
+            };
+            match wake {
+                Wake::AuditUnavailable => wire.metrics.add(wire.host, Counter::NotDurable, 1),
+                _ => {
+                    let waited = wire.now.since(waiting.since);
+                    wire.metrics.record(wire.host, Histogram::DurableMs, waited);
+                }
+            }
+            wakes.push((waiting.stream, wake));
+            false
+        });
+        wakes
+    }
+
+    /// Gauges are process-wide: only differences may be told.
+    fn show(&mut self, host: &dyn Host, metrics: &Metrics) {
+        let now = (self.queue.len(), self.queue.bytes());
+        metrics.add_gauge(host, Gauge::QueueEvents, difference(self.shown.0, now.0));
+        metrics.add_gauge(host, Gauge::QueueBytes, difference(self.shown.1, now.1));
+        self.shown = now;
+    }
+
+    // === shutting down ===
+
+    /// Sends all there is, and says that silence after it is no fault.
+    pub(super) fn start_drain(&mut self, now: UnixMillis) {
+        if self.drain == Drain::No {
+            self.drain = Drain::Until(now.saturating_add(DRAIN_MS));
+            self.retry_at = now;
+        }
+    }
+
+    pub(super) fn is_drained(&self) -> bool {
+        self.drain == Drain::Done
+    }
+}
+
+fn difference(from: usize, to: usize) -> i64 {
+    let size = i64::try_from(from.abs_diff(to)).unwrap_or(i64::MAX);
+    if to < from {
+        size.saturating_neg()
+    } else {
+        size
+    }
+}
