@@ -224,6 +224,8 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
 
     fn queue(max_bytes: usize) -> Queue {
         Queue::new(QueueLimits {

@@ -179,6 +179,8 @@ impl Matcher for HostPattern {
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
     fn a_star_in_an_operation_stands_for_any_run_of_characters() {

@@ -261,6 +261,8 @@ impl<M: Matcher> Answers<'_, M> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
     fn sets_give_their_shared_rules_in_document_order() {

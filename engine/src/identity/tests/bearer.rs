@@ -2,6 +2,8 @@
 
 use super::*;
 use RefusalCode::*;
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
 
 #[test]
 fn exactly_one_bearer_value_is_taken() {

@@ -1,6 +1,8 @@
 //! Verified tokens are remembered, never longer than what they rest on.
 
 use std::cell::Cell;
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
 
 use super::*;
 use RefusalCode::*;

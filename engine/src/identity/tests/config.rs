@@ -1,6 +1,8 @@
 //! Settings of issuers: defaults, and what is refused.
 
 use super::*;
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
 
 #[test]
 fn the_short_form_of_an_issuer_has_safe_defaults() {

@@ -1,6 +1,8 @@
 //! Signatures made by others verify here: RFC examples, and every algorithm by OpenSSL.
 
 use super::*;
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
 
 fn fixture() -> Value {
     serde_json::from_str(include_str!("fixtures/openssl.json")).unwrap()

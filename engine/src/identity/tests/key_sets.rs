@@ -2,6 +2,8 @@
 
 use super::*;
 use UnusableKey as Why;
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
 
 /// The reason why this key is left out of a set, next to a good key that must stay.
 fn why(key: Value) -> Option<UnusableKey> {

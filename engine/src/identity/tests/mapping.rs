@@ -2,6 +2,8 @@
 
 use super::*;
 use RefusalCode::*;
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
 
 fn principal_of(claims: ClaimMapping, changes: Value) -> Result<Principal, RefusalCode> {
     let verifier = verifier_of(Issuer { claims, ..issuer() }, all_keys());

@@ -2,6 +2,8 @@
 
 use super::*;
 use RefusalCode::*;
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
 
 #[test]
 fn a_good_token_gives_its_principal() {

@@ -1,6 +1,8 @@
 //! Requests to Azure Resource Manager and the actions they are.
 
 use super::*;
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
 
 const S: &str = "/subscriptions/11111111-2222-3333-4444-555555555555";
 const RG: &str = "/subscriptions/11111111-2222-3333-4444-555555555555/resourceGroups/prod-x";
@@ -497,56 +499,65 @@ fn a_name_may_have_the_semicolons_of_azure_backup() {
     );
 }
 
-proptest! {
-    #[test]
-    fn only_a_get_or_head_is_ever_a_read(method in "[A-Z]{3,7}", path in arm_like_path()) {
-        if let Ok(target) = RequestTarget::parse(&path)
-            && let Ok(operation) = Operation::of(Protocol::AzureArm, &method, &target)
-        {
-            let is_read = matches_suffix(&operation.action, "/read");
-            prop_assert!(!is_read || method == "GET" || method == "HEAD", "{} {}: {}", method, path, operation.action);
-            let is_delete = matches_suffix(&operation.action, "/delete");
-            prop_assert!(!is_delete || method == "DELETE");
-            if method == "DELETE" {
-                prop_assert!(is_delete || !operation.is_known());
+/// Generated cases; natively only, as proptest asks the host for randomness.
+#[cfg(not(target_arch = "wasm32"))]
+mod properties {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn only_a_get_or_head_is_ever_a_read(method in "[A-Z]{3,7}", path in arm_like_path()) {
+            if let Ok(target) = RequestTarget::parse(&path)
+                && let Ok(operation) = Operation::of(Protocol::AzureArm, &method, &target)
+            {
+                let is_read = matches_suffix(&operation.action, "/read");
+                prop_assert!(!is_read || method == "GET" || method == "HEAD", "{} {}: {}", method, path, operation.action);
+                let is_delete = matches_suffix(&operation.action, "/delete");
+                prop_assert!(!is_delete || method == "DELETE");
+                if method == "DELETE" {
+                    prop_assert!(is_delete || !operation.is_known());
+                }
+            }
+        }
+
+        #[test]
+        fn spelling_a_path_otherwise_does_not_change_the_operation(path in arm_like_path(), seed in any::<u64>()) {
+            if let Ok(plain) = RequestTarget::parse(&path) {
+                let respelled: String = path
+                    .bytes()
+                    .enumerate()
+                    .map(|(i, b)| {
+                        if b.is_ascii_alphanumeric() && seed.rotate_left(i as u32) & 1 == 1 {
+                            format!("%{b:02x}")
+                        } else {
+                            char::from(b).to_string()
+                        }
+                    })
+                    .collect();
+                let respelled = target(&respelled);
+                prop_assert_eq!(respelled.segments(), plain.segments());
+                prop_assert_eq!(
+                    Operation::of(Protocol::AzureArm, "GET", &respelled),
+                    Operation::of(Protocol::AzureArm, "GET", &plain)
+                );
             }
         }
     }
 
-    #[test]
-    fn spelling_a_path_otherwise_does_not_change_the_operation(path in arm_like_path(), seed in any::<u64>()) {
-        if let Ok(plain) = RequestTarget::parse(&path) {
-            let respelled: String = path
-                .bytes()
-                .enumerate()
-                .map(|(i, b)| {
-                    if b.is_ascii_alphanumeric() && seed.rotate_left(i as u32) & 1 == 1 {
-                        format!("%{b:02x}")
-                    } else {
-                        char::from(b).to_string()
-                    }
-                })
-                .collect();
-            let respelled = target(&respelled);
-            prop_assert_eq!(respelled.segments(), plain.segments());
-            prop_assert_eq!(
-                Operation::of(Protocol::AzureArm, "GET", &respelled),
-                Operation::of(Protocol::AzureArm, "GET", &plain)
-            );
-        }
+    fn arm_like_path() -> impl Strategy<Value = String> {
+        let segment = prop_oneof![
+            Just("subscriptions".to_owned()),
+            Just("resourceGroups".to_owned()),
+            Just("providers".to_owned()),
+            Just("Microsoft.Web".to_owned()),
+            Just("sites".to_owned()),
+            Just("listKeys".to_owned()),
+            Just("read".to_owned()),
+            "[a-z0-9]{1,4}",
+        ];
+        prop::collection::vec(segment, 0..10)
+            .prop_map(|segments| format!("/{}", segments.join("/")))
     }
-}
-
-fn arm_like_path() -> impl Strategy<Value = String> {
-    let segment = prop_oneof![
-        Just("subscriptions".to_owned()),
-        Just("resourceGroups".to_owned()),
-        Just("providers".to_owned()),
-        Just("Microsoft.Web".to_owned()),
-        Just("sites".to_owned()),
-        Just("listKeys".to_owned()),
-        Just("read".to_owned()),
-        "[a-z0-9]{1,4}",
-    ];
-    prop::collection::vec(segment, 0..10).prop_map(|segments| format!("/{}", segments.join("/")))
 }

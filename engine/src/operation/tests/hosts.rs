@@ -1,6 +1,8 @@
 //! Authorities and the hosts they name.
 
 use super::*;
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
 
 #[test]
 fn a_host_has_one_spelling() {

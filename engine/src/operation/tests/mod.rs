@@ -1,5 +1,3 @@
-use proptest::prelude::*;
-
 use super::*;
 
 fn target(path: &str) -> RequestTarget {
@@ -27,6 +25,8 @@ mod targets;
 
 mod http {
     use super::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
     fn the_operation_is_method_and_path() {
@@ -56,6 +56,8 @@ mod http {
 
 mod methods {
     use super::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
     fn a_method_that_another_reader_would_read_as_another_is_refused() {

@@ -3,6 +3,8 @@
 use crate::policy::{
     ApproveTerms, Duration, Grant, HostPattern, PathPattern, Policy, parse, parse_json,
 };
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
 
 /// The example of the design, without what comes later.
 const EXAMPLE: &str = r#"

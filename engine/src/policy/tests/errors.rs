@@ -1,6 +1,8 @@
 //! What people are told. The messages are part of the interface: a change shows here.
 
 use crate::policy::{CompiledPolicy, MAX_DOCUMENT_BYTES, parse, parse_json};
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
 
 /// Line 11 has `match` of the first rule, line 19 `approve` of the second.
 const GOOD: &str = r#"apiVersion: chaperone/v1

@@ -5,6 +5,8 @@ use crate::identity::Principal;
 use crate::policy::{
     CompiledPolicy, Decision, Direction, Effect, NO_CONNECTION, NO_RULE_MATCHED, parse_json,
 };
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
 
 const CONNECTIONS: &str = r#""connections": [
     { "name": "arm", "hosts": ["management.azure.com"], "protocol": "azure-arm", "labels": { "env": "prod", "team": "core" } },

@@ -1,6 +1,8 @@
 //! The files that people read: the guide and the schema say what the code does.
 
 use crate::policy::{CompiledPolicy, parse, schema};
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
 
 const GUIDE: &str = include_str!("../../../../docs/policy.md");
 const SCHEMA: &str = include_str!("../../../../docs/policy.schema.json");
