@@ -1,0 +1,52 @@
+//! Tests of the five promises and of every detector.
+
+mod cases;
+mod detectors;
+mod promises;
+mod semantics;
+
+use super::{DetectorSet, Findings, FingerprintKey, Masker, mask_whole};
+use std::sync::{Arc, OnceLock};
+
+fn all() -> Arc<DetectorSet> {
+    static SET: OnceLock<Arc<DetectorSet>> = OnceLock::new();
+    Arc::clone(SET.get_or_init(|| Arc::new(DetectorSet::compile(&["secrets/*"]).unwrap())))
+}
+
+fn key() -> FingerprintKey {
+    FingerprintKey::from_bytes([7; 32])
+}
+
+fn whole(text: impl AsRef<[u8]>) -> (Vec<u8>, Findings) {
+    let (body, findings) = mask_whole(&all(), &key(), text.as_ref());
+    (body.into_bytes(), findings)
+}
+
+fn masked(text: &str) -> String {
+    String::from_utf8(whole(text).0).unwrap()
+}
+
+/// Masks `text` cut at `cuts`, and checks on the way that what is held stays under the cap.
+fn in_pieces(text: &[u8], cuts: &[usize]) -> (Vec<u8>, Findings) {
+    let mut masker = Masker::new(all(), key());
+    let mut out = Vec::new();
+    let mut from = 0;
+    for &to in cuts.iter().chain([&text.len()]) {
+        let chunk = masker.push(&text[from..to]);
+        if chunk.is_unchanged() {
+            assert_eq!(chunk.as_bytes(), &text[from..to]);
+        }
+        out.extend_from_slice(chunk.as_bytes());
+        assert!(masker.held() < super::MAX_HELD);
+        from = to;
+    }
+    out.extend_from_slice(masker.finish().as_bytes());
+    assert_eq!(masker.held(), 0);
+    (out, masker.findings().clone())
+}
+
+/// The replacement that a secret gets.
+fn replacement(detector: &str, secret: &str) -> String {
+    let short = detector.strip_prefix("secrets/").unwrap();
+    format!("[masked:{short}:{}]", key().fingerprint(secret.as_bytes()))
+}
