@@ -26,8 +26,8 @@
 //!
 //! # How
 //!
-//! Discovery ([`set`]) finds starts in one pass over each chunk, at memory speed ([`prefilter`]); decision ([`masker`]) runs
-//! the few automata ([`automaton`]) that a start calls for, and carries their states to the next chunk. Bytes are held only
+//! Discovery (`set`) finds starts in one pass over each chunk, at memory speed (`prefilter`); decision (`masker`) runs
+//! the few automata (`automaton`) that a start calls for, and carries their states to the next chunk. Bytes are held only
 //! from the leftmost undecided start on. A context is not secret and is not held.
 //!
 //! Formats (JSON, SSE, …) belong above: they give each decoded channel a [`Masker`] of its own; maskers
