@@ -261,6 +261,15 @@ impl Config {
 
         let node_token = node_token(&mut root)?;
         let node_name = root.optional_text("node_name", 1, 255)?;
+        if node_name
+            .as_ref()
+            .is_some_and(|name| name.chars().any(char::is_control))
+        {
+            return Err(ConfigError::new(
+                "node_name",
+                "expected printable characters",
+            ));
+        }
         let public_key = root.text("public_key", 1, 255)?;
         let public_key = PublicKey::from_base64(&public_key).map_err(|_| {
             ConfigError::new(

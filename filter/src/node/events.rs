@@ -60,6 +60,8 @@ pub(super) struct Sender {
     queue: Queue,
     limits: Limits,
     in_flight: Option<InFlight>,
+    /// Highest number that was ever sent.
+    sent: u64,
     /// When the oldest event that is not on its way came.
     oldest: Option<UnixMillis>,
     waiting: Vec<Waiting>,
@@ -77,6 +79,7 @@ impl Sender {
             queue: Queue::new(limits.queue()),
             limits,
             in_flight: None,
+            sent: 0,
             oldest: None,
             waiting: Vec::new(),
             retry_at: UnixMillis(0),
@@ -213,6 +216,7 @@ impl Sender {
         wire.metrics
             .record(wire.host, Histogram::BatchEvents, count);
         if wire.send(Purpose::Events, EVENTS_PATH, body.as_bytes(), 0) {
+            self.sent = self.sent.max(last);
             self.in_flight = Some(InFlight {
                 first,
                 last,
@@ -236,19 +240,20 @@ impl Sender {
         let Some(batch) = self.in_flight.take() else {
             return Vec::new();
         };
-        // An acknowledgement of more than was sent, or of nothing that was, is not one.
+        // An acknowledgement of what was never sent, or of nothing in this batch, is not one. It may
+        // say more than this batch: an earlier one may have arrived although its answer was lost.
         let through = match reply.read::<EventAck>() {
             Some(_) if batch.empty => batch.last,
-            Some(ack) if (batch.first..=batch.last).contains(&ack.acknowledged) => ack.acknowledged,
-            Some(ack) if ack.acknowledged > batch.last => {
+            Some(ack) if ack.acknowledged > self.sent => {
                 let line = format!(
                     "The control plane acknowledged event {}, but only {} were sent; nothing is \
                      taken as stored.",
-                    ack.acknowledged, batch.last
+                    ack.acknowledged, self.sent
                 );
                 wire.host.log(Level::Error, &line);
                 return self.failed(wire);
             }
+            Some(ack) if ack.acknowledged >= batch.first => ack.acknowledged,
             _ => return self.failed(wire),
         };
         let before = self.queue.len();
@@ -264,7 +269,8 @@ impl Sender {
         if through < batch.last {
             self.oldest = Some(UnixMillis(0));
         }
-        if batch.closing && self.queue.is_empty() {
+        // A configuration that came meanwhile has called the shutdown off.
+        if batch.closing && self.drain != Drain::No && self.queue.is_empty() {
             self.drain = Drain::Done;
         }
         self.wake(wire, |queue, waiting| {

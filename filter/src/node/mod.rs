@@ -217,10 +217,18 @@ impl<G> NodeOf<G> {
         parts
             .policy
             .read_shared(host, &self.metrics, host.now(), false);
+        if let Some(leaving) = self.leaving.take() {
+            host.root_done(leaving.id);
+        }
+        if self.urgent
+            && let Some(before) = self.in_charge().map(|before| before.id)
+        {
+            // Nobody else would slow its ticks down again.
+            host.tick_every(before, TICK_MS);
+        }
+        self.urgent = false;
         self.roots.retain(|known| known.id != root);
         self.roots.push(Root { id: root, config });
-        self.leaving = None;
-        self.urgent = false;
         host.tick_every(root, TICK_MS);
     }
 
@@ -563,8 +571,13 @@ impl<G> NodeOf<G> {
     }
 }
 
-/// Envoy's `node.id`.
+/// Envoy's `node.id`, if it can be a node's name.
 fn node_id(host: &dyn Host) -> Option<String> {
     let id = String::from_utf8(host.property(&["node", "id"])?).ok()?;
-    (!id.is_empty()).then_some(id)
+    is_node_name(&id).then_some(id)
+}
+
+/// Whether the control plane takes it for a name.
+fn is_node_name(name: &str) -> bool {
+    (1..=255).contains(&name.len()) && !name.chars().any(char::is_control)
 }

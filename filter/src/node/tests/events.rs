@@ -110,6 +110,30 @@ fn an_acknowledgement_of_more_than_was_sent_stores_nothing() {
 }
 
 #[test]
+fn a_batch_that_arrived_although_its_answer_was_lost_is_acknowledged_by_the_next_one() {
+    let mut envoy = Envoy::new(1);
+    for _ in 0..3 {
+        envoy.workers[0].record();
+    }
+    envoy.run(50);
+    let call = envoy.workers[0].batches().remove(0);
+    envoy.workers[0].reset(&call);
+    // The next batch is smaller than the one that arrived.
+    let mut document = plugin_configuration(&signer().public_key());
+    document["limits"]["batch_events"] = json!(1);
+    let worker = &mut envoy.workers[0];
+    worker
+        .node
+        .configure(&worker.host, super::ROOT, parsed(&document));
+    envoy.run(200);
+    let worker = &mut envoy.workers[0];
+    let call = worker.batches().remove(0);
+    assert_eq!(numbers(&call), [1]);
+    acknowledge(worker, &call, 3);
+    assert_eq!(worker.metric("events_acknowledged"), 3);
+}
+
+#[test]
 fn what_was_acknowledged_in_part_goes_on_from_there() {
     let mut envoy = Envoy::new(1);
     for _ in 0..3 {
@@ -367,4 +391,43 @@ fn a_configuration_update_keeps_the_queue_and_the_numbers() {
     let call = worker.batches().remove(0);
     assert_eq!(numbers(&call), [1, 2]);
     assert_eq!(body(&call)["node"]["boot"], boot.as_str());
+}
+
+#[test]
+fn a_configuration_in_the_middle_of_a_shutdown_calls_it_off() {
+    let mut envoy = Envoy::new(1);
+    let worker = &mut envoy.workers[0];
+    worker.record();
+    assert!(!worker.node.root_done(&worker.host, super::ROOT));
+    let goodbye = worker.batches().remove(0);
+    let newer = ContextId(2);
+    let config = parsed(&plugin_configuration(&signer().public_key()));
+    worker.node.configure(&worker.host, newer, config);
+    assert_eq!(
+        *worker.host.done.borrow(),
+        [super::ROOT],
+        "the old root need not wait"
+    );
+    acknowledge(worker, &goodbye, 1);
+    worker.record();
+    envoy.pass(50);
+    let worker = &mut envoy.workers[0];
+    worker.node.on_tick(&worker.host, newer);
+    let call = worker.batches().remove(0);
+    assert!(!batch(&call).head.closing);
+}
+
+#[test]
+fn an_early_tick_of_a_root_that_is_replaced_does_not_stay_early() {
+    let mut envoy = Envoy::new(1);
+    let worker = &mut envoy.workers[0];
+    let seq = worker.record();
+    worker.node.require_durable(&worker.host, STREAM, seq);
+    assert_eq!(worker.host.ticks.borrow()[&super::ROOT], 1);
+    let config = parsed(&plugin_configuration(&signer().public_key()));
+    worker.node.configure(&worker.host, ContextId(2), config);
+    assert_eq!(
+        worker.host.ticks.borrow()[&super::ROOT],
+        super::super::TICK_MS
+    );
 }

@@ -5,6 +5,7 @@ mod approvals;
 mod calls;
 mod config;
 mod events;
+mod identity;
 mod metrics;
 mod policy;
 
