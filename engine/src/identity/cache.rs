@@ -1,15 +1,21 @@
 //! Tokens that were verified before.
 //!
-//! An agent sends the same token with every request of a run, and verifying costs a hundred times
-//! what hashing does. The cache is keyed by the SHA-256 of the whole token, so only the very same
-//! bytes find an entry. It never outlives what it rests on: a token's `exp` is checked at each use,
-//! and everything goes when issuers or keys change, so a removed key stops working at once.
+//! An agent sends the same token with every request of a run, and verifying costs a thousand times
+//! what finding it does. Only the very same bytes find an entry, and an entry never outlives what it
+//! rests on: a token's times are checked at each use, and everything goes when issuers or keys change,
+//! so a removed key stops working at once.
 //!
-//! Bad signatures are remembered too, in a small table of their own: sending one bad token again and
-//! again must not cost a verification each time. Nothing else is: all other refusals are cheap, or
-//! depend on the time.
+//! Entries are found by a fast keyed hash and then compared in full. A SHA-256 of the token in place of
+//! the token would do as well, but inside V8 it takes 25 times as long, more than all else that the
+//! gate does with a request. The price is that tokens in use stand in memory until they expire or are
+//! pushed out; nothing prints them.
+//!
+//! Bad signatures are remembered too, in a small table of their own, by SHA-256 (a miss is expensive
+//! anyway): sending one bad token again and again must not cost a verification each time. Nothing
+//! else is: all other refusals are cheap, or depend on the time.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher as _, Hash, RandomState};
 use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
@@ -26,18 +32,24 @@ const MAX_BAD_SIGNATURES: usize = 256;
 /// What an entry costs besides its strings: key, map slot, `Arc`, and the token's fixed part.
 const ENTRY_BYTES: usize = 128 + size_of::<VerifiedToken>();
 
-/// SHA-256 of a token. Tokens themselves are not kept.
-type Key = [u8; 32];
-
 /// A bounded cache of verified tokens. One per node; not shared between threads.
-#[derive(Debug)]
 pub struct TokenCache {
-    verified: Generations<Arc<VerifiedToken>>,
-    bad_signatures: Generations<Refusal>,
+    /// By keyed hash. Two tokens with one hash take each other's place; the comparison tells them
+    /// apart. Since the key is secret, a sender cannot aim at the hash of somebody's token, so how
+    /// long the comparison takes tells nothing about it.
+    verified: Generations<u64, Known>,
+    hash: RandomState,
+    bad_signatures: Generations<[u8; 32], Refusal>,
     /// The verifier that all entries came from.
     fingerprint: Option<Fingerprint>,
     hits: u64,
     misses: u64,
+}
+
+#[derive(Clone)]
+struct Known {
+    token: Arc<str>,
+    verified: Arc<VerifiedToken>,
 }
 
 /// What a cache holds and did, for metrics. Counters start at 0 when the cache is made.
@@ -61,6 +73,7 @@ impl TokenCache {
     pub fn new(max_entries: usize, max_bytes: usize) -> Self {
         Self {
             verified: Generations::new(max_entries, max_bytes),
+            hash: RandomState::new(),
             bad_signatures: Generations::new(MAX_BAD_SIGNATURES, usize::MAX),
             fingerprint: None,
             hits: 0,
@@ -88,18 +101,21 @@ impl TokenCache {
             // Refused without hashing it.
             return verifier.verify(token, now, crypto).map(Arc::new);
         }
-        let key: Key = Sha256::digest(token).into();
-        if let Some(known) = self.verified.get(&key) {
+        let key = self.hash.hash_one(token.as_bytes());
+        if let Some(known) = self.verified.get(&key)
+            && same_bytes(&known.token, token)
+        {
             self.hits = self.hits.saturating_add(1);
-            return match known.check_time(now) {
-                Ok(()) => Ok(known),
+            return match known.verified.check_time(now) {
+                Ok(()) => Ok(known.verified),
                 Err(refusal) => {
                     self.verified.remove(&key);
                     Err(refusal)
                 }
             };
         }
-        if let Some(refusal) = self.bad_signatures.get(&key) {
+        let digest: [u8; 32] = Sha256::digest(token).into();
+        if let Some(refusal) = self.bad_signatures.get(&digest) {
             self.hits = self.hits.saturating_add(1);
             return Err(refusal);
         }
@@ -107,13 +123,17 @@ impl TokenCache {
         match verifier.verify(token, now, crypto) {
             Ok(verified) => {
                 let verified = Arc::new(verified);
-                let bytes = ENTRY_BYTES.saturating_add(string_bytes(&verified));
-                self.verified.insert(key, Arc::clone(&verified), bytes);
+                let known = Known {
+                    token: token.into(),
+                    verified: Arc::clone(&verified),
+                };
+                let bytes = entry_bytes(&known);
+                self.verified.insert(key, known, bytes);
                 Ok(verified)
             }
             Err(refusal) => {
                 if refusal.code == RefusalCode::SignatureInvalid {
-                    self.bad_signatures.insert(key, refusal.clone(), 0);
+                    self.bad_signatures.insert(digest, refusal.clone(), 0);
                 }
                 Err(refusal)
             }
@@ -142,14 +162,34 @@ impl TokenCache {
     }
 }
 
-fn string_bytes(token: &VerifiedToken) -> usize {
-    let principal = token.principal();
+impl std::fmt::Debug for TokenCache {
+    /// Numbers only: entries hold tokens.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("TokenCache").field(&self.stats()).finish()
+    }
+}
+
+/// Equality, eight bytes at a time: `==` on wasm32 compares single bytes.
+fn same_bytes(left: &str, right: &str) -> bool {
+    let (left_words, left_rest) = left.as_bytes().as_chunks::<8>();
+    let (right_words, right_rest) = right.as_bytes().as_chunks::<8>();
+    left_words.len() == right_words.len()
+        && left_rest == right_rest
+        && left_words
+            .iter()
+            .zip(right_words)
+            .all(|(left, right)| u64::from_ne_bytes(*left) == u64::from_ne_bytes(*right))
+}
+
+fn entry_bytes(known: &Known) -> usize {
+    let principal = known.verified.principal();
     let single = [
+        Some(&*known.token),
         Some(principal.issuer.as_str()),
         Some(principal.subject.as_str()),
         principal.agent.as_deref(),
         principal.session.as_deref(),
-        token.kid(),
+        known.verified.kid(),
     ];
     let groups = principal.groups.iter().map(String::as_str);
     single
@@ -157,28 +197,26 @@ fn string_bytes(token: &VerifiedToken) -> usize {
         .flatten()
         .chain(groups)
         .map(|text| text.len().saturating_add(size_of::<String>()))
-        .fold(0, usize::saturating_add)
+        .fold(ENTRY_BYTES, usize::saturating_add)
 }
 
 /// A map with a bound that forgets what was not used for longest, roughly: entries are added to the
 /// young generation; when that has half of the bound it becomes the old one, and what was old and not
 /// used meanwhile goes. Every step costs the same however full it is, unlike an exact order of use.
-#[derive(Debug)]
-struct Generations<V> {
-    young: Generation<V>,
-    old: Generation<V>,
+struct Generations<K, V> {
+    young: Generation<K, V>,
+    old: Generation<K, V>,
     /// Bounds of one generation.
     max_entries: usize,
     max_bytes: usize,
 }
 
-#[derive(Debug)]
-struct Generation<V> {
-    entries: HashMap<Key, (V, usize)>,
+struct Generation<K, V> {
+    entries: HashMap<K, (V, usize)>,
     bytes: usize,
 }
 
-impl<V> Default for Generation<V> {
+impl<K, V> Default for Generation<K, V> {
     fn default() -> Self {
         Self {
             entries: HashMap::new(),
@@ -187,7 +225,7 @@ impl<V> Default for Generation<V> {
     }
 }
 
-impl<V: Clone> Generations<V> {
+impl<K: Copy + Eq + Hash, V: Clone> Generations<K, V> {
     fn new(max_entries: usize, max_bytes: usize) -> Self {
         Self {
             young: Generation::default(),
@@ -197,7 +235,7 @@ impl<V: Clone> Generations<V> {
         }
     }
 
-    fn get(&mut self, key: &Key) -> Option<V> {
+    fn get(&mut self, key: &K) -> Option<V> {
         if let Some((value, _)) = self.young.entries.get(key) {
             return Some(value.clone());
         }
@@ -206,7 +244,7 @@ impl<V: Clone> Generations<V> {
         Some(value)
     }
 
-    fn insert(&mut self, key: Key, value: V, bytes: usize) {
+    fn insert(&mut self, key: K, value: V, bytes: usize) {
         self.remove(&key);
         if self.max_entries == 0 || bytes > self.max_bytes {
             return;
@@ -220,7 +258,7 @@ impl<V: Clone> Generations<V> {
         self.young.entries.insert(key, (value, bytes));
     }
 
-    fn remove(&mut self, key: &Key) {
+    fn remove(&mut self, key: &K) {
         self.young.remove(key);
         self.old.remove(key);
     }
@@ -240,8 +278,8 @@ impl<V: Clone> Generations<V> {
     }
 }
 
-impl<V> Generation<V> {
-    fn remove(&mut self, key: &Key) -> Option<(V, usize)> {
+impl<K: Eq + Hash, V> Generation<K, V> {
+    fn remove(&mut self, key: &K) -> Option<(V, usize)> {
         let (value, bytes) = self.entries.remove(key)?;
         self.bytes = self.bytes.saturating_sub(bytes);
         Some((value, bytes))

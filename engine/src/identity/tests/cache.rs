@@ -70,6 +70,36 @@ fn a_remembered_token_still_expires() {
         Err(TokenNotYetValid),
         "the clock stepped back"
     );
+    let stats = cache.stats();
+    assert_eq!(
+        (stats.entries, stats.bytes),
+        (0, 0),
+        "refused for its time, so given up"
+    );
+}
+
+#[test]
+fn a_token_that_differs_from_a_remembered_one_in_a_byte_is_not_taken_for_it() {
+    let verifier = verifier();
+    let mut cache = TokenCache::new(100, 1 << 20);
+    let token = good_token();
+    assert!(cache.verify(&verifier, &token, NOW, &PureRust).is_ok());
+    for index in 0..token.len() {
+        let mut other = token.clone().into_bytes();
+        other[index] = if other[index] == b'A' { b'B' } else { b'A' };
+        let other = String::from_utf8(other).unwrap();
+        let result = cache.verify(&verifier, &other, NOW, &PureRust);
+        assert!(result.is_err(), "byte {index}");
+    }
+}
+
+#[test]
+fn nothing_prints_a_remembered_token() {
+    let mut cache = TokenCache::new(100, 1 << 20);
+    let token = good_token();
+    let verified = cache.verify(&verifier(), &token, NOW, &PureRust).unwrap();
+    let (_, signature) = token.rsplit_once('.').unwrap();
+    assert!(!format!("{cache:?} {verified:?}").contains(signature));
 }
 
 #[test]
@@ -206,13 +236,13 @@ fn a_refusal_that_time_or_a_refresh_can_change_is_not_remembered() {
 fn entries_and_bytes_stay_within_their_bounds() {
     let verifier = verifier();
     let mut cache = TokenCache::new(8, 1 << 20);
-    let mut small = TokenCache::new(1000, 4096);
+    let mut small = TokenCache::new(1000, 8192);
     for n in 0..50 {
         let token = token_of(&format!("subject-{n}"));
         assert!(cache.verify(&verifier, &token, NOW, &PureRust).is_ok());
         assert!(small.verify(&verifier, &token, NOW, &PureRust).is_ok());
         assert!(cache.stats().entries <= 8, "{:?}", cache.stats());
-        assert!(small.stats().bytes <= 4096, "{:?}", small.stats());
+        assert!(small.stats().bytes <= 8192, "{:?}", small.stats());
     }
     assert!(cache.stats().entries >= 4);
     assert!(small.stats().entries >= 2);

@@ -113,7 +113,7 @@ proptest! {
     #[test]
     fn a_cached_answer_is_the_answer_of_the_verifier(steps in prop::collection::vec((0u64..6, 0u64..200, any::<bool>()), 1..60)) {
         let (one, two) = (verifier(), verifier_of(issuer(), key_set(vec![RsaA.jwk("rsa")])));
-        let mut cache = TokenCache::new(4, 4096);
+        let mut cache = TokenCache::new(4, 8192);
         for (subject, seconds, removed) in steps {
             let token = token_with(json!({}), json!({"sub": format!("s{subject}"), "exp": NOW_SECONDS + 20 * subject}));
             let now = UnixMillis(NOW.0 + seconds * 1000);
