@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
 use super::BootId;
 use crate::identity::Principal;
+use crate::masking::AsMasked;
 use crate::operation::Operation;
 use crate::policy::{Direction, Effect};
 use crate::time::UnixMillis;
@@ -214,4 +217,15 @@ pub enum Body {
     Text(String),
     /// Anything else, standard base64 with padding (RFC 4648 §4).
     Base64(String),
+}
+
+impl Body {
+    /// The only way in: what has not passed the masker cannot be recorded.
+    pub fn new(masked: &impl AsMasked) -> Self {
+        let bytes = masked.masked();
+        match std::str::from_utf8(bytes) {
+            Ok(text) => Self::Text(text.to_owned()),
+            Err(_) => Self::Base64(STANDARD.encode(bytes)),
+        }
+    }
 }

@@ -3,7 +3,7 @@
 //! A [`Gate`] is a bundle made ready: rules indexed, key sets parsed, detectors compiled. It is
 //! built when a bundle arrives and asked for every request, in the order of the request's way:
 //! [`identify`](Gate::identify), [`route`](Gate::route), [`decide`](Gate::decide),
-//! The filter asks it on the request path; the control plane asks it
+//! [`masking`](Gate::masking). The filter asks it on the request path; the control plane asks it
 //! when it validates and replays. A stream keeps the gate that it began under.
 //!
 //! # Promises
@@ -16,6 +16,7 @@ mod problem;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use code::Code;
@@ -26,8 +27,9 @@ use crate::identity::{
     KeySet, Principal, Refusal, SignatureVerifier, TokenCache, VerifiedToken, Verifier,
     bearer_token,
 };
+use crate::masking::DetectorSet;
 use crate::operation::{Operation, RequestTarget, host_of};
-use crate::policy::{CompiledPolicy, Connection, Decision, RequestFacts};
+use crate::policy::{CompiledPolicy, Connection, Decision, Direction, RequestFacts};
 use crate::time::UnixMillis;
 
 /// A bundle made ready.
@@ -36,7 +38,12 @@ pub struct Gate {
     serial: Serial,
     verifier: Verifier,
     policy: CompiledPolicy,
+    /// Compiled detectors by connection, then direction; nothing where no masking applies.
+    masking: BTreeMap<String, ByDirection>,
 }
+
+/// The detectors for requests, then for responses.
+type ByDirection = [Option<Arc<DetectorSet>>; 2];
 
 /// Where a request goes and what it does there.
 #[derive(Debug, Clone, PartialEq)]
@@ -101,10 +108,12 @@ impl Gate {
             .collect::<Result<Vec<_>, String>>()?;
         let verifier = Verifier::new(issuers).map_err(|invalid| invalid.to_string())?;
         let policy = CompiledPolicy::compile(policy).map_err(|errors| errors.to_string())?;
+        let masking = compile_masking(&policy)?;
         Ok(Self {
             serial,
             verifier,
             policy,
+            masking,
         })
     }
 
@@ -188,6 +197,49 @@ impl Gate {
             operation: &routed.operation,
         })
     }
+
+    /// The detectors for one direction of a connection; `None` where no masking applies.
+    pub fn masking(&self, connection: &str, direction: Direction) -> Option<Arc<DetectorSet>> {
+        let [request, response] = self.masking.get(connection)?;
+        match direction {
+            Direction::Request => request.clone(),
+            Direction::Response => response.clone(),
+        }
+    }
+}
+
+/// Detector sets for every connection, by direction.
+fn compile_masking(policy: &CompiledPolicy) -> Result<BTreeMap<String, ByDirection>, String> {
+    let mut sets = BTreeMap::new();
+    policy
+        .policy()
+        .connections
+        .iter()
+        .map(|Connection { name, .. }| {
+            let request = shared_set(&mut sets, policy.masking_for(name, Direction::Request))?;
+            let response = shared_set(&mut sets, policy.masking_for(name, Direction::Response))?;
+            Ok((name.clone(), [request, response]))
+        })
+        .collect()
+}
+
+/// Connections that want the same detectors share one compiled set: compiled rules are the largest
+/// thing that a worker holds.
+fn shared_set<'a>(
+    sets: &mut BTreeMap<Vec<&'a str>, Arc<DetectorSet>>,
+    mut selectors: Vec<&'a str>,
+) -> Result<Option<Arc<DetectorSet>>, String> {
+    selectors.sort_unstable();
+    selectors.dedup();
+    if selectors.is_empty() {
+        return Ok(None);
+    }
+    if let Some(set) = sets.get(&selectors) {
+        return Ok(Some(Arc::clone(set)));
+    }
+    let set = Arc::new(DetectorSet::compile(&selectors).map_err(|e| e.to_string())?);
+    sets.insert(selectors, Arc::clone(&set));
+    Ok(Some(set))
 }
 
 fn key_set(jwks: &serde_json::Value) -> Result<KeySet, String> {

@@ -13,7 +13,8 @@ fn gate() -> Gate {
                 {"name":"arm","hosts":["management.azure.com"],"protocol":"azure-arm"}],
             "rules":[
                 {"name":"reads","match":{"connections":["api"],"groups":["dev"],"methods":["GET"]},"effect":"allow"},
-                {"name":"keys","match":{"connections":["arm"],"operations":["*/listKeys/action"]},"effect":"deny","reason":"Keys stay where they are."}]}"#,
+                {"name":"keys","match":{"connections":["arm"],"operations":["*/listKeys/action"]},"effect":"deny","reason":"Keys stay where they are."}],
+            "masking":[{"name":"secrets","detectors":["secrets/*"],"on":["response"],"action":"mask","connections":["api"]}]}"#,
     )
     .unwrap();
     Gate::from_bundle(Bundle {
@@ -109,6 +110,14 @@ fn what_cannot_be_read_in_one_way_is_refused_with_its_own_code() {
         code(&gate, None, "api.example.com", "POST", "/?_method=DELETE"),
         Code::MethodOverride
     );
+}
+
+#[test]
+fn masking_applies_where_the_policy_says_and_nowhere_else() {
+    let gate = gate();
+    assert!(gate.masking("api", Direction::Response).is_some());
+    assert!(gate.masking("api", Direction::Request).is_none());
+    assert!(gate.masking("arm", Direction::Response).is_none());
 }
 
 #[test]
