@@ -38,9 +38,14 @@ pub struct Gate {
     serial: Serial,
     verifier: Verifier,
     policy: CompiledPolicy,
+    /// Every compiled detector set, by its selectors: what the next gate can take over.
+    sets: DetectorSets,
     /// Compiled detectors by connection, then direction; nothing where no masking applies.
     masking: BTreeMap<String, ByDirection>,
 }
+
+/// Compiled detectors by the selectors that chose them, sorted.
+type DetectorSets = BTreeMap<Vec<String>, Arc<DetectorSet>>;
 
 /// The detectors for requests, then for responses.
 type ByDirection = [Option<Arc<DetectorSet>>; 2];
@@ -87,6 +92,19 @@ impl Gate {
     /// # Errors
     /// A sentence that says which part of the bundle cannot be used.
     pub fn from_bundle(bundle: Bundle) -> Result<Self, String> {
+        Self::make(bundle, &DetectorSets::new())
+    }
+
+    /// Makes the bundle ready that follows this gate's, taking over what has not changed: detectors
+    /// take longest to compile by far, and rarely change from version to version.
+    ///
+    /// # Errors
+    /// As [`from_bundle`](Self::from_bundle).
+    pub fn next(&self, bundle: Bundle) -> Result<Self, String> {
+        Self::make(bundle, &self.sets)
+    }
+
+    fn make(bundle: Bundle, compiled: &DetectorSets) -> Result<Self, String> {
         let Bundle {
             serial,
             policy,
@@ -108,11 +126,12 @@ impl Gate {
             .collect::<Result<Vec<_>, String>>()?;
         let verifier = Verifier::new(issuers).map_err(|invalid| invalid.to_string())?;
         let policy = CompiledPolicy::compile(policy).map_err(|errors| errors.to_string())?;
-        let masking = compile_masking(&policy)?;
+        let (sets, masking) = compile_masking(&policy, compiled)?;
         Ok(Self {
             serial,
             verifier,
             policy,
+            sets,
             masking,
         })
     }
@@ -208,38 +227,34 @@ impl Gate {
     }
 }
 
-/// Detector sets for every connection, by direction.
-fn compile_masking(policy: &CompiledPolicy) -> Result<BTreeMap<String, ByDirection>, String> {
-    let mut sets = BTreeMap::new();
-    policy
-        .policy()
-        .connections
-        .iter()
-        .map(|Connection { name, .. }| {
-            let request = shared_set(&mut sets, policy.masking_for(name, Direction::Request))?;
-            let response = shared_set(&mut sets, policy.masking_for(name, Direction::Response))?;
-            Ok((name.clone(), [request, response]))
-        })
-        .collect()
-}
-
-/// Connections that want the same detectors share one compiled set: compiled rules are the largest
-/// thing that a worker holds.
-fn shared_set<'a>(
-    sets: &mut BTreeMap<Vec<&'a str>, Arc<DetectorSet>>,
-    mut selectors: Vec<&'a str>,
-) -> Result<Option<Arc<DetectorSet>>, String> {
-    selectors.sort_unstable();
-    selectors.dedup();
-    if selectors.is_empty() {
-        return Ok(None);
+/// Every detector set that the policy needs, and which connection needs which. Connections that
+/// want the same detectors share one set: compiled rules are the largest thing that a worker holds.
+fn compile_masking(
+    policy: &CompiledPolicy,
+    compiled: &DetectorSets,
+) -> Result<(DetectorSets, BTreeMap<String, ByDirection>), String> {
+    let mut sets = DetectorSets::new();
+    let mut masking = BTreeMap::new();
+    for Connection { name, .. } in &policy.policy().connections {
+        let mut set_for = |direction| {
+            let selectors = policy.masking_for(name, direction);
+            let mut selectors: Vec<_> = selectors.into_iter().map(str::to_owned).collect();
+            selectors.sort_unstable();
+            selectors.dedup();
+            if selectors.is_empty() {
+                return Ok(None);
+            }
+            let set = match sets.get(&selectors).or_else(|| compiled.get(&selectors)) {
+                Some(set) => Arc::clone(set),
+                None => Arc::new(DetectorSet::compile(&selectors).map_err(|e| e.to_string())?),
+            };
+            sets.insert(selectors, Arc::clone(&set));
+            Ok::<_, String>(Some(set))
+        };
+        let by_direction = [set_for(Direction::Request)?, set_for(Direction::Response)?];
+        masking.insert(name.clone(), by_direction);
     }
-    if let Some(set) = sets.get(&selectors) {
-        return Ok(Some(Arc::clone(set)));
-    }
-    let set = Arc::new(DetectorSet::compile(&selectors).map_err(|e| e.to_string())?);
-    sets.insert(selectors, Arc::clone(&set));
-    Ok(Some(set))
+    Ok((sets, masking))
 }
 
 fn key_set(jwks: &serde_json::Value) -> Result<KeySet, String> {

@@ -121,6 +121,25 @@ fn masking_applies_where_the_policy_says_and_nowhere_else() {
 }
 
 #[test]
+fn the_next_policy_version_takes_over_the_compiled_detectors() {
+    let first = gate();
+    let bundle = Bundle {
+        serial: Serial {
+            policy_version: 2,
+            keys_revision: 0,
+        },
+        previous: None,
+        issued_at: UnixMillis(0),
+        policy: crate::policy::Policy::clone(first.policy().policy()),
+        keys: BTreeMap::new(),
+    };
+    let second = first.next(bundle).unwrap();
+    let set = |gate: &Gate| gate.masking("api", Direction::Response).unwrap();
+    assert!(Arc::ptr_eq(&set(&first), &set(&second)));
+    assert_eq!(second.serial().policy_version, 2);
+}
+
+#[test]
 fn a_token_of_an_issuer_without_keys_asks_for_a_refresh() {
     // {"alg":"EdDSA","kid":"k"} . {"iss":"https://issuer.example"} . 64 zero bytes
     let token = format!(
