@@ -38,6 +38,14 @@ pub(super) struct Step {
     pub(super) next: Option<State>,
 }
 
+impl Step {
+    /// Nothing ended and nothing can come.
+    pub(super) const DEAD: Self = Self {
+        matched_before: false,
+        next: None,
+    };
+}
+
 /// A compiled pattern, anchored at its start; every end at which it matches is reported.
 pub(super) struct Automaton {
     classes: [u8; 256],
@@ -89,10 +97,7 @@ impl Automaton {
             .wrapping_mul(self.stride)
             .wrapping_add(usize::from(class));
         match self.table.get(at).copied().unwrap_or(DEAD) {
-            DEAD => Step {
-                matched_before: false,
-                next: None,
-            },
+            DEAD => Step::DEAD,
             DONE => Step {
                 matched_before: true,
                 next: None,

@@ -1,7 +1,7 @@
 //! A compiled choice of detectors, and the discovery of places where a secret could begin.
 
 use super::{
-    automaton::{Automaton, State},
+    automaton::{Automaton, State, Step},
     catalogue::catalogue,
     detector::{BEHIND, Detector, DetectorError, Left, Shape, chooses, near},
     prefilter::{Anchor, MAX_ANCHOR, MIN_ANCHOR, Prefilter},
@@ -102,11 +102,12 @@ impl DetectorSet {
             for shape in detector.shapes {
                 let number = u16::try_from(rules.len())
                     .map_err(|_| invalid("there are too many detectors".to_owned()))?;
-                for anchor in compile_anchors(shape).map_err(invalid)? {
+                let rule = Rule::compile(detector, shape).map_err(invalid)?;
+                for anchor in compile_anchors(shape, &rule).map_err(invalid)? {
                     anchors.push(anchor);
                     owners.push(number);
                 }
-                rules.push(Rule::compile(detector, shape).map_err(invalid)?);
+                rules.push(rule);
             }
         }
         let mut beginnings = Box::new([const { Vec::new() }; 256]);
@@ -114,7 +115,7 @@ impl DetectorSet {
         let mut reach = 0_usize;
         for ((number, anchor), owner) in (0_u16..).zip(&anchors).zip(&owners) {
             let lead = rules.get(usize::from(*owner)).map_or(0, |rule| rule.lead);
-            reach = reach.max(lead.saturating_add(anchor.literal.len()));
+            reach = reach.max(lead.saturating_add(anchor.window()));
             if lead > 0 {
                 led.push(number);
                 continue;
@@ -219,9 +220,23 @@ impl Rule {
             must: shape.must,
         })
     }
+
+    /// The bytes that may come after `anchor` in a match.
+    fn followers(&self, anchor: &[u8]) -> Box<[u8]> {
+        let automaton = self.context.as_ref().unwrap_or(&self.secret);
+        let after = anchor.iter().try_fold(automaton.start(), |state, &byte| {
+            automaton.step(state, byte).next
+        });
+        (0..=255)
+            .filter(|&byte| match after {
+                Some(state) if self.lead == 0 => automaton.step(state, byte) != Step::DEAD,
+                _ => true,
+            })
+            .collect()
+    }
 }
 
-fn compile_anchors(shape: &Shape) -> Result<Vec<Anchor>, String> {
+fn compile_anchors(shape: &Shape, rule: &Rule) -> Result<Vec<Anchor>, String> {
     if shape.anchors.is_empty() {
         return Err("it has no literal anchor, so it would have to be tried everywhere".to_owned());
     }
@@ -237,6 +252,11 @@ fn compile_anchors(shape: &Shape) -> Result<Vec<Anchor>, String> {
             Ok(Anchor {
                 literal: literal.as_bytes().into(),
                 ignore_case: shape.ignore_case,
+                followers: if literal.len() == MIN_ANCHOR {
+                    rule.followers(literal.as_bytes())
+                } else {
+                    Box::default()
+                },
             })
         })
         .collect()
@@ -293,7 +313,7 @@ impl Sweep<'_> {
                     continue;
                 };
                 let lead = set.rule(rule).map_or(0, |rule| rule.lead);
-                let cut = lead.saturating_add(anchor.literal.len()) > rest.len();
+                let cut = lead.saturating_add(anchor.window()) > rest.len();
                 if cut && anchor.agrees(rest.get(lead..).unwrap_or_default()) {
                     self.begin(rule, at);
                 }

@@ -170,3 +170,26 @@ fn the_compiled_set_is_small() {
     let memory = super::all().memory();
     assert!(memory < 2 << 20, "{memory} bytes");
 }
+
+#[test]
+fn the_documentation_lists_every_detector_with_its_severity_and_source() {
+    let page = include_str!("../../../../docs/masking.md");
+    for detector in catalogue() {
+        let begin = format!(
+            "| `{}` | {} | {} | [",
+            detector.name(),
+            detector.description(),
+            detector.severity()
+        );
+        let row = page.lines().find(|line| line.starts_with(&begin));
+        assert!(
+            row.is_some_and(|row| row.contains(detector.source())),
+            "missing in docs/masking.md: {begin}"
+        );
+    }
+    let rows = page
+        .lines()
+        .filter(|line| line.starts_with("| `secrets/"))
+        .count();
+    assert_eq!(rows, catalogue().len());
+}

@@ -70,7 +70,7 @@ fn cuts(len: usize, at: &[sample::Index]) -> Vec<usize> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(ProptestConfig::with_cases(100))]
 
     #[test]
     fn any_cut_gives_what_the_whole_gives(
