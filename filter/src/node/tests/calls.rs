@@ -1,8 +1,9 @@
+use chaperone_engine::protocol::{EVENTS_PATH, POLICY_PATH, WATCH_PATH};
 use serde_json::json;
 
 use super::super::calls::Backoff;
 use super::{Envoy, TOKEN, body};
-use crate::host::{HostError, Level};
+use crate::host::{ContextId, Host as _, HostError, Level};
 
 #[test]
 fn a_call_says_who_speaks_and_proves_it() {
@@ -148,6 +149,51 @@ fn an_outage_is_two_log_lines_and_a_gauge() {
     worker.answer(&report, &json!({}));
     assert_eq!(worker.metric("control_plane_unreachable"), 0);
     assert_eq!(errors(worker), 1);
+}
+
+#[test]
+fn after_an_outage_the_first_answer_to_anything_ends_every_pause() {
+    for offset in 0..10 {
+        let mut envoy = Envoy::new(1);
+        let worker = &mut envoy.workers[0];
+        worker.host.calls_fail.set(Some(HostError::Failed));
+        let until = worker.host.now().saturating_add(600_000);
+        worker
+            .node
+            .wait(&worker.host, ContextId(40), "a-1", until)
+            .unwrap();
+        worker.record();
+        envoy.run(60_000 + offset * 200);
+        let worker = &mut envoy.workers[0];
+        worker.host.calls_fail.set(None);
+        // Whatever is tried first; the rest still pauses.
+        let first = loop {
+            envoy.run(25);
+            if let Some(first) = envoy.workers[0].host.take_calls().pop() {
+                break first;
+            }
+        };
+        let worker = &mut envoy.workers[0];
+        let answer = match first.path.as_str() {
+            EVENTS_PATH => json!({ "acknowledged": 1 }),
+            WATCH_PATH => json!({ "decided": [] }),
+            _ => json!({}),
+        };
+        worker.answer(&first, &answer);
+        let mut paths: Vec<String> = worker
+            .host
+            .take_calls()
+            .into_iter()
+            .map(|call| call.path)
+            .collect();
+        paths.push(first.path.clone());
+        for path in [EVENTS_PATH, WATCH_PATH, POLICY_PATH] {
+            assert!(
+                paths.iter().any(|p| p == path),
+                "{offset}: no {path} in {paths:?}"
+            );
+        }
+    }
 }
 
 #[test]

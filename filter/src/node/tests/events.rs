@@ -351,6 +351,21 @@ fn a_shutdown_waits_until_the_last_event_is_stored_and_says_goodbye() {
 }
 
 #[test]
+fn only_the_very_last_batch_says_goodbye() {
+    let mut envoy = Envoy::new(1);
+    let worker = &mut envoy.workers[0];
+    for _ in 0..1_001 {
+        worker.record();
+    }
+    assert!(!worker.node.root_done(&worker.host, super::ROOT));
+    let call = worker.batches().remove(0);
+    assert!(!batch(&call).head.closing);
+    acknowledge(worker, &call, 1_000);
+    let call = worker.batches().remove(0);
+    assert!(batch(&call).head.closing);
+}
+
+#[test]
 fn a_node_that_recorded_nothing_says_goodbye_all_the_same() {
     let mut envoy = Envoy::new(1);
     let worker = &mut envoy.workers[0];

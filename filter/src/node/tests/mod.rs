@@ -6,6 +6,7 @@ mod calls;
 mod config;
 mod events;
 mod identity;
+mod lease;
 mod metrics;
 mod policy;
 

@@ -41,12 +41,28 @@ fn without_a_policy_there_is_no_gate() {
 fn one_worker_polls_and_one_tick_later_all_enforce() {
     let mut envoy = Envoy::new(3);
     envoy.tick();
-    publish(&mut envoy, 1);
-    envoy.run(25);
+    for policy_version in [1, 2] {
+        let poller = publish(&mut envoy, policy_version);
+        for (at, worker) in envoy.workers.iter_mut().enumerate() {
+            if at != poller {
+                worker.tick();
+            }
+        }
+        assert_eq!(enforced(&envoy), [Some(policy_version); 3]);
+        envoy.run(25);
+    }
+}
+
+#[test]
+fn whoever_gets_a_policy_first_shares_it() {
+    let mut envoy = Envoy::new(3);
+    envoy.tick();
+    let (poller, _) = poller(&envoy);
+    let other = (poller + 1) % 3;
+    let report = envoy.workers[other].reports().remove(0);
+    envoy.workers[other].answer(&report, &json!({ "bundle": sealed(&signer(), 1) }));
+    envoy.tick();
     assert_eq!(enforced(&envoy), [Some(1); 3]);
-    publish(&mut envoy, 2);
-    envoy.run(25);
-    assert_eq!(enforced(&envoy), [Some(2); 3]);
 }
 
 #[test]
@@ -132,6 +148,10 @@ fn a_lease_that_somebody_else_writes_does_not_keep_policy_away() {
     // Written for ever: longer than any worker would.
     envoy.tamper("/lease", b"somebody 99999999999999");
     envoy.run(1_500);
+    for poll in envoy.workers[0].polls() {
+        envoy.workers[0].reset(&poll);
+    }
+    envoy.run(6_000);
     poller(&envoy);
     // Kept up as a worker would: then the status report brings the bundle.
     for _ in 0..12 {
@@ -245,6 +265,24 @@ fn shared_data_that_was_tampered_with_is_ignored_and_put_right_by_the_poller() {
     // A worker that starts in the middle of it all gets the genuine one.
     let worker = envoy.worker();
     assert_eq!(worker.enforced(), Some(1));
+}
+
+#[test]
+fn somebody_who_keeps_writing_false_policy_does_not_keep_a_worker_busy() {
+    let mut envoy = Envoy::new(1);
+    envoy.tick();
+    publish(&mut envoy, 1);
+    let foreign = serde_json::to_vec(&sealed(&Signer::from_seed(&[8; 32]), 9)).unwrap();
+    for _ in 0..1_200 {
+        envoy.tamper("/bundle", &foreign);
+        envoy.tamper("/head", b"9.0");
+        envoy.run(25);
+    }
+    let rejected = envoy.workers[0].metric("shared_data_rejected");
+    assert!(
+        (3..=10).contains(&rejected),
+        "{rejected} signatures verified in half a minute"
+    );
 }
 
 #[test]

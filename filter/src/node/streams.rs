@@ -1,0 +1,179 @@
+//! What streams ask of their node.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use chaperone_engine::audit::{EventKind, OnAuditFull, RecordId};
+use chaperone_engine::gate::Gate;
+use chaperone_engine::identity::{Refusal, SignatureVerifier, VerifiedToken};
+use chaperone_engine::protocol::{self, AskRequest};
+use chaperone_engine::time::UnixMillis;
+
+use super::{AuditFull, Counter, Metrics, Node, NodeOf, TooManyHeld, Wake};
+use crate::host::{ContextId, Host};
+
+impl Node {
+    /// Who is calling? As [`Gate::identify`], with this worker's cache; a key that the policy's key
+    /// sets lack is reported to the control plane, which then fetches them again.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub fn identify(
+        &mut self,
+        host: &dyn Host,
+        gate: &Gate,
+        authorization: &[&[u8]],
+        crypto: &dyn SignatureVerifier,
+    ) -> Result<Arc<VerifiedToken>, Refusal> {
+        let now = host.now();
+        let identified = gate.identify(authorization, now, &mut self.tokens, crypto);
+        if let Err(Refusal {
+            unknown_key: Some(key),
+            ..
+        }) = &identified
+            && let Some(parts) = &mut self.parts
+            && parts.policy.note_unknown_key(key.clone(), now)
+        {
+            self.urge(host);
+        }
+        identified
+    }
+}
+
+impl<G> NodeOf<G> {
+    /// Who this node is, as it says in every call.
+    pub fn identity(&self) -> protocol::Node {
+        protocol::Node {
+            name: self.name.clone(),
+            boot: self.boot.clone(),
+        }
+    }
+
+    /// The metrics, to be counted into.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// What is in force; `None` is 503 `no_policy`.
+    pub fn gate(&self) -> Option<Rc<G>> {
+        self.parts.as_ref().and_then(|parts| parts.policy.gate())
+    }
+
+    /// Whether a new request may be let in. With `on_audit_full: drop` it always may.
+    ///
+    /// # Errors
+    /// [`AuditFull`]: refuse it.
+    pub fn may_record(&self) -> Result<(), AuditFull> {
+        let full = self
+            .parts
+            .as_ref()
+            .is_some_and(|parts| !parts.events.has_room());
+        if full && self.on_audit_full() == OnAuditFull::Block {
+            Err(AuditFull)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn on_audit_full(&self) -> OnAuditFull {
+        self.in_charge()
+            .map(|root| root.config.on_audit_full)
+            .unwrap_or_default()
+    }
+
+    /// The record of a new stream.
+    pub fn open_record(&mut self) -> RecordId {
+        self.records = self.records.saturating_add(1);
+        RecordId::new(&self.boot, self.records)
+    }
+
+    /// Numbers and queues one event. Its number; 0 when it was dropped under `on_audit_full: drop`.
+    ///
+    /// # Errors
+    /// [`AuditFull`]: it is lost, counted, and the control plane is told with the next batch.
+    pub fn record(
+        &mut self,
+        host: &dyn Host,
+        record: &RecordId,
+        kind: EventKind,
+    ) -> Result<u64, AuditFull> {
+        let drops = self.on_audit_full() == OnAuditFull::Drop;
+        let Some(parts) = &mut self.parts else {
+            return Err(AuditFull);
+        };
+        let pushed = parts
+            .events
+            .push(host, &self.metrics, record, kind, host.now());
+        if parts.events.is_full() {
+            self.urge(host);
+        }
+        match pushed {
+            Ok(seq) => Ok(seq),
+            Err(_) if drops => Ok(0),
+            Err(_) => Err(AuditFull),
+        }
+    }
+
+    /// The stream goes on only when event `seq` is stored: [`Wake::Durable`] or
+    /// [`Wake::AuditUnavailable`] will come, after `control_plane.timeout_ms` at the latest.
+    pub fn require_durable(&mut self, host: &dyn Host, stream: ContextId, seq: u64) {
+        let timeout = self
+            .in_charge()
+            .map_or(0, |root| root.config.control_plane.timeout_ms);
+        let known = match &mut self.parts {
+            Some(parts) => parts.events.require(stream, seq, host.now(), timeout),
+            None => Some(Wake::AuditUnavailable),
+        };
+        if let Some(wake) = known {
+            if wake == Wake::AuditUnavailable {
+                self.metrics.add(host, Counter::NotDurable, 1);
+            }
+            self.wakes.push((stream, wake));
+        }
+        self.urge(host);
+    }
+
+    /// Asks whether a request may pass. [`Wake::Answer`] or [`Wake::AskUnavailable`] will come.
+    pub fn ask(&mut self, host: &dyn Host, stream: ContextId, request: &AskRequest) {
+        // Strings and numbers only: serialising them cannot fail.
+        let body = serde_json::to_vec(request).unwrap_or_default();
+        match &mut self.parts {
+            Some(parts) => parts.approvals.ask(stream, body),
+            None => self.wakes.push((stream, Wake::AskUnavailable)),
+        }
+        self.urge(host);
+    }
+
+    /// Parks a stream on an approval. [`Wake::Changed`] or, at `until`, [`Wake::Timeout`] will come.
+    ///
+    /// # Errors
+    /// [`TooManyHeld`]: it is not parked.
+    pub fn wait(
+        &mut self,
+        host: &dyn Host,
+        stream: ContextId,
+        approval: &str,
+        until: UnixMillis,
+    ) -> Result<(), TooManyHeld> {
+        let limit = self
+            .in_charge()
+            .map_or(0, |root| root.config.limits.hold_streams);
+        let Some(parts) = &mut self.parts else {
+            return Err(TooManyHeld);
+        };
+        parts
+            .approvals
+            .wait(stream, approval, host.now(), until, limit)?;
+        self.urge(host);
+        Ok(())
+    }
+
+    /// The stream is gone or answered: whatever it waits for is forgotten. Harmless to repeat.
+    pub fn cancel(&mut self, stream: ContextId) {
+        if let Some(parts) = &mut self.parts {
+            parts.events.cancel(stream);
+            parts.approvals.cancel(stream);
+        }
+        self.wakes.retain(|(waiting, _)| *waiting != stream);
+    }
+}
