@@ -37,7 +37,6 @@ mod tests;
 use std::rc::Rc;
 
 use chaperone_engine::audit::BootId;
-use chaperone_engine::bundle::Bundle;
 use chaperone_engine::gate::Gate;
 use chaperone_engine::identity::{CacheStats, TokenCache};
 use chaperone_engine::protocol::{self, AskAnswer};
@@ -45,7 +44,7 @@ use chaperone_engine::protocol::{self, AskAnswer};
 use self::approvals::Approvals;
 use self::calls::{Calls, Purpose, Reply, Wire};
 use self::events::Sender;
-use self::policy::PolicySync;
+use self::policy::{Build, PolicySync};
 use crate::host::{CallAnswer, CallId, ContextId, Host, Level};
 
 pub use self::config::{
@@ -97,7 +96,7 @@ struct Root {
 
 /// One worker's filter instance, for as long as its VM lives. `G` is what a bundle is made into.
 pub struct NodeOf<G> {
-    build: fn(Bundle) -> Result<G, String>,
+    build: Build<G>,
     boot: BootId,
     seed: u64,
     name: String,
@@ -128,14 +127,17 @@ struct Parts<G> {
 impl Node {
     /// A node with a fresh boot id.
     pub fn new(host: &dyn Host) -> Self {
-        Self::with_build(host, Gate::from_bundle)
+        Self::with_build(host, |bundle, before| match before {
+            Some(before) => before.next(bundle),
+            None => Gate::from_bundle(bundle),
+        })
     }
 }
 
 impl<G> NodeOf<G> {
     /// A node that makes of a verified bundle what `build` makes of it. The verdict of `build` may
     /// depend on nothing but the bundle.
-    pub fn with_build(host: &dyn Host, build: fn(Bundle) -> Result<G, String>) -> Self {
+    pub(crate) fn with_build(host: &dyn Host, build: Build<G>) -> Self {
         let random = host.random();
         // Any part of the random bits does: the seed only spreads retries.
         let seed = u64::try_from(random & u128::from(u64::MAX)).unwrap_or(1);

@@ -50,8 +50,9 @@ const MAX_REFUSED_MS: u64 = 30_000;
 const TAMPERED_MS: u64 = 1_000;
 const MAX_TAMPERED_MS: u64 = 10_000;
 
-/// Makes of a bundle what decides; injected so that this module knows nothing of deciding.
-pub(super) type Build<G> = fn(Bundle) -> Result<G, String>;
+/// Makes of a bundle what decides, with what decides now to take over from; injected so that this
+/// module knows nothing of deciding.
+pub(super) type Build<G> = fn(Bundle, Option<&G>) -> Result<G, String>;
 
 struct Enforced<G> {
     serial: Serial,
@@ -154,7 +155,7 @@ impl<G> PolicySync<G> {
         metrics: &Metrics,
         starting: &StartingBundle,
     ) -> Result<(), String> {
-        let gate = (self.build)(starting.bundle.clone())?;
+        let gate = self.make(starting.bundle.clone())?;
         let serial = starting.bundle.serial;
         if self.serial().is_none_or(|current| serial > current) {
             self.enforce(host, metrics, serial, gate, Rc::clone(&starting.envelope));
@@ -272,13 +273,18 @@ impl<G> PolicySync<G> {
         if self.serial().is_some_and(|current| serial <= current) {
             return Offer::NotNewer(serial);
         }
-        match (self.build)(bundle) {
+        match self.make(bundle) {
             Ok(gate) => {
                 self.enforce(host, metrics, serial, gate, envelope.into());
                 Offer::Adopted
             }
             Err(why) => Offer::Refused(format!("Policy {serial}: {why}")),
         }
+    }
+
+    fn make(&self, bundle: Bundle) -> Result<G, String> {
+        let before = self.enforced.as_ref().map(|enforced| &*enforced.gate);
+        (self.build)(bundle, before)
     }
 
     fn enforce(

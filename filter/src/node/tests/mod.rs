@@ -66,7 +66,7 @@ pub(super) fn parsed(document: &Value) -> Rc<Config> {
 }
 
 /// A policy version that builds into its own serial; version 13 cannot be enforced.
-fn build(bundle: Bundle) -> Result<Serial, String> {
+fn build(bundle: Bundle, _before: Option<&Serial>) -> Result<Serial, String> {
     match bundle.serial.policy_version {
         13 => Err("it is the thirteenth".to_owned()),
         _ => Ok(bundle.serial),
