@@ -3,6 +3,10 @@
 //! Neither kind backtracks: a run of literals between wildcards is searched for once, from the left,
 //! because a match further right can only leave less for what follows.
 
+use std::hash::{Hash, Hasher};
+
+use memchr::memmem;
+
 use super::hosts;
 use super::values::{HostPattern, OperationPattern, PathPattern};
 
@@ -17,9 +21,39 @@ pub(super) trait Matcher {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Glob {
     first: Box<str>,
-    middle: Box<[Box<str>]>,
+    middle: Box<[Part]>,
     /// `None` when there is no `*`.
     last: Option<Box<str>>,
+}
+
+/// A literal between two stars. Its searcher is linear, and costs more to build than to use.
+#[derive(Debug, Clone)]
+struct Part {
+    text: Box<str>,
+    finder: memmem::Finder<'static>,
+}
+
+impl Part {
+    fn new(text: Box<str>) -> Self {
+        Self {
+            finder: memmem::Finder::new(text.as_bytes()).into_owned(),
+            text,
+        }
+    }
+}
+
+impl PartialEq for Part {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for Part {}
+
+impl Hash for Part {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.text.hash(state);
+    }
 }
 
 impl Glob {
@@ -27,7 +61,10 @@ impl Glob {
         let mut parts = pattern.split('*').map(Box::<str>::from);
         let first = parts.next().unwrap_or_default();
         let last = parts.next_back();
-        let middle = parts.filter(|part| !part.is_empty()).collect();
+        let middle = parts
+            .filter(|part| !part.is_empty())
+            .map(Part::new)
+            .collect();
         Self {
             first,
             middle,
@@ -57,8 +94,9 @@ impl Matcher for Glob {
             return false;
         };
         for part in &self.middle {
-            match rest.split_once(&**part) {
-                Some((_, after)) => rest = after,
+            let after = part.finder.find(rest.as_bytes());
+            match after.and_then(|at| rest.get(at.saturating_add(part.text.len())..)) {
+                Some(after) => rest = after,
                 None => return false,
             }
         }

@@ -1,17 +1,31 @@
-//! Which detectors mask which bodies.
+//! Which detectors mask which bodies. What a selector chooses is defined by
+//! [`DetectorSet::compile`](crate::masking::DetectorSet::compile); a test holds the two together.
 
 use super::document::{Direction, Policy};
+use super::error::{near_miss, shorten};
+use crate::masking::{Detector, catalogue};
 
-/// Whether a selector names something: `secrets/*` or `secrets/` and the name of a detector.
+/// Whether a selector chooses a detector.
+///
+/// # Errors
+/// What was expected, with the detectors that were perhaps meant.
 pub(super) fn check_selector(selector: &str) -> Result<(), String> {
-    let name = selector
-        .strip_prefix("secrets/")
-        .ok_or("expected a detector such as `secrets/*` or `secrets/github-pat`")?;
-    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-    if name == "*" || (!name.is_empty() && name.bytes().all(plain)) {
+    let names: Vec<&str> = catalogue().iter().map(Detector::name).collect();
+    let chooses = match selector.strip_suffix('*') {
+        Some(prefix) => prefix.contains('/') && names.iter().any(|name| name.starts_with(prefix)),
+        None => names.contains(&selector),
+    };
+    if chooses {
         return Ok(());
     }
-    Err("expected a detector such as `secrets/*` or `secrets/github-pat`".into())
+    let hint = match near_miss(selector, names.iter().copied()) {
+        Some(name) => format!("; did you mean `{name}`?"),
+        None => "; expected `secrets/*`, or the name of one such as `secrets/github-pat`".into(),
+    };
+    Err(format!(
+        "no detector is called `{}`{hint}",
+        shorten(selector)
+    ))
 }
 
 /// The selectors of all masking rules for a connection and direction, each once, in document order.
@@ -35,4 +49,37 @@ pub(super) fn selectors<'a>(
         }
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::masking::DetectorSet;
+
+    #[test]
+    fn a_selector_is_good_when_the_masker_can_use_it() {
+        let names = catalogue()
+            .iter()
+            .map(|detector| detector.name().to_owned());
+        let others = [
+            "secrets/*",
+            "secrets/github-*",
+            "secrets/g*",
+            "secrets/nothing-*",
+            "secrets/",
+            "secrets",
+            "*",
+            "secret*",
+            "secrets*",
+            "",
+            "secrets/**",
+            "pii/*",
+            "SECRETS/*",
+            "secrets/git*pat",
+        ];
+        for selector in names.chain(others.map(String::from)) {
+            let usable = DetectorSet::compile(&[&selector]).is_ok();
+            assert_eq!(check_selector(&selector).is_ok(), usable, "{selector}");
+        }
+    }
 }

@@ -526,11 +526,22 @@ fn patterns_are_checked_where_they_stand() {
         (
             "secrets/*\"",
             "secrets\"",
-            "masking[0].detectors[0] (line 21, column 34): expected a detector such as `secrets/*` or `secrets/github-pat`",
+            "masking[0].detectors[0] (line 21, column 34): no detector is called `secrets`; expected `secrets/*`, or the name of one such as `secrets/github-pat`",
         ),
     ] {
         check(from, to, &[expected]);
     }
+}
+
+#[test]
+fn detectors_exist() {
+    check(
+        "secrets/*\"",
+        "secrets/githb-pat\"",
+        &[
+            "masking[0].detectors[0] (line 21, column 34): no detector is called `secrets/githb-pat`; did you mean `secrets/github-pat`?",
+        ],
+    );
 }
 
 #[test]
