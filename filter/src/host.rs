@@ -15,6 +15,8 @@
 //!   whose callback runs, or the one that [`Host::enter_stream`] named.
 
 #[cfg(target_arch = "wasm32")]
+mod entry;
+#[cfg(target_arch = "wasm32")]
 mod envoy;
 #[cfg(test)]
 pub mod fake;
@@ -37,13 +39,7 @@ pub struct CallId(pub u32);
 pub struct MetricId(pub u32);
 
 /// Which way, for headers and bodies of the effective stream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Direction {
-    /// From the agent to the upstream.
-    Request,
-    /// From the upstream to the agent.
-    Response,
-}
+pub use chaperone_engine::policy::Direction;
 
 /// Severity of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -28,5 +28,10 @@
     )
 )]
 
+mod crypto;
 pub mod host;
+#[cfg(test)]
+mod model;
 pub mod node;
+pub mod stream;
+pub mod worker;

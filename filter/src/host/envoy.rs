@@ -3,6 +3,7 @@
 //! The SDK traps on statuses that it does not expect. Each call below is one whose unexpected
 //! statuses cannot occur, or says under which condition.
 
+use std::cell::Cell;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher as _;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -16,13 +17,28 @@ use super::{
     MetricKind,
 };
 
-/// Envoy. Has no state of its own.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Envoy;
+/// Envoy. Its only state is which context the running callback is about.
+#[derive(Debug, Default)]
+pub(super) struct Envoy {
+    current: Cell<u32>,
+}
 
 impl Envoy {
+    /// A callback of `context` begins.
+    pub(super) fn entered(&self, context: ContextId) {
+        self.current.set(context.0);
+    }
+
+    /// Runs `f` with `root` as the effective context, then goes back.
+    fn as_root(&self, root: ContextId, f: impl FnOnce()) {
+        if hostcalls::set_effective_context(root.0).is_ok() {
+            f();
+            let _ = hostcalls::set_effective_context(self.current.get());
+        }
+    }
+
     /// The answer to a call, in its callback.
-    pub(super) fn call_answer(self, body_size: usize) -> CallAnswer {
+    pub(super) fn call_answer(&self, body_size: usize) -> CallAnswer {
         let headers = hostcalls::get_map_bytes(MapType::HttpCallResponseHeaders);
         let body = match body_size {
             0 => None,
@@ -37,7 +53,7 @@ impl Envoy {
     }
 
     /// The plugin's configuration, in its callback.
-    pub(super) fn configuration(self, size: usize) -> Vec<u8> {
+    pub(super) fn configuration(&self, size: usize) -> Vec<u8> {
         match size {
             0 => Vec::new(),
             size => hostcalls::get_buffer(BufferType::PluginConfiguration, 0, size)
@@ -166,19 +182,21 @@ impl Host for Envoy {
     }
 
     fn tick_every(&self, root: ContextId, millis: u32) {
-        if hostcalls::set_effective_context(root.0).is_ok() {
+        self.as_root(root, || {
             let _ = hostcalls::set_tick_period(Duration::from_millis(u64::from(millis)));
-        }
+        });
     }
 
     fn root_done(&self, root: ContextId) {
-        if hostcalls::set_effective_context(root.0).is_ok() {
+        self.as_root(root, || {
             let _ = hostcalls::done();
-        }
+        });
     }
 
     fn enter_stream(&self, stream: ContextId) -> Result<(), HostError> {
-        hostcalls::set_effective_context(stream.0).map_err(error)
+        hostcalls::set_effective_context(stream.0).map_err(error)?;
+        self.current.set(stream.0);
+        Ok(())
     }
 
     fn headers(&self, direction: Direction) -> Headers {
@@ -232,6 +250,9 @@ impl Host for Envoy {
     }
 
     fn annotate(&self, name: &str, value: &[u8]) {
-        let _ = hostcalls::set_property(vec![name], Some(value));
+        // Setting a value twice is an error, on which the SDK traps: a second gate in the same chain.
+        if self.property(&[name]).is_none() {
+            let _ = hostcalls::set_property(vec![name], Some(value));
+        }
     }
 }

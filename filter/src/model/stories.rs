@@ -1,0 +1,200 @@
+//! Single stories that a reader should be able to find by name.
+
+use chaperone_engine::policy::Direction::{Request, Response};
+
+use super::control_plane::Mood;
+use super::envoy::Envoy;
+use super::world::secret;
+use crate::host::Headers;
+
+fn begin(profile: &str, path: &str, end: bool) -> Envoy {
+    let mut envoy = Envoy::new(profile);
+    envoy.headers(Request, Envoy::request_for(path, "dev"), end);
+    envoy
+}
+
+fn ok(more: &[(&str, &str)]) -> Headers {
+    let mut headers = vec![(":status".to_owned(), b"200".to_vec())];
+    headers.extend(
+        more.iter()
+            .map(|(n, v)| ((*n).to_owned(), v.as_bytes().to_vec())),
+    );
+    headers
+}
+
+fn code(envoy: &Envoy) -> String {
+    let answer = envoy.answer.as_ref().expect("an answer");
+    let problem: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+    problem["code"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_body_that_comes_while_held_releases_nothing_and_is_masked_when_released() {
+    for profile in ["headers", "body"] {
+        let mut envoy = begin(profile, "/risky/x", false);
+        envoy.data(Request, b"pay ", false);
+        envoy.data(Request, secret().as_bytes(), false);
+        envoy.data(Request, b"", true);
+        envoy.tick(30, Mood::Pending);
+        envoy.tick(30, Mood::Pending);
+        assert!(envoy.upstream.headers.is_none(), "{profile}");
+        envoy.tick(30, Mood::Granted);
+        envoy.tick(30, Mood::Granted);
+        assert!(envoy.upstream.ended, "{profile}");
+        let body = String::from_utf8(envoy.upstream.body.clone()).unwrap();
+        assert!(
+            body.starts_with("pay [masked:github-pat:"),
+            "{profile}: {body}"
+        );
+    }
+}
+
+#[test]
+fn approvers_see_the_masked_body_and_never_the_secret() {
+    let mut envoy = begin("body", "/risky/x", false);
+    envoy.data(Request, format!("pay {} now", secret()).as_bytes(), true);
+    envoy.tick(30, Mood::Pending);
+    let asked = envoy.plane.asked[0].to_string();
+    assert!(asked.contains("pay [masked:github-pat:"), "{asked}");
+    assert!(!asked.contains(&secret()));
+}
+
+#[test]
+fn a_held_request_becomes_a_ticket_when_the_budget_is_over() {
+    let mut envoy = begin("body", "/risky/x", false);
+    envoy.data(Request, b"x", true);
+    envoy.tick(30, Mood::Pending);
+    envoy.tick(11_000, Mood::Pending);
+    assert_eq!(code(&envoy), "approval_required");
+    assert!(envoy.upstream.headers.is_none());
+}
+
+#[test]
+fn without_the_body_in_sight_the_end_of_the_hold_says_that_no_ticket_can_match() {
+    let mut envoy = begin("headers", "/risky/x", false);
+    envoy.tick(30, Mood::Pending);
+    envoy.tick(11_000, Mood::Pending);
+    assert_eq!(code(&envoy), "approval_timeout");
+}
+
+#[test]
+fn a_held_body_over_the_limit_is_refused() {
+    let mut envoy = begin("body", "/risky/x", false);
+    envoy.data(Request, &vec![b'x'; 1024 * 1024], false);
+    assert_eq!(code(&envoy), "body_too_large");
+}
+
+#[test]
+fn a_request_that_must_be_durable_waits_for_the_acknowledgement() {
+    let mut envoy = begin("headers", "/durable/x", true);
+    envoy.tick(10, Mood::Pending);
+    assert!(envoy.upstream.headers.is_some(), "acknowledged");
+    let mut envoy = begin("headers", "/durable/x", true);
+    envoy.tick(10, Mood::Down);
+    envoy.tick(1_100, Mood::Down);
+    assert_eq!(code(&envoy), "audit_unavailable");
+    assert!(envoy.upstream.headers.is_none());
+}
+
+#[test]
+fn a_control_plane_that_does_not_answer_lets_nothing_through_that_needs_a_human() {
+    let mut envoy = begin("headers", "/risky/x", true);
+    for _ in 0..10 {
+        envoy.tick(1_100, Mood::Down);
+    }
+    assert_eq!(code(&envoy), "control_plane_unavailable");
+}
+
+#[test]
+fn announced_trailers_wait_for_a_tail_that_may_be_a_secret() {
+    let mut envoy = begin("headers", "/free/x", true);
+    envoy.headers(Response, ok(&[("trailer", "x-checksum")]), false);
+    envoy.data(Response, format!("a {}", secret()).as_bytes(), false);
+    assert!(
+        envoy.downstream.body.is_empty(),
+        "undecided, so nothing leaves"
+    );
+    envoy.trailers(Response);
+    let body = String::from_utf8(envoy.downstream.body.clone()).unwrap();
+    assert!(body.starts_with("a [masked:github-pat:"), "{body}");
+    assert!(envoy.downstream.ended);
+}
+
+#[test]
+fn trailers_that_nobody_announced_break_the_stream_rather_than_cut_the_body() {
+    let mut envoy = begin("headers", "/free/x", true);
+    envoy.headers(Response, ok(&[]), false);
+    envoy.data(Response, b"a ghp_", false);
+    envoy.trailers(Response);
+    assert!(envoy.over && !envoy.downstream.ended);
+    assert_eq!(envoy.count("aborted"), 1);
+}
+
+#[test]
+fn a_response_whose_encoding_cannot_be_read_never_reaches_the_agent() {
+    let mut envoy = begin("headers", "/free/x", true);
+    envoy.headers(Response, ok(&[("content-encoding", "gzip")]), false);
+    assert_eq!(code(&envoy), "unreadable_encoding");
+    assert!(envoy.downstream.headers.is_none());
+}
+
+#[test]
+fn what_describes_a_bodys_bytes_goes_when_the_body_may_change() {
+    let mut envoy = begin("headers", "/free/x", true);
+    let told = ok(&[
+        ("content-length", "5"),
+        ("etag", "\"a\""),
+        ("digest", "x"),
+        ("x-keep", "1"),
+    ]);
+    envoy.headers(Response, told, false);
+    let headers = envoy.downstream.headers.clone().unwrap();
+    let names: Vec<_> = headers.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, [":status", "x-keep"]);
+}
+
+#[test]
+fn a_held_upgrade_is_refused_at_once() {
+    let mut envoy = Envoy::new("body");
+    let mut headers = Envoy::request_for("/risky/x", "dev");
+    headers.push(("upgrade".into(), b"websocket".to_vec()));
+    envoy.headers(Request, headers, false);
+    assert_eq!(code(&envoy), "upgrade_not_supported");
+    envoy.data(Request, b"", false);
+    assert!(envoy.upstream.headers.is_none());
+}
+
+#[test]
+fn a_stream_that_ends_before_any_callback_is_still_recorded() {
+    let mut envoy = Envoy::new("headers");
+    envoy.know_request(Envoy::request_for("/free/x", "dev"));
+    envoy.end();
+    assert_eq!((envoy.count("received"), envoy.count("aborted")), (1, 1));
+}
+
+#[test]
+fn two_authorization_values_are_refused() {
+    let mut envoy = Envoy::new("headers");
+    let mut headers = Envoy::request_for("/free/x", "dev");
+    headers.push(("authorization".into(), b"Bearer other".to_vec()));
+    envoy.headers(Request, headers, true);
+    assert_eq!(code(&envoy), "several_tokens");
+}
+
+#[test]
+fn bytes_that_are_no_text_are_refused_without_a_trap() {
+    for name in [
+        ":path",
+        ":authority",
+        ":method",
+        "authorization",
+        "x-request-id",
+    ] {
+        let mut envoy = Envoy::new("headers");
+        let mut headers = Envoy::request_for("/free/x", "dev");
+        headers.retain(|(n, _)| n != name);
+        headers.push((name.into(), vec![0xff, 0xfe, 0x80]));
+        envoy.headers(Request, headers, true);
+        assert_eq!(envoy.answer.is_some(), name != "x-request-id", "{name}");
+    }
+}

@@ -1,0 +1,168 @@
+//! Asking a human: the question, the hold, the answer, the ticket.
+
+use chaperone_engine::approval::{BodyBinding, BoundRequest, body_sha256};
+use chaperone_engine::audit::{ApprovalOutcome, Body, EventKind};
+use chaperone_engine::gate::Code;
+use chaperone_engine::masking::{FingerprintKey, mask_whole};
+use chaperone_engine::protocol::{AskAnswer, AskRequest, BodyPreview, Standing};
+
+use super::{Around, Phase, Stream, Waiting, metric};
+use crate::node::TooManyHeld;
+
+/// Longest hold, milliseconds. Envoy's `stream_idle_timeout` ends a silent stream after five minutes
+/// by default, with an answer that explains nothing.
+const MAX_HOLD_MS: u64 = 240_000;
+
+impl Stream {
+    /// Asks whether a human has approved this request, or will. `body` is what goes upstream, masked
+    /// where masking applies; nothing where it cannot be seen.
+    pub(super) fn ask(&mut self, around: &mut Around<'_>, body: Option<Vec<u8>>) {
+        let (Some(case), Some(record)) = (&mut self.case, &self.record) else {
+            return;
+        };
+        let Some(terms) = case.decision.approve.clone() else {
+            return;
+        };
+        let hold = terms.hold.as_millis().min(MAX_HOLD_MS);
+        case.hold_until = around.host.now().saturating_add(hold);
+        case.unseen_body = body.is_none();
+        let binding = match &body {
+            Some(body) => BodyBinding::Whole(body_sha256(body)),
+            None => BodyBinding::Unseen { record: &record.0 },
+        };
+        let digest = BoundRequest {
+            issuer: &case.principal.issuer,
+            subject: &case.principal.subject,
+            agent: case.principal.agent.as_deref(),
+            connection: &case.connection,
+            method: &case.line.method,
+            host: &case.host_name,
+            path: &case.target.0,
+            query: case.target.1.as_deref(),
+            content_type: self.request.content_type.as_deref(),
+            body: binding,
+        }
+        .digest();
+        // What an encoding hides cannot be masked, so approvers do not see it either.
+        let key = FingerprintKey::from_bytes(*self.config.fingerprint_key.expose());
+        let limit = self.config.limits.preview_bytes;
+        let preview = body
+            .filter(|b| self.request.readable_encoding && !b.is_empty())
+            .map(|body| {
+                let (mut masked, _) = mask_whole(around.detectors, &key, &body);
+                let truncated = masked.len() > limit;
+                masked.truncate(limit);
+                BodyPreview {
+                    content: Body::new(&masked),
+                    total_bytes: Some(body.len() as u64),
+                    truncated,
+                }
+            });
+        let request = AskRequest {
+            node: around.node.identity(),
+            record: record.clone(),
+            digest,
+            policy_version: case.gate.serial().policy_version,
+            rule: case.decision.rule.as_deref().unwrap_or("").to_owned(),
+            reason: case.decision.reason.to_string(),
+            terms,
+            principal: case.principal.clone(),
+            connection: case.connection.clone(),
+            operation: case.operation.clone(),
+            request: case.line.clone(),
+            content_type: self.request.content_type_text(),
+            body: preview,
+        };
+        if let Some(rule) = case.rule() {
+            let name = metric::of(metric::RULE_APPROVE, &rule);
+            around.node.metrics().count(around.host, &name, 1);
+        }
+        around.node.ask(around.host, self.id, &request);
+        case.asked = Some(request);
+        self.phase = Phase::Waiting(Waiting::Answer);
+    }
+
+    /// The approval changed: asks again under the same record, which settles whose a one-time grant is.
+    pub(super) fn ask_again(&mut self, around: &mut Around<'_>) {
+        let Some(request) = self.case.as_ref().and_then(|case| case.asked.as_ref()) else {
+            return;
+        };
+        around.node.ask(around.host, self.id, request);
+        self.phase = Phase::Waiting(Waiting::Answer);
+    }
+
+    pub(super) fn answered(&mut self, around: &mut Around<'_>, answer: &AskAnswer) {
+        let Some(case) = &mut self.case else { return };
+        case.approval = Some(answer.approval.clone());
+        let outcome = ApprovalOutcome {
+            id: answer.approval.clone(),
+            by: answer.by.clone(),
+        };
+        match answer.answer {
+            Standing::Granted => self.let_through(around, Some(outcome), true),
+            Standing::Denied => {
+                let words = answer.comment.as_deref().unwrap_or("no reason was given");
+                let detail = format!("A human denied this request: {words}");
+                self.refuse_approval(around, Code::ApprovalDenied, detail, outcome);
+            }
+            Standing::Expired => {
+                let detail = "Nobody answered in time, and silence denies.".to_owned();
+                self.refuse_approval(around, Code::ApprovalExpired, detail, outcome);
+            }
+            Standing::Pending => self.hold(around),
+        }
+    }
+
+    fn hold(&mut self, around: &mut Around<'_>) {
+        let Some(case) = &self.case else { return };
+        let (until, approval) = (case.hold_until, case.approval.clone().unwrap_or_default());
+        if around.host.now() >= until {
+            self.ticket(around);
+            return;
+        }
+        if let Err(TooManyHeld) = around.node.wait(around.host, self.id, &approval, until) {
+            // Too many wait already; this one gets what it would get in the end.
+            self.ticket(around);
+            return;
+        }
+        self.phase = Phase::Waiting(Waiting::Human);
+        // Waking to find the question still open does not make it another hold.
+        if !self.held {
+            let rule = case.rule().unwrap_or_default();
+            self.held = true;
+            let metrics = around.node.metrics();
+            metrics.count(around.host, metric::HELD, 1);
+            metrics.gauge(around.host, metric::HELD_STREAMS, 1);
+            self.note(around, EventKind::Held { approval, rule });
+        }
+    }
+
+    /// The hold is over without an answer.
+    pub(super) fn ticket(&mut self, around: &mut Around<'_>) {
+        let Some(case) = &self.case else { return };
+        let id = case.approval.clone().unwrap_or_default();
+        let outcome = ApprovalOutcome { id, by: None };
+        if case.unseen_body {
+            let detail = "Nobody answered while the request waited. Its body cannot be seen before the \
+                          verdict here, so an approval is good for one waiting request only: send it \
+                          again, and have it approved while it waits."
+                .to_owned();
+            self.refuse_approval(around, Code::ApprovalTimeout, detail, outcome);
+        } else {
+            let detail =
+                "A human must approve this request. Send the very same request again once \
+                          they have."
+                    .to_owned();
+            self.refuse_approval(around, Code::ApprovalRequired, detail, outcome);
+        }
+    }
+
+    pub(super) fn nobody_to_ask(&mut self, around: &mut Around<'_>) {
+        self.refuse(
+            around,
+            Code::ControlPlaneUnavailable,
+            "This request needs a human's approval, and the control plane does not answer."
+                .to_owned(),
+        );
+    }
+}

@@ -1,0 +1,128 @@
+//! The end of a stream: its record is closed.
+
+use std::collections::BTreeMap;
+
+use chaperone_engine::audit::{AbortCause, EventKind, RequestLine, Timings};
+use chaperone_engine::masking::mask_text;
+
+use super::request::Request;
+use super::{Around, Phase, Stream, metric};
+use crate::host::{Direction, Host};
+
+/// Envoy's response flags (`CoreResponseFlag`, one bit each) that say that upstream failed: no
+/// healthy host, timeout, local or remote reset, connection failure or termination, overflow, no
+/// route, retries used up.
+const UPSTREAM_FAILED: u64 = (0b1111_1111 << 1) | (1 << 15);
+/// The downstream connection ended, or broke the protocol.
+const DOWNSTREAM_FAILED: u64 = (1 << 14) | (1 << 18);
+
+impl Stream {
+    /// Closes the record. Comes once, at the end, perhaps without any callback before.
+    pub fn log(&mut self, around: &mut Around<'_>) {
+        self.leave_waiting(around);
+        let host = around.host;
+        if self.record.is_none() {
+            self.record_unseen(around);
+        }
+        let status = self.status.or_else(|| status_of(host)).unwrap_or(0);
+        let timings = self.timings(host);
+        let metrics = around.node.metrics();
+        for (detector, count) in &timings.masked {
+            metrics.count(host, metric::MASKED, *count);
+            metrics.count(host, &metric::of(metric::DETECTOR, detector), *count);
+        }
+        let event = match self.abort_cause(host) {
+            None => EventKind::Completed { status, timings },
+            Some(cause) => {
+                metrics.count(host, metric::ABORTED, 1);
+                EventKind::Aborted { cause, timings }
+            }
+        };
+        self.note(around, event);
+    }
+
+    /// A stream that Envoy ended before our first callback: headers can still be read here.
+    fn record_unseen(&mut self, around: &mut Around<'_>) {
+        let request = Request::read(&around.host.headers(Direction::Request));
+        let Some(method) = request.method.clone() else {
+            return;
+        };
+        let key = self.fingerprint_key();
+        let mask = |text: &str| mask_text(around.detectors, &key, text).0;
+        let (path, query) = split_target(request.path.as_deref().unwrap_or(""));
+        let line = RequestLine {
+            method: method.chars().take(32).collect(),
+            host: request.authority.clone().unwrap_or_default(),
+            path: mask(path),
+            query: query.map(mask),
+        };
+        let record = around.node.open_record();
+        let event = EventKind::Received {
+            request: line,
+            principal: None,
+            connection: None,
+            operation: None,
+            policy_version: around.node.gate().map(|gate| gate.serial().policy_version),
+            request_id: request.request_id.clone(),
+        };
+        let _ = around.node.record(around.host, &record, event);
+        self.record = Some(record);
+    }
+
+    fn timings(&self, host: &dyn Host) -> Timings {
+        let mut masked = BTreeMap::new();
+        for way in [&self.request_body, &self.response_body] {
+            let Some(masker) = way.masker() else { continue };
+            for (detector, finding) in masker.findings().iter() {
+                let count = masked.entry(detector.to_owned()).or_insert(0_u64);
+                *count = count.saturating_add(finding.count);
+            }
+        }
+        Timings {
+            decided_ms: self.decided_ms,
+            first_byte_ms: self.first_byte_ms,
+            total_ms: self.elapsed(host),
+            request_bytes: self.request_body.sent,
+            response_bytes: self.response_body.sent,
+            masked,
+        }
+    }
+
+    /// Who ended the stream early; nothing when it ended as HTTP says it should.
+    fn abort_cause(&self, host: &dyn Host) -> Option<AbortCause> {
+        if matches!(self.phase, Phase::Answered { .. }) {
+            return None;
+        }
+        if matches!(self.phase, Phase::Broken) {
+            return Some(AbortCause::Filter);
+        }
+        let flags = host
+            .property(&["response", "flags"])
+            .and_then(|bytes| Some(u64::from_le_bytes(bytes.as_slice().try_into().ok()?)))
+            .unwrap_or(0);
+        if flags & UPSTREAM_FAILED != 0 {
+            return Some(AbortCause::Upstream);
+        }
+        if self.response_body.ended && matches!(self.phase, Phase::Open { .. }) {
+            return None;
+        }
+        if flags & DOWNSTREAM_FAILED != 0 {
+            return Some(AbortCause::Downstream);
+        }
+        Some(AbortCause::Unknown)
+    }
+}
+
+fn status_of(host: &dyn Host) -> Option<u16> {
+    let bytes = host.property(&["response", "code"])?;
+    let code = u64::from_le_bytes(bytes.as_slice().try_into().ok()?);
+    u16::try_from(code).ok()
+}
+
+/// Path and query of a request target.
+pub(super) fn split_target(target: &str) -> (&str, Option<&str>) {
+    match target.split_once('?') {
+        Some((path, query)) => (path, Some(query)),
+        None => (target, None),
+    }
+}

@@ -1,0 +1,66 @@
+//! What changes in headers on the way through.
+
+use crate::host::{Direction, Headers, Host};
+
+/// Headers that describe the exact bytes of a body, and lie as soon as one is masked. A stale
+/// `content-length` is worse than a lie: Envoy forwards the changed body under it, which is request
+/// smuggling.
+const BODY_DESCRIPTIONS: &[&str] = &[
+    "content-length",
+    "content-md5",
+    "digest",
+    "content-digest",
+    "repr-digest",
+];
+
+fn remove(host: &dyn Host, direction: Direction, headers: &Headers, name: &str) {
+    if headers.iter().any(|(n, _)| n == name) {
+        host.remove_header(direction, name);
+    }
+}
+
+/// Makes a request ready for upstream.
+pub(super) fn forward_request(
+    host: &dyn Host,
+    headers: &Headers,
+    has_body: bool,
+    masks_request: bool,
+    masks_response: bool,
+    grpc: bool,
+) {
+    let way = Direction::Request;
+    // The agent's token is for the gate and nobody else.
+    remove(host, way, headers, "authorization");
+    if masks_request && has_body {
+        for name in BODY_DESCRIPTIONS {
+            remove(host, way, headers, name);
+        }
+    }
+    if masks_response {
+        // A secret that a range cuts in two is a secret in neither half.
+        remove(host, way, headers, "range");
+        remove(host, way, headers, "if-range");
+        // Whatever cannot be read is refused later; so ask for what can be.
+        host.set_header(way, "accept-encoding", b"identity");
+    }
+    if (masks_request || masks_response) && !grpc {
+        // Without it upstream sends no trailers, and tails can wait in memory without delay.
+        remove(host, way, headers, "te");
+    }
+}
+
+/// Makes a response whose body will be masked ready for the agent.
+pub(super) fn forward_response(host: &dyn Host, headers: &Headers) {
+    let way = Direction::Response;
+    for name in BODY_DESCRIPTIONS {
+        remove(host, way, headers, name);
+    }
+    remove(host, way, headers, "accept-ranges");
+    // A strong validator promises the same bytes (RFC 9110 §8.8.1), a weak one does not.
+    if headers
+        .iter()
+        .any(|(name, value)| name == "etag" && !value.starts_with(b"W/"))
+    {
+        host.remove_header(way, "etag");
+    }
+}

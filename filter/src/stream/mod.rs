@@ -1,0 +1,318 @@
+//! One request with its response: what each callback returns, what is changed, what is recorded.
+//!
+//! ```text
+//!        headers
+//!   New ─────────► Waiting(Body ► Answer ► Human ► Durable) ──► Open ──► response ──► log
+//!     └──────────────┴──────── refused ──► Answered                └──► Broken
+//! ```
+//!
+//! # Promises
+//! - [`Stream::flow`] alone derives what a callback returns, from the phase and nothing else. While a
+//!   verdict is pending every request callback returns Pause: in Envoy, Continue from *any* body or
+//!   trailers callback releases held headers upstream.
+//! - A stream answers the agent at most once, and never after it let the request go on.
+//! - A stream keeps the gate that it began under; a newer policy is for newer streams.
+//! - Every stream closes its record exactly once, in [`Stream::log`], whatever came before.
+
+mod approval;
+mod body;
+mod close;
+mod headers;
+pub(crate) mod metric;
+mod refuse;
+mod request;
+mod response;
+mod verdict;
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use chaperone_engine::audit::{ApprovalOutcome, EventKind, RecordId};
+use chaperone_engine::gate::Gate;
+use chaperone_engine::identity::Principal;
+use chaperone_engine::masking::{DetectorSet, FingerprintKey};
+use chaperone_engine::operation::Operation;
+use chaperone_engine::policy::Decision;
+use chaperone_engine::protocol::AskRequest;
+use chaperone_engine::time::UnixMillis;
+
+use crate::host::{ContextId, Direction, Host};
+use crate::node::{Config, Node, Wake};
+use body::BodyWay;
+use request::Request;
+
+/// What a callback returns to Envoy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flow {
+    /// Go on. From a body or trailers callback this also releases held headers.
+    Continue,
+    /// Stay.
+    Pause,
+}
+
+/// What a stream works with; lent to it for one callback.
+pub struct Around<'a> {
+    /// Envoy.
+    pub host: &'a dyn Host,
+    /// What all streams of the VM share.
+    pub node: &'a mut Node,
+    /// All detectors there are: for paths, queries and previews, which nobody gets to see unmasked.
+    pub detectors: &'a Arc<DetectorSet>,
+}
+
+/// Where a stream stands.
+#[derive(Debug)]
+enum Phase {
+    /// No headers yet.
+    New,
+    /// The verdict is pending.
+    Waiting(Waiting),
+    /// Let through. A tunnel is an upgrade: its bytes are not a body.
+    Open { tunnel: bool },
+    /// We have answered. The answer passes through our own response callbacks, and once it does
+    /// (`passing`) it must go on; what upstream had sent before must not.
+    Answered { passing: bool },
+    /// Envoy answered while the verdict was pending, so no verdict will come.
+    Overtaken,
+    /// We broke the stream off.
+    Broken,
+}
+
+/// What a verdict waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Waiting {
+    /// The rest of the body.
+    Body,
+    /// The control plane's answer.
+    Answer,
+    /// A human.
+    Human,
+    /// The record's durability; the last step.
+    Durable,
+}
+
+/// What is known once the request has been decided on.
+#[derive(Debug)]
+struct Case {
+    gate: Rc<Gate>,
+    principal: Principal,
+    connection: String,
+    operation: Operation,
+    decision: Decision,
+    line: chaperone_engine::audit::RequestLine,
+    host_name: String,
+    target: (String, Option<String>),
+    /// Number of the received event.
+    received_seq: u64,
+    /// The question, once it was asked.
+    asked: Option<AskRequest>,
+    /// The approval that is asked about, once there is one.
+    approval: Option<String>,
+    /// The human's answer that lets the request pass.
+    granted: Option<ApprovalOutcome>,
+    /// When holding ends.
+    hold_until: UnixMillis,
+    /// The digest is bound to this very stream: no later request can match it.
+    unseen_body: bool,
+}
+
+impl Case {
+    /// The deciding rule's name.
+    fn rule(&self) -> Option<String> {
+        self.decision.rule.as_deref().map(str::to_owned)
+    }
+}
+
+/// One stream.
+pub struct Stream {
+    id: ContextId,
+    config: Rc<Config>,
+    phase: Phase,
+    record: Option<RecordId>,
+    request: Request,
+    case: Option<Case>,
+    request_body: BodyWay,
+    response_body: BodyWay,
+    /// Bytes of request body that Envoy holds for us, and whether that is all of it.
+    buffered: usize,
+    /// A request body callback returned Pause while the verdict was pending and the body was not
+    /// complete: Envoy then loses what comes after a resume from outside, so the next callback has to
+    /// release the stream.
+    paused_in_body: bool,
+    held: bool,
+    began: UnixMillis,
+    decided_ms: u64,
+    first_byte_ms: Option<u64>,
+    status: Option<u16>,
+    request_flow: Flow,
+    response_flow: Flow,
+}
+
+impl Stream {
+    /// A stream under a root's configuration.
+    pub fn new(host: &dyn Host, id: ContextId, config: Rc<Config>) -> Self {
+        let none = |direction| BodyWay::new(direction, None, body::Tail::InMemory, 0);
+        Self {
+            id,
+            config,
+            phase: Phase::New,
+            record: None,
+            request: Request::default(),
+            case: None,
+            request_body: none(Direction::Request),
+            response_body: none(Direction::Response),
+            buffered: 0,
+            paused_in_body: false,
+            held: false,
+            began: host.now(),
+            decided_ms: 0,
+            first_byte_ms: None,
+            status: None,
+            request_flow: Flow::Continue,
+            response_flow: Flow::Continue,
+        }
+    }
+
+    /// What a callback of this direction returns now. The only place that says so.
+    fn flow(&self, direction: Direction) -> Flow {
+        match (direction, &self.phase) {
+            // Let through: only an undecided tail can pause it.
+            (Direction::Request, Phase::Open { .. }) => self.request_flow,
+            (Direction::Response, Phase::Open { .. }) => self.response_flow,
+            // No verdict, or one against it: nothing of the request goes on.
+            (Direction::Request, _) | (_, Phase::Broken | Phase::Answered { passing: false }) => {
+                Flow::Pause
+            }
+            // Upstream was never asked, or its response was refused: what passes now is our own answer
+            // or Envoy's.
+            (
+                Direction::Response,
+                Phase::New
+                | Phase::Waiting(_)
+                | Phase::Answered { passing: true }
+                | Phase::Overtaken,
+            ) => Flow::Continue,
+        }
+    }
+
+    /// Headers came.
+    pub fn headers(&mut self, around: &mut Around<'_>, direction: Direction, end: bool) -> Flow {
+        match direction {
+            Direction::Request => self.request_headers(around, end),
+            Direction::Response => self.response_headers(around, end),
+        }
+        self.flow(direction)
+    }
+
+    /// A piece of a body came; `size` is all that is in the buffer.
+    pub fn body(
+        &mut self,
+        around: &mut Around<'_>,
+        direction: Direction,
+        size: usize,
+        end: bool,
+    ) -> Flow {
+        match (direction, &self.phase) {
+            (Direction::Request, Phase::Waiting(_)) => self.body_while_waiting(around, size, end),
+            (_, Phase::Open { tunnel: true }) => self.way(direction).ended |= end,
+            (_, Phase::Open { tunnel: false }) => {
+                let passed = self.way(direction).data(around.host, size, end);
+                self.set_flow(direction, passed.flow);
+                if let Some(event) = passed.event {
+                    self.note(around, event);
+                }
+            }
+            _ => {}
+        }
+        self.flow(direction)
+    }
+
+    /// Trailers came: the body is over.
+    pub fn trailers(&mut self, around: &mut Around<'_>, direction: Direction) -> Flow {
+        match (direction, &self.phase) {
+            (Direction::Request, Phase::Waiting(_)) => {
+                self.body_while_waiting(around, self.buffered, true);
+            }
+            (_, Phase::Open { tunnel: true }) => self.way(direction).ended = true,
+            (_, Phase::Open { tunnel: false }) => match self.way(direction).trailers(around.host) {
+                Ok(event) => {
+                    self.set_flow(direction, Flow::Continue);
+                    if let Some(event) = event {
+                        self.note(around, event);
+                    }
+                }
+                Err(body::TailLost) => {
+                    self.break_off(around);
+                }
+            },
+            _ => {}
+        }
+        self.flow(direction)
+    }
+
+    /// News for a stream that waits. The caller has made it the effective stream.
+    pub fn wake(&mut self, around: &mut Around<'_>, wake: Wake) {
+        let Phase::Waiting(waiting) = self.phase else {
+            return;
+        };
+        match (waiting, wake) {
+            (Waiting::Durable, Wake::Durable) => self.open(around, true),
+            (Waiting::Durable, Wake::AuditUnavailable) => self.audit_unavailable(around),
+            (Waiting::Answer, Wake::Answer(answer)) => self.answered(around, &answer),
+            (Waiting::Answer, Wake::AskUnavailable) => self.nobody_to_ask(around),
+            (Waiting::Human, Wake::Changed) => self.ask_again(around),
+            (Waiting::Human, Wake::Timeout) => self.ticket(around),
+            // News about an earlier step, too late to matter.
+            _ => {}
+        }
+    }
+
+    /// Whether the stream has been let through.
+    pub fn is_open(&self) -> bool {
+        matches!(self.phase, Phase::Open { .. })
+    }
+
+    fn way(&mut self, direction: Direction) -> &mut BodyWay {
+        match direction {
+            Direction::Request => &mut self.request_body,
+            Direction::Response => &mut self.response_body,
+        }
+    }
+
+    fn set_flow(&mut self, direction: Direction, flow: Flow) {
+        match direction {
+            Direction::Request => self.request_flow = flow,
+            Direction::Response => self.response_flow = flow,
+        }
+    }
+
+    /// Records an event of a request that was let in: when there is no room any more it is lost and
+    /// counted, since the request cannot be taken back.
+    fn note(&self, around: &mut Around<'_>, event: EventKind) {
+        if let Some(record) = &self.record {
+            let _ = around.node.record(around.host, record, event);
+        }
+    }
+
+    fn fingerprint_key(&self) -> FingerprintKey {
+        FingerprintKey::from_bytes(*self.config.fingerprint_key.expose())
+    }
+
+    fn elapsed(&self, host: &dyn Host) -> u64 {
+        host.now().since(self.began)
+    }
+
+    fn break_off(&mut self, around: &mut Around<'_>) {
+        self.phase = Phase::Broken;
+        around.host.reset();
+    }
+}
+
+impl std::fmt::Debug for Stream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Stream")
+            .field("id", &self.id)
+            .field("phase", &self.phase)
+            .finish()
+    }
+}

@@ -1,0 +1,129 @@
+//! Refusing: the record, the metrics and the answer to the agent.
+
+use chaperone_engine::audit::{ApprovalOutcome, EventKind};
+use chaperone_engine::gate::{Code, MEDIA_TYPE, Problem};
+use chaperone_engine::policy::Effect;
+
+use super::{Around, Case, Phase, Stream, metric};
+
+/// Seconds after which an agent with a ticket may ask again.
+const RETRY_AFTER_S: u64 = 15;
+
+impl Stream {
+    pub(super) fn audit_unavailable(&mut self, around: &mut Around<'_>) {
+        self.refuse(
+            around,
+            Code::AuditUnavailable,
+            "This request may only go on once its record is stored, and it could not be."
+                .to_owned(),
+        );
+    }
+
+    /// Refuses on account of a human's answer or silence.
+    pub(super) fn refuse_approval(
+        &mut self,
+        around: &mut Around<'_>,
+        code: Code,
+        detail: String,
+        outcome: ApprovalOutcome,
+    ) {
+        let problem = self.problem(code, &detail);
+        let url = self
+            .config
+            .approval_url
+            .as_ref()
+            .map(|template| template.of(&outcome.id));
+        let problem = match code {
+            Code::ApprovalRequired => problem.ticket(&outcome.id, url, RETRY_AFTER_S),
+            _ => Problem {
+                approval: Some(outcome.id.clone()),
+                approval_url: url,
+                ..problem
+            },
+        };
+        let effect = if code == Code::ApprovalRequired {
+            Effect::Approve
+        } else {
+            Effect::Deny
+        };
+        self.finish_refusal(around, code, effect, detail, problem, Some(outcome));
+    }
+
+    /// Refuses.
+    pub(super) fn refuse(&mut self, around: &mut Around<'_>, code: Code, detail: String) {
+        let problem = self.problem(code, &detail);
+        self.finish_refusal(around, code, Effect::Deny, detail, problem, None);
+    }
+
+    fn problem(&self, code: Code, detail: &str) -> Problem {
+        let mut problem = Problem::new(code, detail);
+        if let Some(record) = &self.record {
+            problem = problem.recorded_as(record);
+        }
+        if let Some(case) = &self.case {
+            problem = problem.decided_by(case.decision.rule.as_deref(), &case.decision.reason);
+        }
+        problem
+    }
+
+    fn finish_refusal(
+        &mut self,
+        around: &mut Around<'_>,
+        code: Code,
+        effect: Effect,
+        detail: String,
+        problem: Problem,
+        approval: Option<ApprovalOutcome>,
+    ) {
+        self.leave_waiting(around);
+        // A response that is refused was decided on before; its record says so already.
+        if !self.is_open() {
+            self.decided_ms = self.elapsed(around.host);
+            let reason = match &self.case {
+                Some(case) if code == Code::Denied => case.decision.reason.to_string(),
+                _ => detail,
+            };
+            let event = EventKind::Decided {
+                effect,
+                rule: self.case.as_ref().and_then(Case::rule),
+                reason,
+                code: Some(code.as_str().to_owned()),
+                approval,
+            };
+            self.note(around, event);
+        }
+        self.phase = Phase::Answered { passing: false };
+        self.status = Some(code.status());
+        let metrics = around.node.metrics();
+        let counter = match code {
+            Code::Denied | Code::ApprovalDenied | Code::ApprovalExpired => metric::DENIED,
+            Code::ApprovalRequired => metric::TICKETS,
+            _ => metric::REFUSED,
+        };
+        metrics.count(around.host, counter, 1);
+        metrics.count(around.host, &metric::of(metric::CODE, code.as_str()), 1);
+        self.send(around, code, &problem);
+    }
+
+    /// The only place that answers the agent.
+    fn send(&self, around: &Around<'_>, code: Code, problem: &Problem) {
+        let mut headers = vec![("content-type", MEDIA_TYPE), ("cache-control", "no-store")];
+        let challenge;
+        if let Code::Identity(identity) = code {
+            challenge = match identity.challenge_error() {
+                None => "Bearer".to_owned(),
+                Some(error) => {
+                    format!("Bearer error=\"{error}\", error_description=\"{identity}\"")
+                }
+            };
+            headers.push(("www-authenticate", &challenge));
+        }
+        let retry_after = problem.retry_after_s.map(|seconds| seconds.to_string());
+        if let Some(seconds) = &retry_after {
+            headers.push(("retry-after", seconds));
+        }
+        around
+            .host
+            .respond(code.status(), &headers, problem.to_json().as_bytes());
+    }
+}

@@ -1,0 +1,85 @@
+//! The request's headers, read once while they may be read.
+
+use chaperone_engine::masking::readable_encoding;
+use chaperone_engine::operation::METHOD_OVERRIDE_HEADERS;
+
+use crate::host::{Headers, first};
+
+/// Longest `x-request-id` that is recorded.
+const MAX_REQUEST_ID: usize = 128;
+
+/// What the stream needs of the request's headers after their callback is over.
+#[derive(Debug, Default)]
+pub(super) struct Request {
+    pub(super) method: Option<String>,
+    pub(super) authority: Option<String>,
+    pub(super) path: Option<String>,
+    /// Every value, in order. Dropped after identification: a token is not kept.
+    pub(super) authorization: Vec<Vec<u8>>,
+    pub(super) content_type: Option<Vec<u8>>,
+    pub(super) request_id: Option<String>,
+    pub(super) is_upgrade: bool,
+    pub(super) overrides_method: bool,
+    pub(super) readable_encoding: bool,
+    pub(super) announces_trailers: bool,
+}
+
+impl Request {
+    pub(super) fn read(headers: &Headers) -> Self {
+        let text = |name: &str| {
+            let value = first(headers, name)?;
+            std::str::from_utf8(value).ok().map(str::to_owned)
+        };
+        let method = text(":method");
+        let request_id = text("x-request-id").map(|mut id| {
+            id.retain(|c| c.is_ascii_graphic());
+            id.truncate(MAX_REQUEST_ID);
+            id
+        });
+        Self {
+            // CONNECT and upgrades: frames would come as body callbacks, which buffering breaks.
+            is_upgrade: method.as_deref() == Some("CONNECT")
+                || headers
+                    .iter()
+                    .any(|(name, _)| name == "upgrade" || name == ":protocol"),
+            method,
+            authority: text(":authority"),
+            path: text(":path"),
+            authorization: headers
+                .iter()
+                .filter(|(name, _)| name == "authorization")
+                .map(|(_, value)| value.clone())
+                .collect(),
+            content_type: first(headers, "content-type").map(<[u8]>::to_vec),
+            request_id,
+            overrides_method: headers
+                .iter()
+                .any(|(name, _)| METHOD_OVERRIDE_HEADERS.contains(&name.as_str())),
+            readable_encoding: is_readable(headers),
+            announces_trailers: announces_trailers(headers),
+        }
+    }
+
+    /// `content-type`, if it is text that approvers can be shown.
+    pub(super) fn content_type_text(&self) -> Option<String> {
+        let text = std::str::from_utf8(self.content_type.as_deref()?).ok()?;
+        Some(text.chars().take(256).collect())
+    }
+}
+
+/// Whether the body can be read: every `content-encoding` line counts.
+pub(super) fn is_readable(headers: &Headers) -> bool {
+    headers
+        .iter()
+        .filter(|(name, _)| name == "content-encoding")
+        .all(|(_, value)| readable_encoding(Some(value)))
+}
+
+/// Whether trailers are to be expected: gRPC always has them, others say so.
+pub(super) fn announces_trailers(headers: &Headers) -> bool {
+    is_grpc(headers) || headers.iter().any(|(name, _)| name == "trailer")
+}
+
+pub(super) fn is_grpc(headers: &Headers) -> bool {
+    first(headers, "content-type").is_some_and(|value| value.starts_with(b"application/grpc"))
+}

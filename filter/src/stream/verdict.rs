@@ -1,0 +1,435 @@
+//! From the request's headers to the verdict, and what a verdict does.
+
+use std::rc::Rc;
+
+use chaperone_engine::audit::{ApprovalOutcome, EventKind, RequestLine};
+use chaperone_engine::gate::{Code, Gate, Routed};
+use chaperone_engine::identity::Principal;
+use chaperone_engine::masking::{DetectorSet, Masker, mask_text};
+use chaperone_engine::operation::{Operation, host_of};
+use chaperone_engine::policy::Effect;
+
+use super::body::{BodyWay, Tail};
+use super::close::split_target;
+use super::request::{Request, is_grpc};
+use super::{Around, Case, Flow, Phase, Stream, Waiting, headers, metric};
+use crate::crypto::EnvoyVerifier;
+use crate::host::{Direction, Headers};
+use crate::node::{AuditFull, Profile};
+
+/// Route metadata that names the connection.
+const PINNED: &[&str] = &[
+    "xds",
+    "route_metadata",
+    "filter_metadata",
+    "chaperone",
+    "connection",
+];
+
+/// A request that will not go on, and why.
+pub(super) struct Refusal {
+    code: Code,
+    detail: String,
+}
+
+impl Refusal {
+    fn new(code: Code, detail: impl Into<String>) -> Self {
+        Self {
+            code,
+            detail: detail.into(),
+        }
+    }
+}
+
+impl Stream {
+    pub(super) fn request_headers(&mut self, around: &mut Around<'_>, end: bool) {
+        if !matches!(self.phase, Phase::New) {
+            return;
+        }
+        let started = around.host.micros();
+        let host = around.host;
+        let headers = host.headers(Direction::Request);
+        self.request = Request::read(&headers);
+        self.request_body.ended = end;
+        around.node.metrics().count(host, metric::REQUESTS, 1);
+        if let Err(AuditFull) = around.node.may_record() {
+            self.refuse(
+                around,
+                Code::AuditFull,
+                "Records wait to be stored and there is no room for more; try again shortly."
+                    .to_owned(),
+            );
+            return;
+        }
+        let record = around.node.open_record();
+        host.annotate("chaperone_record", record.0.as_bytes());
+        self.record = Some(record);
+        // The connection's own state comes first: whoever is not known learns nothing about policy.
+        let decided = self.decide(around);
+        // A token is not kept beyond the question that it answers.
+        self.request.authorization = Vec::new();
+        match decided {
+            Ok(()) => self.carry_out(around, &headers, end),
+            Err(refusal) => self.refuse(around, refusal.code, refusal.detail),
+        }
+        let took = host.micros().saturating_sub(started);
+        around
+            .node
+            .metrics()
+            .observe(host, metric::VERDICT_US, took);
+    }
+
+    /// Asks the engine, and records what came.
+    fn decide(&mut self, around: &mut Around<'_>) -> Result<(), Refusal> {
+        let Some(gate) = around.node.gate() else {
+            let refusal = Refusal::new(
+                Code::NoPolicy,
+                "The gate has not received a policy yet; try again shortly.",
+            );
+            self.received(around, None);
+            return Err(refusal);
+        };
+        let version = Some(gate.serial().policy_version);
+        let values: Vec<&[u8]> = self
+            .request
+            .authorization
+            .iter()
+            .map(Vec::as_slice)
+            .collect();
+        let crypto = EnvoyVerifier(around.host);
+        let token = match around.node.identify(around.host, &gate, &values, &crypto) {
+            Ok(token) => token,
+            Err(refusal) => {
+                self.received(around, version);
+                return Err(Refusal::new(Code::Identity(refusal.code), refusal.detail));
+            }
+        };
+        let principal = token.principal().clone();
+        let routed = match self.route(around, &gate) {
+            Ok(routed) => routed,
+            Err(refusal) => {
+                let line = self.line(around);
+                self.received_from(around, line, Some(principal), None, version);
+                return Err(refusal);
+            }
+        };
+        let decision = gate.decide(&principal, &routed);
+        let line = RequestLine {
+            host: routed.host.clone(),
+            ..self.line(around)
+        };
+        let connection = routed.connection.name.clone();
+        let operation = routed.operation.clone();
+        let host_name = routed.host.clone();
+        let reached = Some((connection.clone(), operation.clone()));
+        let received_seq = self.received_from(
+            around,
+            line.clone(),
+            Some(principal.clone()),
+            reached,
+            version,
+        );
+        let (path, query) = split_target(self.request.path.as_deref().unwrap_or(""));
+        self.case = Some(Case {
+            principal,
+            connection,
+            operation,
+            decision,
+            line,
+            host_name,
+            target: (path.to_owned(), query.map(str::to_owned)),
+            received_seq,
+            asked: None,
+            approval: None,
+            granted: None,
+            hold_until: self.began,
+            unseen_body: false,
+            gate: Rc::clone(&gate),
+        });
+        Ok(())
+    }
+
+    fn route<'g>(&self, around: &Around<'_>, gate: &'g Gate) -> Result<Routed<'g>, Refusal> {
+        if self.request.overrides_method {
+            return Err(Refusal::new(
+                Code::MethodOverride,
+                "A header overrides the method; send the request with the method that is meant.",
+            ));
+        }
+        let unreadable = |what: &str| {
+            Refusal::new(
+                Code::InvalidHeaders,
+                format!("{what} is missing or no readable text."),
+            )
+        };
+        let authority = self
+            .request
+            .authority
+            .as_deref()
+            .ok_or_else(|| unreadable("The host"))?;
+        let method = self
+            .request
+            .method
+            .as_deref()
+            .ok_or_else(|| unreadable("The method"))?;
+        let path = self
+            .request
+            .path
+            .as_deref()
+            .ok_or_else(|| unreadable("The path"))?;
+        let pinned = if self.config.connection_from_route {
+            // A route without the metadata must not fall back to the host, which the agent chooses.
+            let name = around
+                .host
+                .property(PINNED)
+                .and_then(|name| String::from_utf8(name).ok());
+            Some(name.ok_or_else(|| {
+                Refusal::new(
+                    Code::UnknownConnection,
+                    "The route names no connection (metadata chaperone.connection).",
+                )
+            })?)
+        } else {
+            None
+        };
+        gate.route(pinned.as_deref(), authority, method, path)
+            .map_err(|refused| Refusal::new(refused.code, refused.detail))
+    }
+
+    /// The request as it is recorded: masked.
+    fn line(&self, around: &Around<'_>) -> RequestLine {
+        let key = self.fingerprint_key();
+        let mask = |text: &str| mask_text(around.detectors, &key, text).0;
+        let (path, query) = split_target(self.request.path.as_deref().unwrap_or(""));
+        RequestLine {
+            method: self
+                .request
+                .method
+                .as_deref()
+                .unwrap_or("")
+                .chars()
+                .take(32)
+                .collect(),
+            host: self
+                .request
+                .authority
+                .as_deref()
+                .and_then(|a| host_of(a).ok())
+                .unwrap_or_default(),
+            path: mask(path),
+            query: query.map(mask),
+        }
+    }
+
+    fn received(&self, around: &mut Around<'_>, version: Option<u64>) {
+        let line = self.line(around);
+        self.received_from(around, line, None, None, version);
+    }
+
+    /// Records that the request arrived; gives the event's number, 0 when it was not taken.
+    fn received_from(
+        &self,
+        around: &mut Around<'_>,
+        request: RequestLine,
+        principal: Option<Principal>,
+        reached: Option<(String, Operation)>,
+        policy_version: Option<u64>,
+    ) -> u64 {
+        let Some(record) = &self.record else { return 0 };
+        let (connection, operation) = reached.unzip();
+        let request_id = self.request.request_id.clone();
+        let event = EventKind::Received {
+            request,
+            principal,
+            connection,
+            operation,
+            policy_version,
+            request_id,
+        };
+        around.node.record(around.host, record, event).unwrap_or(0)
+    }
+
+    /// Does what the decision says, as far as that is possible now.
+    fn carry_out(&mut self, around: &mut Around<'_>, headers: &Headers, end: bool) {
+        let Some(case) = &self.case else { return };
+        let effect = case.decision.effect;
+        if effect == Effect::Deny {
+            if let Some(rule) = case.rule() {
+                let name = metric::of(metric::RULE_DENIED, &rule);
+                around.node.metrics().count(around.host, &name, 1);
+            }
+            let reason = case.decision.reason.to_string();
+            self.refuse(
+                around,
+                Code::Denied,
+                format!("The policy denies this request: {reason}"),
+            );
+            return;
+        }
+        let masks_request = self.masking(Direction::Request);
+        let masks = masks_request.is_some() || self.masking(Direction::Response).is_some();
+        if self.request.is_upgrade && (masks || effect != Effect::Allow) {
+            self.refuse(
+                around,
+                Code::UpgradeNotSupported,
+                "An upgraded connection carries bytes that cannot be masked or held.".to_owned(),
+            );
+            return;
+        }
+        if masks_request.is_some() && !end && !self.request.readable_encoding {
+            self.refuse(
+                around,
+                Code::UnreadableRequest,
+                "Send the body without content-encoding: what cannot be read cannot be masked."
+                    .to_owned(),
+            );
+            return;
+        }
+        let tail = if self.request.announces_trailers {
+            Tail::InBuffer
+        } else {
+            Tail::InMemory
+        };
+        let masker = masks_request.map(|set| Masker::new(set, self.fingerprint_key()));
+        let record_bytes = self.config.limits.record_body_bytes;
+        self.request_body = BodyWay::new(Direction::Request, masker, tail, record_bytes);
+        self.request_body.ended = end;
+        self.prepare_headers(around, headers, end);
+        match effect {
+            Effect::Approve if self.config.profile == Profile::Body && !end => {
+                self.phase = Phase::Waiting(Waiting::Body);
+            }
+            Effect::Approve => self.ask(around, if end { Some(Vec::new()) } else { None }),
+            _ => self.let_through(around, None, false),
+        }
+    }
+
+    /// Changes the headers while they may be changed. A request that is refused later never leaves,
+    /// so this does no harm before the verdict, and after it the headers may be out of reach.
+    fn prepare_headers(&self, around: &Around<'_>, headers: &Headers, end: bool) {
+        headers::forward_request(
+            around.host,
+            headers,
+            !end,
+            self.request_body.masks(),
+            self.masking(Direction::Response).is_some(),
+            is_grpc(headers),
+        );
+    }
+
+    pub(super) fn masking(&self, direction: Direction) -> Option<std::sync::Arc<DetectorSet>> {
+        let case = self.case.as_ref()?;
+        case.gate.masking(&case.connection, direction)
+    }
+
+    /// A body callback while the verdict is pending (the "body" profile only).
+    pub(super) fn body_while_waiting(&mut self, around: &mut Around<'_>, size: usize, end: bool) {
+        self.buffered = size;
+        self.request_body.ended |= end;
+        self.paused_in_body = !end;
+        if !matches!(self.phase, Phase::Waiting(Waiting::Body)) {
+            return;
+        }
+        let limit = self.config.limits.body_bytes;
+        if size > limit {
+            self.refuse(
+                around,
+                Code::BodyTooLarge,
+                format!("A human has to see this request's body; at most {limit} bytes are kept for that."),
+            );
+        } else if end {
+            let (body, event) = self.request_body.whole(around.host, size);
+            if let Some(event) = event {
+                self.note(around, event);
+            }
+            self.ask(around, Some(body));
+        }
+    }
+
+    /// The verdict is yes; what may still have to come is the record's durability. `outside` says
+    /// that no callback of the request is running.
+    pub(super) fn let_through(
+        &mut self,
+        around: &mut Around<'_>,
+        granted: Option<ApprovalOutcome>,
+        outside: bool,
+    ) {
+        let Some(case) = &mut self.case else { return };
+        case.granted = granted;
+        if !case.decision.audit_required {
+            self.open(around, outside);
+            return;
+        }
+        // 0: the event was lost because the queue is full.
+        if case.received_seq == 0 {
+            self.audit_unavailable(around);
+            return;
+        }
+        around
+            .node
+            .require_durable(around.host, self.id, case.received_seq);
+        self.phase = Phase::Waiting(Waiting::Durable);
+    }
+
+    /// Lets the request go on.
+    pub(super) fn open(&mut self, around: &mut Around<'_>, outside: bool) {
+        self.leave_waiting(around);
+        self.decided_ms = self.elapsed(around.host);
+        self.phase = Phase::Open {
+            tunnel: self.request.is_upgrade,
+        };
+        self.request_flow = Flow::Continue;
+        if let Some(case) = &self.case {
+            let rule = case.rule();
+            let metrics = around.node.metrics();
+            metrics.count(around.host, metric::ALLOWED, 1);
+            if let Some(rule) = &rule {
+                metrics.count(around.host, &metric::of(metric::RULE_ALLOWED, rule), 1);
+            }
+            let decided = EventKind::Decided {
+                effect: Effect::Allow,
+                rule,
+                reason: case.decision.reason.to_string(),
+                code: None,
+                approval: case.granted.clone(),
+            };
+            self.note(around, decided);
+        }
+        self.note(around, EventKind::Forwarded {});
+        if outside {
+            self.release(around);
+        }
+    }
+
+    /// Resumes a request that Envoy holds, with what is held of its body masked.
+    fn release(&mut self, around: &mut Around<'_>) {
+        if self.paused_in_body {
+            // Part of the body is held and more will come. Envoy loses what comes after a resume from
+            // outside then, so the next body callback masks what is there and releases it.
+            return;
+        }
+        let asked_about = self
+            .case
+            .as_ref()
+            .is_some_and(|c| c.asked.is_some() && !c.unseen_body);
+        // A body that was asked about was masked in place before.
+        if self.buffered > 0 && !asked_about {
+            let (_, event) = self.request_body.whole(around.host, self.buffered);
+            if let Some(event) = event {
+                self.note(around, event);
+            }
+        }
+        around.host.resume(Direction::Request);
+    }
+
+    /// Whatever the stream waited for, it does not any more.
+    pub(super) fn leave_waiting(&mut self, around: &mut Around<'_>) {
+        if matches!(self.phase, Phase::Waiting(_)) {
+            around.node.cancel(self.id);
+        }
+        if std::mem::take(&mut self.held) {
+            let metrics = around.node.metrics();
+            metrics.gauge(around.host, metric::HELD_STREAMS, -1);
+        }
+    }
+}
