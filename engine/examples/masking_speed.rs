@@ -37,22 +37,23 @@ fn main() {
         "p_EXAMPLEexampleEXAMPLEexampleEXAMPLEex0"
     );
     let texts = [
-        ("prose", corpus(PROSE, 8)),
-        ("code", corpus(CODE, 8)),
-        ("json", corpus(JSON, 8)),
-        ("a secret per 450 B", corpus(&dense, 8)),
+        ("prose", corpus(PROSE, 1)),
+        ("code", corpus(CODE, 1)),
+        ("json", corpus(JSON, 1)),
+        ("a secret per 450 B", corpus(&dense, 1)),
         (
             "binary",
-            (0..8_u32 << 20)
+            (0..1_u32 << 20)
                 .map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8)
                 .collect(),
         ),
     ];
     for (name, text) in &texts {
         for size in [100, 4096, 65536] {
+            // The best of many short runs: on a busy machine the others measure the neighbours.
             let mut best = f64::MAX;
             let mut found = 0;
-            for _ in 0..5 {
+            for _ in 0..60 {
                 let mut masker = Masker::new(Arc::clone(&set), FingerprintKey::from_bytes([7; 32]));
                 let begin = Instant::now();
                 for chunk in text.chunks(size) {

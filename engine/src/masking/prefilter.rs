@@ -80,7 +80,7 @@ pub(super) const MIN_ANCHOR: usize = 3;
 pub(super) const MAX_ANCHOR: usize = 64;
 
 /// Three bytes as a number, letters of both cases alike (some other bytes too, which is harmless).
-fn gram(run: &[u8]) -> u32 {
+pub(super) fn gram(run: &[u8]) -> u32 {
     let bytes = run.iter().take(3).rev();
     bytes.fold(0, |gram, &b| (gram << 8) | u32::from(b)) | FOLD
 }
@@ -89,7 +89,7 @@ fn gram(run: &[u8]) -> u32 {
 const FOLD: u32 = 0x20_2020;
 
 /// The upper 16 bits of the product with 2^32 over the golden ratio (Knuth, TAOCP 6.4).
-fn hash(gram: u32) -> u16 {
+pub(super) fn hash(gram: u32) -> u16 {
     (gram.wrapping_mul(0x9E37_79B1) >> 16) as u16
 }
 

@@ -4,7 +4,7 @@ use super::{
     automaton::{Automaton, State, Step},
     catalogue::catalogue,
     detector::{BEHIND, Detector, DetectorError, Left, Shape, chooses, near},
-    prefilter::{Anchor, MAX_ANCHOR, MIN_ANCHOR, Prefilter},
+    prefilter::{Anchor, MAX_ANCHOR, MIN_ANCHOR, Prefilter, gram, hash},
 };
 use std::fmt;
 
@@ -17,10 +17,14 @@ pub struct DetectorSet {
     owners: Vec<u16>,
     /// For each byte the anchors without lead that begin with it: for anchors cut by the end of a chunk.
     beginnings: Box<[Vec<u16>; 256]>,
+    /// A first look at a tail: which hashes the first three bytes of these anchors have.
+    heads: Box<[u64; 64]>,
     /// Anchors of rules with a lead.
     led: Vec<u16>,
     /// A match that begins earlier than this before the end of a chunk has its anchor whole in it.
     reach: usize,
+    /// The same for rules with a lead.
+    led_reach: usize,
 }
 
 /// One shape of one detector, compiled. Rules are numbered in the order of the catalogue.
@@ -111,14 +115,20 @@ impl DetectorSet {
             }
         }
         let mut beginnings = Box::new([const { Vec::new() }; 256]);
-        let mut led = Vec::new();
+        let mut heads = Box::new([0_u64; 64]);
+        let (mut led, mut led_reach) = (Vec::new(), 0_usize);
         let mut reach = 0_usize;
         for ((number, anchor), owner) in (0_u16..).zip(&anchors).zip(&owners) {
             let lead = rules.get(usize::from(*owner)).map_or(0, |rule| rule.lead);
-            reach = reach.max(lead.saturating_add(anchor.window()));
             if lead > 0 {
+                led_reach = led_reach.max(lead.saturating_add(anchor.window()));
                 led.push(number);
                 continue;
+            }
+            reach = reach.max(anchor.window());
+            let (word, bit) = head(&anchor.literal);
+            if let Some(word) = heads.get_mut(word) {
+                *word |= bit;
             }
             for (byte, list) in (0_u8..=255).zip(beginnings.iter_mut()) {
                 if anchor.agrees(&[byte]) {
@@ -132,8 +142,10 @@ impl DetectorSet {
             prefilter: Prefilter::new(anchors),
             owners,
             beginnings,
+            heads,
             led,
             reach,
+            led_reach,
         })
     }
 
@@ -262,6 +274,12 @@ fn compile_anchors(shape: &Shape, rule: &Rule) -> Result<Vec<Anchor>, String> {
         .collect()
 }
 
+/// Where the first three bytes of `text` stand in [`DetectorSet::heads`]: the word and the bit.
+fn head(text: &[u8]) -> (usize, u64) {
+    let hash = hash(gram(text)) >> 4;
+    (usize::from(hash >> 6), 1_u64.wrapping_shl(u32::from(hash)))
+}
+
 /// The last bytes before `at` in `chunk`, which follows `earlier`.
 fn behind(earlier: [u8; BEHIND], chunk: &[u8], at: usize) -> [u8; BEHIND] {
     let seen = chunk.get(at.saturating_sub(BEHIND)..at).unwrap_or_default();
@@ -300,23 +318,49 @@ impl Sweep<'_> {
     fn tail(&mut self) {
         let set = self.set;
         let n = self.chunk.len();
-        let from = n.saturating_sub(set.reach.saturating_sub(1));
-        for at in from..n {
+        for at in n.saturating_sub(set.reach.saturating_sub(1))..n {
             let rest = self.chunk.get(at..).unwrap_or_default();
-            let first = rest.first().copied().unwrap_or_default();
-            let plain = set.beginnings.get(usize::from(first)).into_iter().flatten();
-            for &number in plain.chain(&set.led) {
-                let (Some(anchor), Some(&rule)) = (
-                    set.prefilter.anchor(number),
-                    set.owners.get(usize::from(number)),
-                ) else {
-                    continue;
-                };
-                let lead = set.rule(rule).map_or(0, |rule| rule.lead);
-                let cut = lead.saturating_add(anchor.window()) > rest.len();
-                if cut && anchor.agrees(rest.get(lead..).unwrap_or_default()) {
-                    self.begin(rule, at);
-                }
+            let (word, bit) = head(rest);
+            let possible = set.heads.get(word).is_some_and(|word| word & bit != 0);
+            if let ([first, ..], true) = (rest, possible || rest.len() < MIN_ANCHOR) {
+                let anchors = set.beginnings.get(usize::from(*first));
+                self.cut(at, rest, 0, anchors.into_iter().flatten());
+            }
+        }
+        for at in n.saturating_sub(set.led_reach.saturating_sub(1))..n {
+            let rest = self.chunk.get(at..).unwrap_or_default();
+            self.cut(at, rest, 1, set.led.iter());
+        }
+    }
+
+    /// Begins the rules of those `anchors` that agree with `rest`, the chunk from `at` to its end, and
+    /// go on after it. The rules have a lead of `lead` bytes or more.
+    fn cut<'s>(
+        &mut self,
+        at: usize,
+        rest: &[u8],
+        lead: usize,
+        anchors: impl Iterator<Item = &'s u16>,
+    ) {
+        let set = self.set;
+        let mut begun = None;
+        for &number in anchors {
+            let (Some(anchor), Some(&owner)) = (
+                set.prefilter.anchor(number),
+                set.owners.get(usize::from(number)),
+            ) else {
+                continue;
+            };
+            let lead = match lead {
+                0 => 0,
+                _ => set.rule(owner).map_or(0, |rule| rule.lead),
+            };
+            let is_cut = lead.saturating_add(anchor.window()) > rest.len();
+            if is_cut && begun != Some(owner) && anchor.agrees(rest.get(lead..).unwrap_or_default())
+            {
+                // The anchors of a rule follow each other; one beginning is enough.
+                begun = Some(owner);
+                self.begin(owner, at);
             }
         }
     }
