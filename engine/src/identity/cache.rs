@@ -15,7 +15,7 @@
 //! else is: all other refusals are cheap, or depend on the time.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher as _, Hash, RandomState};
+use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
@@ -33,12 +33,12 @@ const MAX_BAD_SIGNATURES: usize = 256;
 const ENTRY_BYTES: usize = 128 + size_of::<VerifiedToken>();
 
 /// A bounded cache of verified tokens. One per node; not shared between threads.
-pub struct TokenCache {
+pub struct TokenCache<S = RandomState> {
     /// By keyed hash. Two tokens with one hash take each other's place; the comparison tells them
     /// apart. Since the key is secret, a sender cannot aim at the hash of somebody's token, so how
     /// long the comparison takes tells nothing about it.
     verified: Generations<u64, Known>,
-    hash: RandomState,
+    hash: S,
     bad_signatures: Generations<[u8; 32], Refusal>,
     /// The verifier that all entries came from.
     fingerprint: Option<Fingerprint>,
@@ -71,9 +71,17 @@ impl TokenCache {
     /// A cache of at most `max_entries` tokens and `max_bytes` bytes. With 0 for either it holds
     /// nothing and every token is verified.
     pub fn new(max_entries: usize, max_bytes: usize) -> Self {
+        Self::with_hasher(max_entries, max_bytes, RandomState::new())
+    }
+}
+
+impl<S: BuildHasher> TokenCache<S> {
+    /// For tests, where hashes must collide. Anything but a secret random key gives up what
+    /// [`TokenCache::verified`] says about time.
+    pub(super) fn with_hasher(max_entries: usize, max_bytes: usize, hash: S) -> Self {
         Self {
             verified: Generations::new(max_entries, max_bytes),
-            hash: RandomState::new(),
+            hash,
             bad_signatures: Generations::new(MAX_BAD_SIGNATURES, usize::MAX),
             fingerprint: None,
             hits: 0,
@@ -162,7 +170,7 @@ impl TokenCache {
     }
 }
 
-impl std::fmt::Debug for TokenCache {
+impl<S: BuildHasher> std::fmt::Debug for TokenCache<S> {
     /// Numbers only: entries hold tokens.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("TokenCache").field(&self.stats()).finish()

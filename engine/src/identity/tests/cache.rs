@@ -78,19 +78,54 @@ fn a_remembered_token_still_expires() {
     );
 }
 
+/// Gives every token the same hash.
+#[derive(Default)]
+struct Colliding;
+
+impl std::hash::Hasher for Colliding {
+    fn finish(&self) -> u64 {
+        0
+    }
+
+    fn write(&mut self, _: &[u8]) {}
+}
+
 #[test]
-fn a_token_that_differs_from_a_remembered_one_in_a_byte_is_not_taken_for_it() {
+fn a_token_with_the_hash_of_a_remembered_one_is_not_taken_for_it() {
     let verifier = verifier();
-    let mut cache = TokenCache::new(100, 1 << 20);
+    let hasher = std::hash::BuildHasherDefault::<Colliding>::default();
+    let mut cache = TokenCache::with_hasher(100, 1 << 20, hasher);
     let token = good_token();
-    assert!(cache.verify(&verifier, &token, NOW, &PureRust).is_ok());
+    let mut accepts = |token: &str| {
+        cache
+            .verify(&verifier, token, NOW, &PureRust)
+            .map(|v| v.principal().subject.clone())
+    };
+    assert_eq!(accepts(&token).unwrap(), "ada");
+    // Every position: whole words of the comparison and its rest.
     for index in 0..token.len() {
         let mut other = token.clone().into_bytes();
         other[index] = if other[index] == b'A' { b'B' } else { b'A' };
         let other = String::from_utf8(other).unwrap();
-        let result = cache.verify(&verifier, &other, NOW, &PureRust);
-        assert!(result.is_err(), "byte {index}");
+        assert!(accepts(&other).is_err(), "byte {index}");
     }
+    let whole_words = (0..16)
+        .map(|n| {
+            let (header, claims) = ("h".repeat(n % 4), "c".repeat(n));
+            token_with(json!({ "x": header }), json!({ "x": claims }))
+        })
+        .find(|token| token.len() % 8 == 0)
+        .unwrap();
+    assert!(accepts(&whole_words).is_ok());
+    for length in 0..whole_words.len() {
+        assert!(accepts(&whole_words[..length]).is_err(), "{length} bytes");
+    }
+    assert_eq!(accepts(&token_of("bob")).unwrap(), "bob");
+    assert_eq!(
+        accepts(&token).unwrap(),
+        "ada",
+        "bob took the place, not the name"
+    );
 }
 
 #[test]
