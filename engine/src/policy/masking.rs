@@ -55,6 +55,8 @@ pub(super) fn selectors<'a>(
 mod tests {
     use super::*;
     use crate::masking::DetectorSet;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
     fn a_selector_is_good_when_the_masker_can_use_it() {
