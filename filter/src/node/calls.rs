@@ -31,8 +31,8 @@ pub(super) enum Purpose {
     Poll,
     /// This worker's status and unknown keys.
     Report,
-    /// A batch of events.
-    Events,
+    /// A batch of events, by its number.
+    Events(u64),
     /// A question about a request, by its number.
     Ask(u64),
     /// A watch over approvals, by its number.

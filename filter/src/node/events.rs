@@ -11,7 +11,7 @@
 //! request's time, the second in a row refuses all that wait; and while it is down, one try at a
 //! time finds out whether it is back.
 
-use chaperone_engine::audit::{EventKind, Overflow, Queue, RecordId};
+use chaperone_engine::audit::{EventKind, Overflow, Queue, QueueLimits, RecordId};
 use chaperone_engine::protocol::{EVENTS_PATH, EventAck, EventBatchHead, Node};
 use chaperone_engine::time::UnixMillis;
 
@@ -28,6 +28,8 @@ const MAX_RETRY_MS: u64 = 10_000;
 const PATIENCE: u32 = 2;
 /// Milliseconds that a node that shuts down tries to hand over its last events.
 pub(super) const DRAIN_MS: u64 = 5_000;
+/// Serialised bytes of the last batch; the control plane takes 16 MiB.
+const LAST_BATCH_BYTES: usize = 12 * 1024 * 1024;
 
 /// A stream that waits for an event to be durable.
 #[derive(Debug)]
@@ -41,6 +43,7 @@ struct Waiting {
 /// The batch on its way.
 #[derive(Debug, Clone, Copy)]
 struct InFlight {
+    number: u64,
     first: u64,
     last: u64,
     /// A last batch may have nothing to carry but the goodbye.
@@ -60,6 +63,8 @@ pub(super) struct Sender {
     queue: Queue,
     limits: Limits,
     in_flight: Option<InFlight>,
+    /// Batches sent so far.
+    batches: u64,
     /// Highest number that was ever sent.
     sent: u64,
     /// When the oldest event that is not on its way came.
@@ -79,6 +84,7 @@ impl Sender {
             queue: Queue::new(limits.queue()),
             limits,
             in_flight: None,
+            batches: 0,
             sent: 0,
             oldest: None,
             waiting: Vec::new(),
@@ -194,6 +200,8 @@ impl Sender {
         if !self.due(wire.now) {
             return Vec::new();
         }
+        self.batches = self.batches.saturating_add(1);
+        let number = self.batches;
         let last_given = self.queue.last_seq();
         let (first, last, empty, events) = match self.queue.next_batch() {
             Some(batch) => (batch.first, batch.last, false, batch.events),
@@ -215,9 +223,10 @@ impl Sender {
         };
         wire.metrics
             .record(wire.host, Histogram::BatchEvents, count);
-        if wire.send(Purpose::Events, EVENTS_PATH, body.as_bytes(), 0) {
+        if wire.send(Purpose::Events(number), EVENTS_PATH, body.as_bytes(), 0) {
             self.sent = self.sent.max(last);
             self.in_flight = Some(InFlight {
+                number,
                 first,
                 last,
                 empty,
@@ -235,9 +244,12 @@ impl Sender {
     pub(super) fn on_reply(
         &mut self,
         wire: &mut Wire<'_>,
+        number: u64,
         reply: &Reply,
     ) -> Vec<(ContextId, Wake)> {
-        let Some(batch) = self.in_flight.take() else {
+        // The answer to a batch that a shutdown has overtaken is nobody's.
+        let answered = self.in_flight.take_if(|batch| batch.number == number);
+        let Some(batch) = answered else {
             return Vec::new();
         };
         // An acknowledgement of what was never sent, or of nothing in this batch, is not one. It may
@@ -345,11 +357,20 @@ impl Sender {
 
     // === shutting down ===
 
-    /// Sends all there is, and says that silence after it is no fault.
+    /// Sends all there is, and says that silence after it is no fault. Envoy takes a call that is
+    /// made in `on_done` along, and exits milliseconds later: so all that waits goes out in one
+    /// batch, even what is on its way already, since sending it twice does no harm.
     pub(super) fn start_drain(&mut self, now: UnixMillis) {
         if self.drain == Drain::No {
             self.drain = Drain::Until(now.saturating_add(DRAIN_MS));
             self.retry_at = now;
+            self.in_flight = None;
+            self.queue.retry();
+            self.queue.set_limits(QueueLimits {
+                batch_bytes: LAST_BATCH_BYTES,
+                batch_events: usize::MAX,
+                ..self.limits.queue()
+            });
         }
     }
 

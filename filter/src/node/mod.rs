@@ -335,7 +335,7 @@ impl<G> NodeOf<G> {
             match purpose {
                 Purpose::Poll => parts.policy.on_poll(wire, &reply),
                 Purpose::Report => parts.policy.on_report(wire, &reply),
-                Purpose::Events => return parts.events.on_reply(wire, &reply),
+                Purpose::Events(number) => return parts.events.on_reply(wire, number, &reply),
                 Purpose::Ask(number) => {
                     return parts
                         .approvals

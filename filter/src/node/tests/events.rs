@@ -1,3 +1,4 @@
+use chaperone_engine::audit::{EventKind, RecordId};
 use chaperone_engine::protocol::EventBatch;
 use serde_json::json;
 
@@ -289,7 +290,7 @@ fn a_full_queue_keeps_new_requests_out_but_lets_those_inside_finish_their_record
     assert_eq!(worker.metric("events_dropped"), 0);
     // Until it is full altogether.
     let record = worker.node.open_record();
-    let event = || chaperone_engine::audit::EventKind::Forwarded {};
+    let event = || EventKind::Forwarded {};
     while worker.node.record(&worker.host, &record, event()).is_ok() {}
     assert_eq!(
         worker.node.record(&worker.host, &record, event()),
@@ -351,18 +352,50 @@ fn a_shutdown_waits_until_the_last_event_is_stored_and_says_goodbye() {
 }
 
 #[test]
-fn only_the_very_last_batch_says_goodbye() {
+fn a_shutdown_sends_all_there_is_in_one_batch_even_what_is_on_its_way() {
     let mut envoy = Envoy::new(1);
+    for _ in 0..2_500 {
+        envoy.workers[0].record();
+    }
+    envoy.tick();
     let worker = &mut envoy.workers[0];
-    for _ in 0..1_001 {
-        worker.record();
+    let before = worker.batches().remove(0);
+    assert_eq!(numbers(&before).len(), 1_000);
+    assert!(!worker.node.root_done(&worker.host, super::ROOT));
+    let last = worker.batches().remove(0);
+    assert_eq!(numbers(&last), (1..=2_500).collect::<Vec<_>>());
+    assert!(batch(&last).head.closing);
+    // The answer to the batch before comes late, and is not taken for one to the last.
+    acknowledge(worker, &before, 1_000);
+    assert!(worker.batches().is_empty());
+    acknowledge(worker, &last, 2_500);
+    assert_eq!(*worker.host.done.borrow(), [super::ROOT]);
+}
+
+#[test]
+fn where_the_last_batch_cannot_hold_all_only_the_very_last_says_goodbye() {
+    let mut envoy = Envoy::new(1);
+    let mut document = plugin_configuration(&signer().public_key());
+    document["limits"]["audit_queue_bytes"] = json!(64 * 1024 * 1024);
+    let worker = &mut envoy.workers[0];
+    worker
+        .node
+        .configure(&worker.host, super::ROOT, parsed(&document));
+    let record = RecordId("r".repeat(1_000_000));
+    for _ in 0..20 {
+        worker
+            .node
+            .record(&worker.host, &record, EventKind::Forwarded {})
+            .unwrap();
     }
     assert!(!worker.node.root_done(&worker.host, super::ROOT));
     let call = worker.batches().remove(0);
-    assert!(!batch(&call).head.closing);
-    acknowledge(worker, &call, 1_000);
+    assert!(!batch(&call).head.closing && call.body.len() < 16 * 1024 * 1024);
+    let last = *numbers(&call).last().unwrap();
+    acknowledge(worker, &call, last);
     let call = worker.batches().remove(0);
     assert!(batch(&call).head.closing);
+    assert_eq!(numbers(&call), (last + 1..=20).collect::<Vec<_>>());
 }
 
 #[test]
