@@ -70,7 +70,8 @@ fn cuts(len: usize, at: &[sample::Index]) -> Vec<usize> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(100))]
+    // No files: these tests also run where there are none.
+    #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn any_cut_gives_what_the_whole_gives(

@@ -60,12 +60,14 @@ fn the_byte_after_a_secret_frees_it_in_the_same_push() {
 
 #[test]
 fn the_longest_of_several_secrets_at_one_place_wins() {
-    // Both shapes of a token that holds a JWT begin at the same byte; the JWT inside begins later.
-    let text = format!("ghs_1_{}", jwt());
-    assert_eq!(
-        masked(&text),
-        replacement("secrets/github-app-installation", &text)
+    // The token's detector comes first in the catalogue, but the password goes on after the token.
+    let password = format!("{}!more", pat());
+    let url = format!("https://user:{password}@host/");
+    let expected = format!(
+        "https://user:{}@host/",
+        replacement("secrets/url-password", &password)
     );
+    assert_eq!(masked(&url), expected);
 }
 
 #[test]
