@@ -2,6 +2,7 @@
 
 mod cases;
 mod detectors;
+#[cfg(not(target_arch = "wasm32"))]
 mod promises;
 mod semantics;
 
