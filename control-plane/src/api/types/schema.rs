@@ -96,3 +96,64 @@ pub(super) struct Event {
     /// `received`, `held`, `decided`, `forwarded`, `response_started`, `chunk`, `completed` or `aborted`.
     stage: String,
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use chaperone_engine as engine;
+    use serde::Serialize;
+    use serde_json::{Value, json};
+    use utoipa::PartialSchema;
+
+    use super::*;
+
+    fn members(value: &Value) -> BTreeSet<String> {
+        value.as_object().unwrap().keys().cloned().collect()
+    }
+
+    #[track_caller]
+    fn describes<S: PartialSchema>(full: impl Serialize) {
+        let schema = serde_json::to_value(S::schema()).unwrap();
+        let described = members(&schema["properties"]);
+        assert_eq!(described, members(&serde_json::to_value(full).unwrap()));
+    }
+
+    #[test]
+    fn every_member_of_the_engines_types_is_described() {
+        let text = || Some("x".to_owned());
+        describes::<Principal>(engine::identity::Principal {
+            agent: text(),
+            session: text(),
+            ..Default::default()
+        });
+        describes::<RequestLine>(engine::audit::RequestLine {
+            query: text(),
+            ..Default::default()
+        });
+        describes::<Operation>(engine::operation::Operation {
+            action: String::new(),
+            attributes: [(String::new(), String::new())].into(),
+        });
+        describes::<ApproveTerms>(engine::policy::ApproveTerms::by(["sre"]));
+        describes::<BodyPreview>(engine::protocol::BodyPreview {
+            content: engine::audit::Body::Text(String::new()),
+            total_bytes: Some(1),
+            truncated: false,
+        });
+        let body = serde_json::to_value(Body::schema()).unwrap();
+        for sample in [
+            engine::audit::Body::Text(String::new()),
+            engine::audit::Body::Base64(String::new()),
+        ] {
+            let name = members(&json!(sample)).pop_first().unwrap();
+            assert!(body.to_string().contains(&format!("\"{name}\"")), "{body}");
+        }
+        describes::<Event>(engine::audit::Event {
+            seq: 1,
+            record: engine::audit::RecordId(String::new()),
+            at: engine::time::UnixMillis(1),
+            kind: engine::audit::EventKind::Forwarded {},
+        });
+    }
+}

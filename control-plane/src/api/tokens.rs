@@ -1,0 +1,77 @@
+//! API tokens.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+use super::auth::{ManageTokens, May, ReadState};
+use super::extract::{Body, List, NoFilter};
+use super::problem::{ApiError, Code};
+use super::types::{CreatedToken, NewToken, Page, Paging, Problem, Token};
+use crate::server::App;
+use crate::tokens::TokenError;
+
+/// Live tokens without their secrets, newest first.
+#[utoipa::path(get, path = "/api/v1/tokens", tag = "tokens", params(Paging), responses(
+    (status = 200, body = Page<Token>),
+    (status = "default", description = "An error", body = Problem, content_type = "application/problem+json")))]
+pub(super) async fn list(
+    _may: May<ManageTokens>,
+    State(app): State<Arc<App>>,
+    list: List<NoFilter>,
+) -> Result<Json<Page<Token>>, ApiError> {
+    let after = list.after("tokens")?;
+    let found = app.storage.tokens(after.as_ref(), list.fetch()).await?;
+    let key = |token: &Token| (token.created_at.0, token.id.clone());
+    Ok(Json(list.page("tokens", found, key, |token| token)))
+}
+
+/// Makes a token. Its secret is in this answer and nowhere else.
+#[utoipa::path(post, path = "/api/v1/tokens", tag = "tokens", responses(
+    (status = 201, body = CreatedToken),
+    (status = "default", description = "An error", body = Problem, content_type = "application/problem+json")))]
+pub(super) async fn create(
+    may: May<ManageTokens>,
+    State(app): State<Arc<App>>,
+    Body(new): Body<NewToken>,
+) -> Result<Response, ApiError> {
+    let (token, secret) = app.tokens.create(new).await.map_err(|error| match error {
+        TokenError::Invalid(why) => ApiError::new(Code::InvalidBody, format!("{why}.")),
+        TokenError::Failed(error) => ApiError::internal(&error),
+    })?;
+    tracing::info!(token = token.id, role = %token.role, by = may.token.subject, "a token was made");
+    let created = CreatedToken {
+        token,
+        secret: secret.as_str().to_owned(),
+    };
+    let headers = [(header::CACHE_CONTROL, "no-store")];
+    Ok((StatusCode::CREATED, headers, Json(created)).into_response())
+}
+
+/// Revokes a token, at once and for good.
+#[utoipa::path(delete, path = "/api/v1/tokens/{id}", tag = "tokens",
+    params(("id" = String, Path, description = "Its id, not its secret")), responses(
+    (status = 204, description = "Revoked"),
+    (status = "default", description = "An error", body = Problem, content_type = "application/problem+json")))]
+pub(super) async fn revoke(
+    may: May<ManageTokens>,
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+) -> Result<StatusCode, ApiError> {
+    if !app.tokens.revoke(&id).await? {
+        return Err(ApiError::not_found("token", &id));
+    }
+    tracing::info!(token = id, by = may.token.subject, "a token was revoked");
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// The caller's own token, without its secret.
+#[utoipa::path(get, path = "/api/v1/whoami", tag = "tokens", responses(
+    (status = 200, body = Token),
+    (status = "default", description = "An error", body = Problem, content_type = "application/problem+json")))]
+pub(super) async fn whoami(may: May<ReadState>) -> Json<Token> {
+    Json(Token::clone(&may.token))
+}

@@ -1,0 +1,316 @@
+//! Starting and stopping the control plane.
+//!
+//! [`serve`] is the whole of it: the binary calls it, `dev` calls it, tests call it. Nothing here
+//! reads the environment or the command line.
+
+pub(crate) mod data_dir;
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use chaperone_engine::bundle::{Serial, Signer};
+use chaperone_engine::identity::Issuer;
+use tokio::net::TcpListener;
+use tokio::sync::broadcast;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+pub use data_dir::DataDir;
+
+use crate::keys::Keys;
+use crate::metrics::Metrics;
+use crate::storage::Storage;
+use crate::storage::events::EventWriter;
+use crate::tokens::TokenBook;
+use crate::versions::{PublishError, Versions};
+use crate::{api, clock};
+
+/// Where the control plane listens when nothing else is said.
+pub const DEFAULT_LISTEN: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 7070);
+
+/// A node that is silent for this long, and has not said goodbye, is stale: two long polls and a bit.
+const STALE_AFTER: Duration = Duration::from_secs(120);
+
+/// How long answers that are under way may take after the stop was asked for.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// How often approvals are looked through for those that ran out. Whoever waits for one is not told
+/// later than this; whether it still counts is decided by the clock, not by this.
+const EXPIRY_TICK: Duration = Duration::from_millis(500);
+
+/// What a control plane needs to know.
+#[derive(Debug, Clone)]
+pub struct ServeConfig {
+    /// Secrets, database, cached key sets. Made on first start.
+    pub data_dir: PathBuf,
+    /// Where to listen. Plain HTTP: put TLS in front before anything but loopback.
+    pub listen: SocketAddr,
+    /// Issuers that are added to those of every policy version.
+    pub extra_issuers: Vec<Issuer>,
+}
+
+impl ServeConfig {
+    /// Everything else at its default.
+    pub fn new(data_dir: impl Into<PathBuf>) -> Self {
+        Self {
+            data_dir: data_dir.into(),
+            listen: DEFAULT_LISTEN,
+            extra_issuers: Vec::new(),
+        }
+    }
+}
+
+/// Why the control plane does not start. A sentence that says what to do.
+#[derive(Debug)]
+pub struct ServeError(String);
+
+impl std::fmt::Display for ServeError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for ServeError {}
+
+impl From<data_dir::DataDirError> for ServeError {
+    fn from(error: data_dir::DataDirError) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// A control plane that runs.
+#[derive(Debug)]
+pub struct Running {
+    /// Where it listens; the port is the real one when the configuration said 0.
+    pub addr: SocketAddr,
+    /// Ed25519 key that filters pin, standard base64.
+    pub public_key: String,
+    /// Where its secrets lie.
+    pub data_dir: DataDir,
+    finished: JoinHandle<()>,
+}
+
+impl Running {
+    /// Returns when it has stopped: all answers given, all events stored, the database closed.
+    pub async fn stopped(self) {
+        // A task that panicked has said so in the log.
+        drop(self.finished.await);
+    }
+}
+
+/// What handlers share.
+#[derive(Debug)]
+pub(crate) struct App {
+    pub(crate) storage: Storage,
+    pub(crate) events: EventWriter,
+    pub(crate) tokens: TokenBook,
+    pub(crate) versions: Arc<Versions>,
+    pub(crate) keys: Arc<Keys>,
+    pub(crate) metrics: Arc<Metrics>,
+    /// Ids of approvals whose state has changed.
+    pub(crate) approvals_changed: broadcast::Sender<String>,
+    /// The bundle that each life of a node was sent last: one that it refused is not sent again.
+    pub(crate) sent: Mutex<std::collections::HashMap<String, Serial>>,
+    /// Long polls and event streams end when this is cancelled.
+    pub(crate) stop: CancellationToken,
+}
+
+impl App {
+    /// Nodes that were last heard of before this are stale.
+    pub(crate) fn stale_before(&self) -> chaperone_engine::time::UnixMillis {
+        let ago = u64::try_from(STALE_AFTER.as_millis()).unwrap_or(u64::MAX);
+        chaperone_engine::time::UnixMillis(clock::now().0.saturating_sub(ago))
+    }
+
+    /// Remembers what a node was sent, and answers whether it was the same before.
+    pub(crate) fn sent_before(&self, boot: &str, serial: Serial) -> bool {
+        /// Lives of nodes that are remembered; forgetting one costs a bundle sent once more.
+        const REMEMBERED: usize = 10_000;
+        let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+        if sent.len() >= REMEMBERED && !sent.contains_key(boot) {
+            sent.clear();
+        }
+        sent.insert(boot.to_owned(), serial) == Some(serial)
+    }
+
+    /// What the gauges show; looked at when somebody asks for metrics.
+    pub(crate) async fn measure(&self) -> crate::storage::Result<()> {
+        let (nodes, missing) = self.storage.node_totals(self.stale_before()).await?;
+        self.metrics.nodes.set(nodes);
+        self.metrics.missing_events.set(missing);
+        self.metrics
+            .pending_approvals
+            .set(self.storage.pending_approvals(clock::now()).await?);
+        Ok(())
+    }
+}
+
+/// Starts a control plane and returns when it answers. It stops when `shutdown` completes.
+///
+/// # Errors
+/// [`ServeError`]; nothing is left running then.
+pub async fn serve(
+    config: ServeConfig,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> Result<Running, ServeError> {
+    let dir = DataDir::open(&config.data_dir)?;
+    let lock = dir.lock()?;
+    let signer = Signer::from_seed(&*DataDir::key(&dir.signing_key())?);
+    let public_key = signer.public_key().to_base64();
+    // Filters need it; the control plane itself has no use for it.
+    drop(DataDir::key(&dir.fingerprint_key())?);
+
+    let failed = |error: crate::storage::StorageError| ServeError(error.to_string());
+    let storage = Storage::open(&dir.database()).await.map_err(failed)?;
+    let tokens = TokenBook::load(storage.clone()).await.map_err(failed)?;
+    tokens
+        .bootstrap(&dir)
+        .await
+        .map_err(|error| ServeError(error.to_string()))?;
+
+    let metrics = Arc::new(Metrics::new());
+    let keys = Arc::new(Keys::new(&dir.keys(), Arc::clone(&metrics)));
+    let versions = Versions::load(
+        storage.clone(),
+        Arc::clone(&keys),
+        Arc::clone(&metrics),
+        signer,
+        config.extra_issuers,
+    )
+    .await
+    .map_err(|error| {
+        ServeError(format!(
+            "the last policy version cannot be taken up: {error}"
+        ))
+    })?;
+
+    let listener = TcpListener::bind(config.listen)
+        .await
+        .map_err(|error| ServeError(format!("cannot listen on {}: {error}", config.listen)))?;
+    let addr = listener
+        .local_addr()
+        .map_err(|error| ServeError(format!("cannot tell the address listened on: {error}")))?;
+    if !addr.ip().is_loopback() {
+        tracing::warn!(%addr, "listening beyond loopback in plain HTTP: tokens and trail can be read on the way; put TLS in front");
+    }
+
+    let (events, writer) = EventWriter::start(storage.clone(), Arc::clone(&metrics));
+    let app = Arc::new(App {
+        storage,
+        events,
+        tokens,
+        versions: Arc::new(versions),
+        keys,
+        metrics,
+        approvals_changed: broadcast::Sender::new(1024),
+        sent: Mutex::default(),
+        stop: CancellationToken::new(),
+    });
+    tracing::info!(%addr, data_dir = %config.data_dir.display(), "the control plane listens");
+    let finished = tokio::spawn(run(app, listener, writer, lock, shutdown));
+    Ok(Running {
+        addr,
+        public_key,
+        data_dir: dir,
+        finished,
+    })
+}
+
+async fn run(
+    app: Arc<App>,
+    listener: TcpListener,
+    writer: JoinHandle<()>,
+    lock: data_dir::Lock,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) {
+    let background = background(&app);
+    let stop = app.stop.clone();
+    let storage = app.storage.clone();
+    let router = api::router(Arc::clone(&app));
+    let stopping = stop.clone();
+    let serving = axum::serve(listener, router)
+        .with_graceful_shutdown(async move { stopping.cancelled().await });
+    let mut serving = tokio::spawn(serving.into_future());
+
+    tokio::select! {
+        () = shutdown => {}
+        ended = &mut serving => {
+            tracing::error!(?ended, "the server ended by itself");
+        }
+    }
+    tracing::info!("the control plane stops");
+    // Long polls and streams answer at once, so only real work is waited for.
+    stop.cancel();
+    if tokio::time::timeout(DRAIN, &mut serving).await.is_err() {
+        tracing::warn!("some answers took too long and were cut off");
+        serving.abort();
+        drop(serving.await);
+    }
+    for task in background {
+        task.abort();
+        drop(task.await);
+    }
+    // The last way to the writer: it stores what it has and ends.
+    drop(app);
+    drop(writer.await);
+    storage.close().await;
+    drop(lock);
+    tracing::info!("the control plane has stopped");
+}
+
+/// What goes on without being asked.
+fn background(app: &Arc<App>) -> Vec<JoinHandle<()>> {
+    let refresh = tokio::spawn(Arc::clone(&app.keys).run());
+    let (keys, versions) = (Arc::clone(&app.keys), Arc::clone(&app.versions));
+    let reseal = tokio::spawn(async move {
+        loop {
+            // Once at the start, too: the last run may have ended between a fetch and its bundle.
+            if let Err(error) = versions.keys_changed().await {
+                tracing::error!(%error, "a bundle with new keys could not be made");
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                continue;
+            }
+            keys.changed().await;
+        }
+    });
+    let (storage, metrics) = (app.storage.clone(), Arc::clone(&app.metrics));
+    let changed = app.approvals_changed.clone();
+    let expire = tokio::spawn(async move {
+        let mut tick = tokio::time::interval(EXPIRY_TICK);
+        loop {
+            tick.tick().await;
+            match storage.expire_approvals(clock::now()).await {
+                Ok(ids) => {
+                    metrics.expired.inc_by(ids.len() as u64);
+                    for id in ids {
+                        drop(changed.send(id));
+                    }
+                }
+                Err(error) => tracing::error!(%error, "approvals could not be expired"),
+            }
+        }
+    });
+    vec![refresh, reseal, expire]
+}
+
+impl std::fmt::Display for PublishError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Invalid(problems) | Self::TestsFailed(problems) => {
+                for (n, problem) in problems.iter().enumerate() {
+                    let separator = if n > 0 { "; " } else { "" };
+                    write!(f, "{separator}{}: {}", problem.place, problem.message)?;
+                }
+                Ok(())
+            }
+            Self::Conflict { current } => write!(f, "the current version is {current}"),
+            Self::NoSuchVersion => f.write_str("there is no such version"),
+            Self::Storage(error) => error.fmt(f),
+            Self::Internal(error) => f.write_str(error),
+        }
+    }
+}

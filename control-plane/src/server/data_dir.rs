@@ -1,0 +1,282 @@
+//! The data directory: secrets made on first start, and who may read them.
+//!
+//! Secrets are files of their own rather than rows of the database, so that a copy of the database
+//! neither signs policy nor opens the data plane. The control plane refuses to start when somebody
+//! else could read them: a warning in a log is read after the fact.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use zeroize::Zeroizing;
+
+use crate::random;
+
+/// Where everything of one control plane lies.
+#[derive(Debug, Clone)]
+pub struct DataDir(PathBuf);
+
+/// Why the data directory cannot be used. Says what to do; never holds a secret.
+#[derive(Debug)]
+pub struct DataDirError(String);
+
+impl std::fmt::Display for DataDirError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for DataDirError {}
+
+type Result<T> = std::result::Result<T, DataDirError>;
+
+/// Held as long as the control plane runs: two on one directory would number policy versions twice.
+#[derive(Debug)]
+pub(crate) struct Lock(#[expect(dead_code, reason = "closing the file releases the lock")] File);
+
+impl DataDir {
+    /// The directory, made with mode 0700 when it is not there.
+    ///
+    /// # Errors
+    /// When it cannot be made, or others may enter it.
+    pub(crate) fn open(path: &Path) -> Result<Self> {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(path)
+            .map_err(|error| {
+                DataDirError(format!(
+                    "cannot make the data directory {}: {error}",
+                    path.display()
+                ))
+            })?;
+        let dir = Self(path.to_owned());
+        check_mode(path, "directory", "700")?;
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(dir.keys())
+            .map_err(|error| {
+                DataDirError(format!("cannot make {}: {error}", dir.keys().display()))
+            })?;
+        Ok(dir)
+    }
+
+    /// Makes sure that no other control plane works here.
+    ///
+    /// # Errors
+    /// When one does.
+    pub(crate) fn lock(&self) -> Result<Lock> {
+        let path = self.0.join("lock");
+        let file = OpenOptions::new()
+            .create(true)
+            .write(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path)
+            .map_err(|error| DataDirError(format!("cannot open {}: {error}", path.display())))?;
+        file.try_lock().map_err(|error| {
+            DataDirError(format!(
+                "another control plane works in {} ({error}); stop it or choose another --data-dir",
+                self.0.display()
+            ))
+        })?;
+        Ok(Lock(file))
+    }
+
+    /// The database.
+    pub fn database(&self) -> PathBuf {
+        self.0.join("chaperone.db")
+    }
+
+    /// Key sets as they were fetched last.
+    pub fn keys(&self) -> PathBuf {
+        self.0.join("keys")
+    }
+
+    /// The token that filters carry.
+    pub fn node_token(&self) -> PathBuf {
+        self.0.join("node.token")
+    }
+
+    /// The first administrator's token.
+    pub fn admin_token(&self) -> PathBuf {
+        self.0.join("admin.token")
+    }
+
+    /// The key that secrets' fingerprints are made with; filters carry it.
+    pub fn fingerprint_key(&self) -> PathBuf {
+        self.0.join("fingerprint.key")
+    }
+
+    /// The key that bundles are signed with.
+    pub fn signing_key(&self) -> PathBuf {
+        self.0.join("signing.key")
+    }
+
+    /// A key of 32 bytes in standard base64, made when it is not there.
+    pub(crate) fn key(path: &Path) -> Result<Zeroizing<[u8; 32]>> {
+        let text = secret(path, || {
+            Ok(Zeroizing::new(STANDARD.encode(&random::bytes::<32>()?[..])))
+        })?;
+        let bytes = Zeroizing::new(STANDARD.decode(text.trim()).unwrap_or_default());
+        <[u8; 32]>::try_from(&bytes[..]).map(Zeroizing::new).map_err(|_| {
+            DataDirError(format!(
+                "{} does not hold 32 bytes in base64; restore it from a backup (removing it makes a \
+                 new key, which filters do not know)",
+                path.display()
+            ))
+        })
+    }
+}
+
+/// The text of a secret file, or `None` when there is no such file.
+///
+/// # Errors
+/// When others may read it, or it cannot be read.
+pub(crate) fn read_secret(path: &Path) -> Result<Option<Zeroizing<String>>> {
+    match std::fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => {
+            return Err(DataDirError(format!(
+                "cannot look at {}: {error}",
+                path.display()
+            )));
+        }
+        Ok(_) => check_mode(path, "file", "600")?,
+    }
+    std::fs::read_to_string(path)
+        .map(|text| Some(Zeroizing::new(text.trim().to_owned())))
+        .map_err(|error| DataDirError(format!("cannot read {}: {error}", path.display())))
+}
+
+/// The text of a secret file; written with `make`'s when there is none.
+///
+/// # Errors
+/// Those of [`read_secret`], and when it cannot be written.
+pub(crate) fn secret(
+    path: &Path,
+    make: impl FnOnce() -> io::Result<Zeroizing<String>>,
+) -> Result<Zeroizing<String>> {
+    if let Some(text) = read_secret(path)? {
+        return Ok(text);
+    }
+    let text = make().map_err(|error| DataDirError(format!("no randomness: {error}")))?;
+    write_new(path, &text)
+        .map_err(|error| DataDirError(format!("cannot write {}: {error}", path.display())))?;
+    Ok(text)
+}
+
+/// Written beside, then linked into place: the file has its mode and its whole content from the
+/// moment that it has its name, and an existing one is never replaced.
+fn write_new(path: &Path, text: &str) -> io::Result<()> {
+    let beside = path.with_extension(format!("new-{}", std::process::id()));
+    let written = (|| {
+        let mut file = OpenOptions::new()
+            .create_new(true)
+            .write(true)
+            .mode(0o600)
+            .open(&beside)?;
+        file.write_all(text.as_bytes())?;
+        file.write_all(b"\n")?;
+        file.sync_all()?;
+        std::fs::hard_link(&beside, path)
+    })();
+    let removed = std::fs::remove_file(&beside);
+    written?;
+    removed?;
+    if let Some(dir) = path.parent() {
+        File::open(dir)?.sync_all()?;
+    }
+    Ok(())
+}
+
+fn check_mode(path: &Path, what: &str, wanted: &str) -> Result<()> {
+    let metadata = std::fs::symlink_metadata(path)
+        .map_err(|error| DataDirError(format!("cannot look at {}: {error}", path.display())))?;
+    if metadata.mode() & 0o077 != 0 {
+        return Err(DataDirError(format!(
+            "others may use the {what} {} (mode {:o}), which holds secrets; run `chmod {wanted} {}`, \
+             and consider the secrets in it known",
+            path.display(),
+            metadata.mode() & 0o777,
+            path.display()
+        )));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    fn set_mode(path: &Path, mode: u32) {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    #[test]
+    fn secrets_are_made_once_and_only_their_owner_can_read_them() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = DataDir::open(&temp.path().join("data")).unwrap();
+        let first = DataDir::key(&dir.signing_key()).unwrap();
+        assert_eq!(*first, *DataDir::key(&dir.signing_key()).unwrap());
+        assert_eq!(
+            std::fs::metadata(dir.signing_key()).unwrap().mode() & 0o777,
+            0o600
+        );
+        assert_eq!(
+            std::fs::metadata(temp.path().join("data")).unwrap().mode() & 0o777,
+            0o700
+        );
+        assert_ne!(*first, *DataDir::key(&dir.fingerprint_key()).unwrap());
+        let names: Vec<_> = std::fs::read_dir(temp.path().join("data"))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .filter(|name| name.to_string_lossy().contains("new-"))
+            .collect();
+        assert!(names.is_empty(), "left behind: {names:?}");
+    }
+
+    #[test]
+    fn loose_modes_are_refused_with_the_command_that_mends_them() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("data");
+        let dir = DataDir::open(&path).unwrap();
+        DataDir::key(&dir.signing_key()).unwrap();
+        set_mode(&dir.signing_key(), 0o640);
+        let error = DataDir::key(&dir.signing_key()).unwrap_err().to_string();
+        assert!(error.contains("chmod 600"), "{error}");
+        set_mode(&path, 0o750);
+        let error = DataDir::open(&path).unwrap_err().to_string();
+        assert!(error.contains("chmod 700"), "{error}");
+    }
+
+    #[test]
+    fn one_data_directory_serves_one_control_plane() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = DataDir::open(&temp.path().join("data")).unwrap();
+        let lock = dir.lock().unwrap();
+        let error = dir.lock().unwrap_err().to_string();
+        assert!(error.contains("another control plane"), "{error}");
+        drop(lock);
+        dir.lock().unwrap();
+    }
+
+    #[test]
+    fn a_damaged_key_is_an_error_and_is_not_replaced() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = DataDir::open(&temp.path().join("data")).unwrap();
+        std::fs::write(dir.signing_key(), "bm90IDMyIGJ5dGVz").unwrap();
+        set_mode(&dir.signing_key(), 0o600);
+        assert!(DataDir::key(&dir.signing_key()).is_err());
+        assert_eq!(
+            std::fs::read_to_string(dir.signing_key()).unwrap(),
+            "bm90IDMyIGJ5dGVz"
+        );
+    }
+}

@@ -1,0 +1,246 @@
+//! Starting, stopping, starting again: secrets stay secret and nothing that was promised is lost.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use chaperone::server::{ServeConfig, serve};
+use serde_json::json;
+
+use crate::kit::{self, POLICY, node, record};
+
+fn files(dir: &Path) -> Vec<std::path::PathBuf> {
+    std::fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .flat_map(|path| {
+            if path.is_dir() {
+                files(&path)
+            } else {
+                vec![path]
+            }
+        })
+        .collect()
+}
+
+fn holds(path: &Path, needle: &str) -> bool {
+    std::fs::read(path)
+        .unwrap()
+        .windows(needle.len())
+        .any(|w| w == needle.as_bytes())
+}
+
+#[tokio::test]
+async fn secrets_have_tight_modes_and_stand_in_no_other_file() {
+    let (server, temp) = kit::start().await;
+    let dir = temp.path().join("data");
+    let made = server.token("auditor", "eve", &[]).await;
+    server.publish(POLICY).await.ok();
+    assert!(server.admin.starts_with("chp_") && server.node.len() > 40);
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&dir), 0o700);
+    let read = |name: &str| {
+        std::fs::read_to_string(dir.join(name))
+            .unwrap()
+            .trim()
+            .to_owned()
+    };
+    let signing = read("signing.key");
+    let fingerprint = read("fingerprint.key");
+    for (name, secret) in [
+        ("signing.key", &signing),
+        ("fingerprint.key", &fingerprint),
+        ("admin.token", &server.admin),
+        ("node.token", &server.node),
+        ("", &made),
+    ] {
+        for path in files(&dir) {
+            let own = path.file_name().unwrap() == name;
+            assert_eq!(holds(&path, secret), own, "{name} in {}", path.display());
+            if own {
+                assert_eq!(mode(&path), 0o600, "{name}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_restart_keeps_everything() {
+    let temp = tempfile::tempdir().unwrap();
+    let dir = temp.path().join("data");
+    let server = kit::start_in(&dir, Vec::new()).await;
+    let envoy = node("envoy-1", 1);
+    server.publish(POLICY).await.ok();
+    server
+        .events(&envoy, &record(&envoy, 1, 1, "alice", "/a"))
+        .await
+        .ok();
+    let (admin, node_token) = (server.admin.clone(), server.node.clone());
+    let key = server.running.as_ref().unwrap().public_key.clone();
+    let poll = json!({ "node": envoy, "filter_version": "0", "wait_ms": 0 });
+    let bundle = server.data("/node/v1/policy", poll.clone()).await.ok();
+    server.stop().await;
+
+    let server = kit::start_in(&dir, Vec::new()).await;
+    assert_eq!((&server.admin, &server.node), (&admin, &node_token));
+    assert_eq!(server.running.as_ref().unwrap().public_key, key);
+    assert_eq!(
+        server.data("/node/v1/policy", poll).await.ok(),
+        bundle,
+        "the very same bundle"
+    );
+    let again = server
+        .events(&envoy, &record(&envoy, 1, 1, "alice", "/a"))
+        .await
+        .ok();
+    assert_eq!(again["acknowledged"], 4);
+    assert_eq!(
+        server.get("/api/v1/nodes").await.ok()["items"][0]["events"],
+        4
+    );
+    assert_eq!(
+        server.get("/api/v1/records").await.ok()["items"]
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
+    let next = server
+        .events(&envoy, &record(&envoy, 2, 5, "alice", "/b"))
+        .await
+        .ok();
+    assert_eq!(next["acknowledged"], 8);
+}
+
+#[tokio::test]
+async fn after_the_database_was_lost_the_same_tokens_work_and_the_loss_shows() {
+    let temp = tempfile::tempdir().unwrap();
+    let dir = temp.path().join("data");
+    let server = kit::start_in(&dir, Vec::new()).await;
+    let envoy = node("envoy-1", 1);
+    server
+        .events(&envoy, &record(&envoy, 1, 1, "alice", "/a"))
+        .await
+        .ok();
+    let admin = server.admin.clone();
+    server.stop().await;
+    for path in files(&dir)
+        .into_iter()
+        .filter(|path| path.to_string_lossy().contains("chaperone.db"))
+    {
+        std::fs::remove_file(path).unwrap();
+    }
+    let server = kit::start_in(&dir, Vec::new()).await;
+    assert_eq!(server.admin, admin);
+    let answer = server
+        .events(&envoy, &record(&envoy, 2, 5, "alice", "/b"))
+        .await
+        .ok();
+    assert_eq!(answer["acknowledged"], 8);
+    let nodes = server.get("/api/v1/nodes").await.ok();
+    assert_eq!(
+        nodes["items"][0]["gaps"],
+        json!([{ "first": 1, "last": 4 }])
+    );
+}
+
+#[tokio::test]
+async fn a_token_file_that_was_taken_away_does_not_come_back() {
+    let temp = tempfile::tempdir().unwrap();
+    let dir = temp.path().join("data");
+    let server = kit::start_in(&dir, Vec::new()).await;
+    let admin = server.admin.clone();
+    server.stop().await;
+    std::fs::remove_file(dir.join("admin.token")).unwrap();
+    let server = kit::start_in(&dir, Vec::new()).await;
+    assert!(!dir.join("admin.token").exists());
+    let who = server
+        .call("GET", "/api/v1/whoami", Some(&admin), None)
+        .await
+        .ok();
+    assert_eq!(
+        (who["role"].as_str(), who["groups"].clone()),
+        (Some("admin"), json!(["*"]))
+    );
+}
+
+#[tokio::test]
+async fn stopping_ends_long_polls_and_streams_at_once() {
+    let (mut server, _temp) = kit::start().await;
+    let mut tail = server.stream("/api/v1/records/tail").await;
+    let mut watch = server.stream("/api/v1/approvals/watch").await;
+    server.begin_stop();
+    let started = Instant::now();
+    assert!(tail.next().await.is_none());
+    assert!(watch.next().await.is_none());
+    server.running.take().unwrap().stopped().await;
+    assert!(
+        started.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        started.elapsed()
+    );
+}
+
+#[tokio::test]
+async fn a_long_poll_is_answered_when_the_control_plane_stops() {
+    let (mut server, _temp) = kit::start().await;
+    let running = server.running.take().unwrap();
+    let poll = json!({ "node": node("envoy-1", 1), "filter_version": "0", "wait_ms": 50_000 });
+    let body = poll.to_string();
+    let client = reqwest::Client::builder()
+        .no_proxy()
+        .tls_certs_only([])
+        .build()
+        .unwrap();
+    let request = client
+        .post(format!("{}/node/v1/policy", server.base))
+        .bearer_auth(&server.node)
+        .body(body)
+        .send();
+    let request = tokio::spawn(request);
+    while !server
+        .get("/metrics")
+        .await
+        .text
+        .contains("chaperone_long_polls 1")
+    {
+        tokio::task::yield_now().await;
+    }
+    let started = Instant::now();
+    server.begin_stop();
+    let answer = request.await.unwrap().unwrap();
+    assert_eq!(answer.status(), 200);
+    assert_eq!(answer.headers()["x-chaperone"], "1");
+    assert_eq!(answer.text().await.unwrap(), "{}");
+    running.stopped().await;
+    assert!(
+        started.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        started.elapsed()
+    );
+}
+
+#[tokio::test]
+async fn a_second_control_plane_on_the_same_directory_does_not_start() {
+    let (_server, temp) = kit::start().await;
+    let mut config = ServeConfig::new(temp.path().join("data"));
+    config.listen.set_port(0);
+    let error = serve(config, std::future::pending())
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("another control plane"), "{error}");
+}
+
+#[tokio::test]
+async fn a_secret_that_others_can_read_keeps_it_from_starting() {
+    let temp = tempfile::tempdir().unwrap();
+    let dir = temp.path().join("data");
+    kit::start_in(&dir, Vec::new()).await.stop().await;
+    let key = dir.join("signing.key");
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let error = serve(ServeConfig::new(&dir), std::future::pending())
+        .await
+        .unwrap_err();
+    assert!(error.to_string().contains("chmod 600"), "{error}");
+}

@@ -1,0 +1,12 @@
+//! The control plane as its clients see it: started in this process on a port of its own, with a data
+//! directory of its own, and spoken to over HTTP.
+
+mod api;
+mod approvals;
+mod events;
+mod keys;
+mod kit;
+mod lifecycle;
+mod policies;
+mod roles;
+mod throughput;

@@ -1,0 +1,312 @@
+//! Policy versions: checked, numbered, signed, pushed.
+
+use std::time::{Duration, Instant};
+
+use chaperone_engine::bundle::{self, Bundle, PublicKey};
+use serde_json::{Value, json};
+
+use crate::kit::{self, POLICY, Server, node};
+
+async fn poll(server: &Server, enforced: Value, wait_ms: u64) -> Value {
+    let mut body =
+        json!({ "node": node("envoy-1", 1), "filter_version": "0.1.0", "wait_ms": wait_ms });
+    if !enforced.is_null() {
+        body["enforced"] = enforced;
+    }
+    server.data("/node/v1/policy", body).await.ok()
+}
+
+fn serial(version: u64, keys: u64) -> Value {
+    json!({ "policy_version": version, "keys_revision": keys })
+}
+
+fn open(server: &Server, answer: &Value) -> Bundle {
+    let key = PublicKey::from_base64(&server.running.as_ref().unwrap().public_key).unwrap();
+    bundle::open(answer["bundle"].to_string().as_bytes(), &key).unwrap()
+}
+
+fn changed(word: &str) -> String {
+    POLICY.replace("Writes need an SRE.", word)
+}
+
+#[tokio::test]
+async fn without_a_policy_nodes_get_none_and_lists_are_empty() {
+    let (server, _temp) = kit::start().await;
+    assert_eq!(poll(&server, Value::Null, 0).await, json!({}));
+    assert_eq!(
+        server.get("/api/v1/policies").await.ok(),
+        json!({ "items": [] })
+    );
+    assert_eq!(
+        server.get("/api/v1/connections").await.ok(),
+        json!({ "items": [] })
+    );
+    server
+        .get("/api/v1/policies/current")
+        .await
+        .problem(404, "not_found");
+}
+
+#[tokio::test]
+async fn a_published_version_is_signed_numbered_and_linked_to_the_one_before() {
+    let (server, _temp) = kit::start().await;
+    let first = server.publish(POLICY).await;
+    assert_eq!(first.status, 201);
+    let first = first.json();
+    assert_eq!(
+        (first["version"].as_u64(), first["current"].as_bool()),
+        (Some(1), Some(true))
+    );
+    assert_eq!(
+        (first["published_by"].as_str(), first["unchanged"].as_bool()),
+        (Some("admin"), Some(false))
+    );
+    let one = open(&server, &poll(&server, Value::Null, 0).await);
+    assert_eq!(
+        (
+            one.serial.policy_version,
+            one.serial.keys_revision,
+            &one.previous
+        ),
+        (1, 0, &None)
+    );
+    assert_eq!(bundle::digest(&one).unwrap(), first["bundle_digest"]);
+
+    server.publish(&changed("Ask.")).await.ok();
+    let two = open(&server, &poll(&server, serial(1, 0), 0).await);
+    assert_eq!(two.serial.policy_version, 2);
+    assert_eq!(two.previous, Some(bundle::digest(&one).unwrap()));
+    assert_eq!(
+        poll(&server, serial(2, 0), 0).await,
+        json!({}),
+        "nothing newer"
+    );
+
+    let listed = server.get("/api/v1/policies").await.ok();
+    let versions: Vec<_> = listed["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|v| v["version"].as_u64().unwrap())
+        .collect();
+    assert_eq!(versions, [2, 1]);
+    let shown = server.get("/api/v1/policies/current").await.ok();
+    assert_eq!(shown["document"], changed("Ask."));
+    assert_eq!(shown["policy"]["rules"][1]["reason"], "Ask.");
+    assert_eq!(
+        server.get("/api/v1/connections").await.ok()["items"][0]["hosts"],
+        json!(["api.example.com"])
+    );
+}
+
+#[tokio::test]
+async fn the_same_document_again_makes_no_new_version() {
+    let (server, _temp) = kit::start().await;
+    server.publish(POLICY).await.ok();
+    let again = server.publish(POLICY).await;
+    assert_eq!(again.status, 200);
+    assert_eq!(
+        (
+            again.json()["version"].as_u64(),
+            again.json()["unchanged"].as_bool()
+        ),
+        (Some(1), Some(true))
+    );
+    let listed = server.get("/api/v1/policies").await.ok();
+    assert_eq!(listed["items"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn rolling_back_publishes_old_content_under_a_new_number() {
+    let (server, _temp) = kit::start().await;
+    server.publish(POLICY).await.ok();
+    server.publish(&changed("Ask.")).await.ok();
+    let back = server
+        .post(
+            "/api/v1/policies/1/rollback",
+            json!({ "comment": "too strict" }),
+        )
+        .await;
+    assert_eq!(back.status, 201);
+    let back = back.json();
+    assert_eq!(
+        (back["version"].as_u64(), back["rollback_of"].as_u64()),
+        (Some(3), Some(1))
+    );
+    assert_eq!(back["comment"], "too strict");
+    let bundle = open(&server, &poll(&server, serial(2, 0), 0).await);
+    assert_eq!(bundle.serial.policy_version, 3);
+    let first = server.get("/api/v1/policies/1").await.ok();
+    assert_eq!(first["digest"], back["digest"]);
+    assert_eq!(first["current"], false);
+    server
+        .post("/api/v1/policies/9/rollback", json!({}))
+        .await
+        .problem(404, "not_found");
+}
+
+#[tokio::test]
+async fn a_faulty_document_is_refused_with_places() {
+    let (server, _temp) = kit::start().await;
+    let problem = server
+        .publish(&POLICY.replace("effect: allow", "effect: alow"))
+        .await;
+    let problem = problem.problem(422, "policy_invalid");
+    let place = problem["errors"][0]["place"].as_str().unwrap();
+    assert!(
+        place.contains("rules[0].effect") && place.contains("line 8"),
+        "{problem}"
+    );
+    server.publish("").await.problem(422, "policy_invalid");
+    assert_eq!(
+        server.get("/api/v1/policies").await.ok()["items"],
+        json!([])
+    );
+}
+
+#[tokio::test]
+async fn failing_tests_in_the_document_keep_it_from_being_published() {
+    let (server, _temp) = kit::start().await;
+    let problem = server
+        .publish(&POLICY.replace("methods: [GET]", "methods: [HEAD]"))
+        .await;
+    let problem = problem.problem(422, "policy_tests_failed");
+    assert_eq!(problem["errors"][0]["place"], "tests[0]");
+    assert!(
+        problem["errors"][0]["message"]
+            .as_str()
+            .unwrap()
+            .contains("expected allow"),
+        "{problem}"
+    );
+    assert_eq!(
+        server.get("/api/v1/policies").await.ok()["items"],
+        json!([])
+    );
+}
+
+#[tokio::test]
+async fn of_two_authors_who_start_from_the_same_version_the_second_is_told() {
+    let (server, _temp) = kit::start().await;
+    let publish = async |document: String, expected: u64| {
+        let body = json!({ "document": document, "expected_current": expected });
+        server.post("/api/v1/policies", body).await
+    };
+    publish(POLICY.to_owned(), 0).await.ok();
+    publish(changed("One."), 1).await.ok();
+    publish(changed("Two."), 1)
+        .await
+        .problem(409, "version_conflict");
+    assert_eq!(
+        server.get("/api/v1/policies/current").await.ok()["version"],
+        2
+    );
+}
+
+#[tokio::test]
+async fn publishers_at_once_get_numbers_of_their_own() {
+    let (server, _temp) = kit::start().await;
+    let documents: Vec<_> = (0..12).map(|n| changed(&format!("Reason {n}."))).collect();
+    let answers = futures_util::future::join_all(documents.iter().map(|d| server.publish(d))).await;
+    let mut numbers: Vec<_> = answers
+        .iter()
+        .map(|a| a.ok()["version"].as_u64().unwrap())
+        .collect();
+    numbers.sort_unstable();
+    assert_eq!(numbers, (1..=12).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn publishing_wakes_waiting_nodes_at_once() {
+    let (server, _temp) = kit::start().await;
+    let mut worst = Duration::ZERO;
+    for version in 1..=10 {
+        let enforced = if version == 1 {
+            Value::Null
+        } else {
+            serial(version - 1, 0)
+        };
+        let wait = async {
+            let answer = poll(&server, enforced, 30_000).await;
+            (Instant::now(), answer)
+        };
+        let publish = async {
+            while !server
+                .get("/metrics")
+                .await
+                .text
+                .contains("chaperone_long_polls 1")
+            {
+                tokio::task::yield_now().await;
+            }
+            let answer = server
+                .publish(&changed(&format!("Reason {version}.")))
+                .await;
+            answer.ok();
+            Instant::now()
+        };
+        let ((woken, answer), published) = tokio::join!(wait, publish);
+        assert_eq!(open(&server, &answer).serial.policy_version, version);
+        worst = worst.max(woken.saturating_duration_since(published));
+    }
+    assert!(worst < Duration::from_millis(250), "{worst:?}");
+}
+
+#[tokio::test]
+async fn a_bundle_that_a_node_refused_is_not_sent_to_it_again() {
+    let (server, _temp) = kit::start().await;
+    server.publish(POLICY).await.ok();
+    assert!(poll(&server, Value::Null, 0).await["bundle"].is_object());
+    let refused = json!({ "node": node("envoy-1", 1), "filter_version": "0.1.0", "wait_ms": 0,
+        "refused": "the content cannot be read" });
+    assert_eq!(
+        server.data("/node/v1/policy", refused.clone()).await.ok(),
+        json!({})
+    );
+    let listed = &server.get("/api/v1/nodes").await.ok()["items"][0];
+    assert_eq!(listed["refused"], "the content cannot be read");
+    assert!(listed["enforced"].is_null());
+    server.publish(&changed("Ask.")).await.ok();
+    assert!(
+        server.data("/node/v1/policy", refused).await.ok()["bundle"].is_object(),
+        "a newer one"
+    );
+}
+
+#[tokio::test]
+async fn what_nodes_enforce_is_shown_and_never_numbered_below() {
+    let (server, _temp) = kit::start().await;
+    assert_eq!(poll(&server, serial(41, 2), 0).await, json!({}));
+    let listed = &server.get("/api/v1/nodes").await.ok()["items"][0];
+    assert_eq!(listed["enforced"], serial(41, 2));
+    assert_eq!(
+        (listed["filter_version"].as_str(), listed["stale"].as_bool()),
+        (Some("0.1.0"), Some(false))
+    );
+    // As after a restore from an old copy: version 1 would be old news to that node.
+    assert_eq!(server.publish(POLICY).await.ok()["version"], 42);
+    let body = json!({ "node": node("envoy-1", 1), "filter_version": "0", "wait_ms": 0,
+        "enforced": serial(u64::MAX, 0) });
+    server
+        .data("/node/v1/policy", body)
+        .await
+        .problem(400, "invalid_body");
+}
+
+#[tokio::test]
+async fn the_filter_configuration_has_the_key_and_no_secret() {
+    let (server, _temp) = kit::start().await;
+    let config = server.get("/api/v1/filter-config?profile=body").await.ok();
+    let running = server.running.as_ref().unwrap();
+    assert_eq!(
+        config,
+        json!({
+            "control_plane": { "cluster": "chaperone", "authority": "chaperone", "timeout_ms": 2000 },
+            "public_key": running.public_key, "profile": "body",
+        })
+    );
+    server
+        .get("/api/v1/filter-config?profile=x")
+        .await
+        .problem(400, "invalid_query");
+}
