@@ -1,2 +1,9 @@
-//! The `chaperone` binary.
-fn main() {}
+//! The `chaperone` binary: the command line, and `chaperone dev`. The control plane itself is the
+//! library beside it.
+
+mod cli;
+mod dev;
+
+fn main() -> std::process::ExitCode {
+    cli::main()
+}

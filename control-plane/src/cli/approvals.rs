@@ -1,0 +1,319 @@
+//! `chaperone approvals`: requests that wait for a human.
+
+use chaperone::api::types::{
+    Approval, ApprovalFilter, ApprovalState, ApproveRequest, DenyRequest, Page,
+};
+use chaperone_engine::audit::Body;
+
+use super::client::{Client, missed, segment};
+use super::failure::Failure;
+use super::output::{Fields, Output, Table, distance, instant, now};
+use super::{Context, ListArgs, more, query};
+
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum ApprovalsCommand {
+    /// List requests, those that wait unless told otherwise
+    List(ListCommand),
+    /// Show one request: who, what, where, its masked body and the rule
+    Show {
+        /// Id of the approval
+        id: String,
+    },
+    /// Say yes
+    #[command(after_help = "Example:
+  chaperone approvals approve ap_1a2b --comment 'agreed with the team'")]
+    Approve {
+        /// Id of the approval
+        id: String,
+        /// A word for the trail
+        #[arg(long)]
+        comment: Option<String>,
+    },
+    /// Say no; the agent is told why
+    #[command(after_help = "Example:
+  chaperone approvals deny ap_1a2b --reason 'not during the release'")]
+    Deny {
+        /// Id of the approval
+        id: String,
+        /// Why
+        #[arg(long)]
+        reason: String,
+    },
+    /// Print requests as they come and as they are decided, until interrupted
+    Watch,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ListCommand {
+    /// Where they stand
+    #[arg(long, value_enum, default_value_t = StateArg::Pending)]
+    state: StateArg,
+    /// Who asks
+    #[arg(long)]
+    subject: Option<String>,
+    /// Connection by name
+    #[arg(long)]
+    connection: Option<String>,
+    /// The rule that wants a human
+    #[arg(long)]
+    rule: Option<String>,
+    #[command(flatten)]
+    list: ListArgs,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum StateArg {
+    Pending,
+    Approved,
+    Denied,
+    Expired,
+    Spent,
+    All,
+}
+
+impl StateArg {
+    const fn state(self) -> Option<ApprovalState> {
+        match self {
+            Self::Pending => Some(ApprovalState::Pending),
+            Self::Approved => Some(ApprovalState::Approved),
+            Self::Denied => Some(ApprovalState::Denied),
+            Self::Expired => Some(ApprovalState::Expired),
+            Self::Spent => Some(ApprovalState::Spent),
+            Self::All => None,
+        }
+    }
+}
+
+/// Runs `chaperone approvals …`.
+pub(crate) async fn run(command: ApprovalsCommand, context: &Context) -> Result<(), Failure> {
+    let client = context.client()?;
+    let out = context.output;
+    match command {
+        ApprovalsCommand::List(args) => list(args, &client, out).await,
+        ApprovalsCommand::Show { id } => {
+            let approval: Approval = client.get(&path(&id, ""), &[]).await?;
+            if out.is_text() {
+                Ok(out.line(details(&approval))?)
+            } else {
+                Ok(out.json(&approval)?)
+            }
+        }
+        ApprovalsCommand::Approve { id, comment } => {
+            let approval: Approval = client
+                .post(&path(&id, "/approve"), &ApproveRequest { comment })
+                .await?;
+            answered(&approval, out)
+        }
+        ApprovalsCommand::Deny { id, reason } => {
+            let approval: Approval = client
+                .post(&path(&id, "/deny"), &DenyRequest { reason })
+                .await?;
+            answered(&approval, out)
+        }
+        ApprovalsCommand::Watch => watch(&client, out).await,
+    }
+}
+
+fn path(id: &str, action: &str) -> String {
+    format!("/approvals/{}{action}", segment(id))
+}
+
+async fn list(args: ListCommand, client: &Client, out: Output) -> Result<(), Failure> {
+    let filter = ApprovalFilter {
+        state: args.state.state(),
+        subject: args.subject,
+        connection: args.connection,
+        rule: args.rule,
+    };
+    let mut parameters = query(&filter)?;
+    parameters.extend(args.list.query());
+    let page: Page<Approval> = client.get("/approvals", &parameters).await?;
+    if !out.is_text() {
+        return Ok(out.json(&page)?);
+    }
+    if page.items.is_empty() {
+        return Ok(out.line(match args.state {
+            StateArg::Pending => "Nothing waits for an answer.",
+            _ => "There are none.",
+        })?);
+    }
+    let now = now();
+    let mut table = Table::new([
+        "ID",
+        "STATE",
+        "ASKED",
+        "EXPIRES",
+        "SUBJECT",
+        "CONNECTION",
+        "RULE",
+        "OPERATION",
+    ]);
+    for approval in &page.items {
+        table.row([
+            &approval.id,
+            approval.state.as_str(),
+            &distance(approval.asked_at, now),
+            &distance(approval.expires_at, now),
+            &approval.principal.subject,
+            &approval.connection,
+            &approval.rule,
+            &approval.operation.action,
+        ]);
+    }
+    out.line(table.to_string())?;
+    Ok(more(out, page.next_cursor.as_deref())?)
+}
+
+fn answered(approval: &Approval, out: Output) -> Result<(), Failure> {
+    if !out.is_text() {
+        return Ok(out.json(approval)?);
+    }
+    let yes = approval
+        .answers
+        .iter()
+        .filter(|answer| answer.answer == chaperone_engine::approval::Answer::Approve)
+        .count();
+    Ok(out.line(match approval.state {
+        ApprovalState::Pending => {
+            format!(
+                "{}: your yes is counted; {yes} of {} are needed.",
+                approval.id, approval.terms.count
+            )
+        }
+        state => format!("{}: {}.", approval.id, state.as_str()),
+    })?)
+}
+
+async fn watch(client: &Client, out: Output) -> Result<(), Failure> {
+    let mut stream = client.stream("/approvals/watch", &[]).await?;
+    if out.is_text() {
+        out.line("Watching; answer with `chaperone approvals approve ID` or `chaperone approvals deny ID --reason …`. Ctrl-C ends.")?;
+    }
+    while let Some(event) = stream.next().await? {
+        if missed(&event) {
+            continue;
+        }
+        // Kinds that this version does not know are for later ones.
+        let Ok(approval) = serde_json::from_str::<Approval>(&event.data) else {
+            continue;
+        };
+        if out.is_text() {
+            out.line(line(&approval))?;
+        } else {
+            out.json_line(&approval)?;
+        }
+    }
+    Err(Failure::unreachable("The control plane ended the stream.")
+        .next("Start the command again to go on."))
+}
+
+fn line(approval: &Approval) -> String {
+    let state = approval.state.as_str();
+    let by = approval
+        .answers
+        .last()
+        .map(|a| format!(" by {}", a.by))
+        .unwrap_or_default();
+    let request = &approval.request;
+    format!(
+        "{}  {state}{by}  {} on {}: {}  ({} {}{}, rule {})",
+        approval.id,
+        approval.principal.subject,
+        approval.connection,
+        approval.operation.action,
+        request.method,
+        request.host,
+        request.path,
+        approval.rule,
+    )
+    .replace('\n', "\\n")
+}
+
+fn details(approval: &Approval) -> String {
+    let mut fields = Fields::default();
+    let principal = &approval.principal;
+    let request = &approval.request;
+    fields.add("Approval", &approval.id);
+    fields.add("State", approval.state.as_str());
+    fields.add(
+        "Subject",
+        format!("{} ({})", principal.subject, principal.issuer),
+    );
+    fields.add("Groups", principal.groups.join(", "));
+    fields.maybe("Agent", principal.agent.as_ref());
+    fields.maybe("Session", principal.session.as_ref());
+    fields.add("Connection", &approval.connection);
+    fields.add("Operation", &approval.operation.action);
+    for (name, value) in &approval.operation.attributes {
+        fields.add("", format!("{name}: {value}"));
+    }
+    let query = request
+        .query
+        .as_ref()
+        .map(|query| format!("?{query}"))
+        .unwrap_or_default();
+    fields.add(
+        "Request",
+        format!("{} {}{}{query}", request.method, request.host, request.path),
+    );
+    fields.maybe("Content type", approval.content_type.as_ref());
+    fields.add("Rule", format!("{}: {}", approval.rule, approval.reason));
+    fields.add(
+        "Approvers",
+        format!(
+            "{} of {}",
+            approval.terms.count,
+            approval.terms.by.join(", ")
+        ),
+    );
+    fields.add("Policy version", approval.policy_version.to_string());
+    fields.add(
+        "Asked",
+        format!(
+            "{} by {} request(s)",
+            instant(approval.asked_at),
+            approval.records
+        ),
+    );
+    fields.add("Expires", instant(approval.expires_at));
+    fields.maybe("Grant ends", approval.grant_ends_at.map(instant));
+    fields.maybe("Spent by", approval.spent_by.as_ref());
+    fields.add("Record", &approval.record);
+    for answer in &approval.answers {
+        let verb = match answer.answer {
+            chaperone_engine::approval::Answer::Approve => "approved",
+            chaperone_engine::approval::Answer::Deny => "denied",
+        };
+        let comment = answer
+            .comment
+            .as_ref()
+            .map(|c| format!(": {c}"))
+            .unwrap_or_default();
+        fields.add(
+            "Answer",
+            format!("{} {verb} at {}{comment}", answer.by, instant(answer.at)),
+        );
+    }
+    let mut text = fields.to_string();
+    match &approval.body {
+        None => text
+            .push_str("\n\nThe body was not seen before the decision (hold profile \"headers\")."),
+        Some(preview) => {
+            let (kind, content) = match &preview.content {
+                Body::Text(text) => ("masked", text),
+                Body::Base64(text) => ("masked, base64", text),
+            };
+            let total = preview
+                .total_bytes
+                .map(|n| format!(", {n} bytes"))
+                .unwrap_or_default();
+            let cut = if preview.truncated {
+                ", the beginning"
+            } else {
+                ""
+            };
+            text.push_str(&format!("\n\nBody ({kind}{total}{cut}):\n{content}"));
+        }
+    }
+    text
+}

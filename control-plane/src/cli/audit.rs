@@ -1,0 +1,395 @@
+//! `chaperone audit`: the trail.
+
+use chaperone::api::types::{Page, Record, RecordDetail, RecordFilter, RecordState};
+use chaperone_engine::audit::{Body, Event, EventKind};
+use chaperone_engine::policy::{Direction, Effect};
+use chaperone_engine::time::UnixMillis;
+
+use super::client::{Client, missed, segment};
+use super::failure::Failure;
+use super::output::{Fields, Output, Table, instant};
+use super::{Context, ListArgs, more, point_in_time, query};
+
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum AuditCommand {
+    /// Find records; all that is given must hold
+    #[command(after_help = "Examples:
+  chaperone audit search --subject alice --since 1h
+  chaperone audit search --effect deny --connection arm --output json
+  chaperone audit search --text listKeys")]
+    Search {
+        #[command(flatten)]
+        filter: FilterArgs,
+        #[command(flatten)]
+        list: ListArgs,
+    },
+    /// Show one record with all its steps
+    Show {
+        /// Id of the record: `record` in the agent's answer
+        id: String,
+        /// Also print the recorded bodies, masked
+        #[arg(long)]
+        bodies: bool,
+    },
+    /// Print records as they happen, until interrupted
+    Tail {
+        #[command(flatten)]
+        filter: FilterArgs,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct FilterArgs {
+    /// Who called
+    #[arg(long)]
+    subject: Option<String>,
+    /// The client that acted for the subject
+    #[arg(long)]
+    agent: Option<String>,
+    /// One agent run
+    #[arg(long)]
+    session: Option<String>,
+    /// A group that the caller was in
+    #[arg(long)]
+    group: Option<String>,
+    /// Connection by name
+    #[arg(long)]
+    connection: Option<String>,
+    /// HTTP method
+    #[arg(long)]
+    method: Option<String>,
+    /// The verdict: allow, approve or deny
+    #[arg(long, value_enum)]
+    effect: Option<EffectArg>,
+    /// The rule that decided
+    #[arg(long)]
+    rule: Option<String>,
+    /// Code of the refusal, as token_expired
+    #[arg(long)]
+    code: Option<String>,
+    /// HTTP status of the answer
+    #[arg(long)]
+    status: Option<u16>,
+    /// How far the record has come
+    #[arg(long, value_enum)]
+    state: Option<StateArg>,
+    /// The approval that it waited for
+    #[arg(long)]
+    approval: Option<String>,
+    /// Name of the node
+    #[arg(long)]
+    node: Option<String>,
+    /// Policy version that it ran under
+    #[arg(long)]
+    policy_version: Option<u64>,
+    /// Received since: 15m ago, or 2026-01-31T12:00:00Z
+    #[arg(long, value_parser = point_in_time, value_name = "TIME")]
+    since: Option<UnixMillis>,
+    /// Received before, as --since
+    #[arg(long, value_parser = point_in_time, value_name = "TIME")]
+    until: Option<UnixMillis>,
+    /// Text in operation, host, path or reason
+    #[arg(long)]
+    text: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum EffectArg {
+    Allow,
+    Approve,
+    Deny,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum StateArg {
+    Open,
+    Completed,
+    Aborted,
+}
+
+impl From<FilterArgs> for RecordFilter {
+    fn from(args: FilterArgs) -> Self {
+        Self {
+            subject: args.subject,
+            agent: args.agent,
+            session: args.session,
+            group: args.group,
+            connection: args.connection,
+            method: args.method,
+            effect: args.effect.map(|effect| match effect {
+                EffectArg::Allow => Effect::Allow,
+                EffectArg::Approve => Effect::Approve,
+                EffectArg::Deny => Effect::Deny,
+            }),
+            rule: args.rule,
+            code: args.code,
+            status: args.status,
+            state: args.state.map(|state| match state {
+                StateArg::Open => RecordState::Open,
+                StateArg::Completed => RecordState::Completed,
+                StateArg::Aborted => RecordState::Aborted,
+            }),
+            approval: args.approval,
+            node: args.node,
+            policy_version: args.policy_version,
+            since: args.since.map(|at| at.0),
+            until: args.until.map(|at| at.0),
+            q: args.text,
+        }
+    }
+}
+
+/// Runs `chaperone audit …`.
+pub(crate) async fn run(command: AuditCommand, context: &Context) -> Result<(), Failure> {
+    let client = context.client()?;
+    let out = context.output;
+    match command {
+        AuditCommand::Search { filter, list } => search(filter.into(), &list, &client, out).await,
+        AuditCommand::Show { id, bodies } => {
+            let detail: RecordDetail = client
+                .get(&format!("/records/{}", segment(&id)), &[])
+                .await?;
+            if out.is_text() {
+                Ok(out.line(details(&detail, bodies))?)
+            } else {
+                Ok(out.json(&detail)?)
+            }
+        }
+        AuditCommand::Tail { filter } => tail(&filter.into(), &client, out).await,
+    }
+}
+
+async fn search(
+    filter: RecordFilter,
+    list: &ListArgs,
+    client: &Client,
+    out: Output,
+) -> Result<(), Failure> {
+    let mut parameters = query(&filter)?;
+    parameters.extend(list.query());
+    let page: Page<Record> = client.get("/records", &parameters).await?;
+    if !out.is_text() {
+        return Ok(out.json(&page)?);
+    }
+    if page.items.is_empty() {
+        return Ok(out.line("No record matches.")?);
+    }
+    let mut table = Table::new([
+        "RECORD",
+        "RECEIVED",
+        "SUBJECT",
+        "CONNECTION",
+        "VERDICT",
+        "RULE",
+        "STATUS",
+        "OPERATION",
+    ]);
+    for record in &page.items {
+        table.row([
+            &record.id,
+            &instant(record.received_at),
+            record.subject.as_deref().unwrap_or("-"),
+            record.connection.as_deref().unwrap_or("-"),
+            &verdict(record),
+            record.rule.as_deref().unwrap_or("-"),
+            &record
+                .status
+                .map_or_else(|| "-".to_owned(), |status| status.to_string()),
+            &what(record),
+        ]);
+    }
+    out.line(table.to_string())?;
+    Ok(more(out, page.next_cursor.as_deref())?)
+}
+
+async fn tail(filter: &RecordFilter, client: &Client, out: Output) -> Result<(), Failure> {
+    let mut stream = client.stream("/records/tail", &query(filter)?).await?;
+    while let Some(event) = stream.next().await? {
+        if missed(&event) {
+            continue;
+        }
+        // Kinds that this version does not know are for later ones.
+        let Ok(record) = serde_json::from_str::<Record>(&event.data) else {
+            continue;
+        };
+        if out.is_text() {
+            // A record comes at each step; a person wants to see it held, and how it ended.
+            if record.state == RecordState::Open && record.approval.is_none() {
+                continue;
+            }
+            let line = format!(
+                "{}  {}  {}  {}  {}  {}  {}",
+                instant(record.received_at),
+                record.id,
+                record.subject.as_deref().unwrap_or("-"),
+                record.connection.as_deref().unwrap_or("-"),
+                verdict(&record),
+                record
+                    .status
+                    .map_or_else(|| record.state.as_str().to_owned(), |s| s.to_string()),
+                what(&record),
+            );
+            out.line(line.replace('\n', "\\n"))?;
+        } else {
+            out.json_line(&record)?;
+        }
+    }
+    Err(Failure::unreachable("The control plane ended the stream.")
+        .next("Start the command again to go on."))
+}
+
+fn verdict(record: &Record) -> String {
+    match (record.effect, &record.code) {
+        (Some(effect), Some(code)) => format!("{effect} ({code})"),
+        (Some(effect), None) => effect.to_string(),
+        (None, _) => "-".to_owned(),
+    }
+}
+
+fn what(record: &Record) -> String {
+    match &record.operation {
+        Some(operation) => operation.clone(),
+        None => format!("{} {}{}", record.method, record.host, record.path),
+    }
+}
+
+fn details(detail: &RecordDetail, bodies: bool) -> String {
+    let record = &detail.record;
+    let mut fields = Fields::default();
+    fields.add("Record", &record.id);
+    fields.add("State", record.state.as_str());
+    fields.add("Received", instant(record.received_at));
+    let issuer = record.issuer.as_deref().unwrap_or_default();
+    fields.maybe(
+        "Subject",
+        record.subject.as_ref().map(|s| format!("{s} ({issuer})")),
+    );
+    if !record.groups.is_empty() {
+        fields.add("Groups", record.groups.join(", "));
+    }
+    fields.maybe("Agent", record.agent.as_ref());
+    fields.maybe("Session", record.session.as_ref());
+    fields.maybe("Connection", record.connection.as_ref());
+    fields.maybe("Operation", record.operation.as_ref());
+    for (name, value) in &record.attributes {
+        fields.add("", format!("{name}: {value}"));
+    }
+    let query = record
+        .query
+        .as_ref()
+        .map(|query| format!("?{query}"))
+        .unwrap_or_default();
+    fields.add(
+        "Request",
+        format!("{} {}{}{query}", record.method, record.host, record.path),
+    );
+    fields.add("Verdict", verdict(record));
+    fields.maybe("Rule", record.rule.as_ref());
+    fields.maybe("Reason", record.reason.as_ref());
+    fields.maybe("Approval", record.approval.as_ref());
+    fields.maybe("Approved by", record.approved_by.as_ref());
+    fields.maybe(
+        "Policy version",
+        record.policy_version.map(|v| v.to_string()),
+    );
+    fields.maybe("Status", record.status.map(|status| status.to_string()));
+    fields.maybe("Ended early by", record.abort_cause.as_ref());
+    fields.maybe("Decided after", record.decided_ms.map(milliseconds));
+    fields.maybe("First byte after", record.first_byte_ms.map(milliseconds));
+    fields.maybe("Ended after", record.total_ms.map(milliseconds));
+    fields.maybe(
+        "Sent upstream",
+        record.request_bytes.map(|n| format!("{n} bytes")),
+    );
+    fields.maybe(
+        "Sent to agent",
+        record.response_bytes.map(|n| format!("{n} bytes")),
+    );
+    for (detector, count) in &record.masked {
+        fields.add("Masked", format!("{count} × {detector}"));
+    }
+    fields.add("Node", format!("{} ({})", record.node, record.boot));
+    fields.maybe("Request id", record.request_id.as_ref());
+    let mut text = format!("{fields}\n\nSteps:");
+    for stored in &detail.events {
+        let event = &stored.event;
+        let after = event.at.since(record.received_at);
+        text.push_str(&format!(
+            "\n{:>8}  #{:<6} {}",
+            milliseconds(after),
+            event.seq,
+            step(event)
+        ));
+    }
+    if bodies {
+        for (direction, title) in [
+            (Direction::Request, "Request"),
+            (Direction::Response, "Response"),
+        ] {
+            text.push_str(&body(detail, direction, title));
+        }
+    }
+    text
+}
+
+fn milliseconds(ms: u64) -> String {
+    format!("{ms} ms")
+}
+
+fn step(event: &Event) -> String {
+    let stage = event.kind.stage();
+    let more = match &event.kind {
+        EventKind::Held { approval, rule } => format!("for {approval}, rule {rule}"),
+        EventKind::Decided { effect, rule, .. } => {
+            let rule = rule
+                .as_ref()
+                .map(|rule| format!(" by rule {rule}"))
+                .unwrap_or_default();
+            format!("{effect}{rule}")
+        }
+        EventKind::ResponseStarted { status } => status.to_string(),
+        EventKind::Chunk {
+            direction,
+            body,
+            truncated,
+        } => {
+            let (Body::Text(content) | Body::Base64(content)) = body;
+            let direction = match direction {
+                Direction::Request => "request",
+                Direction::Response => "response",
+            };
+            let cut = if *truncated {
+                ", the rest is not recorded"
+            } else {
+                ""
+            };
+            format!("{direction}, {} characters{cut}", content.chars().count())
+        }
+        EventKind::Completed { status, .. } => status.to_string(),
+        EventKind::Aborted { .. } | EventKind::Received { .. } | EventKind::Forwarded {} => {
+            String::new()
+        }
+    };
+    format!("{stage} {more}").trim_end().replace('\n', "\\n")
+}
+
+fn body(detail: &RecordDetail, wanted: Direction, title: &str) -> String {
+    let mut text = String::new();
+    for stored in &detail.events {
+        if let EventKind::Chunk {
+            direction, body, ..
+        } = &stored.event.kind
+            && *direction == wanted
+        {
+            match body {
+                Body::Text(content) => text.push_str(content),
+                Body::Base64(content) => text.push_str(&format!("[base64:{content}]")),
+            }
+        }
+    }
+    if text.is_empty() {
+        text
+    } else {
+        format!("\n\n{title} body (masked):\n{text}")
+    }
+}

@@ -1,0 +1,83 @@
+//! How a command ends when it does not end well.
+//!
+//! A failure is a sentence for a person, a hint what to do next, and an exit code for a script.
+
+use std::fmt;
+use std::io;
+
+/// Exit codes, as documented in `--help`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// A check failed, or the control plane refused what was asked.
+    Failed = 1,
+    /// The command line cannot be understood.
+    Usage = 2,
+    /// The control plane cannot be reached.
+    Unreachable = 3,
+}
+
+/// Why a command failed.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    /// For the shell.
+    pub(crate) exit: Exit,
+    /// What went wrong, a sentence.
+    pub(crate) message: String,
+    /// What to do next, a sentence.
+    pub(crate) next: Option<String>,
+    /// The reader of our output has gone away (`chaperone … | head`): nothing to report.
+    pub(crate) reader_gone: bool,
+}
+
+impl Failure {
+    fn new(exit: Exit, message: impl Into<String>) -> Self {
+        Self {
+            exit,
+            message: message.into(),
+            next: None,
+            reader_gone: false,
+        }
+    }
+
+    /// A check failed, or was refused.
+    pub(crate) fn failed(message: impl Into<String>) -> Self {
+        Self::new(Exit::Failed, message)
+    }
+
+    /// The command line is wrong.
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self::new(Exit::Usage, message)
+    }
+
+    /// Nobody answers.
+    pub(crate) fn unreachable(message: impl Into<String>) -> Self {
+        Self::new(Exit::Unreachable, message)
+    }
+
+    /// Adds what to do next.
+    pub(crate) fn next(mut self, next: impl Into<String>) -> Self {
+        self.next = Some(next.into());
+        self
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        match &self.next {
+            Some(next) => write!(f, "\n{next}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for Failure {}
+
+impl From<io::Error> for Failure {
+    /// Only for writing to standard output; anything else names its file.
+    fn from(error: io::Error) -> Self {
+        let mut failure = Self::failed(format!("Cannot write the output: {error}."));
+        failure.reader_gone = error.kind() == io::ErrorKind::BrokenPipe;
+        failure
+    }
+}

@@ -1,0 +1,71 @@
+//! `chaperone nodes`: which workers enforce what, and whether their events are complete.
+
+use chaperone::api::types::{Node, Page};
+
+use super::failure::Failure;
+use super::output::{Table, distance, now};
+use super::{Context, ListArgs, more};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct NodesArgs {
+    /// Also those that have ended
+    #[arg(long)]
+    all: bool,
+    #[command(flatten)]
+    list: ListArgs,
+}
+
+/// Runs `chaperone nodes`.
+pub(crate) async fn run(args: &NodesArgs, context: &Context) -> Result<(), Failure> {
+    let page: Page<Node> = context.client()?.get("/nodes", &args.list.query()).await?;
+    let out = context.output;
+    if !out.is_text() {
+        return Ok(out.json(&page)?);
+    }
+    let now = now();
+    let mut table = Table::new([
+        "NODE", "BOOT", "STATE", "ENFORCES", "EVENTS", "MISSING", "DROPPED", "SEEN", "REFUSED",
+    ]);
+    for node in page.items.iter().filter(|node| args.all || !node.closed) {
+        let enforced = node
+            .enforced
+            .map_or_else(|| "-".to_owned(), |serial| serial.to_string());
+        let missing: u64 = node
+            .gaps
+            .iter()
+            .map(|gap| gap.last.saturating_sub(gap.first).saturating_add(1))
+            .sum();
+        table.row([
+            &node.name,
+            short(&node.boot),
+            state(node),
+            &enforced,
+            &node.events.to_string(),
+            &missing.to_string(),
+            &node.dropped.to_string(),
+            &distance(node.last_seen_at, now),
+            node.refused.as_deref().unwrap_or_default(),
+        ]);
+    }
+    if table.is_empty() {
+        return Ok(out.line(
+            "No node has reported. Does Envoy reach the control plane, and has it the node token?",
+        )?);
+    }
+    out.line(table.to_string())?;
+    Ok(more(out, page.next_cursor.as_deref())?)
+}
+
+fn state(node: &Node) -> &'static str {
+    match (node.closed, node.stale, node.enforced) {
+        (true, _, _) => "closed",
+        (false, true, _) => "silent",
+        (false, false, None) => "no policy",
+        (false, false, Some(_)) => "live",
+    }
+}
+
+/// The beginning of a boot id, enough to tell lives apart.
+fn short(boot: &str) -> &str {
+    boot.get(..8).unwrap_or(boot)
+}

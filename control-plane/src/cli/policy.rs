@@ -1,0 +1,292 @@
+//! `chaperone policy`: from a file on somebody's disk to what every node enforces.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use chaperone::api::types::{
+    Node, Page, PublishRequest, Published, RollbackRequest, Version, VersionDetail,
+};
+
+use super::client::{Client, segment};
+use super::failure::Failure;
+use super::output::{Output, Table, clean, instant};
+use super::policy_local::{self, ExplainArgs};
+use super::{Context, ListArgs, more};
+
+/// How often `--wait` looks. Nodes long-poll, so they report within a fraction of this.
+const WAIT_STEP: Duration = Duration::from_millis(100);
+
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum PolicyCommand {
+    /// Check that a document can be published, without a control plane
+    #[command(after_help = "Example:
+  chaperone policy validate policy.yaml")]
+    Validate {
+        /// The documents, YAML or JSON; - is standard input
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
+    /// Run the tests that stand in a document, without a control plane
+    #[command(after_help = "Example:
+  chaperone policy test policy.yaml")]
+    Test {
+        /// The documents, YAML or JSON; - is standard input
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
+    /// Say what a document decides about one request, and why, rule by rule
+    Explain(ExplainArgs),
+    /// Publish a document as the next version
+    #[command(after_help = "Examples:
+  chaperone policy publish policy.yaml --comment 'let platform read prod'
+  chaperone policy publish policy.yaml --wait --expect-current 7")]
+    Publish(PublishArgs),
+    /// List versions, the newest first
+    List(ListArgs),
+    /// Print the document of a version as it was written
+    Show {
+        /// Number of the version, or `current`
+        #[arg(default_value = "current")]
+        version: String,
+    },
+    /// Publish the content of an earlier version under a new number
+    #[command(after_help = "Example:
+  chaperone policy rollback 6 --wait --comment 'version 7 locks out CI'")]
+    Rollback(RollbackArgs),
+    /// Print the JSON Schema of the document, for editors
+    #[command(after_help = "Example:
+  chaperone policy schema > chaperone-policy.schema.json")]
+    Schema,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct PublishArgs {
+    /// The document, YAML or JSON; - is standard input
+    file: PathBuf,
+    #[command(flatten)]
+    change: ChangeArgs,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct RollbackArgs {
+    /// Number of the version to bring back
+    version: u64,
+    #[command(flatten)]
+    change: ChangeArgs,
+}
+
+#[derive(Debug, clap::Args)]
+struct ChangeArgs {
+    /// Why, for the list of versions
+    #[arg(long)]
+    comment: Option<String>,
+    /// Only if this is still the current version (0: none yet), so as not to undo somebody else's work
+    #[arg(long, value_name = "VERSION")]
+    expect_current: Option<u64>,
+    /// Wait until every live node enforces it; exit code 1 when that takes too long
+    #[arg(long)]
+    wait: bool,
+    /// How long to wait
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration, default_value = "30s", requires = "wait")]
+    wait_timeout: Duration,
+}
+
+/// Runs `chaperone policy …`.
+pub(crate) async fn run(command: PolicyCommand, context: &Context) -> Result<(), Failure> {
+    let out = context.output;
+    match command {
+        PolicyCommand::Validate { files } => policy_local::validate(&files, out),
+        PolicyCommand::Test { files } => policy_local::test(&files, out),
+        PolicyCommand::Explain(args) => policy_local::explain(&args, out),
+        PolicyCommand::Schema => policy_local::schema(out),
+        PolicyCommand::Publish(args) => publish(args, context).await,
+        PolicyCommand::Rollback(args) => rollback(args, context).await,
+        PolicyCommand::List(args) => list(&args, &context.client()?, out).await,
+        PolicyCommand::Show { version } => show(&version, &context.client()?, out).await,
+    }
+}
+
+/// Reads a document; `-` is standard input.
+pub(crate) fn read_document(file: &Path) -> Result<String, Failure> {
+    let read = if file == Path::new("-") {
+        std::io::read_to_string(std::io::stdin())
+    } else {
+        std::fs::read_to_string(file)
+    };
+    read.map_err(|e| Failure::usage(format!("Cannot read {}: {e}.", file.display())))
+}
+
+async fn publish(args: PublishArgs, context: &Context) -> Result<(), Failure> {
+    let request = PublishRequest {
+        document: read_document(&args.file)?,
+        comment: args.change.comment.clone(),
+        expected_current: args.change.expect_current,
+    };
+    let client = context.client()?;
+    let published = client.post("/policies", &request).await?;
+    report(&published, &args.change, &client, context.output).await
+}
+
+async fn rollback(args: RollbackArgs, context: &Context) -> Result<(), Failure> {
+    let request = RollbackRequest {
+        comment: args.change.comment.clone(),
+        expected_current: args.change.expect_current,
+    };
+    let client = context.client()?;
+    let path = format!("/policies/{}/rollback", args.version);
+    let published = client.post(&path, &request).await?;
+    report(&published, &args.change, &client, context.output).await
+}
+
+async fn report(
+    published: &Published,
+    change: &ChangeArgs,
+    client: &Client,
+    out: Output,
+) -> Result<(), Failure> {
+    let version = &published.version;
+    if out.is_text() {
+        for warning in &published.warnings {
+            out.line(format!("warning: {warning}"))?;
+        }
+        out.line(match (published.unchanged, version.rollback_of) {
+            (true, _) => format!("Version {} is this document already.", version.version),
+            (false, Some(old)) => {
+                format!(
+                    "Published version {} with the content of version {old}.",
+                    version.version
+                )
+            }
+            (false, None) => format!("Published version {}.", version.version),
+        })?;
+    }
+    let mut nodes = None;
+    if change.wait {
+        let waited = wait_enforced(client, version.version, change.wait_timeout).await?;
+        if out.is_text() {
+            out.line(match waited {
+                0 => "No node is connected.".to_owned(),
+                1 => "The one live node enforces it.".to_owned(),
+                n => format!("All {n} live nodes enforce it."),
+            })?;
+        }
+        nodes = Some(waited);
+    }
+    if !out.is_text() {
+        let mut json = serde_json::to_value(published).map_err(std::io::Error::other)?;
+        if let Some(nodes) = nodes {
+            json["enforced_by_nodes"] = nodes.into();
+        }
+        out.json(&json)?;
+    }
+    Ok(())
+}
+
+/// Waits until every live node enforces `version`, or a later one; returns how many there are.
+///
+/// # Errors
+/// After `timeout`, naming the nodes that lag and why, as far as they say.
+pub(crate) async fn wait_enforced(
+    client: &Client,
+    version: u64,
+    timeout: Duration,
+) -> Result<usize, Failure> {
+    let deadline = Instant::now() + timeout;
+    loop {
+        let live: Vec<Node> = all_nodes(client)
+            .await?
+            .into_iter()
+            .filter(|n| !n.closed && !n.stale)
+            .collect();
+        let lagging: Vec<&Node> = live
+            .iter()
+            .filter(|node| {
+                node.enforced
+                    .is_none_or(|serial| serial.policy_version < version)
+            })
+            .collect();
+        if lagging.is_empty() {
+            return Ok(live.len());
+        }
+        if Instant::now() >= deadline {
+            let mut message = format!(
+                "Version {version} is published, but after {} these nodes do not enforce it:",
+                humantime::format_duration(timeout)
+            );
+            for node in lagging {
+                let now = node
+                    .enforced
+                    .map_or("no policy".to_owned(), |serial| serial.to_string());
+                let why = node.refused.as_ref().map(|why| format!(", refused: {why}"));
+                let why = why.unwrap_or_default();
+                message.push_str(&format!(
+                    "\n  {} ({}): {now}{why}",
+                    clean(&node.name),
+                    node.boot
+                ));
+            }
+            return Err(Failure::failed(message)
+                .next("They keep what they have until they get it; look at `chaperone nodes` and at Envoy's log."));
+        }
+        tokio::time::sleep(WAIT_STEP).await;
+    }
+}
+
+/// Every node that the control plane knows.
+pub(crate) async fn all_nodes(client: &Client) -> Result<Vec<Node>, Failure> {
+    let mut nodes = Vec::new();
+    let mut query = vec![("limit".to_owned(), "500".to_owned())];
+    loop {
+        let page: Page<Node> = client.get("/nodes", &query).await?;
+        nodes.extend(page.items);
+        let Some(cursor) = page.next_cursor else {
+            return Ok(nodes);
+        };
+        query.truncate(1);
+        query.push(("cursor".to_owned(), cursor));
+    }
+}
+
+async fn list(args: &ListArgs, client: &Client, out: Output) -> Result<(), Failure> {
+    let page: Page<Version> = client.get("/policies", &args.query()).await?;
+    if !out.is_text() {
+        return Ok(out.json(&page)?);
+    }
+    if page.items.is_empty() {
+        return Ok(out.line("Nothing has been published; nodes answer 503 until it is.")?);
+    }
+    let mut table = Table::new(["VERSION", "PUBLISHED", "BY", "DIGEST", "COMMENT"]);
+    for version in &page.items {
+        let mark = if version.current { " *" } else { "" };
+        let comment = match (&version.comment, version.rollback_of) {
+            (Some(comment), Some(old)) => format!("(as {old}) {comment}"),
+            (None, Some(old)) => format!("(as {old})"),
+            (comment, None) => comment.clone().unwrap_or_default(),
+        };
+        table.row([
+            &format!("{}{mark}", version.version),
+            &instant(version.published_at),
+            &version.published_by,
+            version.digest.get(..12).unwrap_or(&version.digest),
+            &comment,
+        ]);
+    }
+    out.line(table.to_string())?;
+    Ok(more(out, page.next_cursor.as_deref())?)
+}
+
+async fn show(version: &str, client: &Client, out: Output) -> Result<(), Failure> {
+    let detail: VersionDetail = client
+        .get(&format!("/policies/{}", segment(version)), &[])
+        .await?;
+    if out.is_text() {
+        // Into a file byte for byte, on a terminal without what it would obey.
+        if std::io::IsTerminal::is_terminal(&std::io::stdout()) {
+            Ok(out.line(detail.document.trim_end())?)
+        } else {
+            Ok(out.raw(&detail.document)?)
+        }
+    } else {
+        Ok(out.json(&detail)?)
+    }
+}

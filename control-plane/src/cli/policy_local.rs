@@ -1,0 +1,311 @@
+//! The parts of `chaperone policy` that need no control plane: the engine that decides in the
+//! filter decides here.
+
+use std::path::{Path, PathBuf};
+
+use chaperone_engine::identity::Principal;
+use chaperone_engine::policy::{
+    CompiledPolicy, Effect, PolicyErrors, TestOutcome, parse, schema as json_schema,
+};
+use serde::Serialize;
+
+use super::failure::Failure;
+use super::output::Output;
+use super::policy::read_document;
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  chaperone policy explain policy.yaml 'GET https://api.example.com/v1/models' --groups dev
+  chaperone policy explain policy.yaml 'DELETE https://management.azure.com/subscriptions/1' \\
+      --as subject=alice,groups=platform,sre,agent=codex
+
+The exit code is 0 whatever the verdict; --expect makes another verdict exit code 1.")]
+pub(crate) struct ExplainArgs {
+    /// The document, YAML or JSON; - is standard input
+    file: PathBuf,
+    /// The request, as 'METHOD URL'
+    request: String,
+    /// Who asks: subject=S,groups=A,B,agent=N,issuer=I,session=X, each optional
+    #[arg(long = "as", value_name = "CALLER", value_parser = Caller::parse, default_value = "")]
+    caller: Caller,
+    /// Groups of the caller, beside those of --as
+    #[arg(long, value_delimiter = ',', value_name = "GROUP,…")]
+    groups: Vec<String>,
+    /// Fail unless this is the verdict
+    #[arg(long, value_enum)]
+    expect: Option<Expect>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Expect {
+    Allow,
+    Approve,
+    Deny,
+}
+
+impl Expect {
+    const fn effect(self) -> Effect {
+        match self {
+            Self::Allow => Effect::Allow,
+            Self::Approve => Effect::Approve,
+            Self::Deny => Effect::Deny,
+        }
+    }
+}
+
+/// The caller of `explain`, as written.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Caller {
+    issuer: Option<String>,
+    subject: Option<String>,
+    agent: Option<String>,
+    session: Option<String>,
+    groups: Vec<String>,
+}
+
+impl Caller {
+    /// Reads `subject=alice,groups=a,b,agent=codex`: what has no `=` goes on with the groups.
+    fn parse(text: &str) -> Result<Self, String> {
+        let mut caller = Self::default();
+        let mut in_groups = false;
+        for part in text.split(',').filter(|part| !part.is_empty()) {
+            match part.split_once('=') {
+                Some(("groups", group)) => {
+                    in_groups = true;
+                    caller
+                        .groups
+                        .extend((!group.is_empty()).then(|| group.to_owned()));
+                }
+                Some((key, value)) => {
+                    let field = match key {
+                        "subject" => &mut caller.subject,
+                        "issuer" => &mut caller.issuer,
+                        "agent" => &mut caller.agent,
+                        "session" => &mut caller.session,
+                        _ => {
+                            return Err(format!(
+                                "{key} is nothing that a caller has: expected subject, groups, agent, issuer or session"
+                            ));
+                        }
+                    };
+                    *field = Some(value.to_owned());
+                    in_groups = false;
+                }
+                None if in_groups => caller.groups.push(part.to_owned()),
+                None => {
+                    return Err(format!(
+                        "{part} stands alone: expected KEY=VALUE, as in subject=alice,groups=a,b"
+                    ));
+                }
+            }
+        }
+        Ok(caller)
+    }
+
+    fn into_principal(self, more_groups: &[String], policy: &CompiledPolicy) -> Principal {
+        let first = policy
+            .policy()
+            .issuers
+            .first()
+            .map(|issuer| issuer.issuer.clone());
+        let mut groups = self.groups;
+        for group in more_groups {
+            if !groups.contains(group) {
+                groups.push(group.clone());
+            }
+        }
+        Principal {
+            issuer: self.issuer.or(first).unwrap_or_default(),
+            subject: self.subject.unwrap_or_else(|| "test".to_owned()),
+            groups,
+            agent: self.agent,
+            session: self.session,
+        }
+    }
+}
+
+/// A valid policy ready to decide.
+///
+/// # Errors
+/// One line per fault, each with its place.
+pub(crate) fn compile(text: &str) -> Result<CompiledPolicy, PolicyErrors> {
+    parse(text).and_then(CompiledPolicy::compile)
+}
+
+fn load(file: &Path) -> Result<CompiledPolicy, Failure> {
+    compile(&read_document(file)?).map_err(|errors| {
+        Failure::failed(format!(
+            "{} is not a valid policy.\n{}",
+            name(file),
+            indented(&errors)
+        ))
+    })
+}
+
+fn name(file: &Path) -> String {
+    if file == Path::new("-") {
+        "Standard input".to_owned()
+    } else {
+        file.display().to_string()
+    }
+}
+
+fn indented(errors: &PolicyErrors) -> String {
+    errors
+        .to_string()
+        .lines()
+        .map(|line| format!("  {line}"))
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+#[derive(Serialize)]
+struct Validated {
+    file: String,
+    valid: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    errors: Option<PolicyErrors>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tests: Option<Vec<TestOutcome>>,
+}
+
+/// `chaperone policy validate`.
+pub(crate) fn validate(files: &[PathBuf], out: Output) -> Result<(), Failure> {
+    check(files, out, false)
+}
+
+/// `chaperone policy test`.
+pub(crate) fn test(files: &[PathBuf], out: Output) -> Result<(), Failure> {
+    check(files, out, true)
+}
+
+fn check(files: &[PathBuf], out: Output, run_tests: bool) -> Result<(), Failure> {
+    let mut results = Vec::new();
+    let mut failed = 0_usize;
+    for file in files {
+        let mut result = Validated {
+            file: file.display().to_string(),
+            valid: true,
+            errors: None,
+            tests: None,
+        };
+        match compile(&read_document(file)?) {
+            Err(errors) => {
+                result.valid = false;
+                failed += 1;
+                if out.is_text() {
+                    out.line(format!("{}: not valid\n{}", name(file), indented(&errors)))?;
+                }
+                result.errors = Some(errors);
+            }
+            Ok(policy) if run_tests => {
+                let outcomes = policy.run_tests();
+                let missed = outcomes.iter().filter(|outcome| !outcome.passed).count();
+                failed += missed;
+                if out.is_text() {
+                    print_outcomes(file, &outcomes, missed, out)?;
+                }
+                result.tests = Some(outcomes);
+            }
+            Ok(policy) => {
+                if out.is_text() {
+                    out.line(format!("{}: valid ({})", name(file), summary(&policy)))?;
+                }
+            }
+        }
+        results.push(result);
+    }
+    if !out.is_text() {
+        out.json(&results)?;
+    }
+    match (failed, run_tests) {
+        (0, _) => Ok(()),
+        (1, true) => Err(Failure::failed("One check failed.")),
+        (n, true) => Err(Failure::failed(format!("{n} checks failed."))),
+        (1, false) => Err(Failure::failed("One document is not valid.")),
+        (n, false) => Err(Failure::failed(format!("{n} documents are not valid."))),
+    }
+}
+
+fn print_outcomes(
+    file: &Path,
+    outcomes: &[TestOutcome],
+    missed: usize,
+    out: Output,
+) -> std::io::Result<()> {
+    if outcomes.is_empty() {
+        return out.line(format!("{}: valid, but it has no tests", name(file)));
+    }
+    out.line(format!("{}:", name(file)))?;
+    for outcome in outcomes {
+        out.line(format!("  {outcome}"))?;
+    }
+    out.line(format!(
+        "  {} passed, {missed} failed",
+        outcomes.len() - missed
+    ))
+}
+
+fn summary(policy: &CompiledPolicy) -> String {
+    let policy = policy.policy();
+    let count = |n: usize, what: &str| {
+        if n == 1 {
+            format!("1 {what}")
+        } else {
+            format!("{n} {what}s")
+        }
+    };
+    format!(
+        "{}, {}, {}, {}",
+        count(policy.issuers.len(), "issuer"),
+        count(policy.connections.len(), "connection"),
+        count(policy.rules.len(), "rule"),
+        count(policy.tests.len(), "test"),
+    )
+}
+
+/// `chaperone policy explain`.
+pub(crate) fn explain(args: &ExplainArgs, out: Output) -> Result<(), Failure> {
+    let policy = load(&args.file)?;
+    let principal = args.caller.clone().into_principal(&args.groups, &policy);
+    let explanation = policy
+        .explain_request(&principal, &args.request)
+        .map_err(|e| {
+            Failure::usage(format!("Cannot read the request: {e}."))
+                .next("It is written like 'GET https://api.example.com/v1/models'.")
+        })?;
+    if out.is_text() {
+        out.line(explanation.to_string())?;
+    } else {
+        out.json(&serde_json::json!({ "principal": principal, "explanation": explanation }))?;
+    }
+    match args.expect.map(Expect::effect) {
+        Some(expected) if expected != explanation.decision.effect => Err(Failure::failed(format!(
+            "Expected {expected}, the policy decides {}.",
+            explanation.decision.effect
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// `chaperone policy schema`.
+pub(crate) fn schema(out: Output) -> Result<(), Failure> {
+    Ok(out.json(&json_schema())?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_caller_is_written_on_one_line() {
+        let caller = Caller::parse("subject=alice,groups=a,b,agent=codex").unwrap();
+        assert_eq!(caller.groups, ["a", "b"]);
+        assert_eq!(caller.subject.as_deref(), Some("alice"));
+        assert_eq!(caller.agent.as_deref(), Some("codex"));
+        assert_eq!(Caller::parse("").unwrap(), Caller::default());
+        for wrong in ["alice", "group=a", "subject=alice,bob"] {
+            assert!(Caller::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! `chaperone serve`: the control plane as a service.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use chaperone::server::{self, DEFAULT_LISTEN, ServeConfig};
+use tokio_util::sync::CancellationToken;
+
+use super::failure::Failure;
+use super::log_filter;
+use super::signals::Stop;
+
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "The first start makes signing.key, fingerprint.key, node.token and admin.token in the data
+directory, readable by its owner alone; none of them is ever printed or logged.
+
+CHAPERONE_LOG sets what is logged, as in CHAPERONE_LOG=info,chaperone=debug.
+
+Example:
+  chaperone serve --data-dir /var/lib/chaperone
+  CHAPERONE_SERVER=http://127.0.0.1:7070 CHAPERONE_TOKEN_FILE=/var/lib/chaperone/admin.token \\
+      chaperone policy publish policy.yaml"
+)]
+pub(crate) struct ServeArgs {
+    /// Where keys, tokens and the database are
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "CHAPERONE_DATA_DIR",
+        hide_env_values = true
+    )]
+    data_dir: PathBuf,
+    /// Where to listen, in plain HTTP: put TLS in front before anything but this machine
+    #[arg(long, value_name = "ADDRESS:PORT", default_value_t = DEFAULT_LISTEN)]
+    listen: SocketAddr,
+    /// How to log, to standard error
+    #[arg(long, value_enum, default_value_t)]
+    log_format: LogFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+enum LogFormat {
+    /// Lines for people.
+    #[default]
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+/// Runs the control plane until it is told to stop.
+///
+/// # Errors
+/// When it cannot start, or ends by itself.
+pub(crate) async fn run(args: ServeArgs) -> Result<(), Failure> {
+    let filter = log_filter("info")?;
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    let set = match args.log_format {
+        LogFormat::Text => log
+            .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+            .try_init(),
+        LogFormat::Json => log.json().try_init(),
+    };
+    set.map_err(|e| Failure::failed(format!("Cannot log: {e}.")))?;
+
+    let mut stop = Stop::new()?;
+    let shutdown = CancellationToken::new();
+    let config = ServeConfig {
+        listen: args.listen,
+        ..ServeConfig::new(args.data_dir)
+    };
+    let running = server::serve(config, shutdown.clone().cancelled_owned())
+        .await
+        .map_err(|e| Failure::failed(format!("The control plane does not start: {e}.")))?;
+    let stopped = running.stopped();
+    tokio::pin!(stopped);
+    tokio::select! {
+        () = stop.told() => {}
+        () = &mut stopped => {
+            return Err(Failure::failed("The control plane ended by itself; its log says why."));
+        }
+    }
+    shutdown.cancel();
+    tokio::select! {
+        () = &mut stopped => Ok(()),
+        () = stop.told() => Err(Failure::failed("Stopped before everything was stored: told twice.")),
+    }
+}
