@@ -165,7 +165,9 @@ pub async fn serve(
     drop(DataDir::key(&dir.fingerprint_key())?);
 
     let failed = |error: crate::storage::StorageError| ServeError(error.to_string());
-    let storage = Storage::open(&dir.database()).await.map_err(failed)?;
+    let storage = Storage::open(&dir.ready_database()?)
+        .await
+        .map_err(failed)?;
     let tokens = TokenBook::load(storage.clone()).await.map_err(failed)?;
     tokens
         .bootstrap(&dir)

@@ -78,7 +78,7 @@ impl From<serde_json::Error> for StorageError {
 pub(crate) type Result<T> = std::result::Result<T, StorageError>;
 
 impl Storage {
-    /// Opens the database, making it if there is none, and brings its schema up to date.
+    /// Opens the database, whose file is there, and brings its schema up to date.
     ///
     /// # Errors
     /// When it cannot be opened, or was made by a later version.
@@ -94,7 +94,7 @@ impl Storage {
             .disable_statement_logging();
         let writer = SqlitePoolOptions::new()
             .max_connections(1)
-            .connect_with(options.clone().create_if_missing(true))
+            .connect_with(options.clone())
             .await?;
         let migrations = MIGRATIONS
             .iter()

@@ -87,6 +87,23 @@ impl DataDir {
         Ok(Lock(file))
     }
 
+    /// The database's file, made empty with mode 0600 when it is not there. SQLite gives the files that
+    /// it adds beside it the same mode.
+    ///
+    /// # Errors
+    /// When it cannot be made, or others may read it.
+    pub(crate) fn ready_database(&self) -> Result<PathBuf> {
+        let path = self.database();
+        OpenOptions::new()
+            .create(true)
+            .append(true)
+            .mode(0o600)
+            .open(&path)
+            .map_err(|error| DataDirError(format!("cannot open {}: {error}", path.display())))?;
+        check_mode(&path, "file", "600")?;
+        Ok(path)
+    }
+
     /// The database.
     pub fn database(&self) -> PathBuf {
         self.0.join("chaperone.db")

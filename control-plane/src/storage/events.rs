@@ -152,6 +152,11 @@ impl Task {
     }
 
     async fn commit(&mut self, batches: Vec<IncomingBatch>) -> Result<Done> {
+        /// Lives of nodes that are remembered; those that are gone for long are read again if need be.
+        const REMEMBERED: usize = 10_000;
+        if self.nodes.len() > REMEMBERED {
+            self.nodes.clear();
+        }
         let now = crate::clock::now();
         let mut transaction = self.storage.write().await?;
         let mut done = Done::default();

@@ -47,6 +47,9 @@ async fn secrets_have_tight_modes_and_stand_in_no_other_file() {
     };
     let signing = read("signing.key");
     let fingerprint = read("fingerprint.key");
+    for name in ["chaperone.db", "chaperone.db-wal", "chaperone.db-shm"] {
+        assert_eq!(mode(&dir.join(name)), 0o600, "{name}");
+    }
     for (name, secret) in [
         ("signing.key", &signing),
         ("fingerprint.key", &fingerprint),
