@@ -6,7 +6,7 @@ import threading
 import time
 
 # Made up, with the form of a GitHub token's checksum left out on purpose: an AWS-style key id.
-SECRET = "AKIA" + "EXAMPLEDEMO24680"
+SECRET = "AKIA" + "EXAMPLEDEMO24672"
 
 
 class Upstream:
