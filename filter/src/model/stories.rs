@@ -131,11 +131,40 @@ fn trailers_that_nobody_announced_break_the_stream_rather_than_cut_the_body() {
 }
 
 #[test]
+fn request_trailers_that_nobody_announced_follow_the_whole_body() {
+    let mut envoy = begin("headers", "/free/x", false);
+    envoy.data(Request, format!("pay {}", secret()).as_bytes(), false);
+    envoy.trailers(Request);
+    let body = String::from_utf8(envoy.upstream.body.clone()).unwrap();
+    assert!(body.starts_with("pay [masked:github-pat:"), "{body}");
+    assert!(envoy.upstream.ended);
+}
+
+#[test]
+fn a_tail_does_not_hold_more_than_envoy_would_buffer() {
+    let mut envoy = begin("headers", "/free/x", false);
+    let chunk = [vec![b'.'; 60 * 1024], b" ghp_".to_vec()].concat();
+    for _ in 0..20 {
+        envoy.data(Request, &chunk, false);
+    }
+    assert!(envoy.upstream.body.len() > 1024 * 1024);
+    envoy.data(Request, b"", true);
+    assert_eq!(envoy.upstream.body.len(), 20 * chunk.len());
+}
+
+#[test]
 fn a_response_whose_encoding_cannot_be_read_never_reaches_the_agent() {
     let mut envoy = begin("headers", "/free/x", true);
     envoy.headers(Response, ok(&[("content-encoding", "gzip")]), false);
     assert_eq!(code(&envoy), "unreadable_encoding");
     assert!(envoy.downstream.headers.is_none());
+    let mut envoy = begin("headers", "/free/x", true);
+    let grpc = [
+        ("content-type", "application/grpc"),
+        ("grpc-encoding", "gzip"),
+    ];
+    envoy.headers(Response, ok(&grpc), false);
+    assert_eq!(code(&envoy), "unreadable_encoding");
 }
 
 #[test]

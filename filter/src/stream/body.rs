@@ -10,7 +10,10 @@
 //!   they come nevertheless with a tail held, the stream is broken off, since sending on would
 //!   silently cut the body.
 //! - behind a pause ([`Tail::InBuffer`]): what is decided stays in Envoy's buffer, which can be edited
-//!   at trailers too, at the price of delaying the chunk. For gRPC and announced trailers.
+//!   at trailers too, at the price of delaying the chunk. For gRPC, for announced trailers, and for all
+//!   requests: HTTP/2 requests may end in trailers that nobody announced, and nobody waits for a part of
+//!   a request as people wait for a part of an answer. Envoy refuses what it buffers beyond a limit, so
+//!   after so many bytes the decided ones go on and the tail waits in memory.
 //!
 //! Either way undecided bytes are never in a buffer that Envoy may send.
 
@@ -20,13 +23,28 @@ use chaperone_engine::masking::{MaskedBody, Masker};
 use super::Flow;
 use crate::host::{Direction, Host};
 
+/// For a body that will end in trailers: half of Envoy's default `per_connection_buffer_limit_bytes`.
+const TRAILERS_EXPECTED: Tail = Tail::InBuffer { max: 512 * 1024 };
+/// For a body that could.
+const TRAILERS_POSSIBLE: Tail = Tail::InBuffer { max: 64 * 1024 };
+
 /// Where undecided bytes wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Tail {
     /// No trailers are expected.
     InMemory,
-    /// Trailers may come.
-    InBuffer,
+    /// Trailers may come. At most so many bytes wait with the tail.
+    InBuffer { max: usize },
+}
+
+impl Tail {
+    pub(super) const fn of(direction: Direction, announces_trailers: bool) -> Self {
+        match direction {
+            _ if announces_trailers => TRAILERS_EXPECTED,
+            Direction::Request => TRAILERS_POSSIBLE,
+            Direction::Response => Self::InMemory,
+        }
+    }
 }
 
 /// One direction's body.
@@ -123,12 +141,14 @@ impl BodyWay {
             }
         }
         self.sent = self.sent.saturating_add(masked.len() as u64);
-        let flow = if !end && self.tail == Tail::InBuffer && masker.held() > 0 {
-            let fresh = if unchanged { new.len() } else { masked.len() };
-            self.placed = Some(placed.saturating_add(fresh));
-            Flow::Pause
-        } else {
-            Flow::Continue
+        let fresh = if unchanged { new.len() } else { masked.len() };
+        let waiting = placed.saturating_add(fresh);
+        let flow = match self.tail {
+            Tail::InBuffer { max } if !end && masker.held() > 0 && waiting <= max => {
+                self.placed = Some(waiting);
+                Flow::Pause
+            }
+            _ => Flow::Continue,
         };
         Passed {
             flow,

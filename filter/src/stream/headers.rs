@@ -43,6 +43,9 @@ pub(super) fn forward_request(
         // Whatever cannot be read is refused later; so ask for what can be.
         host.set_header(way, "accept-encoding", b"identity");
     }
+    if masks_response && grpc {
+        host.set_header(way, "grpc-accept-encoding", b"identity");
+    }
     if (masks_request || masks_response) && !grpc {
         // Without it upstream sends no trailers, and tails can wait in memory without delay.
         remove(host, way, headers, "te");

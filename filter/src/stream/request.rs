@@ -67,11 +67,12 @@ impl Request {
     }
 }
 
-/// Whether the body can be read: every `content-encoding` line counts.
+/// Whether the body can be read: every line counts, and gRPC compresses message by message under a
+/// header of its own.
 pub(super) fn is_readable(headers: &Headers) -> bool {
     headers
         .iter()
-        .filter(|(name, _)| name == "content-encoding")
+        .filter(|(name, _)| name == "content-encoding" || name == "grpc-encoding")
         .all(|(_, value)| readable_encoding(Some(value)))
 }
 

@@ -54,11 +54,7 @@ impl Stream {
             return;
         }
         headers::forward_response(around.host, &headers);
-        let tail = if announces_trailers(&headers) {
-            Tail::InBuffer
-        } else {
-            Tail::InMemory
-        };
+        let tail = Tail::of(Direction::Response, announces_trailers(&headers));
         self.response_body = BodyWay::new(
             Direction::Response,
             Some(Masker::new(set, self.fingerprint_key())),

@@ -258,12 +258,11 @@ impl Stream {
                 let name = metric::of(metric::RULE_DENIED, &rule);
                 around.node.metrics().count(around.host, &name, 1);
             }
-            let reason = case.decision.reason.to_string();
-            self.refuse(
-                around,
-                Code::Denied,
-                format!("The policy denies this request: {reason}"),
-            );
+            let detail = match &case.decision.rule {
+                Some(_) => format!("The policy denies this request: {}", case.decision.reason),
+                None => "No rule of the policy allows this request.".to_owned(),
+            };
+            self.refuse(around, Code::Denied, detail);
             return;
         }
         let masks_request = self.masking(Direction::Request);
@@ -285,11 +284,7 @@ impl Stream {
             );
             return;
         }
-        let tail = if self.request.announces_trailers {
-            Tail::InBuffer
-        } else {
-            Tail::InMemory
-        };
+        let tail = Tail::of(Direction::Request, self.request.announces_trailers);
         let masker = masks_request.map(|set| Masker::new(set, self.fingerprint_key()));
         let record_bytes = self.config.limits.record_body_bytes;
         self.request_body = BodyWay::new(Direction::Request, masker, tail, record_bytes);
