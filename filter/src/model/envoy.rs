@@ -338,8 +338,26 @@ impl Envoy {
     fn resume(&mut self) {
         self.pass_headers(Direction::Request);
         if std::mem::take(&mut self.request.stopped_all) {
+            // What was held comes as one piece of data, then the trailers.
+            let (mut held, mut ended, mut trailers) = (None, false, false);
             for frame in std::mem::take(&mut self.request.waiting) {
-                self.frame(Direction::Request, frame);
+                match frame {
+                    Frame::Data(bytes, end) => {
+                        held.get_or_insert_with(Vec::new).extend(bytes);
+                        ended |= end;
+                    }
+                    Frame::Trailers => trailers = true,
+                }
+            }
+            if let Some(bytes) = held {
+                self.frame(Direction::Request, Frame::Data(bytes, ended));
+                assert!(
+                    !(trailers && self.request.buffering),
+                    "Envoy loses the body here"
+                );
+            }
+            if trailers && !self.over {
+                self.frame(Direction::Request, Frame::Trailers);
             }
         } else {
             let end = self.request.ended;

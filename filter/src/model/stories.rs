@@ -141,6 +141,30 @@ fn request_trailers_that_nobody_announced_follow_the_whole_body() {
 }
 
 #[test]
+fn a_held_request_with_trailers_arrives_whole_or_not_at_all() {
+    for (profile, body, arrives) in [
+        ("headers", "plain words.", true),
+        // Envoy offers no buffer for the tail here, and sending on would cut the body.
+        ("headers", "undecided ghp_", false),
+        ("body", "undecided ghp_", true),
+    ] {
+        let mut envoy = begin(profile, "/risky/x", false);
+        envoy.data(Request, body.as_bytes(), false);
+        envoy.trailers(Request);
+        envoy.tick(30, Mood::Pending);
+        envoy.tick(30, Mood::Granted);
+        envoy.tick(30, Mood::Granted);
+        assert_eq!(envoy.upstream.ended, arrives, "{profile} {body}");
+        assert_eq!(
+            envoy.upstream.body == body.as_bytes(),
+            arrives,
+            "{profile} {body}"
+        );
+        assert_eq!(envoy.over, !arrives, "{profile} {body}");
+    }
+}
+
+#[test]
 fn a_tail_does_not_hold_more_than_envoy_would_buffer() {
     let mut envoy = begin("headers", "/free/x", false);
     let chunk = [vec![b'.'; 60 * 1024], b" ghp_".to_vec()].concat();

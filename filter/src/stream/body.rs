@@ -56,6 +56,9 @@ pub(super) struct BodyWay {
     tail: Tail,
     /// Masked bytes at the front of Envoy's buffer, which is paused while this is `Some`.
     placed: Option<usize>,
+    /// The next body callback comes from within a resume of headers and body together. If it paused and
+    /// trailers were waiting too, Envoy would lose the whole body (seen on 1.36 and 1.40).
+    pub(super) resumed: bool,
     /// Bytes that may still be recorded.
     record_left: usize,
     record_truncated: bool,
@@ -89,6 +92,7 @@ impl BodyWay {
             masker,
             tail,
             placed: None,
+            resumed: false,
             record_left: record_bytes,
             record_truncated: false,
             sent: 0,
@@ -107,6 +111,7 @@ impl BodyWay {
     /// A body callback: `size` bytes are in the buffer, of which the first `placed` are masked.
     pub(super) fn data(&mut self, host: &dyn Host, size: usize, end: bool) -> Passed {
         self.ended |= end;
+        let resumed = std::mem::take(&mut self.resumed);
         let Some(masker) = &mut self.masker else {
             self.sent = self.sent.saturating_add(size as u64);
             return Passed {
@@ -144,7 +149,7 @@ impl BodyWay {
         let fresh = if unchanged { new.len() } else { masked.len() };
         let waiting = placed.saturating_add(fresh);
         let flow = match self.tail {
-            Tail::InBuffer { max } if !end && masker.held() > 0 && waiting <= max => {
+            Tail::InBuffer { max } if !end && !resumed && masker.held() > 0 && waiting <= max => {
                 self.placed = Some(waiting);
                 Flow::Pause
             }

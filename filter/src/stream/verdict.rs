@@ -414,6 +414,7 @@ impl Stream {
                 self.note(around, event);
             }
         }
+        self.request_body.resumed = true;
         around.host.resume(Direction::Request);
     }
 
