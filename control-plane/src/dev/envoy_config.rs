@@ -200,6 +200,7 @@ impl EnvoyConfig {
             "name": "chaperone",
             "root_id": "chaperone",
             "failure_policy": "FAIL_RELOAD",
+            "capability_restriction_config": { "allowed_capabilities": allowed_capabilities() },
             "vm_config": {
                 "vm_id": "chaperone",
                 "runtime": "envoy.wasm.runtime.v8",
@@ -254,6 +255,13 @@ fn virtual_host(connection: &str, domains: &[String], route: Value) -> Value {
 /// there is one, which no client has: 192.0.2.0 is for documentation (RFC 5737).
 fn nobody_is_internal() -> Value {
     json!({ "cidr_ranges": [{ "address_prefix": "192.0.2.0", "prefix_len": 32 }] })
+}
+
+fn allowed_capabilities() -> Value {
+    super::capabilities::ALLOWED
+        .iter()
+        .map(|name| ((*name).to_owned(), json!({})))
+        .collect()
 }
 
 /// Every route names its connection, so that Envoy's routing and the policy cannot disagree about

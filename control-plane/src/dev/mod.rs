@@ -13,10 +13,12 @@
 //! | [`issuer`] | tokens |
 //! | [`control_plane`] | the control plane in this process |
 //! | [`envoy_config`] | Envoy's configuration |
+//! | [`capabilities`] | what the filter may do in Envoy |
 //! | [`envoy`] | Envoy's process |
 //! | [`run`](mod@run) | all of it together, in order up and down |
 
 mod args;
+mod capabilities;
 mod control_plane;
 mod envoy;
 mod envoy_config;

@@ -105,8 +105,12 @@ fn assert_valid(file: &Path) {
             .unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{}:\n{said}", envoy.display());
-        // Tomorrow's error: an option that the next version no longer knows.
-        assert!(!said.contains("deprecated"), "{}:\n{said}", envoy.display());
+        // Tomorrow's error: an option that the next version no longer knows. One is known: 1.40 wants
+        // it in vm_config, where 1.36 does not know it.
+        let deprecated = said.lines().find(|line| {
+            line.contains("eprecated") && !line.contains("capability_restriction_config")
+        });
+        assert_eq!(deprecated, None, "{}", envoy.display());
     }
 }
 
@@ -214,4 +218,18 @@ fn every_envoy_takes_the_shipped_configuration() {
     let file = dir.path().join("envoy.yaml");
     std::fs::write(&file, shipped(dir.path())).unwrap();
     assert_valid(&file);
+}
+
+#[test]
+fn shipped_configurations_allow_the_filter_what_dev_allows_it() {
+    for file in ["../envoy/envoy.yaml", "../envoy/istio/body.yaml"] {
+        let text =
+            std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap();
+        let (_, list) = text.split_once("allowed_capabilities:\n").unwrap();
+        let names: Vec<&str> = list
+            .lines()
+            .map_while(|line| line.trim().strip_suffix(": {}"))
+            .collect();
+        assert_eq!(names, super::capabilities::ALLOWED, "{file}");
+    }
 }

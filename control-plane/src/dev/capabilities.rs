@@ -1,0 +1,51 @@
+//! What the filter may do in Envoy (`allowed_capabilities`).
+//!
+//! Made from the module's own imports and exports, less what it does not use. A callback that is
+//! missing is never called: without `proxy_on_request_headers` every request would pass unseen.
+//! So `chaperone dev` runs with the list that is shipped, and a test holds them together.
+
+/// Callbacks first, then host functions, then WASI.
+pub(crate) const ALLOWED: &[&str] = &[
+    "proxy_on_context_create",
+    "proxy_on_vm_start",
+    "proxy_on_configure",
+    "proxy_on_tick",
+    "proxy_on_done",
+    "proxy_on_log",
+    "proxy_on_delete",
+    "proxy_on_request_headers",
+    "proxy_on_request_body",
+    "proxy_on_request_trailers",
+    "proxy_on_response_headers",
+    "proxy_on_response_body",
+    "proxy_on_response_trailers",
+    "proxy_on_http_call_response",
+    "proxy_get_header_map_pairs",
+    "proxy_replace_header_map_value",
+    "proxy_remove_header_map_value",
+    "proxy_get_buffer_bytes",
+    "proxy_set_buffer_bytes",
+    "proxy_continue_stream",
+    "proxy_close_stream",
+    "proxy_send_local_response",
+    "proxy_http_call",
+    "proxy_done",
+    "proxy_set_effective_context",
+    "proxy_set_tick_period_milliseconds",
+    "proxy_get_property",
+    "proxy_set_property",
+    "proxy_get_shared_data",
+    "proxy_set_shared_data",
+    "proxy_call_foreign_function",
+    "proxy_get_current_time_nanoseconds",
+    "proxy_log",
+    "proxy_define_metric",
+    "proxy_increment_metric",
+    "proxy_record_metric",
+    "clock_time_get",
+    "random_get",
+    "fd_write",
+    "environ_get",
+    "environ_sizes_get",
+    "proc_exit",
+];
