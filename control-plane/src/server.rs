@@ -38,6 +38,9 @@ const STALE_AFTER: Duration = Duration::from_secs(120);
 /// How long answers that are under way may take after the stop was asked for.
 const DRAIN: Duration = Duration::from_secs(10);
 
+/// How long closing the database may take.
+const CLOSE: Duration = Duration::from_secs(5);
+
 /// How often approvals are looked through for those that ran out. Whoever waits for one is not told
 /// later than this; whether it still counts is decided by the clock, not by this.
 const EXPIRY_TICK: Duration = Duration::from_millis(500);
@@ -200,7 +203,9 @@ pub async fn serve(
         tracing::warn!(%addr, "listening beyond loopback in plain HTTP: tokens and trail can be read on the way; put TLS in front");
     }
 
-    let (events, writer) = EventWriter::start(storage.clone(), Arc::clone(&metrics));
+    let finish = CancellationToken::new();
+    let (events, task) = EventWriter::start(storage.clone(), Arc::clone(&metrics), finish.clone());
+    let writer = Writer { task, finish };
     let app = Arc::new(App {
         storage,
         events,
@@ -222,10 +227,16 @@ pub async fn serve(
     })
 }
 
+/// The task that stores events, and how to end it.
+struct Writer {
+    task: JoinHandle<()>,
+    finish: CancellationToken,
+}
+
 async fn run(
     app: Arc<App>,
     listener: TcpListener,
-    writer: JoinHandle<()>,
+    writer: Writer,
     lock: data_dir::Lock,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) {
@@ -256,10 +267,12 @@ async fn run(
         task.abort();
         drop(task.await);
     }
-    // The last way to the writer: it stores what it has and ends.
-    drop(app);
-    drop(writer.await);
-    storage.close().await;
+    // Connections that were cut off may live on, so nothing here waits for them.
+    writer.finish.cancel();
+    drop(writer.task.await);
+    if tokio::time::timeout(CLOSE, storage.close()).await.is_err() {
+        tracing::warn!("the database was still in use; SQLite will tidy up at the next start");
+    }
     drop(lock);
     tracing::info!("the control plane has stopped");
 }

@@ -26,6 +26,17 @@ pub(crate) struct TokenBook {
     by_hash: RwLock<HashMap<[u8; 32], Arc<Token>>>,
 }
 
+/// What became of a token that was to be revoked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Revoked {
+    /// It is no longer valid.
+    Done,
+    /// There is none by this id.
+    Unknown,
+    /// It is the last administrator's token that does not end by itself, so it stays.
+    LastAdmin,
+}
+
 /// Why a token was not made.
 #[derive(Debug)]
 pub(crate) enum TokenError {
@@ -110,14 +121,33 @@ impl TokenBook {
         Ok(())
     }
 
-    /// Revokes a token at once; `false` when there is none by this id.
-    pub(crate) async fn revoke(&self, id: &str) -> crate::storage::Result<bool> {
+    /// Revokes a token, at once.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub(crate) async fn revoke(&self, id: &str) -> crate::storage::Result<Revoked> {
+        if self.is_last_admin(id) {
+            return Ok(Revoked::LastAdmin);
+        }
         let revoked = self.storage.revoke_token(id, clock::now()).await?;
         self.by_hash
             .write()
             .unwrap_or_else(PoisonError::into_inner)
             .retain(|_, token| token.id != id);
-        Ok(revoked)
+        Ok(if revoked {
+            Revoked::Done
+        } else {
+            Revoked::Unknown
+        })
+    }
+
+    /// Whether no other administrator's token would be left, or only such as end by themselves.
+    fn is_last_admin(&self, id: &str) -> bool {
+        let tokens = self.by_hash.read().unwrap_or_else(PoisonError::into_inner);
+        let mut lasting = tokens
+            .values()
+            .filter(|token| token.role == Role::Admin && token.expires_at.is_none());
+        lasting.next().is_some_and(|token| token.id == id) && lasting.next().is_none()
     }
 
     /// Makes the first tokens and their files.

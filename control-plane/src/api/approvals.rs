@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use chaperone_engine::approval::{Answer, Conflict};
 
 use super::auth::{AnswerApprovals, May, ReadApprovals};
-use super::extract::{Body, List, Query};
+use super::extract::{Body, List, Query, Segment};
 use super::policies::comment;
 use super::problem::{ApiError, Code};
 use super::stream::{self, EventStream};
@@ -50,7 +50,7 @@ pub(super) async fn list(
 pub(super) async fn show(
     _may: May<ReadApprovals>,
     State(app): State<Arc<App>>,
-    Path(id): Path<String>,
+    Segment(id): Segment,
 ) -> Result<Json<Approval>, ApiError> {
     read(&app, &id).await.map(Json)
 }
@@ -65,7 +65,7 @@ pub(super) async fn show(
 pub(super) async fn approve(
     may: May<AnswerApprovals>,
     State(app): State<Arc<App>>,
-    Path(id): Path<String>,
+    Segment(id): Segment,
     Body(request): Body<ApproveRequest>,
 ) -> Result<Json<Approval>, ApiError> {
     let words = comment(request.comment)?;
@@ -82,7 +82,7 @@ pub(super) async fn approve(
 pub(super) async fn deny(
     may: May<AnswerApprovals>,
     State(app): State<Arc<App>>,
-    Path(id): Path<String>,
+    Segment(id): Segment,
     Body(request): Body<DenyRequest>,
 ) -> Result<Json<Approval>, ApiError> {
     let Some(reason) = comment(Some(request.reason))? else {

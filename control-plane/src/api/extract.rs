@@ -69,6 +69,21 @@ impl<T: DeserializeOwned> FromRequest<Arc<App>> for Body<T> {
     }
 }
 
+/// The variable part of a path. One that is no text names nothing.
+#[derive(Debug)]
+pub(crate) struct Segment(pub(crate) String);
+
+impl FromRequestParts<Arc<App>> for Segment {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
+        match axum::extract::Path::from_request_parts(parts, app).await {
+            Ok(axum::extract::Path(text)) => Ok(Self(text)),
+            Err(_) => Err(ApiError::not_found("path", parts.uri.path())),
+        }
+    }
+}
+
 /// Query parameters without paging.
 #[derive(Debug)]
 pub(crate) struct Query<T>(pub(crate) T);

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
 use super::auth::{ChangePolicy, May, ReadState};
-use super::extract::{Body, List, NoFilter};
+use super::extract::{Body, List, NoFilter, Segment};
 use super::problem::{ApiError, Code};
 use super::types::{
     Page, Paging, Problem, PublishRequest, Published, RollbackRequest, Version, VersionDetail,
@@ -66,7 +66,7 @@ pub(super) async fn publish(
 pub(super) async fn show(
     _may: May<ReadState>,
     State(app): State<Arc<App>>,
-    Path(version): Path<String>,
+    Segment(version): Segment,
 ) -> Result<Json<VersionDetail>, ApiError> {
     let unknown = || ApiError::not_found("policy version", &version);
     let number = match version.as_str() {
@@ -91,7 +91,7 @@ pub(super) async fn show(
 pub(super) async fn roll_back(
     may: May<ChangePolicy>,
     State(app): State<Arc<App>>,
-    Path(version): Path<String>,
+    Segment(version): Segment,
     Body(request): Body<RollbackRequest>,
 ) -> Result<Response, ApiError> {
     let unknown = || ApiError::not_found("policy version", &version);

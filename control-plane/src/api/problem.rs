@@ -50,6 +50,7 @@ codes! {
     PolicyInvalid = "policy_invalid", 422, "The policy document is not valid.";
     PolicyTestsFailed = "policy_tests_failed", 422, "Tests in the policy document fail.";
     VersionConflict = "version_conflict", 409, "Another version was published meanwhile.";
+    LastAdmin = "last_admin", 409, "Nobody could administer any more.";
     NotPending = "approval_not_pending", 409, "The approval is decided already.";
     AlreadyAnswered = "already_answered", 409, "You have answered already.";
     OwnRequest = "own_request", 403, "Nobody approves their own request.";

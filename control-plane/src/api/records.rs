@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 
 use super::auth::{May, ReadRecords};
-use super::extract::{List, Query};
+use super::extract::{List, Query, Segment};
 use super::problem::ApiError;
 use super::stream::{self, EventStream};
 use super::types::{Page, Paging, Problem, Record, RecordDetail, RecordFilter};
@@ -38,7 +38,7 @@ pub(super) async fn search(
 pub(super) async fn show(
     _may: May<ReadRecords>,
     State(app): State<Arc<App>>,
-    Path(id): Path<String>,
+    Segment(id): Segment,
 ) -> Result<Json<RecordDetail>, ApiError> {
     let record = app
         .storage

@@ -3,16 +3,16 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::auth::{ManageTokens, May, ReadState};
-use super::extract::{Body, List, NoFilter};
+use super::extract::{Body, List, NoFilter, Segment};
 use super::problem::{ApiError, Code};
 use super::types::{CreatedToken, NewToken, Page, Paging, Problem, Token};
 use crate::server::App;
-use crate::tokens::TokenError;
+use crate::tokens::{Revoked, TokenError};
 
 /// Live tokens without their secrets, newest first.
 #[utoipa::path(get, path = "/api/v1/tokens", tag = "tokens", params(Paging), responses(
@@ -55,14 +55,20 @@ pub(super) async fn create(
 #[utoipa::path(delete, path = "/api/v1/tokens/{id}", tag = "tokens",
     params(("id" = String, Path, description = "Its id, not its secret")), responses(
     (status = 204, description = "Revoked"),
+    (status = 409, description = "`last_admin`", body = Problem, content_type = "application/problem+json"),
     (status = "default", description = "An error", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn revoke(
     may: May<ManageTokens>,
     State(app): State<Arc<App>>,
-    Path(id): Path<String>,
+    Segment(id): Segment,
 ) -> Result<StatusCode, ApiError> {
-    if !app.tokens.revoke(&id).await? {
-        return Err(ApiError::not_found("token", &id));
+    match app.tokens.revoke(&id).await? {
+        Revoked::Done => {}
+        Revoked::Unknown => return Err(ApiError::not_found("token", &id)),
+        Revoked::LastAdmin => {
+            let detail = "This is the last lasting token of role admin; make another one first.";
+            return Err(ApiError::new(Code::LastAdmin, detail));
+        }
     }
     tracing::info!(token = id, by = may.token.subject, "a token was revoked");
     Ok(StatusCode::NO_CONTENT)

@@ -12,6 +12,7 @@ use chaperone_engine::protocol::Node;
 use chaperone_engine::time::UnixMillis;
 use sqlx::{Row as _, SqliteConnection};
 use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 
 use super::record_fold::Patch;
 use super::sequence::{Range, Sequence};
@@ -56,11 +57,12 @@ pub(crate) struct EventWriter {
 }
 
 impl EventWriter {
-    /// Starts the task. It ends when the last [`EventWriter`] is gone, after everything that it was
-    /// given is stored.
+    /// Starts the task. When `finish` is cancelled it takes nothing more, stores what it was given
+    /// and ends.
     pub(crate) fn start(
         storage: Storage,
         metrics: Arc<Metrics>,
+        finish: CancellationToken,
     ) -> (Self, tokio::task::JoinHandle<()>) {
         let (batches, incoming) = mpsc::channel(QUEUED_BATCHES);
         let (changed, _) = broadcast::channel(1024);
@@ -70,7 +72,10 @@ impl EventWriter {
             changed: changed.clone(),
             nodes: HashMap::new(),
         };
-        (Self { batches, changed }, tokio::spawn(task.run(incoming)))
+        (
+            Self { batches, changed },
+            tokio::spawn(task.run(incoming, finish)),
+        )
     }
 
     /// Stores a batch and answers the number up to which the node's events are durable.
@@ -108,8 +113,21 @@ struct Task {
 }
 
 impl Task {
-    async fn run(mut self, mut incoming: mpsc::Receiver<(IncomingBatch, Reply)>) {
-        while let Some(first) = incoming.recv().await {
+    async fn run(
+        mut self,
+        mut incoming: mpsc::Receiver<(IncomingBatch, Reply)>,
+        finish: CancellationToken,
+    ) {
+        loop {
+            let first = tokio::select! {
+                first = incoming.recv() => first,
+                () = finish.cancelled(), if !incoming.is_closed() => {
+                    // What is in the queue still comes out of it.
+                    incoming.close();
+                    continue;
+                }
+            };
+            let Some(first) = first else { return };
             let mut count = first.0.events.len();
             let mut group = vec![first];
             while count < GROUP_EVENTS

@@ -247,3 +247,23 @@ async fn a_secret_that_others_can_read_keeps_it_from_starting() {
         .unwrap_err();
     assert!(error.to_string().contains("chmod 600"), "{error}");
 }
+
+#[tokio::test]
+async fn a_client_that_never_finishes_its_request_does_not_keep_it_from_stopping() {
+    use tokio::io::AsyncWriteExt as _;
+    let (mut server, _temp) = kit::start().await;
+    let address = server.running.as_ref().unwrap().addr;
+    let mut slow = tokio::net::TcpStream::connect(address).await.unwrap();
+    let head = format!(
+        "POST /node/v1/events HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\ncontent-length: 99\r\n\r\n{{",
+        server.node
+    );
+    slow.write_all(head.as_bytes()).await.unwrap();
+    server.get("/healthz").await;
+    server.begin_stop();
+    let stopped = server.running.take().unwrap().stopped();
+    tokio::time::timeout(Duration::from_secs(30), stopped)
+        .await
+        .expect("it stops");
+    drop(slow);
+}

@@ -225,3 +225,21 @@ async fn tokens_that_make_no_sense_are_not_made() {
     assert_eq!(names.len(), 2, "only the first two: {names:?}");
     assert!(!listed.to_string().contains(&server.admin));
 }
+
+#[tokio::test]
+async fn the_last_administrator_cannot_be_revoked() {
+    let (server, _temp) = kit::start().await;
+    let me = server.get("/api/v1/whoami").await.ok();
+    let path = format!("/api/v1/tokens/{}", me["id"].as_str().unwrap());
+    let revoke = async || {
+        server
+            .call("DELETE", &path, Some(&server.admin), None)
+            .await
+    };
+    revoke().await.problem(409, "last_admin");
+    let short = json!({ "name": "short", "role": "admin", "ttl_seconds": 60 });
+    server.post("/api/v1/tokens", short).await.ok();
+    revoke().await.problem(409, "last_admin");
+    server.token("admin", "second", &[]).await;
+    assert_eq!(revoke().await.status, 204);
+}
