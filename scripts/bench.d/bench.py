@@ -34,6 +34,11 @@ def say(text):
     print(text, file=sys.stderr, flush=True)
 
 
+def slug(name):
+    """A name that can be a file's and a node's."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+
+
 def free_ports(count):
     sockets = [socket.socket() for _ in range(count)]
     for s in sockets:
@@ -90,14 +95,14 @@ class Processes:
             process.kill()
 
 
-def until(what, condition, seconds=30):
+def until(what, condition, last="", seconds=30):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         with contextlib.suppress(OSError, http.client.HTTPException):
             if value := condition():
                 return value
         time.sleep(0.02)
-    sys.exit(f"error: waited {seconds} s for {what}")
+    sys.exit(f"error: waited {seconds} s for {what} {last}")
 
 
 def request(port, method, path, headers=None, payload=None, timeout=30):
@@ -205,15 +210,15 @@ def start_variant(args, processes, name, filters, clusters, upstream_port):
     port, admin = free_ports(2)
     clusters = [config.cluster("upstream", upstream_port), *clusters]
     routes = [{"match": {"prefix": "/"}, "route": {"cluster": "upstream", "timeout": "0s"}}]
-    document = config.bootstrap(name.replace(" ", "-"), port, admin, filters, routes, clusters)
+    document = config.bootstrap(slug(name), port, admin, filters, routes, clusters)
     return run_envoy(args, processes, name, document, admin, core=args.envoy_core), port, admin
 
 
 def run_envoy(args, processes, name, document, admin, core):
-    path = processes.directory / f"{name.replace(' ', '-')}.json"
+    path = processes.directory / f"{slug(name)}.json"
     path.write_text(json.dumps(document))
     process = processes.start(
-        name.replace(" ", "-"),
+        slug(name),
         [args.envoy, "-c", str(path), "--concurrency", "1", "--disable-hot-restart", "-l", "warn"],
         core,
     )
@@ -237,7 +242,7 @@ def throughput(args, processes, token, jwks, issuer):
         "100 rules": policy(issuer, jwks, GROUPS, False),
         "masking": policy(issuer, jwks, GROUPS, True),
     }
-    planes = {name: ControlPlane(args, processes, name.replace(" ", "-"), document, args.load_core)
+    planes = {name: ControlPlane(args, processes, slug(name), document, args.load_core)
               for name, document in planes.items()}
     # The smallest queue, which is full at once and stays so: what is left is the cost without events.
     quiet = {"on_audit_full": "drop", "limits": {"audit_queue_bytes": 65536, "flush_ms": 10000}}
@@ -266,9 +271,11 @@ def throughput(args, processes, token, jwks, issuer):
         for path in bodies:
             def answers(port=port, path=path):
                 processes.check()
-                status, _ = request(port, "GET", path, {"authorization": f"Bearer {token}"})
+                status, said = request(port, "GET", path, {"authorization": f"Bearer {token}"})
+                last[:] = status, said[:300]
                 return status == 200
-            until(f"{name} to let a request through", answers)
+            last = []
+            until(f"{name} to let a request through", answers, last)
         refused, _ = request(port, "GET", "/1024")
         if name != "bare Envoy" and name != "empty wasm filter" and refused not in (401, 403):
             sys.exit(f"error: {name} let a request without a token through ({refused})")

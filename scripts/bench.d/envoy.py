@@ -1,5 +1,7 @@
 """Envoy configurations for the benchmark, as dictionaries."""
 
+import json
+
 TYPE = "type.googleapis.com/envoy."
 
 
@@ -84,8 +86,9 @@ def wasm(path, configuration=None):
     }
     if configuration is not None:
         config["configuration"] = {
-            "@type": "type.googleapis.com/google.protobuf.Struct",
-            "value": configuration,
+            # A string: a Struct reaches the module as protobuf, not as JSON.
+            "@type": "type.googleapis.com/google.protobuf.StringValue",
+            "value": json.dumps(configuration),
         }
     return {
         "name": "wasm",

@@ -169,7 +169,7 @@ impl<G> NodeOf<G> {
             .node_name
             .clone()
             .or_else(|| node_id(host))
-            .unwrap_or_default();
+            .unwrap_or_else(|| UNNAMED.to_owned());
         let entries = config.limits.token_cache_entries;
         self.tokens = TokenCache::new(entries, entries.saturating_mul(TOKEN_BYTES));
         self.tokens_shown = (0, 0);
@@ -408,10 +408,14 @@ impl<G> NodeOf<G> {
 }
 
 /// Envoy's `node.id`, if it can be a node's name.
+/// Envoy 1.36 to 1.40 know it as the attribute `xds.node.id`; a plain `node.id` is empty.
 fn node_id(host: &dyn Host) -> Option<String> {
-    let id = String::from_utf8(host.property(&["node", "id"])?).ok()?;
+    let id = String::from_utf8(host.property(&["xds", "node", "id"])?).ok()?;
     is_node_name(&id).then_some(id)
 }
+
+/// The name of a node that has none: the control plane does not speak with the nameless.
+const UNNAMED: &str = "envoy";
 
 /// Whether the control plane takes it for a name.
 fn is_node_name(name: &str) -> bool {

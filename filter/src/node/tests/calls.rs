@@ -2,7 +2,7 @@ use chaperone_engine::protocol::{EVENTS_PATH, POLICY_PATH, WATCH_PATH};
 use serde_json::json;
 
 use super::super::calls::Backoff;
-use super::{Envoy, TOKEN, body};
+use super::{Envoy, ROOT, TOKEN, body, parsed, plugin_configuration, signer};
 use crate::host::{ContextId, Host as _, HostError, Level};
 
 #[test]
@@ -23,6 +23,24 @@ fn a_call_says_who_speaks_and_proves_it() {
     assert_eq!(header("content-type"), Some("application/json"));
     assert_eq!(body(&call)["node"]["name"], "envoy-1");
     assert_eq!(call.timeout_ms, 2_000);
+}
+
+#[test]
+fn a_node_without_a_configured_name_is_called_as_envoy_is_or_else_envoy() {
+    for (node_id, name) in [(Some("edge-7"), "edge-7"), (None, "envoy")] {
+        let mut envoy = Envoy::new(1);
+        let mut worker = envoy.worker();
+        if let Some(id) = node_id {
+            let property = ("xds.node.id".to_owned(), id.as_bytes().to_vec());
+            worker.host.properties.borrow_mut().extend([property]);
+        }
+        let mut document = plugin_configuration(&signer().public_key());
+        document.as_object_mut().unwrap().remove("node_name");
+        worker.node.configure(&worker.host, ROOT, parsed(&document));
+        worker.tick();
+        let call = worker.reports().remove(0);
+        assert_eq!(body(&call)["node"]["name"], name);
+    }
 }
 
 #[test]
