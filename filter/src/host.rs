@@ -158,7 +158,7 @@ pub trait Host {
     fn call(&self, call: Call<'_>) -> Result<CallId, HostError>;
     /// Defines a metric or finds it again by its name.
     fn define_metric(&self, kind: MetricKind, name: &str) -> Option<MetricId>;
-    /// Changes a counter or gauge.
+    /// Changes a counter or gauge. Envoy shows it after the next tick of a root.
     fn add_metric(&self, metric: MetricId, by: i64);
     /// Records a value in a histogram.
     fn record_metric(&self, metric: MetricId, value: u64);

@@ -67,11 +67,16 @@ impl Context for Root {
         with(self.id, (), |worker, id| {
             let answer = worker.host().call_answer(body_size);
             worker.call_answered(id, CallId(token), answer);
+            worker.host().flush_metrics();
         });
     }
 
     fn on_done(&mut self) -> bool {
-        with(self.id, true, |worker, id| worker.root_done(id))
+        with(self.id, true, |worker, id| {
+            let done = worker.root_done(id);
+            worker.host().flush_metrics();
+            done
+        })
     }
 }
 
@@ -79,12 +84,17 @@ impl RootContext for Root {
     fn on_configure(&mut self, size: usize) -> bool {
         with(self.id, false, |worker, id| {
             let bytes = worker.host().configuration(size);
-            worker.configure(id, &bytes)
+            let good = worker.configure(id, &bytes);
+            worker.host().flush_metrics();
+            good
         })
     }
 
     fn on_tick(&mut self) {
-        with(self.id, (), |worker, id| worker.tick(id));
+        with(self.id, (), |worker, id| {
+            worker.tick(id);
+            worker.host().flush_metrics();
+        });
     }
 
     fn create_http_context(&self, id: u32) -> Option<Box<dyn HttpContext>> {

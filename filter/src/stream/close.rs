@@ -96,6 +96,11 @@ impl Stream {
         if matches!(self.phase, Phase::Broken) {
             return Some(AbortCause::Filter);
         }
+        let ended = self.response_body.ended && matches!(self.phase, Phase::Open { .. });
+        // Looking a property up is among the dearest host calls; a good answer that ended needs none.
+        if ended && self.status.is_some_and(|status| status < 500) {
+            return None;
+        }
         let flags = host
             .property(&["response", "flags"])
             .and_then(|bytes| Some(u64::from_le_bytes(bytes.as_slice().try_into().ok()?)))
@@ -103,7 +108,7 @@ impl Stream {
         if flags & UPSTREAM_FAILED != 0 {
             return Some(AbortCause::Upstream);
         }
-        if self.response_body.ended && matches!(self.phase, Phase::Open { .. }) {
+        if ended {
             return None;
         }
         if flags & DOWNSTREAM_FAILED != 0 {
