@@ -119,7 +119,7 @@ class Demo:
         end = time.monotonic() + 15
         while True:
             if record is None:
-                flags = [word for key, value in search.items() for word in (f"--{key}", str(value))]
+                flags = [word for key, value in search.items() for word in (f"--{key.replace('_', '-')}", str(value))]
                 found = self.json("audit", "search", "--limit", "1", *flags)["items"]
             else:
                 got = self.cli("audit", "show", record, "--output", "json", may_fail=True)
@@ -195,7 +195,7 @@ class Demo:
         answer = self.send("GET", "models", "/v1/models", self.dev_token)
         self.check(answer.status == 200, "200 from the upstream")
         self.check("authorization" not in self.upstream.seen[-1]["headers"], "the upstream saw no Authorization")
-        record = self.recorded(subject="ana", status=200)
+        record = self.recorded(subject="ana", text="/v1/models", status=200)
         self.check(record.get("operation") == "GET /v1/models" and record.get("policy_version") == 1
                    and record.get("total_ms") is not None, "identity, operation, policy version and timings are recorded")
 
@@ -273,7 +273,7 @@ class Demo:
         print("   human    chaperone policy rollback 1 --wait")
         answer = self.send("GET", "models", "/v1/models", self.dev_token)
         self.check(answer.status == 200, "allowed again by version 3, which has the content of version 1")
-        self.recorded(subject="ana", status=200)
+        self.recorded(subject="ana", policy_version=3)
 
     def control_plane_away(self):
         self.step("7. The control plane stands still (SIGSTOP): the gate stays as strict as it was.")
@@ -292,7 +292,7 @@ class Demo:
         finally:
             self.dev.send_signal(signal.SIGCONT)
         print("   control plane goes on (SIGCONT)")
-        self.recorded(text="/v1/models", status=200, since="1m")
+        self.recorded(text="/v1/models", status=200, policy_version=3)
         gaps = [gap for node in self.json("nodes")["items"] for gap in node.get("gaps", [])]
         self.check(gaps == [], "the queued events arrived, and no number is missing")
 
