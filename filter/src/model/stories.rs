@@ -251,3 +251,18 @@ fn bytes_that_are_no_text_are_refused_without_a_trap() {
         assert_eq!(envoy.answer.is_some(), name != "x-request-id", "{name}");
     }
 }
+
+#[test]
+fn a_client_cannot_make_envoy_send_an_allowed_request_several_times() {
+    let mut envoy = Envoy::new("headers");
+    let mut headers = Envoy::request_for("/free/x", "dev");
+    headers.push(("x-envoy-retry-on".into(), b"5xx".to_vec()));
+    headers.push(("x-envoy-max-retries".into(), b"5".to_vec()));
+    envoy.headers(Request, headers, true);
+    let upstream = envoy.upstream.headers.as_ref().expect("it went on");
+    assert!(
+        upstream
+            .iter()
+            .all(|(name, _)| !name.starts_with("x-envoy-"))
+    );
+}

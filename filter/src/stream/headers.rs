@@ -13,6 +13,23 @@ const BODY_DESCRIPTIONS: &[&str] = &[
     "repr-digest",
 ];
 
+/// Headers by which a client tells Envoy's router what to do. Envoy believes them from internal
+/// addresses (loopback and private ones, unless its configuration says otherwise), and with
+/// `x-envoy-retry-on` one approved request would be sent upstream several times.
+const ROUTER_INSTRUCTIONS: &[&str] = &[
+    "x-envoy-retry-on",
+    "x-envoy-retry-grpc-on",
+    "x-envoy-max-retries",
+    "x-envoy-retriable-status-codes",
+    "x-envoy-retriable-header-names",
+    "x-envoy-hedge-on-per-try-timeout",
+    "x-envoy-upstream-rq-timeout-ms",
+    "x-envoy-upstream-rq-per-try-timeout-ms",
+    "x-envoy-upstream-rq-timeout-alt-response",
+    "x-envoy-upstream-stream-duration-ms",
+    "x-envoy-upstream-alt-stat-name",
+];
+
 fn remove(host: &dyn Host, direction: Direction, headers: &Headers, name: &str) {
     if headers.iter().any(|(n, _)| n == name) {
         host.remove_header(direction, name);
@@ -31,6 +48,9 @@ pub(super) fn forward_request(
     let way = Direction::Request;
     // The agent's token is for the gate and nobody else.
     remove(host, way, headers, "authorization");
+    for name in ROUTER_INSTRUCTIONS {
+        remove(host, way, headers, name);
+    }
     if masks_request && has_body {
         for name in BODY_DESCRIPTIONS {
             remove(host, way, headers, name);
