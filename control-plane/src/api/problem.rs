@@ -150,4 +150,19 @@ mod tests {
             assert!((400..600).contains(&code.status()));
         }
     }
+
+    #[test]
+    fn every_code_and_its_status_is_documented() {
+        let document = include_str!("../../../docs/control-plane.md");
+        for code in Code::ALL {
+            let (name, status) = (format!("`{}`", code.as_str()), code.status());
+            let row = document
+                .lines()
+                .find(|line| line.starts_with('|') && line.contains(&name));
+            assert!(
+                row.is_some_and(|row| row.contains(&format!("| {status} |"))),
+                "docs/control-plane.md does not say that {name} is {status}"
+            );
+        }
+    }
 }

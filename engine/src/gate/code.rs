@@ -1,4 +1,5 @@
-//! Every reason for which the gate refuses a request: one table for answers, records, metrics, docs.
+//! Every reason for which the gate refuses a request: one table for answers, records and metrics.
+//! `docs/failures.md` says for each what it means and what helps; a test keeps it complete.
 
 use crate::identity::RefusalCode;
 use crate::operation::OperationError;
@@ -66,8 +67,6 @@ codes! {
     ControlPlaneUnavailable = "control_plane_unavailable", 503, "The control plane does not answer, and this request needs a human.";
     AuditUnavailable = "audit_unavailable", 503, "The record cannot be made durable, and the rule requires it.";
     AuditFull = "audit_full", 503, "Records are waiting to be stored and there is no room for more.";
-    TooManyHeld = "too_many_held", 503, "Too many requests are waiting for a human.";
-    Internal = "internal", 503, "The gate could not decide.";
 }
 
 impl Code {

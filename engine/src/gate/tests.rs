@@ -172,6 +172,33 @@ fn every_code_has_a_name_of_its_own_and_a_refusing_status() {
 }
 
 #[test]
+fn every_code_has_a_row_with_its_status_in_the_failure_table() {
+    let document = include_str!("../../../docs/failures.md");
+    for code in Code::all() {
+        let row = format!("| `{code}` | {} |", code.status());
+        assert!(document.contains(&row), "docs/failures.md has no row {row}");
+    }
+}
+
+#[test]
+fn what_a_policy_explains_is_what_the_gate_answers() {
+    let gate = gate();
+    for (host, method, path) in [
+        ("elsewhere.example.com", "GET", "/"),
+        ("api.example.com", "POST", "/?_method=DELETE"),
+        ("api.example.com", "GET", "/a;b"),
+        ("management.azure.com", "POST", "/batch"),
+    ] {
+        let answered = code(&gate, None, host, method, path);
+        let explained = gate
+            .policy()
+            .decide_request(&principal(), &format!("{method} https://{host}{path}"))
+            .unwrap();
+        assert_eq!(*explained.reason, *answered.as_str(), "{host} {path}");
+    }
+}
+
+#[test]
 fn a_problem_tells_the_agent_what_to_do_and_leaves_out_what_is_not_known() {
     let record = crate::audit::RecordId("b-1".into());
     let json: serde_json::Value = serde_json::from_str(

@@ -75,14 +75,6 @@ pub enum HostError {
     Malformed,
 }
 
-impl HostError {
-    /// A stable code for answers, records and metrics.
-    #[must_use]
-    pub fn code(self) -> &'static str {
-        "invalid_host"
-    }
-}
-
 impl fmt::Display for HostError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -181,14 +181,6 @@ pub enum TargetError {
     ConfusingCharacter,
 }
 
-impl TargetError {
-    /// A stable code for answers, records and metrics.
-    #[must_use]
-    pub fn code(self) -> &'static str {
-        "ambiguous_path"
-    }
-}
-
 impl fmt::Display for TargetError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let why = match self {

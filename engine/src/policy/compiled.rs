@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::iter;
 use std::sync::Arc;
 
-use super::decision::{Decision, NO_CONNECTION, NO_RULE_MATCHED, RequestFacts};
+use super::decision::{Decision, NO_RULE_MATCHED, RequestFacts, UNKNOWN_CONNECTION};
 use super::document::{AuditLevel, Connection, Direction, Effect, Match, Policy, Rule};
 use super::error::PolicyErrors;
 use super::glob::{Glob, PathGlob};
@@ -178,7 +178,7 @@ impl CompiledPolicy {
         let index = &self.index;
         let connection = self.connections.get(facts.connection.name.as_str());
         let Some(about) = connection.and_then(|at| index.of_connection.get(*at)) else {
-            return Decision::denied_without_rule(NO_CONNECTION);
+            return Decision::denied_without_rule(UNKNOWN_CONNECTION);
         };
         let mut left = about.clone();
         let principal = facts.principal;

@@ -10,8 +10,8 @@ use crate::operation::Operation;
 
 /// The reason when no rule matched.
 pub const NO_RULE_MATCHED: &str = "no_rule_matched";
-/// The reason when the host, or the connection, is none of the policy's.
-pub const NO_CONNECTION: &str = "no_connection";
+/// The reason when the host, or the connection, is none of the policy's; as the gate's code.
+pub const UNKNOWN_CONNECTION: &str = "unknown_connection";
 
 /// What is known of a request before its body.
 #[derive(Debug, Clone, Copy)]

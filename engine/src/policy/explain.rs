@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::compiled::{CompiledPolicy, folds_paths};
-use super::decision::{Decision, NO_CONNECTION, RequestFacts};
+use super::decision::{Decision, RequestFacts, UNKNOWN_CONNECTION};
 use super::document::{Connection, Effect, Rule};
 use super::glob::{Glob, Matcher, PathGlob};
 use super::validate::request_of;
@@ -124,7 +124,10 @@ impl CompiledPolicy {
     ) -> Result<T, String> {
         let (method, host, target) = request_of(request)?;
         let Some(connection) = self.connection_for_host(&host) else {
-            return Ok(refused(Decision::denied_without_rule(NO_CONNECTION), None));
+            return Ok(refused(
+                Decision::denied_without_rule(UNKNOWN_CONNECTION),
+                None,
+            ));
         };
         match Operation::of(connection.protocol, method, &target) {
             Err(error) => Ok(refused(

@@ -35,7 +35,7 @@ mod wire;
 mod tests;
 
 pub use compiled::CompiledPolicy;
-pub use decision::{Decision, NO_CONNECTION, NO_RULE_MATCHED, RequestFacts};
+pub use decision::{Decision, NO_RULE_MATCHED, RequestFacts, UNKNOWN_CONNECTION};
 pub use document::{
     ApiVersion, ApproveTerms, AuditLevel, Connection, Direction, Effect, MaskingAction,
     MaskingRule, Match, Policy, PolicyTest, Rule, TestCaller,

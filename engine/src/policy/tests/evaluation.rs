@@ -3,7 +3,7 @@
 use super::{compiled, member_of};
 use crate::identity::Principal;
 use crate::policy::{
-    CompiledPolicy, Decision, Direction, Effect, NO_CONNECTION, NO_RULE_MATCHED, parse_json,
+    CompiledPolicy, Decision, Direction, Effect, NO_RULE_MATCHED, UNKNOWN_CONNECTION, parse_json,
 };
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -141,8 +141,8 @@ fn what_nothing_matches_is_denied() {
     let policy = allowing(r#"{ "groups": ["platform"] }"#);
     let caller = member_of(&["platform"]);
     for (request, reason) in [
-        ("GET https://elsewhere.example.com/", NO_CONNECTION),
-        ("GET https://models.example.com/", NO_CONNECTION),
+        ("GET https://elsewhere.example.com/", UNKNOWN_CONNECTION),
+        ("GET https://models.example.com/", UNKNOWN_CONNECTION),
         ("GET https://api.example.com/a;b=c", "ambiguous_path"),
         (
             "GET https://api.example.com/?_method=DELETE",
@@ -235,7 +235,7 @@ fn a_connection_of_another_policy_is_denied() {
         path: "/",
         operation: &operation,
     });
-    assert_eq!(decision, Decision::denied_without_rule(NO_CONNECTION));
+    assert_eq!(decision, Decision::denied_without_rule(UNKNOWN_CONNECTION));
 }
 
 #[test]
@@ -355,7 +355,7 @@ allow, by rule models: Allowed by rule models.
     let refused = policy
         .explain_request(&caller, "GET https://elsewhere.example.com/")
         .unwrap();
-    assert_eq!(refused.to_string(), "deny, by no rule: no_connection");
+    assert_eq!(refused.to_string(), "deny, by no rule: unknown_connection");
     assert!(policy.explain_request(&caller, "nonsense").is_err());
 }
 
