@@ -68,6 +68,8 @@ pub struct BoundRequest<'a> {
     pub query: Option<&'a str>,
     /// `content-type` as it goes upstream: the same bytes mean another thing under another type.
     pub content_type: Option<&'a [u8]>,
+    /// `content-encoding` as it goes upstream, every line of it: as with the type, it says what the bytes mean.
+    pub content_encoding: Option<&'a [u8]>,
     /// The body.
     pub body: BodyBinding<'a>,
 }
@@ -95,6 +97,7 @@ impl BoundRequest<'_> {
         part(Some(self.path.as_bytes()));
         part(self.query.map(str::as_bytes));
         part(self.content_type);
+        part(self.content_encoding);
         match self.body {
             BodyBinding::Whole(sha256) => {
                 part(Some(b"whole"));

@@ -47,6 +47,7 @@ fn request() -> BoundRequest<'static> {
         path: "/subscriptions/1",
         query: Some("api-version=1"),
         content_type: None,
+        content_encoding: None,
         body: BodyBinding::Whole(body_sha256(b"{}")),
     }
 }
@@ -97,6 +98,10 @@ fn every_part_of_a_request_changes_its_digest() {
         },
         BoundRequest {
             content_type: Some(b"application/json"),
+            ..base
+        },
+        BoundRequest {
+            content_encoding: Some(b"application/json"),
             ..base
         },
         BoundRequest {

@@ -33,7 +33,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 pub use host::{HostError, host_of};
-pub use target::{RequestTarget, TargetError};
+pub use target::{RequestTarget, TargetError, decode_unreserved};
 
 /// Request headers that ask the upstream to act on another method than the one that was decided on.
 ///
@@ -45,6 +45,13 @@ pub const METHOD_OVERRIDE_HEADERS: &[&str] = &[
     "x-http-method",
     "x-method-override",
 ];
+
+/// Request headers that ask the upstream to act on another path than the one that was decided on.
+///
+/// Lower case. The rewriting modules of IIS and several frameworks (Symfony, Laminas, ASP.NET) route by
+/// them, so an allowed `/public` would be executed as `/admin`. To be refused, as
+/// [`METHOD_OVERRIDE_HEADERS`] are.
+pub const PATH_OVERRIDE_HEADERS: &[&str] = &["x-original-url", "x-rewrite-url"];
 
 /// Query parameters with the effect of [`METHOD_OVERRIDE_HEADERS`]; compared without case.
 /// [`Operation::of`] refuses them itself.

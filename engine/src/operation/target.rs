@@ -5,6 +5,7 @@
 //! forwarding something other than what was decided on. So they are refused, and what is accepted
 //! has one reading.
 
+use std::borrow::Cow;
 use std::fmt;
 
 /// Longest path accepted, in bytes. Longer than any API needs; bounds the work per request.
@@ -304,6 +305,34 @@ fn decode(segment: &str) -> Result<String, TargetError> {
         }
     }
     String::from_utf8(decoded).map_err(|_| TargetError::NotUtf8)
+}
+
+/// Decodes those percent-encodings that mean the same decoded (RFC 3986 §2.3: letters, digits and
+/// `-._~`) and leaves all others; for paths and queries that people and detectors read.
+#[must_use]
+pub fn decode_unreserved(text: &str) -> Cow<'_, str> {
+    if !text.contains('%') {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('%') {
+        out.push_str(before);
+        let mut pair = after.bytes();
+        let byte = hex_pair(pair.next(), pair.next()).map(char::from);
+        match byte.filter(|c| c.is_ascii_alphanumeric() || "-._~".contains(*c)) {
+            Some(c) => {
+                out.push(c);
+                rest = after.get(2..).unwrap_or_default();
+            }
+            None => {
+                out.push('%');
+                rest = after;
+            }
+        }
+    }
+    out.push_str(rest);
+    Cow::Owned(out)
 }
 
 /// Percent-decodes what can be decoded; for looking at names only.

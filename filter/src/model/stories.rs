@@ -266,3 +266,51 @@ fn a_client_cannot_make_envoy_send_an_allowed_request_several_times() {
             .all(|(name, _)| !name.starts_with("x-envoy-"))
     );
 }
+
+#[test]
+fn a_secret_in_a_path_stands_nowhere_in_records_and_questions() {
+    let secret = secret();
+    let encoded = secret.replace('_', "%5F");
+    let path = format!("/risky/{secret}/{encoded}?a={secret}&b={encoded}");
+    let mut envoy = Envoy::new("body");
+    let mut headers = Envoy::request_for(&path, "dev");
+    for name in ["content-type", "x-request-id"] {
+        headers.push((name.into(), format!("text/plain;{secret}").into_bytes()));
+    }
+    envoy.headers(Request, headers, true);
+    envoy.tick(30, Mood::Pending);
+    let asked = envoy.plane.asked[0].to_string();
+    assert_eq!(envoy.count("received"), 1);
+    let recorded = serde_json::to_string(&envoy.plane.events).unwrap();
+    let tail = &secret[4..];
+    assert!(asked.contains("POST /risky/[masked:github-pat:"), "{asked}");
+    assert!(!asked.contains(tail), "{asked}");
+    assert!(!recorded.contains(tail), "{recorded}");
+}
+
+#[test]
+fn a_header_that_names_another_path_is_refused() {
+    for name in ["x-original-url", "x-rewrite-url"] {
+        let mut envoy = Envoy::new("headers");
+        let mut headers = Envoy::request_for("/free/x", "dev");
+        headers.push((name.into(), b"/admin".to_vec()));
+        envoy.headers(Request, headers, true);
+        assert_eq!(code(&envoy), "ambiguous_path", "{name}");
+        assert!(envoy.upstream.headers.is_none(), "{name}");
+    }
+}
+
+#[test]
+fn what_was_approved_is_not_what_another_encoding_makes_of_the_same_bytes() {
+    let digest = |encoding: Option<&str>| {
+        let mut envoy = Envoy::new("body");
+        let mut headers = Envoy::request_for("/risky/x", "dev");
+        headers.retain(|(name, _)| name != "content-length");
+        headers.extend(encoding.map(|value| ("content-encoding".into(), value.into())));
+        envoy.headers(Request, headers, false);
+        envoy.data(Request, b"bytes", true);
+        envoy.tick(30, Mood::Pending);
+        envoy.plane.asked[0]["digest"].clone()
+    };
+    assert_ne!(digest(None), digest(Some("identity")));
+}

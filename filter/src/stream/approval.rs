@@ -17,6 +17,9 @@ impl Stream {
     /// Asks whether a human has approved this request, or will. `body` is what goes upstream, masked
     /// where masking applies; nothing where it cannot be seen.
     pub(super) fn ask(&mut self, around: &mut Around<'_>, body: Option<Vec<u8>>) {
+        let shown = self.shown(around);
+        let content_type = self.request.content_type_text();
+        let content_type = content_type.map(|text| shown.text(&text));
         let (Some(case), Some(record)) = (&mut self.case, &self.record) else {
             return;
         };
@@ -40,6 +43,7 @@ impl Stream {
             path: &case.target.0,
             query: case.target.1.as_deref(),
             content_type: self.request.content_type.as_deref(),
+            content_encoding: self.request.content_encoding.as_deref(),
             body: binding,
         }
         .digest();
@@ -70,7 +74,7 @@ impl Stream {
             connection: case.connection.clone(),
             operation: case.operation.clone(),
             request: case.line.clone(),
-            content_type: self.request.content_type_text(),
+            content_type,
             body: preview,
         };
         if let Some(rule) = case.rule() {

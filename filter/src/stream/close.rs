@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use chaperone_engine::audit::{AbortCause, EventKind, RequestLine, Timings};
-use chaperone_engine::masking::mask_text;
 
 use super::request::Request;
 use super::{Around, Phase, Stream, metric};
@@ -47,14 +46,13 @@ impl Stream {
         let Some(method) = request.method.clone() else {
             return;
         };
-        let key = self.fingerprint_key();
-        let mask = |text: &str| mask_text(around.detectors, &key, text).0;
+        let shown = self.shown(around);
         let (path, query) = split_target(request.path.as_deref().unwrap_or(""));
         let line = RequestLine {
             method: method.chars().take(32).collect(),
-            host: request.authority.clone().unwrap_or_default(),
-            path: mask(path),
-            query: query.map(mask),
+            host: shown.text(request.authority.as_deref().unwrap_or("")),
+            path: shown.encoded(path),
+            query: query.map(|query| shown.encoded(query)),
         };
         let record = around.node.open_record();
         let event = EventKind::Received {
@@ -63,7 +61,7 @@ impl Stream {
             connection: None,
             operation: None,
             policy_version: around.node.gate().map(|gate| gate.serial().policy_version),
-            request_id: request.request_id.clone(),
+            request_id: request.request_id.as_deref().map(|id| shown.text(id)),
         };
         let _ = around.node.record(around.host, &record, event);
         self.record = Some(record);

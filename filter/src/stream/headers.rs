@@ -46,8 +46,10 @@ pub(super) fn forward_request(
     grpc: bool,
 ) {
     let way = Direction::Request;
-    // The agent's token is for the gate and nobody else.
+    // The agent's token is for the gate and nobody else; so is what it may say to it as to a proxy
+    // (RFC 9110 §11.7.1).
     remove(host, way, headers, "authorization");
+    remove(host, way, headers, "proxy-authorization");
     for name in ROUTER_INSTRUCTIONS {
         remove(host, way, headers, name);
     }

@@ -22,6 +22,7 @@ pub(crate) mod metric;
 mod refuse;
 mod request;
 mod response;
+mod shown;
 mod verdict;
 
 use std::rc::Rc;
@@ -40,6 +41,7 @@ use crate::host::{ContextId, Direction, Host};
 use crate::node::{Config, Node, Wake};
 use body::BodyWay;
 use request::Request;
+use shown::Shown;
 
 /// What a callback returns to Envoy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +58,7 @@ pub struct Around<'a> {
     pub host: &'a dyn Host,
     /// What all streams of the VM share.
     pub node: &'a mut Node,
-    /// All detectors there are: for paths, queries and previews, which nobody gets to see unmasked.
+    /// All detectors there are: for what is recorded or shown, which nobody gets to see unmasked.
     pub detectors: &'a Arc<DetectorSet>,
 }
 
@@ -97,6 +99,7 @@ struct Case {
     gate: Rc<Gate>,
     principal: Principal,
     connection: String,
+    /// Masked, as it is shown.
     operation: Operation,
     decision: Decision,
     line: chaperone_engine::audit::RequestLine,
@@ -296,6 +299,13 @@ impl Stream {
 
     fn fingerprint_key(&self) -> FingerprintKey {
         FingerprintKey::from_bytes(*self.config.fingerprint_key.expose())
+    }
+
+    fn shown<'a>(&self, around: &Around<'a>) -> Shown<'a> {
+        Shown {
+            detectors: around.detectors,
+            key: self.fingerprint_key(),
+        }
     }
 
     fn elapsed(&self, host: &dyn Host) -> u64 {

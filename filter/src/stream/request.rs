@@ -1,7 +1,7 @@
 //! The request's headers, read once while they may be read.
 
 use chaperone_engine::masking::readable_encoding;
-use chaperone_engine::operation::METHOD_OVERRIDE_HEADERS;
+use chaperone_engine::operation::{METHOD_OVERRIDE_HEADERS, PATH_OVERRIDE_HEADERS};
 
 use crate::host::{Headers, first};
 
@@ -17,9 +17,11 @@ pub(super) struct Request {
     /// Every value, in order. Dropped after identification: a token is not kept.
     pub(super) authorization: Vec<Vec<u8>>,
     pub(super) content_type: Option<Vec<u8>>,
+    pub(super) content_encoding: Option<Vec<u8>>,
     pub(super) request_id: Option<String>,
     pub(super) is_upgrade: bool,
     pub(super) overrides_method: bool,
+    pub(super) overrides_path: bool,
     pub(super) readable_encoding: bool,
     pub(super) announces_trailers: bool,
 }
@@ -50,11 +52,15 @@ impl Request {
                 .filter(|(name, _)| name == "authorization")
                 .map(|(_, value)| value.clone())
                 .collect(),
-            content_type: first(headers, "content-type").map(<[u8]>::to_vec),
+            content_type: all(headers, "content-type"),
+            content_encoding: all(headers, "content-encoding"),
             request_id,
             overrides_method: headers
                 .iter()
                 .any(|(name, _)| METHOD_OVERRIDE_HEADERS.contains(&name.as_str())),
+            overrides_path: headers
+                .iter()
+                .any(|(name, _)| PATH_OVERRIDE_HEADERS.contains(&name.as_str())),
             readable_encoding: is_readable(headers),
             announces_trailers: announces_trailers(headers),
         }
@@ -65,6 +71,13 @@ impl Request {
         let text = std::str::from_utf8(self.content_type.as_deref()?).ok()?;
         Some(text.chars().take(256).collect())
     }
+}
+
+/// Every line of a header, as one value (RFC 9110 §5.3).
+fn all(headers: &Headers, name: &str) -> Option<Vec<u8>> {
+    let lines = headers.iter().filter(|(n, _)| n == name);
+    let values: Vec<&[u8]> = lines.map(|(_, value)| value.as_slice()).collect();
+    (!values.is_empty()).then(|| values.join(b", ".as_slice()))
 }
 
 /// Whether the body can be read: every line counts, and gRPC compresses message by message under a

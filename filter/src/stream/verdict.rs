@@ -5,7 +5,7 @@ use std::rc::Rc;
 use chaperone_engine::audit::{ApprovalOutcome, EventKind, RequestLine};
 use chaperone_engine::gate::{Code, Gate, Routed};
 use chaperone_engine::identity::Principal;
-use chaperone_engine::masking::{DetectorSet, Masker, mask_text};
+use chaperone_engine::masking::{DetectorSet, Masker};
 use chaperone_engine::operation::{Operation, host_of};
 use chaperone_engine::policy::Effect;
 
@@ -114,12 +114,9 @@ impl Stream {
             }
         };
         let decision = gate.decide(&principal, &routed);
-        let line = RequestLine {
-            host: routed.host.clone(),
-            ..self.line(around)
-        };
+        let line = self.line(around);
         let connection = routed.connection.name.clone();
-        let operation = routed.operation.clone();
+        let operation = self.shown(around).operation(&routed.operation);
         let host_name = routed.host.clone();
         let reached = Some((connection.clone(), operation.clone()));
         let received_seq = self.received_from(
@@ -154,6 +151,12 @@ impl Stream {
             return Err(Refusal::new(
                 Code::MethodOverride,
                 "A header overrides the method; send the request with the method that is meant.",
+            ));
+        }
+        if self.request.overrides_path {
+            return Err(Refusal::new(
+                Code::AmbiguousPath,
+                "A header names another path; send the request to the path that is meant.",
             ));
         }
         let unreadable = |what: &str| {
@@ -198,8 +201,7 @@ impl Stream {
 
     /// The request as it is recorded: masked.
     fn line(&self, around: &Around<'_>) -> RequestLine {
-        let key = self.fingerprint_key();
-        let mask = |text: &str| mask_text(around.detectors, &key, text).0;
+        let shown = self.shown(around);
         let (path, query) = split_target(self.request.path.as_deref().unwrap_or(""));
         RequestLine {
             method: self
@@ -215,9 +217,10 @@ impl Stream {
                 .authority
                 .as_deref()
                 .and_then(|a| host_of(a).ok())
+                .map(|host| shown.text(&host))
                 .unwrap_or_default(),
-            path: mask(path),
-            query: query.map(mask),
+            path: shown.encoded(path),
+            query: query.map(|query| shown.encoded(query)),
         }
     }
 
@@ -237,7 +240,9 @@ impl Stream {
     ) -> u64 {
         let Some(record) = &self.record else { return 0 };
         let (connection, operation) = reached.unzip();
-        let request_id = self.request.request_id.clone();
+        let shown = self.shown(around);
+        let request_id = self.request.request_id.as_deref();
+        let request_id = request_id.map(|id| shown.text(id));
         let event = EventKind::Received {
             request,
             principal,

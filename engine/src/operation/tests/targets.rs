@@ -217,3 +217,18 @@ mod properties {
         }
     }
 }
+
+#[test]
+fn what_means_the_same_decoded_is_read_decoded_and_nothing_else_is() {
+    use crate::operation::decode_unreserved;
+    for (sent, read) in [
+        ("/a/b", "/a/b"),
+        ("ghp%5Fx%2dy%7e", "ghp_x-y~"),
+        ("%2F%25%20%c3%a9", "%2F%25%20%c3%a9"),
+        ("%4", "%4"),
+        ("%%41%", "%A%"),
+        ("%\u{e9}%41", "%\u{e9}A"),
+    ] {
+        assert_eq!(decode_unreserved(sent), read, "{sent}");
+    }
+}

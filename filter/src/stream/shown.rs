@@ -1,0 +1,40 @@
+//! What is written down of a request, or shown to people: agents choose nearly all of it, so nothing
+//! gets there unmasked.
+//!
+//! A secret in a path stands in the operation too, which is made of the path, and one that is
+//! percent-encoded (`%5F` for `_`) is the same secret to whoever reads the record.
+
+use std::sync::Arc;
+
+use chaperone_engine::masking::{DetectorSet, FingerprintKey, mask_text};
+use chaperone_engine::operation::{Operation, decode_unreserved};
+
+/// Masks what is not a body.
+pub(super) struct Shown<'a> {
+    pub(super) detectors: &'a Arc<DetectorSet>,
+    pub(super) key: FingerprintKey,
+}
+
+impl Shown<'_> {
+    /// A host, a content type, an id.
+    pub(super) fn text(&self, text: &str) -> String {
+        mask_text(self.detectors, &self.key, text).0
+    }
+
+    /// A path or a query.
+    pub(super) fn encoded(&self, text: &str) -> String {
+        self.text(&decode_unreserved(text))
+    }
+
+    /// What the request does.
+    pub(super) fn operation(&self, operation: &Operation) -> Operation {
+        Operation {
+            action: self.text(&operation.action),
+            attributes: operation
+                .attributes
+                .iter()
+                .map(|(name, value)| (name.clone(), self.text(value)))
+                .collect(),
+        }
+    }
+}
