@@ -10,10 +10,11 @@ use crate::host::{Direction, Host};
 
 /// Envoy's response flags (`CoreResponseFlag`, one bit each) that say that upstream failed: no
 /// healthy host, timeout, local or remote reset, connection failure or termination, overflow, no
-/// route, retries used up.
-const UPSTREAM_FAILED: u64 = (0b1111_1111 << 1) | (1 << 15);
-/// The downstream connection ended, or broke the protocol.
-const DOWNSTREAM_FAILED: u64 = (1 << 14) | (1 << 18);
+/// route, retries used up, stream too long, protocol broken, no cluster, name not resolved.
+const UPSTREAM_FAILED: u64 =
+    (0b1111_1111 << 1) | (1 << 15) | (1 << 19) | (1 << 23) | (1 << 24) | (1 << 26);
+/// The downstream connection ended, broke the protocol, or reset the stream.
+const DOWNSTREAM_FAILED: u64 = (1 << 14) | (1 << 18) | (1 << 28);
 
 impl Stream {
     /// Closes the record. Comes once, at the end, perhaps without any callback before.
