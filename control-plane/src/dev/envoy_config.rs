@@ -181,7 +181,8 @@ impl EnvoyConfig {
             "stream_idle_timeout": "300s",
             "http2_protocol_options": {
                 "max_concurrent_streams": 256,
-                "initial_stream_window_size": 262_144,
+                // Also how much of a held body Envoy buffers over HTTP/2: above `limits.body_bytes`.
+                "initial_stream_window_size": 1_048_576,
                 "initial_connection_window_size": 4_194_304,
             },
             "access_log": [access_log(&self.access_log)],
