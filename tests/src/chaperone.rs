@@ -12,6 +12,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::process::Command;
 
+use crate::api::Api;
 use crate::client::{Client, Http};
 use crate::envoy::Admin;
 use crate::places;
@@ -336,6 +337,17 @@ impl Dev {
                 .as_str()
                 .expect("the ready file has the server"),
         )
+    }
+
+    /// The management API as administrator.
+    ///
+    /// # Panics
+    /// When the ready file does not say where the token is.
+    #[must_use]
+    pub fn api(&self) -> Api {
+        let file = self.ready["token_file"].as_str();
+        let file = file.expect("the ready file has the token's file");
+        Api::new(self.control_plane(), Path::new(file))
     }
 
     /// A token of its own issuer, for a day's work.

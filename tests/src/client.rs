@@ -74,6 +74,13 @@ impl Call {
         Self::new("POST", target).body(body)
     }
 
+    /// The same request for another path and query.
+    #[must_use]
+    pub fn to(mut self, target: &str) -> Self {
+        target.clone_into(&mut self.target);
+        self
+    }
+
     /// For this host (`Host`, or `:authority`); the address it is sent to otherwise.
     #[must_use]
     pub fn host(mut self, host: &str) -> Self {

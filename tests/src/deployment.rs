@@ -12,6 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::api::Api;
 use crate::chaperone::Commands;
 use crate::client::{Call, Client, Http};
 use crate::envoy::Envoy;
@@ -134,6 +135,12 @@ impl Deployment {
     /// HTTP/1.1 to the listener for agents; name the host in each call.
     pub async fn client(&self) -> Client {
         Client::http1(self.envoy.listener("agents").await)
+    }
+
+    /// The management API as administrator.
+    #[must_use]
+    pub fn api(&self) -> Api {
+        Api::new(self.address, &self.folder.path().join("data/admin.token"))
     }
 
     /// Where the control plane listens.

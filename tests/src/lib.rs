@@ -12,6 +12,8 @@
 //! | [`envoy`] | Envoy and its admin interface |
 //! | [`chaperone`] | the `chaperone` binary: its commands, and `chaperone dev` as a user starts it |
 //! | [`deployment`] | `chaperone serve` and Envoy with the shipped configuration, apart |
+//! | [`stage`] | a deployment between agents and an upstream, with the questions that tests ask of it |
+//! | [`api`] | the management API as an administrator uses it |
 //! | [`process`], [`wait`], [`places`], [`files`] | what these stand on |
 //!
 //! # Rules
@@ -22,6 +24,7 @@
 //! - The kit panics when its own parts fail, with a sentence that says what to do; what a test is about
 //!   comes back as a value.
 
+pub mod api;
 pub mod chaperone;
 pub mod client;
 pub mod deployment;
@@ -34,5 +37,6 @@ pub mod places;
 pub mod process;
 pub mod raw;
 pub mod script;
+pub mod stage;
 pub mod upstream;
 pub mod wait;

@@ -3,7 +3,7 @@
 //! It speaks HTTP/1.1 and HTTP/2 (prior knowledge) on the same port.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -177,9 +177,16 @@ impl Upstream {
     /// # Panics
     /// When there is no port.
     pub async fn start() -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", 0))
-            .await
-            .expect("a free port");
+        Self::start_at(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await
+    }
+
+    /// Starts one at this address, e.g. in the place of something that was stopped.
+    ///
+    /// # Panics
+    /// When the port is taken.
+    pub async fn start_at(address: SocketAddr) -> Self {
+        let listener = TcpListener::bind(address).await;
+        let listener = listener.unwrap_or_else(|e| panic!("{address}: {e}"));
         let address = listener
             .local_addr()
             .expect("a bound socket has an address");

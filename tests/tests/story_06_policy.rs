@@ -1,0 +1,171 @@
+//! Publishing a new version changes the next request; rolling back too; both without dropping a
+//! request under load.
+
+use chaperone_tests::api::text;
+use chaperone_tests::client::Call;
+use chaperone_tests::load::Load;
+use chaperone_tests::stage::{Setting, Stage, allow, answer, approve};
+use serde_json::{Value, json};
+
+fn deny_all() -> Value {
+    json!({"name": "freeze", "match": {"any": true}, "effect": "deny", "reason": "Release freeze."})
+}
+
+/// Asks on so many connections that every worker is asked, and gives the one status that all got.
+async fn status_everywhere(stage: &Stage) -> u16 {
+    let alice = stage.agent("alice", &["platform"]);
+    let mut statuses = Vec::new();
+    for _ in 0..16 {
+        statuses.push(alice.send(Call::get("/now")).await.status);
+    }
+    statuses.dedup();
+    assert_eq!(statuses.len(), 1, "workers disagree: {statuses:?}");
+    statuses[0]
+}
+
+#[tokio::test]
+async fn publishing_and_rolling_back_change_the_next_request_and_drop_none_under_load() {
+    let permissive = [allow("platform", "platform")];
+    let stage = Setting::with(&permissive).start().await;
+    let commands = &stage.deployment.commands;
+    let loader = stage.agent("loader", &["platform"]);
+    let load = Load::start(stage.client, &loader.dress(Call::get("/load")), 4);
+    load.more(50).await;
+    assert_eq!(status_everywhere(&stage).await, 200);
+
+    for round in 0..3 {
+        stage.publish(&[permissive[0].clone(), deny_all()]).await;
+        assert_eq!(
+            status_everywhere(&stage).await,
+            403,
+            "published, round {round}"
+        );
+        load.more(50).await;
+        commands
+            .run(&["policy", "rollback", "1", "--wait"])
+            .await
+            .ok();
+        assert_eq!(
+            status_everywhere(&stage).await,
+            200,
+            "rolled back, round {round}"
+        );
+        load.more(50).await;
+    }
+    let report = load.stop().await;
+    assert_eq!(report.dropped, Vec::<String>::new());
+    let statuses: Vec<u16> = report.by_status.keys().copied().collect();
+    assert_eq!(statuses, [200, 403], "{report:?}");
+
+    // Every request is in the trail, each under the version that decided it.
+    stage.assert_trail_is_complete().await;
+    let answers = usize::try_from(report.answers()).unwrap();
+    assert_eq!(stage.api.count_records("subject=loader").await, answers);
+    for version in 1..=7 {
+        let effect = if version % 2 == 1 { "allow" } else { "deny" };
+        let found = stage
+            .api
+            .count_records(&format!("subject=loader&policy_version={version}"))
+            .await;
+        let right = stage
+            .api
+            .count_records(&format!(
+                "subject=loader&policy_version={version}&effect={effect}"
+            ))
+            .await;
+        assert!(
+            found > 0 && found == right,
+            "version {version}: {right} of {found} are {effect}"
+        );
+    }
+    let current = stage.api.get("/policies/current").await;
+    assert_eq!(
+        (&current["version"], &current["rollback_of"]),
+        (&json!(7), &json!(1))
+    );
+    assert_eq!(
+        current["digest"],
+        stage.api.get("/policies/1").await["digest"]
+    );
+    for node in stage.api.nodes().await {
+        assert_eq!(node["enforced"]["policy_version"], 7, "{node}");
+    }
+    stage.deployment.envoy.admin.assert_no_traps().await;
+}
+
+#[tokio::test]
+async fn a_stream_that_began_under_one_version_ends_under_it() {
+    let before = [
+        allow("platform", "platform"),
+        approve("deploys", "/deploy", &json!({"hold": "60s"})),
+    ];
+    let stage = Setting::with(&before).start().await;
+    let alice = stage.agent("alice", &["platform"]);
+    let request = alice.spawn(Call::post("/deploy", "x"));
+    let id = stage.api.asked().await;
+    stage.held(1).await;
+    stage.publish(&[deny_all()]).await;
+    assert_eq!(status_everywhere(&stage).await, 403);
+    stage.held(1).await;
+    stage
+        .deployment
+        .commands
+        .run(&["approvals", "approve", &id])
+        .await
+        .ok();
+    assert_eq!(answer(request).await.status, 200);
+    let record = stage.api.only_record("subject=alice&q=/deploy").await;
+    assert_eq!(
+        (&record["policy_version"], &record["status"]),
+        (&json!(1), &json!(200))
+    );
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_not_published_and_the_version_in_force_stays() {
+    let stage = Setting::with(&[allow("platform", "platform")])
+        .start()
+        .await;
+    let folder = stage.deployment.folder().to_owned();
+    let refused = async |document: String, part: &str| {
+        std::fs::write(folder.join("wrong.yaml"), document).unwrap();
+        let ran = stage
+            .deployment
+            .commands
+            .run(&["policy", "publish", "wrong.yaml"])
+            .await;
+        assert_eq!(ran.code, 1, "{ran:?}");
+        assert!(
+            ran.stderr.contains(part) || ran.stdout.contains(part),
+            "no {part} in {ran:?}"
+        );
+    };
+    let mut misspelt = allow("platform", "platform");
+    misspelt["match"] = json!({"goups": ["platform"]});
+    refused(stage.policy(&[misspelt]), "goups").await;
+    let mut with_tests: Value = serde_json::from_str(&stage.policy(&[deny_all()])).unwrap();
+    with_tests["tests"] =
+        json!([{"as": {}, "request": "GET https://api.example/", "expect": "allow"}]);
+    refused(with_tests.to_string(), "tests[0]").await;
+    let mut later = allow("later", "platform");
+    later["when"] = json!("true");
+    refused(stage.policy(&[later]), "when").await;
+
+    let versions = stage.api.get("/policies").await;
+    assert_eq!(versions["items"].as_array().unwrap().len(), 1, "{versions}");
+    assert_eq!(status_everywhere(&stage).await, 200);
+    // The same again is no new version, and two authors do not undo each other's work.
+    let same = json!({"document": stage.policy(&[allow("platform", "platform")])});
+    let same = stage.api.post("/policies", &same).await.json();
+    assert_eq!(
+        (&same["unchanged"], &same["version"]),
+        (&json!(true), &json!(1)),
+        "{same}"
+    );
+    let other = json!({"document": stage.policy(&[deny_all()]), "expected_current": 0});
+    let conflict = stage.api.post("/policies", &other).await;
+    assert_eq!(
+        (conflict.status, text(&conflict.json()["code"])),
+        (409, "version_conflict")
+    );
+}
