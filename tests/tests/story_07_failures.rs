@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use chaperone_tests::api::text;
 use chaperone_tests::client::Call;
 use chaperone_tests::issuer::Key;
 use chaperone_tests::load::Load;
