@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 use axum::body::Bytes;
 use chaperone_engine::bundle::{self, Bundle, Envelope, PublicKey, Serial, Signer};
+use chaperone_engine::digest::sha256_hex;
 use chaperone_engine::gate::Gate;
 use chaperone_engine::identity::Issuer;
 use chaperone_engine::policy::{CompiledPolicy, Policy, PolicyErrors};
-use sha2::{Digest as _, Sha256};
 use tokio::sync::{Mutex, watch};
 
 use crate::api::types::{PolicyProblem, Published, Version};
@@ -223,7 +223,7 @@ impl Versions {
         let (bundle, stored) = self.seal(serial, previous, merged, prepared.keys.clone())?;
         let version = Version {
             version: number,
-            digest: crate::hex(&Sha256::digest(&canonical)),
+            digest: sha256_hex(&canonical),
             bundle_digest: stored.digest.clone(),
             published_at: stored.issued_at,
             published_by: author.subject.to_owned(),

@@ -37,6 +37,7 @@
 pub mod approval;
 pub mod audit;
 pub mod bundle;
+pub mod digest;
 pub mod gate;
 pub mod identity;
 pub mod masking;

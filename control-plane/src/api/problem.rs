@@ -5,12 +5,10 @@
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use chaperone_engine::gate::{MEDIA_TYPE, problem_type};
 
 use super::types::{PolicyProblem, Problem};
 use crate::storage::StorageError;
-
-/// Media type of problems.
-pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
 
 macro_rules! codes {
     ($( $variant:ident = $name:literal, $status:literal, $title:literal; )+) => {
@@ -95,7 +93,7 @@ impl ApiError {
     /// The body that the client gets.
     fn problem(self) -> Problem {
         Problem {
-            kind: format!("urn:chaperone:problem:{}", self.code.as_str()),
+            kind: problem_type(self.code.as_str()),
             title: self.code.title().to_owned(),
             status: self.code.status(),
             detail: self.detail,

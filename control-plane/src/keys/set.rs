@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use chaperone_engine::digest::sha256_hex;
 use chaperone_engine::identity::{Issuer, KeySet};
 use chaperone_engine::time::UnixMillis;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sha2::{Digest as _, Sha256};
 
 use crate::api::types::{Key, KeySource};
 use crate::random;
@@ -204,7 +204,7 @@ fn same_url(a: &str, b: &str) -> bool {
 }
 
 fn path(dir: &Path, issuer: &str) -> PathBuf {
-    dir.join(format!("{}.json", crate::hex(&Sha256::digest(issuer))))
+    dir.join(format!("{}.json", sha256_hex(issuer)))
 }
 
 /// The key set without what the gate cannot use, and a list of everything for people.

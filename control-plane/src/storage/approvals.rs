@@ -17,11 +17,11 @@
 
 use chaperone_engine::approval::{Answer, Approval, Approver, Conflict, State};
 use chaperone_engine::audit::RecordId;
+use chaperone_engine::digest::sha256_hex;
 use chaperone_engine::policy::{ApproveTerms, Grant};
 use chaperone_engine::protocol::{AskAnswer, AskRequest, Standing};
 use chaperone_engine::time::UnixMillis;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row as _, Sqlite, SqliteConnection};
 
@@ -475,7 +475,7 @@ async fn bind_record(
 fn binding(ask: &AskRequest) -> Result<String> {
     // A JSON list keeps the parts apart.
     let parts = serde_json::to_vec(&(ask.digest.as_str(), &ask.rule, &ask.terms))?;
-    Ok(crate::hex(&Sha256::digest(parts)))
+    Ok(sha256_hex(parts))
 }
 
 async fn load(connection: &mut SqliteConnection, id: &str) -> Result<Option<Stored>> {

@@ -108,22 +108,13 @@ impl BoundRequest<'_> {
                 part(Some(record.as_bytes()));
             }
         }
-        RequestDigest(hex(&hash.finalize()))
+        RequestDigest(crate::digest::hex(&hash.finalize()))
     }
 }
 
 /// SHA-256 of a body, for [`BodyBinding::Whole`].
 pub fn body_sha256(body: &[u8]) -> [u8; 32] {
     Sha256::digest(body).into()
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut out, byte| {
-        // Writing into a String cannot fail.
-        let _ = write!(out, "{byte:02x}");
-        out
-    })
 }
 
 /// Where an approval stands.

@@ -24,8 +24,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
+use crate::digest::sha256_hex;
 use crate::policy::Policy;
 use crate::time::UnixMillis;
 
@@ -271,8 +271,4 @@ fn pre_authentication_encoding(payload_type: &str, payload: &[u8]) -> Vec<u8> {
     .into_bytes();
     out.extend_from_slice(payload);
     out
-}
-
-fn sha256_hex(bytes: &[u8]) -> String {
-    crate::approval::hex(&Sha256::digest(bytes))
 }

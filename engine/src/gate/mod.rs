@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use code::Code;
-pub use problem::{MEDIA_TYPE, Problem};
+pub use problem::{MEDIA_TYPE, Problem, problem_type};
 
 use crate::bundle::{Bundle, Serial};
 use crate::identity::{

@@ -8,13 +8,19 @@ use crate::audit::RecordId;
 /// Media type of [`Problem::to_json`].
 pub const MEDIA_TYPE: &str = "application/problem+json";
 
+/// The `type` of a problem (RFC 9457 §3.1.1) with this code, from the gate and from the control plane
+/// alike: `urn:chaperone:problem:denied`.
+pub fn problem_type(code: &str) -> String {
+    format!("urn:chaperone:problem:{code}")
+}
+
 /// What an agent is told, so that it can act: correct the request, ask a human, wait, or give up.
 ///
 /// Every field may be shown to the agent: none carries a token, a body or an unverified value
 /// beyond what the agent sent itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Problem {
-    /// A URN that names the code (RFC 9457 §3.1.1): `urn:chaperone:problem:denied`.
+    /// [`problem_type`] of the code.
     #[serde(rename = "type")]
     pub type_: String,
     /// The same for every occurrence of the code.
@@ -49,7 +55,7 @@ impl Problem {
     /// A problem with the code's own title and status.
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
         Self {
-            type_: format!("urn:chaperone:problem:{}", code.as_str()),
+            type_: problem_type(code.as_str()),
             title: code.title(),
             status: code.status(),
             detail: detail.into(),

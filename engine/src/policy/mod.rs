@@ -48,7 +48,7 @@ pub use read::{MAX_DOCUMENT_BYTES, parse_json};
 #[cfg(feature = "authoring")]
 pub use schema::schema;
 pub use testing::TestOutcome;
-pub use validate::{MAX_CONNECTIONS, MAX_ENTRIES, MAX_RULES, validate};
+pub use validate::{MAX_CONNECTIONS, MAX_ENTRIES, MAX_HOLD, MAX_RULES, validate};
 pub use values::{
     Duration, Grant, HostPattern, MAX_PATTERN_BYTES, Method, OperationPattern, PathPattern,
 };
