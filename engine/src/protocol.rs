@@ -162,7 +162,7 @@ pub struct AskRequest {
 pub struct BodyPreview {
     /// The beginning of the masked body.
     pub content: crate::audit::Body,
-    /// Bytes of the whole body before masking; `None` in the "headers" profile, which sees none.
+    /// Bytes of the whole body as it goes upstream; 0 when the request has none.
     pub total_bytes: Option<u64>,
     /// Whether `content` is less than the whole.
     pub truncated: bool,

@@ -13,6 +13,9 @@ use super::{Context, ListArgs, more, query};
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum ApprovalsCommand {
     /// List requests, those that wait unless told otherwise
+    #[command(after_help = "Examples:
+  chaperone approvals list
+  chaperone approvals list --state all --subject alice")]
     List(ListCommand),
     /// Show one request: who, what, where, its masked body and the rule
     Show {
@@ -21,7 +24,7 @@ pub(crate) enum ApprovalsCommand {
     },
     /// Say yes
     #[command(after_help = "Example:
-  chaperone approvals approve ap_1a2b --comment 'agreed with the team'")]
+  chaperone approvals approve ap-7k3m9qxw2rtz4a5b --comment 'agreed with the team'")]
     Approve {
         /// Id of the approval
         id: String,
@@ -31,7 +34,7 @@ pub(crate) enum ApprovalsCommand {
     },
     /// Say no; the agent is told why
     #[command(after_help = "Example:
-  chaperone approvals deny ap_1a2b --reason 'not during the release'")]
+  chaperone approvals deny ap-7k3m9qxw2rtz4a5b --reason 'not during the release'")]
     Deny {
         /// Id of the approval
         id: String,
@@ -296,8 +299,10 @@ fn details(approval: &Approval) -> String {
     }
     let mut text = fields.to_string();
     match &approval.body {
-        None => text
-            .push_str("\n\nThe body was not seen before the decision (hold profile \"headers\")."),
+        None => text.push_str(
+            "\n\nThe body cannot be shown: it is encoded, or the hold profile is \"headers\".",
+        ),
+        Some(preview) if preview.total_bytes == Some(0) => text.push_str("\n\nNo body."),
         Some(preview) => {
             let (kind, content) = match &preview.content {
                 Body::Text(text) => ("masked", text),

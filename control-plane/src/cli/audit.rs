@@ -24,6 +24,8 @@ pub(crate) enum AuditCommand {
         list: ListArgs,
     },
     /// Show one record with all its steps
+    #[command(after_help = "Example:
+  chaperone audit show 44521f674e1307184bfb99aa8d86d9c2-2 --bodies")]
     Show {
         /// Id of the record: `record` in the agent's answer
         id: String,
@@ -32,6 +34,8 @@ pub(crate) enum AuditCommand {
         bodies: bool,
     },
     /// Print records as they happen, until interrupted
+    #[command(after_help = "Example:
+  chaperone audit tail --connection arm --effect deny")]
     Tail {
         #[command(flatten)]
         filter: FilterArgs,

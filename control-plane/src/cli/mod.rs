@@ -82,6 +82,7 @@ struct Global {
         long,
         short,
         global = true,
+        help_heading = "Output",
         value_name = "FORMAT",
         value_enum,
         default_value_t

@@ -15,6 +15,7 @@
 //! | [`envoy_config`] | Envoy's configuration |
 //! | [`capabilities`] | what the filter may do in Envoy |
 //! | [`envoy`] | Envoy's process |
+//! | [`ready`] | what is printed, and written for scripts, when all is up |
 //! | [`run`](mod@run) | all of it together, in order up and down |
 
 mod args;

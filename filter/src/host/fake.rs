@@ -1,6 +1,6 @@
 //! A host for tests: records what is asked of it and answers from what the test put there.
 //!
-//! It has no opinion about what Envoy does with streams; the model in `filter/tests` adds that.
+//! It has no opinion about what Envoy does with streams; [`crate::model`] adds that.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};

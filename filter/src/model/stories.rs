@@ -60,6 +60,16 @@ fn approvers_see_the_masked_body_and_never_the_secret() {
 }
 
 #[test]
+fn approvers_are_told_when_there_is_no_body_and_nothing_when_it_cannot_be_seen() {
+    let mut envoy = begin("body", "/risky/x", true);
+    envoy.tick(30, Mood::Pending);
+    assert_eq!(envoy.plane.asked[0]["body"]["total_bytes"], 0);
+    let mut envoy = begin("headers", "/risky/x", false);
+    envoy.tick(30, Mood::Pending);
+    assert_eq!(envoy.plane.asked[0].get("body"), None);
+}
+
+#[test]
 fn a_held_request_becomes_a_ticket_when_the_budget_is_over() {
     let mut envoy = begin("body", "/risky/x", false);
     envoy.data(Request, b"x", true);

@@ -4,14 +4,11 @@ use chaperone_engine::approval::{BodyBinding, BoundRequest, body_sha256};
 use chaperone_engine::audit::{ApprovalOutcome, Body, EventKind};
 use chaperone_engine::gate::Code;
 use chaperone_engine::masking::{FingerprintKey, mask_whole};
+use chaperone_engine::policy::MAX_HOLD;
 use chaperone_engine::protocol::{AskAnswer, AskRequest, BodyPreview, Standing};
 
 use super::{Around, Phase, Stream, Waiting, metric};
 use crate::node::TooManyHeld;
-
-/// Longest hold, milliseconds. Envoy's `stream_idle_timeout` ends a silent stream after five minutes
-/// by default, with an answer that explains nothing.
-const MAX_HOLD_MS: u64 = 240_000;
 
 impl Stream {
     /// Asks whether a human has approved this request, or will. `body` is what goes upstream, masked
@@ -26,7 +23,7 @@ impl Stream {
         let Some(terms) = case.decision.approve.clone() else {
             return;
         };
-        let hold = terms.hold.as_millis().min(MAX_HOLD_MS);
+        let hold = terms.hold.min(MAX_HOLD).as_millis();
         case.hold_until = around.host.now().saturating_add(hold);
         case.unseen_body = body.is_none();
         let binding = match &body {
@@ -50,18 +47,16 @@ impl Stream {
         // What an encoding hides cannot be masked, so approvers do not see it either.
         let key = FingerprintKey::from_bytes(*self.config.fingerprint_key.expose());
         let limit = self.config.limits.preview_bytes;
-        let preview = body
-            .filter(|b| self.request.readable_encoding && !b.is_empty())
-            .map(|body| {
-                let (mut masked, _) = mask_whole(around.detectors, &key, &body);
-                let truncated = masked.len() > limit;
-                masked.truncate(limit);
-                BodyPreview {
-                    content: Body::new(&masked),
-                    total_bytes: Some(body.len() as u64),
-                    truncated,
-                }
-            });
+        let preview = body.filter(|_| self.request.readable_encoding).map(|body| {
+            let (mut masked, _) = mask_whole(around.detectors, &key, &body);
+            let truncated = masked.len() > limit;
+            masked.truncate(limit);
+            BodyPreview {
+                content: Body::new(&masked),
+                total_bytes: Some(body.len() as u64),
+                truncated,
+            }
+        });
         let request = AskRequest {
             node: around.node.identity(),
             record: record.clone(),

@@ -189,7 +189,7 @@ impl Stream {
             Some(name.ok_or_else(|| {
                 Refusal::new(
                     Code::UnknownConnection,
-                    "The route names no connection (metadata chaperone.connection).",
+                    "No connection has this host: Envoy's route for it names none (metadata chaperone.connection).",
                 )
             })?)
         } else {
