@@ -152,13 +152,13 @@ async fn the_openapi_document_is_the_one_that_is_checked_in() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/openapi.json");
     let mut document = serde_json::to_string_pretty(&chaperone::api::openapi()).unwrap();
     document.push('\n');
-    if std::env::var_os("CHAPERONE_UPDATE").is_some() {
+    if std::env::var_os("UPDATE_DOCS").is_some() {
         std::fs::write(path, &document).unwrap();
     }
     let checked_in = std::fs::read_to_string(path).unwrap_or_default();
     assert!(
         checked_in == document,
-        "the interface has changed; if that is meant, run with CHAPERONE_UPDATE=1 and commit docs/openapi.json"
+        "the interface has changed; if that is meant, run with UPDATE_DOCS=1 and commit docs/openapi.json"
     );
     let (server, _temp) = kit::start().await;
     let served = server.call("GET", "/openapi.json", None, None).await.ok();

@@ -11,7 +11,7 @@ const SCHEMA: &str = include_str!("../../../../docs/policy.schema.json");
 fn the_schema_file_is_what_the_types_say() {
     let mut now = serde_json::to_string_pretty(&schema()).unwrap();
     now.push('\n');
-    if std::env::var_os("UPDATE_POLICY_SCHEMA").is_some() {
+    if std::env::var_os("UPDATE_DOCS").is_some() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/policy.schema.json");
         std::fs::write(path, &now).unwrap();
         return;
@@ -19,7 +19,7 @@ fn the_schema_file_is_what_the_types_say() {
     assert!(
         SCHEMA == now,
         "docs/policy.schema.json is not what the types say; \
-         run the tests with UPDATE_POLICY_SCHEMA=1 and look at what changed"
+         run the tests with UPDATE_DOCS=1 and look at what changed"
     );
 }
 
