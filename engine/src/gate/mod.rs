@@ -187,6 +187,16 @@ impl Gate {
                 detail: format!("No connection of the policy has the host {host:?}."),
             }),
         }?;
+        if !self.policy.can_judge_host(connection, &host) {
+            let name = &connection.name;
+            return Err(Refused {
+                code: Code::UnknownConnection,
+                detail: format!(
+                    "The route names the connection {name:?}, whose hosts {host:?} is none of, and rules of \
+                     this policy look at the host; send one of the connection's."
+                ),
+            });
+        }
         let target = RequestTarget::parse(path_and_query).map_err(|e| Refused {
             code: Code::AmbiguousPath,
             detail: e.to_string(),

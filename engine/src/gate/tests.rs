@@ -1,11 +1,12 @@
 use std::collections::BTreeMap;
 
 use super::*;
+use crate::policy::Effect;
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
 fn gate() -> Gate {
-    let policy = crate::policy::parse_json(
+    gate_of(
         br#"{"apiVersion":"chaperone/v1",
             "issuers":[{"issuer":"https://issuer.example","audiences":["chaperone"]}],
             "connections":[
@@ -16,7 +17,10 @@ fn gate() -> Gate {
                 {"name":"keys","match":{"connections":["arm"],"operations":["*/listKeys/action"]},"effect":"deny","reason":"Keys stay where they are."}],
             "masking":[{"name":"secrets","detectors":["secrets/*"],"on":["response"],"action":"mask","connections":["api"]}]}"#,
     )
-    .unwrap();
+}
+
+fn gate_of(policy: &[u8]) -> Gate {
+    let policy = crate::policy::parse_json(policy).unwrap();
     Gate::from_bundle(Bundle {
         serial: Serial {
             policy_version: 1,
@@ -85,6 +89,38 @@ fn the_routes_pin_wins_over_the_host_and_an_unknown_pin_is_refused() {
         code(&gate, Some("gone"), "api.example.com", "GET", "/"),
         Code::UnknownConnection
     );
+}
+
+#[test]
+fn a_pinned_route_cannot_be_used_to_lie_about_the_host_to_a_rule_that_looks_at_it() {
+    let gate = gate_of(
+        br#"{"apiVersion":"chaperone/v1",
+            "issuers":[{"issuer":"https://issuer.example","audiences":["chaperone"]}],
+            "connections":[
+                {"name":"api","hosts":["prod.example","*.test.example"],"protocol":"http"},
+                {"name":"other","hosts":["other.example"],"protocol":"http"}],
+            "rules":[
+                {"name":"prod","match":{"connections":["api"],"hosts":["prod.example"]},"effect":"deny","reason":"Off."},
+                {"name":"all","match":{"any":true},"effect":"allow"}]}"#,
+    );
+    let decide = |host| {
+        let routed = gate.route(Some("api"), host, "GET", "/").unwrap();
+        gate.decide(&principal(), &routed).effect
+    };
+    assert_eq!(decide("prod.example"), Effect::Deny);
+    assert_eq!(decide("a.test.example"), Effect::Allow);
+    for host in ["elsewhere.example", "other.example", "127.0.0.1:8080"] {
+        assert_eq!(
+            code(&gate, Some("api"), host, "GET", "/"),
+            Code::UnknownConnection,
+            "{host}"
+        );
+        // Nothing looks at the host there, so a base URL is as good as the real host.
+        assert!(
+            gate.route(Some("other"), host, "GET", "/").is_ok(),
+            "{host}"
+        );
+    }
 }
 
 #[test]

@@ -8,7 +8,7 @@ use super::decision::{Decision, NO_RULE_MATCHED, RequestFacts, UNKNOWN_CONNECTIO
 use super::document::{AuditLevel, Connection, Direction, Effect, Match, Policy, Rule};
 use super::error::PolicyErrors;
 use super::glob::{Glob, PathGlob};
-use super::hosts::Hosts;
+use super::hosts::{self, Hosts};
 use super::index::{Dimension, Patterns, Rules};
 use super::masking;
 use super::validate::{selects, validate};
@@ -165,6 +165,21 @@ impl CompiledPolicy {
     /// The connection of that name.
     pub fn connection_named(&self, name: &str) -> Option<&Connection> {
         self.policy.connections.get(*self.connections.get(name)?)
+    }
+
+    /// Whether rules may be asked about a request to this host on this connection.
+    ///
+    /// Where a route pins the connection, the agent still chooses the Host. With a foreign one it would
+    /// evade a rule that denies one of the connection's hosts, or match one that allows another's. So a
+    /// host that is none of the connection's is good only while no rule for it looks at hosts.
+    pub fn can_judge_host(&self, connection: &Connection, host: &str) -> bool {
+        let own = |pattern| hosts::matches(pattern, host);
+        connection.hosts.iter().any(own)
+            || !self
+                .policy
+                .rules
+                .iter()
+                .any(|rule| !rule.r#match.hosts.is_empty() && selects(&rule.r#match, connection))
     }
 
     /// The detectors that mask the bodies of a connection in one direction, as selectors
