@@ -15,55 +15,55 @@ pub fn bearer_token<'a>(authorization_values: &[&'a [u8]]) -> Result<&'a str, Re
         [] => {
             return refuse(
                 RefusalCode::TokenMissing,
-                "send the token as `Authorization: Bearer <token>`",
+                "Send the token as `Authorization: Bearer <token>`.",
             );
         }
         [one] => *one,
         _ => {
             return refuse(
                 RefusalCode::SeveralTokens,
-                "send exactly one Authorization header",
+                "Send exactly one Authorization header.",
             );
         }
     };
     if value.len() > MAX_TOKEN_BYTES.saturating_add(64) {
         return refuse(
             RefusalCode::TokenTooLarge,
-            "the Authorization header is larger than 16 KiB",
+            "The Authorization header is larger than 16 KiB.",
         );
     }
     if memchr::memchr(b',', value).is_some() {
         // Neither a token (RFC 6750 §2.1) nor a scheme has a comma: proxies join repeated headers so.
         return refuse(
             RefusalCode::SeveralTokens,
-            "the Authorization header holds several values",
+            "The Authorization header holds several values.",
         );
     }
     let Ok(value) = std::str::from_utf8(value) else {
         return refuse(
             RefusalCode::TokenMalformed,
-            "the Authorization header is not text",
+            "The Authorization header is not text.",
         );
     };
     let value = value.trim_matches([' ', '\t']);
     if value.is_empty() {
         return refuse(
             RefusalCode::TokenMissing,
-            "the Authorization header is empty",
+            "The Authorization header is empty.",
         );
     }
     let (scheme, token) = value.split_once(' ').unwrap_or((value, ""));
     if !scheme.eq_ignore_ascii_case("bearer") {
         return refuse(
             RefusalCode::WrongScheme,
-            "the Authorization header must use the Bearer scheme",
+            "The Authorization header must use the Bearer scheme.",
         );
     }
     let token = token.trim_start_matches(' ');
     if token.is_empty() {
         return refuse(
             RefusalCode::TokenMissing,
-            "the Authorization header has no token behind `Bearer`",
+            "The Authorization header has no token behind `Bearer`.",
         );
     }
     // The `b64token` of RFC 6750 §2.1: no blank, no control character, nothing outside ASCII.
@@ -71,7 +71,7 @@ pub fn bearer_token<'a>(authorization_values: &[&'a [u8]]) -> Result<&'a str, Re
     if !token.bytes().all(in_alphabet) {
         return refuse(
             RefusalCode::TokenMalformed,
-            "the token has characters that no bearer token has",
+            "The token has characters that no bearer token has.",
         );
     }
     Ok(token)

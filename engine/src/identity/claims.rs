@@ -38,13 +38,13 @@ impl Validity {
             let ago = now.since(self.expires_at).checked_div(1000).unwrap_or(0);
             return Err(Refusal::new(
                 RefusalCode::TokenExpired,
-                format!("the token expired {ago} seconds ago; get a new one"),
+                format!("The token expired {ago} seconds ago; get a new one."),
             ));
         }
         if now < self.from {
             return Err(Refusal::new(
                 RefusalCode::TokenNotYetValid,
-                "`nbf` or `iat` lies in the future; check the issuer's clock and this one",
+                "`nbf` or `iat` lies in the future; check the issuer's clock and this one.",
             ));
         }
         Ok(())
@@ -57,7 +57,7 @@ pub(super) fn validity(claims: &Claims, leeway_seconds: u64) -> Result<Validity,
     let expires_at = date(claims, "exp")?.ok_or_else(|| {
         Refusal::new(
             RefusalCode::ClaimMissing,
-            "the token has no `exp`; a token that never expires is not accepted",
+            "The token has no `exp`; a token that never expires is not accepted.",
         )
     })?;
     // A token from the future is a broken clock or a forged date; neither may pass.
@@ -111,7 +111,7 @@ pub(super) fn check_audience(claims: &Claims, accepted: &[String]) -> Result<(),
     } else {
         Err(Refusal::new(
             RefusalCode::AudienceMismatch,
-            "the token's `aud` has none of the audiences that the policy accepts for this issuer",
+            "The token's `aud` has none of the audiences that the policy accepts for this issuer.",
         ))
     }
 }
@@ -148,8 +148,8 @@ fn groups(claims: &Claims, mapping: &ClaimMapping) -> Result<Vec<String>, Refusa
         return Err(Refusal::new(
             RefusalCode::GroupsOverage,
             format!(
-                "the caller has too many groups for `{name}`, so the issuer left them out of the token; \
-                 assign the needed groups to the application, or map `groups` to an app-role claim"
+                "The caller has too many groups for `{name}`, so the issuer left them out of the token; \
+                 assign the needed groups to the application, or map `groups` to an app-role claim."
             ),
         ));
     }
@@ -229,10 +229,10 @@ fn string(claims: &Claims, name: &str) -> Result<Option<String>, Refusal> {
 fn missing(name: &str) -> Refusal {
     Refusal::new(
         RefusalCode::ClaimMissing,
-        format!("the token has no `{name}`"),
+        format!("The token has no `{name}`."),
     )
 }
 
 fn invalid(name: &str, why: &str) -> Refusal {
-    Refusal::new(RefusalCode::ClaimInvalid, format!("`{name}` {why}"))
+    Refusal::new(RefusalCode::ClaimInvalid, format!("`{name}` {why}."))
 }

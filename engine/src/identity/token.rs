@@ -42,14 +42,14 @@ impl<'a> Compact<'a> {
         if token.len() > MAX_TOKEN_BYTES {
             return Err(Refusal::new(
                 RefusalCode::TokenTooLarge,
-                "the token is larger than 16 KiB",
+                "The token is larger than 16 KiB.",
             ));
         }
         let (signing_input, header, payload, signature) = split(token)?;
         if header.len() > MAX_HEADER_BYTES {
             return Err(Refusal::new(
                 RefusalCode::TokenTooLarge,
-                "the token's header is larger than 2 KiB",
+                "The token's header is larger than 2 KiB.",
             ));
         }
         let header = object(header, "header")?;
@@ -73,12 +73,12 @@ fn split(token: &str) -> Result<(&str, &str, &str, &str), Refusal> {
         2 => {}
         4 => {
             return Err(malformed(
-                "an encrypted token (JWE): the gate reads signed tokens",
+                "The token is encrypted (JWE); the gate reads signed tokens.",
             ));
         }
         _ => {
             return Err(malformed(
-                "expected three parts with dots between them; an opaque token cannot be verified here",
+                "A JWT has three parts with dots between them; an opaque token cannot be verified here.",
             ));
         }
     }
@@ -86,7 +86,7 @@ fn split(token: &str) -> Result<(&str, &str, &str, &str), Refusal> {
         let (header, payload) = input.split_once('.')?;
         Some((input, header, payload, signature))
     });
-    parts.ok_or_else(|| malformed("expected three parts with dots between them"))
+    parts.ok_or_else(|| malformed("A JWT has three parts with dots between them."))
 }
 
 fn object(part: &str, name: &str) -> Result<Map<String, Value>, Refusal> {
@@ -94,12 +94,12 @@ fn object(part: &str, name: &str) -> Result<Map<String, Value>, Refusal> {
     json::parse_object(&bytes).map_err(|error| match error {
         JsonError::Duplicate => Refusal::new(
             RefusalCode::DuplicateClaim,
-            format!("an object in the {name} has the same member twice"),
+            format!("An object in the {name} has the same member twice."),
         ),
         JsonError::Malformed => Refusal::new(
             RefusalCode::TokenMalformed,
             format!(
-                "the {name} is not a JSON object, or nested deeper than {} levels",
+                "The {name} is not a JSON object, or nested deeper than {} levels.",
                 json::MAX_DEPTH
             ),
         ),
@@ -109,7 +109,7 @@ fn object(part: &str, name: &str) -> Result<Map<String, Value>, Refusal> {
 fn not_base64url(name: &str) -> Refusal {
     Refusal::new(
         RefusalCode::TokenMalformed,
-        format!("the {name} is not base64url without padding"),
+        format!("The {name} is not base64url without padding."),
     )
 }
 
@@ -118,19 +118,19 @@ fn read_header(header: &Map<String, Value>) -> Result<(Algorithm, Option<String>
         // RFC 7515 §4.1.11: whoever does not understand an extension must refuse; we know none.
         return Err(Refusal::new(
             RefusalCode::CriticalHeader,
-            "the header has `crit`, and the gate knows no header extension",
+            "The header has `crit`, and the gate knows no header extension.",
         ));
     }
     if let Some(name) = EMBEDDED_KEYS.iter().find(|n| header.contains_key(**n)) {
         return Err(Refusal::new(
             RefusalCode::EmbeddedKey,
-            format!("the header has `{name}`; keys come from the policy, never from the token"),
+            format!("The header has `{name}`; keys come from the policy, never from the token."),
         ));
     }
     if let Some(name) = OTHER_FORMATS.iter().find(|n| header.contains_key(**n)) {
         return Err(Refusal::new(
             RefusalCode::TokenMalformed,
-            format!("the header has `{name}`, which a signed access token does not"),
+            format!("The header has `{name}`, which a signed access token does not."),
         ));
     }
     let algorithm = match header.get("alg").map(Value::as_str) {
@@ -139,14 +139,14 @@ fn read_header(header: &Map<String, Value>) -> Result<(Algorithm, Option<String>
         None => {
             return Err(Refusal::new(
                 RefusalCode::TokenMalformed,
-                "the header has no `alg`",
+                "The header has no `alg`.",
             ));
         }
     };
     let algorithm = algorithm.ok_or_else(|| {
         Refusal::new(
             RefusalCode::AlgorithmNotAllowed,
-            "the header's `alg` is none of RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, EdDSA",
+            "The header's `alg` is none of RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, EdDSA.",
         )
     })?;
     check_type(header)?;
@@ -156,7 +156,7 @@ fn read_header(header: &Map<String, Value>) -> Result<(Algorithm, Option<String>
         Some(_) => {
             return Err(Refusal::new(
                 RefusalCode::TokenMalformed,
-                "the header's `kid` is not a string of at most 512 bytes",
+                "The header's `kid` is not a string of at most 512 bytes.",
             ));
         }
     };
@@ -172,14 +172,14 @@ fn check_type(header: &Map<String, Value>) -> Result<(), Refusal> {
             let name = name.to_ascii_lowercase();
             let short = name.strip_prefix("application/").unwrap_or(&name);
             if !TYPES.contains(&short) {
-                return refuse("the header's `typ` is neither JWT nor at+jwt");
+                return refuse("The header's `typ` is neither JWT nor at+jwt.");
             }
         }
-        Some(_) => return refuse("the header's `typ` is not a string"),
+        Some(_) => return refuse("The header's `typ` is not a string."),
     }
     // RFC 7519 §5.2: `cty` is there when a token is wrapped in another one.
     if header.contains_key("cty") {
-        return refuse("the header has `cty`: tokens inside tokens are not read");
+        return refuse("The header has `cty`: tokens inside tokens are not read.");
     }
     Ok(())
 }

@@ -118,7 +118,7 @@ impl Verifier {
         if !candidates.iter().any(|key| signed_by(key, &token, crypto)) {
             return Err(Refusal::new(
                 RefusalCode::SignatureInvalid,
-                "the signature is not one of the issuer's key over this token",
+                "The signature is not one of the issuer's key over this token.",
             ));
         }
 
@@ -139,16 +139,16 @@ impl Verifier {
             Some(Value::String(name)) => self.issuers.get(name).ok_or_else(|| {
                 Refusal::new(
                     RefusalCode::UnknownIssuer,
-                    format!("the policy does not list the issuer `{}`", printable(name)),
+                    format!("The policy does not list the issuer `{}`.", printable(name)),
                 )
             }),
             Some(_) => Err(Refusal::new(
                 RefusalCode::ClaimInvalid,
-                "`iss` is not a string",
+                "`iss` is not a string.",
             )),
             None => Err(Refusal::new(
                 RefusalCode::ClaimMissing,
-                "the token has no `iss`",
+                "The token has no `iss`.",
             )),
         }
     }
@@ -171,7 +171,7 @@ impl Trusted {
         match &self.issuer.algorithms {
             Some(allowed) if !allowed.contains(&algorithm) => Err(Refusal::new(
                 RefusalCode::AlgorithmNotAllowed,
-                format!("the policy does not accept {algorithm} from this issuer"),
+                format!("The policy does not accept {algorithm} from this issuer."),
             )),
             _ => Ok(()),
         }
@@ -186,14 +186,14 @@ impl Trusted {
                 0 => Err(Refusal::unknown_key(
                     issuer,
                     None,
-                    format!("the issuer has no key for {}", token.algorithm),
+                    format!("The issuer has no key for {}.", token.algorithm),
                 )),
                 1 => Ok(keys),
                 // Trying all would make one bad token cost many verifications. No refresh is asked
                 // for: it would not make the choice unique.
                 _ => Err(Refusal::new(
                     RefusalCode::UnknownKey,
-                    "the token has no `kid` and several of the issuer's keys fit",
+                    "The token has no `kid` and several of the issuer's keys fit.",
                 )),
             };
         };
@@ -203,7 +203,7 @@ impl Trusted {
                 issuer,
                 Some(kid),
                 format!(
-                    "the issuer's key set has no usable key `{}`",
+                    "The issuer's key set has no usable key `{}`.",
                     printable(kid)
                 ),
             ));
@@ -213,7 +213,7 @@ impl Trusted {
             return Err(Refusal::new(
                 RefusalCode::AlgorithmNotAllowed,
                 format!(
-                    "the key that the token names is not for {}",
+                    "The key that the token names is not for {}.",
                     token.algorithm
                 ),
             ));

@@ -49,7 +49,9 @@ fn everything_else_is_refused() {
         (&[long.as_bytes()], TokenTooLarge),
     ];
     for (values, code) in cases {
-        assert_eq!(bearer_token(values).unwrap_err().code, *code, "{values:?}");
+        let refusal = bearer_token(values).unwrap_err();
+        assert_eq!(refusal.code, *code, "{values:?}");
+        is_a_sentence(&refusal);
     }
 }
 

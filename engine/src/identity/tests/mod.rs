@@ -246,5 +246,14 @@ fn verify(token: &str) -> Result<VerifiedToken, Refusal> {
 
 /// The code of the refusal; panics when the token is accepted.
 fn refused(result: Result<VerifiedToken, Refusal>) -> RefusalCode {
-    result.expect_err("the token was accepted").code
+    let refusal = result.expect_err("the token was accepted");
+    is_a_sentence(&refusal);
+    refusal.code
+}
+
+/// What an agent is told, it can show to its human.
+fn is_a_sentence(refusal: &Refusal) {
+    let detail = &refusal.detail;
+    let begins = detail.starts_with(|c: char| c.is_ascii_uppercase() || c == '`');
+    assert!(begins && detail.ends_with('.'), "{detail:?}");
 }
