@@ -16,6 +16,8 @@
 //! | [`protocol`] | what do filter and control plane say to each other? |
 //! | [`gate`] | all of the above, put together once per policy version |
 //!
+//! [`time`] and [`digest`] are what several of them write the same way.
+//!
 //! # Promises
 //!
 //! No input makes this crate panic: the lints below turn every construct that could into a build

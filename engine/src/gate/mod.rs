@@ -3,8 +3,8 @@
 //! A [`Gate`] is a bundle made ready: rules indexed, key sets parsed, detectors compiled. It is
 //! built when a bundle arrives and asked for every request, in the order of the request's way:
 //! [`identify`](Gate::identify), [`route`](Gate::route), [`decide`](Gate::decide),
-//! [`masking`](Gate::masking). The filter asks it on the request path; the control plane asks it
-//! when it validates and replays. A stream keeps the gate that it began under.
+//! [`masking`](Gate::masking). The filter asks it on the request path; the control plane
+//! makes one before it publishes. A stream keeps the gate that it began under.
 //!
 //! # Promises
 //! - Everything that can be done once per policy version is done in [`Gate::from_bundle`].

@@ -1,0 +1,78 @@
+//! What documents and shipped files say about the rest of the repository is true.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use chaperone_tests::places;
+use serde_json::Value;
+
+/// `docs/failures.md` names a test for each failure and each code. A test that is renamed or removed
+/// would leave a promise that nothing keeps.
+#[test]
+fn every_test_that_the_failure_table_names_exists() {
+    let root = places::repository();
+    let document = fs::read_to_string(root.join("docs/failures.md")).unwrap();
+    let mut checked = 0;
+    for name in document.split('`').skip(1).step_by(2) {
+        let (file, test) = match name.split_once("::") {
+            Some((file, test)) => (format!("tests/tests/{file}.rs"), Some(test)),
+            None if name.starts_with("story_") => (format!("tests/tests/{name}.rs"), None),
+            None if Path::new(name).extension().is_some_and(|e| e == "rs") => {
+                (name.to_owned(), None)
+            }
+            None => continue,
+        };
+        let source = fs::read_to_string(root.join(&file));
+        let found = source
+            .is_ok_and(|source| test.is_none_or(|test| source.contains(&format!("fn {test}("))));
+        assert!(found, "docs/failures.md names {name}, which does not exist");
+        checked += 1;
+    }
+    assert!(checked > 30, "only {checked} tests are named");
+}
+
+/// No Kubernetes stands beside the tests, so its manifests cannot be tried; what can be known of them
+/// without one must hold.
+#[test]
+fn every_shipped_manifest_is_yaml_and_configures_the_filter_with_settings_that_exist() {
+    let root = places::repository();
+    let reference = fs::read_to_string(root.join("docs/filter.md")).unwrap();
+    for file in [
+        "envoy-gateway.yaml",
+        "istio/headers.yaml",
+        "istio/body.yaml",
+    ] {
+        let path: PathBuf = root.join("envoy").join(file);
+        let text = fs::read_to_string(&path).unwrap();
+        let mut found = Vec::new();
+        for document in text.split("\n---\n") {
+            let value: Value =
+                serde_saphyr::from_str(document).unwrap_or_else(|e| panic!("{file}: {e}"));
+            assert!(value["kind"].is_string(), "{file}: {value}");
+            configurations(&value, &mut found);
+        }
+        assert_eq!(found.len(), 1, "{file} configures the filter once");
+        for setting in found[0].as_object().unwrap().keys() {
+            let known = ["", ".cluster"].map(|member| format!("| `{setting}{member}` |"));
+            assert!(
+                known.iter().any(|row| reference.contains(row)),
+                "{file} sets {setting}, which docs/filter.md does not know"
+            );
+        }
+    }
+}
+
+/// The filter's configurations in a manifest: an object, or JSON as text.
+fn configurations(value: &Value, found: &mut Vec<Value>) {
+    match value {
+        Value::Object(members) if members.contains_key("node_token") => found.push(value.clone()),
+        Value::Object(members) => members.values().for_each(|v| configurations(v, found)),
+        Value::Array(items) => items.iter().for_each(|v| configurations(v, found)),
+        Value::String(text) => {
+            if let Ok(inner @ Value::Object(_)) = serde_json::from_str(text) {
+                configurations(&inner, found);
+            }
+        }
+        _ => {}
+    }
+}
