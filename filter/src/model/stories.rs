@@ -324,3 +324,24 @@ fn what_was_approved_is_not_what_another_encoding_makes_of_the_same_bytes() {
     };
     assert_ne!(digest(None), digest(Some("identity")));
 }
+
+#[test]
+fn a_secret_that_a_refusal_repeats_is_masked_in_the_record() {
+    let secret = secret();
+    let mut envoy = Envoy::new("headers");
+    let mut headers = Envoy::request_for("/free/x", "dev");
+    headers.retain(|(name, _)| name != ":authority");
+    headers.push((
+        ":authority".into(),
+        format!("{secret}.example").into_bytes(),
+    ));
+    envoy.headers(Request, headers, true);
+    assert_eq!(code(&envoy), "unknown_connection");
+    assert_eq!(envoy.count("decided"), 1);
+    let recorded = serde_json::to_string(&envoy.plane.events).unwrap();
+    let lower = recorded.to_ascii_lowercase();
+    assert!(
+        !lower.contains(&secret[4..].to_ascii_lowercase()),
+        "{recorded}"
+    );
+}

@@ -81,7 +81,8 @@ impl Stream {
             self.decided_ms = self.elapsed(around.host);
             let reason = match &self.case {
                 Some(case) if code == Code::Denied => case.decision.reason.to_string(),
-                _ => detail,
+                // It may name what the agent sent: a host, an issuer.
+                _ => self.shown(around).text(&detail),
             };
             let event = EventKind::Decided {
                 effect,
