@@ -17,7 +17,7 @@
 //!   Starts depend on the raw text only, also inside of what another rule masks. The beginning of the text is a
 //!   boundary.
 //! - At a start the rule's pattern is matched, anchored; the *longest* match counts. All rules that start at the
-//!   same place compete: the longest secret wins, among equals the first in the [`catalogue`].
+//!   same place compete: the longest secret wins, among equals the first in the [`catalogue()`].
 //! - Starts are decided from left to right. A start inside of a secret already found is void; the text
 //!   goes on after the secret's last byte. So secrets never overlap, and of two nested ones the outer is masked.
 //! - A match that is still open after [`MAX_HELD`] bytes is taken for a secret, whether or not it would have matched. It ends

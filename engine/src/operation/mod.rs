@@ -6,11 +6,11 @@
 //!
 //! | protocol | operation | where |
 //! |---|---|---|
-//! | `http` | `GET /v1/models` | [`http`] |
-//! | `azure-arm` | `Microsoft.Storage/storageAccounts/listKeys/action` | [`azure_arm`] |
+//! | `http` | `GET /v1/models` | `http.rs` |
+//! | `azure-arm` | `Microsoft.Storage/storageAccounts/listKeys/action` | `azure_arm.rs` |
 //!
 //! A new protocol is a variant of [`Protocol`], a file beside these two, and a row in
-//! [`Protocol::describer`].
+//! `Protocol::describer`.
 //!
 //! # Promises
 //!

@@ -20,7 +20,7 @@ const KEYS: [&str; 6] = [
     "tests",
 ];
 
-/// Reads and [validates](super::validate) a policy in YAML or JSON.
+/// Reads and [validates](super::validate()) a policy in YAML or JSON.
 ///
 /// # Errors
 /// Everything that is wrong, with path and, for YAML, line and column. At most one fault is reported
@@ -47,7 +47,7 @@ fn tree(text: &str) -> Result<Node, PolicyErrors> {
     }
 }
 
-/// Reads and [validates](super::validate) a policy in JSON: the filter's way in.
+/// Reads and [validates](super::validate()) a policy in JSON: the filter's way in.
 ///
 /// # Errors
 /// As [`parse`], with paths only.

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! # Promises
-//! - [`Stream::flow`] alone derives what a callback returns, from the phase and nothing else. While a
+//! - `Stream::flow` alone derives what a callback returns, from the phase and nothing else. While a
 //!   verdict is pending every request callback returns Pause: in Envoy, Continue from *any* body or
 //!   trailers callback releases held headers upstream.
 //! - A stream answers the agent at most once, and never after it let the request go on.
