@@ -40,6 +40,7 @@ impl Ask {
             path: self.path,
             query: None,
             content_type: None,
+            content_encoding: None,
             body: BodyBinding::Whole(body_sha256(b"")),
         }
         .digest();
