@@ -68,7 +68,7 @@ pub(super) struct ApproveTerms {
 pub(super) struct BodyPreview {
     /// The bytes.
     content: Body,
-    /// Bytes of the whole body before masking; absent where the gate does not see the body.
+    /// Bytes of the whole body as it goes upstream; 0 when the request has none.
     total_bytes: Option<u64>,
     /// Whether `content` is less than the whole.
     truncated: bool,
