@@ -113,10 +113,21 @@ impl Deployment {
             options,
             folder,
         };
+        deployment.all_workers_reported().await;
         if let Some(policy) = &deployment.options.policy {
             deployment.publish(policy).await;
         }
         deployment
+    }
+
+    /// `policy publish --wait` waits for the nodes that the control plane has heard of, so it must have
+    /// heard of all: one for each worker and one for Envoy's main thread.
+    async fn all_workers_reported(&self) {
+        let api = self.api();
+        wait::until("every worker to report", async || {
+            (api.nodes().await.len() > self.options.workers).then_some(())
+        })
+        .await;
     }
 
     /// Publishes a policy and waits until each worker enforces it.

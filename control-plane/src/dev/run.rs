@@ -241,6 +241,9 @@ async fn enforced(
     workers: u32,
 ) -> Result<(), Failure> {
     let deadline = Instant::now() + ENFORCE;
+    // Envoy's main thread runs the filter too. Without counting it, it would stand in for a worker that
+    // has not reported yet and answers 503 `no_policy`.
+    let all = workers as usize + 1;
     loop {
         envoy.check()?;
         // With --data-dir the control plane also knows the workers of earlier runs.
@@ -256,14 +259,14 @@ async fn enforced(
                     .is_some_and(|serial| serial.policy_version >= version)
             })
             .count();
-        if ready == nodes.len() && ready >= workers as usize {
+        if ready == nodes.len() && ready >= all {
             return Ok(());
         }
         if Instant::now() >= deadline {
             let refused = nodes.iter().find_map(|node| node.refused.as_deref());
             let why = refused.map(|why| format!(": {why}")).unwrap_or_default();
             return Err(envoy.broken(&format!(
-                "runs, but {ready} of {workers} workers enforce the policy{why}"
+                "runs, but only {ready} of {all} threads enforce the policy{why}"
             )));
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
