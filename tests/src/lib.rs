@@ -6,7 +6,7 @@
 //! | [`upstream`] | a server that answers as scripted and remembers what it saw |
 //! | [`client`] | requests over HTTP/1.1 and HTTP/2, answers as they arrive |
 //! | [`raw`] | bytes on a socket, for traffic that no client library sends |
-//! | [`load`] | requests without pause, and what became of each |
+//! | [`load`] | requests one after the other, and what became of each |
 //! | [`issuer`] | tokens of every kind, good and bad, and the key set they verify with |
 //! | [`oidc`] | a certified OpenID provider |
 //! | [`envoy`] | Envoy and its admin interface |
