@@ -112,6 +112,19 @@ impl Api {
         }
     }
 
+    /// Waits until a query finds as many records, open or closed.
+    ///
+    /// # Panics
+    /// When it does not in time, or finds more.
+    pub async fn expect_records(&self, query: &str, count: usize) {
+        let found = wait::until(&format!("{count} records of {query}"), async || {
+            let found = self.count_records(query).await;
+            (found >= count).then_some(found)
+        })
+        .await;
+        assert_eq!(found, count, "records of {query}");
+    }
+
     /// The questions that wait for an answer, newest first, once there are exactly as many.
     ///
     /// # Panics

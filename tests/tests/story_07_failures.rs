@@ -68,15 +68,10 @@ async fn what_an_outage_does(stage: &Stage) {
 async fn what_comes_after(stage: &Stage, subject: &str, count: u64) {
     stage.assert_trail_is_complete().await;
     let count = usize::try_from(count).unwrap();
-    assert_eq!(
-        stage.api.count_records(&format!("subject={subject}")).await,
-        count
-    );
-    let open = stage
+    stage
         .api
-        .count_records(&format!("subject={subject}&state=open"))
+        .expect_records(&format!("subject={subject}&state=completed"), count)
         .await;
-    assert_eq!(open, 0);
     let alice = stage.agent("alice", &["platform"]);
     wait::until("durable records again", async || {
         let answer = alice.send(Call::get("/recorded")).await;
@@ -174,11 +169,11 @@ async fn control_plane_frozen_is_the_same_as_gone_and_nothing_is_counted_twice()
     assert_eq!(answer(held).await.status, 200);
     assert_eq!(stage.upstream.seen_at("/risky").len(), 1);
     stage.assert_trail_is_complete().await;
-    assert_eq!(stage.api.count_records("subject=outage").await, 40);
+    stage.api.expect_records("subject=outage", 40).await;
     // A restart in the ordinary way loses nothing either.
     assert!(stage.deployment.stop_control_plane().await.success());
     stage.deployment.start_control_plane().await;
-    assert_eq!(stage.api.count_records("subject=outage").await, 40);
+    stage.api.expect_records("subject=outage", 40).await;
     stage.deployment.envoy.admin.assert_no_traps().await;
 }
 
@@ -252,7 +247,10 @@ async fn an_answer_without_our_marker_is_no_answer() {
     stage.deployment.start_control_plane().await;
     // Nothing that the impostor "acknowledged" is lost.
     stage.assert_trail_is_complete().await;
-    assert_eq!(stage.api.count_records("subject=alice&status=503").await, 6);
+    stage
+        .api
+        .expect_records("subject=alice&status=503", 6)
+        .await;
 }
 
 /// Sends until there is no room in the event queue, or until more than fits was sent.
@@ -288,10 +286,10 @@ async fn a_full_queue_blocks_unless_it_is_told_to_drop_and_drops_are_counted() {
     assert_eq!(stage.upstream.seen_at("/load").len(), passed);
     stage.deployment.start_control_plane().await;
     stage.assert_trail_is_complete().await;
-    assert_eq!(
-        stage.api.count_records("subject=loader&effect=allow").await,
-        passed
-    );
+    stage
+        .api
+        .expect_records("subject=loader&effect=allow", passed)
+        .await;
     assert_eq!(stage.metric("events_dropped").await, 0);
     let alice = stage.agent("alice", &["platform"]);
     assert_eq!(alice.send(Call::get("/plain")).await.status, 200);
@@ -376,13 +374,14 @@ async fn an_envoy_that_is_drained_before_it_stops_loses_nothing() {
     // As docs/filter.md says: nothing new comes in, and what is in the queue is stored.
     let admin = stage.deployment.envoy.admin;
     admin.post("/drain_listeners?graceful&skip_exit").await;
+    let stored = "subject=alice&state=completed";
+    stage.api.expect_records(stored, 30).await;
     stage
         .wait_for_metric("queue_events", |waiting| waiting == 0)
         .await;
     stage.deployment.restart_envoy().await;
     stage.api.assert_nothing_is_missing().await;
-    let stored = "subject=alice&state=completed";
-    assert_eq!(stage.api.count_records(stored).await, 30);
+    stage.api.expect_records(stored, 30).await;
     // The workers of the new one live another life, and number from the beginning.
     stage.client = stage.deployment.client().await;
     let alice = stage.agent("alice", &["platform"]);
@@ -391,7 +390,7 @@ async fn an_envoy_that_is_drained_before_it_stops_loses_nothing() {
     })
     .await;
     stage.assert_trail_is_complete().await;
-    assert_eq!(stage.api.count_records(stored).await, 31);
+    stage.api.expect_records(stored, 31).await;
 }
 
 #[tokio::test]
