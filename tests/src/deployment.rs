@@ -57,6 +57,8 @@ pub struct Options {
     pub envoy: PathBuf,
     /// Its workers.
     pub workers: usize,
+    /// Whether Envoy takes WebSocket upgrades; the shipped configuration does not.
+    pub takes_upgrades: bool,
     /// Members of the filter's configuration that differ from the shipped one, e.g. `limits`.
     pub filter: Value,
 }
@@ -73,6 +75,7 @@ impl Options {
             connections: connections.to_vec(),
             envoy: places::envoy(),
             workers: 2,
+            takes_upgrades: false,
             filter: json!({}),
         }
     }
@@ -254,6 +257,9 @@ fn envoy_config(folder: &Path, control_plane: SocketAddr, options: &Options) -> 
     *plugin = json!(settings.to_string());
     filter["allow_on_headers_stop_iteration"] = json!(settings["profile"] == "body");
 
+    if options.takes_upgrades {
+        manager["upgrade_configs"] = json!([{"upgrade_type": "websocket"}]);
+    }
     let hosts = &mut manager["route_config"]["virtual_hosts"];
     let (template, unknown) = (hosts[0].clone(), hosts[1].clone());
     let hosts_of_connections = options.connections.iter().map(|connection| {

@@ -64,6 +64,7 @@ pub struct Setting {
     envoy: PathBuf,
     client: Http,
     upstream: Http,
+    takes_upgrades: bool,
     filter: Value,
 }
 
@@ -81,6 +82,7 @@ impl Setting {
             envoy: places::envoy(),
             client: Http::One,
             upstream: Http::One,
+            takes_upgrades: false,
             filter: json!({}),
         }
     }
@@ -118,6 +120,13 @@ impl Setting {
         self
     }
 
+    /// Envoy takes WebSocket upgrades, which the shipped configuration does not.
+    #[must_use]
+    pub fn upgrades(mut self) -> Self {
+        self.takes_upgrades = true;
+        self
+    }
+
     /// With this member of the filter's configuration.
     #[must_use]
     pub fn filter(mut self, name: &str, value: impl Into<Value>) -> Self {
@@ -147,6 +156,7 @@ impl Setting {
         options.policy = (!self.is_empty).then(|| policy(&issuer, &self.issuers, &self.rules));
         options.envoy = self.envoy.clone();
         options.filter = self.filter.clone();
+        options.takes_upgrades = self.takes_upgrades;
         let deployment = Deployment::start(options).await;
         let client = Client::new(deployment.envoy.listener("agents").await, self.client);
         Stage {
