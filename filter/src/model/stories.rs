@@ -202,6 +202,14 @@ fn a_response_whose_encoding_cannot_be_read_never_reaches_the_agent() {
 }
 
 #[test]
+fn a_part_that_nobody_asked_for_is_refused_where_masking_applies() {
+    let mut envoy = begin("headers", "/free/x", true);
+    let part = vec![(":status".to_owned(), b"206".to_vec())];
+    envoy.headers(Response, part, false);
+    assert_eq!(code(&envoy), "unreadable_encoding");
+}
+
+#[test]
 fn what_describes_a_bodys_bytes_goes_when_the_body_may_change() {
     let mut envoy = begin("headers", "/free/x", true);
     let told = ok(&[

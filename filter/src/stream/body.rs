@@ -72,6 +72,9 @@ pub(super) struct BodyWay {
 #[derive(Debug)]
 pub(super) struct Passed {
     pub(super) flow: Flow,
+    /// The host did not give the bytes that it said there are. What was not seen was not masked: the
+    /// stream must be broken off.
+    pub(super) unseen: bool,
     /// For the record, if masking applies and there is room.
     pub(super) event: Option<EventKind>,
 }
@@ -116,10 +119,18 @@ impl BodyWay {
             self.sent = self.sent.saturating_add(size as u64);
             return Passed {
                 flow: Flow::Continue,
+                unseen: false,
                 event: None,
             };
         };
         let buffer = host.body(self.direction, size);
+        if buffer.len() != size {
+            return Passed {
+                flow: Flow::Pause,
+                unseen: true,
+                event: None,
+            };
+        }
         let placed = self.placed.take().unwrap_or(0).min(buffer.len());
         let (done, new) = buffer.split_at_checked(placed).unwrap_or((&[], &buffer));
         let chunk = masker.push(new);
@@ -157,6 +168,7 @@ impl BodyWay {
         };
         Passed {
             flow,
+            unseen: false,
             event: self.chunk_event(masked),
         }
     }

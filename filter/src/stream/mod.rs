@@ -221,6 +221,9 @@ impl Stream {
             (_, Phase::Open { tunnel: false }) => {
                 let passed = self.way(direction).data(around.host, size, end);
                 self.set_flow(direction, passed.flow);
+                if passed.unseen {
+                    self.break_off(around);
+                }
                 if let Some(event) = passed.event {
                     self.note(around, event);
                 }

@@ -53,6 +53,17 @@ impl Stream {
             );
             return;
         }
+        if status == 206 {
+            // No range was asked for: it was taken out of the request, because a secret that a range
+            // cuts in two is a secret in neither half.
+            self.refuse(
+                around,
+                Code::UnreadableEncoding,
+                "The upstream sent a part that nobody asked for, and a part cannot be masked."
+                    .to_owned(),
+            );
+            return;
+        }
         headers::forward_response(around.host, &headers);
         let tail = Tail::of(Direction::Response, announces_trailers(&headers));
         self.response_body = BodyWay::new(
