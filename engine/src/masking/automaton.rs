@@ -252,6 +252,8 @@ impl Flattened {
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
 
     /// Every end at which `pattern` matches a prefix of `text`, and where it gave up (if it did).
     fn run(pattern: &str, text: &str) -> (Vec<usize>, Option<usize>) {

@@ -14,6 +14,8 @@ pub fn readable_encoding(content_encoding: Option<&[u8]>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
     fn only_bodies_without_encoding_can_be_read() {

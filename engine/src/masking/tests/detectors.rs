@@ -6,6 +6,8 @@ use super::{
     key, masked, replacement, whole,
 };
 use std::{collections::BTreeSet, sync::Arc};
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
 
 fn surroundings(case: &Case) -> Vec<(String, String)> {
     let Case { before, after, .. } = case;

@@ -6,6 +6,8 @@ use super::{
     cases::{ALNUM, filler, pem},
     in_pieces, key, masked, replacement, whole,
 };
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
 
 fn pat() -> String {
     format!("ghp_{}", filler(36, ALNUM))
