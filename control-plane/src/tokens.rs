@@ -76,6 +76,14 @@ impl TokenBook {
             .then(|| Arc::clone(token))
     }
 
+    /// Whether the token with this id is live: for what goes on after it was shown once.
+    pub(crate) fn is_live(&self, id: &str, now: UnixMillis) -> bool {
+        let tokens = self.by_hash.read().unwrap_or_else(PoisonError::into_inner);
+        tokens
+            .values()
+            .any(|token| token.id == id && token.expires_at.is_none_or(|end| now < end))
+    }
+
     /// Makes a token and returns it with its secret.
     ///
     /// # Errors

@@ -101,7 +101,7 @@ pub(super) async fn deny(
     (status = 200, description = "A stream of `approval` events", body = Approval, content_type = "text/event-stream"),
     (status = "default", description = "An error", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn watch(
-    _may: May<ReadApprovals>,
+    may: May<ReadApprovals>,
     State(app): State<Arc<App>>,
     Query(filter): Query<ApprovalFilter>,
 ) -> Result<EventStream, ApiError> {
@@ -126,6 +126,7 @@ pub(super) async fn watch(
     };
     Ok(stream::follow(
         app,
+        may.token,
         first,
         news,
         move |app: Arc<App>, id: String| {

@@ -56,7 +56,7 @@ pub(super) async fn show(
     (status = 200, description = "A stream of `record` events", body = Record, content_type = "text/event-stream"),
     (status = "default", description = "An error", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn tail(
-    _may: May<ReadRecords>,
+    may: May<ReadRecords>,
     State(app): State<Arc<App>>,
     Query(filter): Query<RecordFilter>,
 ) -> EventStream {
@@ -64,6 +64,7 @@ pub(super) async fn tail(
     let filter = Arc::new(filter);
     stream::follow(
         app,
+        may.token,
         Vec::new(),
         news,
         move |app: Arc<App>, changed: Arc<Vec<String>>| {

@@ -13,6 +13,8 @@ use futures_util::{Stream, StreamExt as _};
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
+use super::types::Token;
+use crate::clock;
 use crate::server::App;
 
 /// Comments that keep proxies from closing an idle stream.
@@ -22,10 +24,12 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 pub(super) type EventStream = Sse<axum::response::sse::KeepAliveStream<Events>>;
 pub(super) type Events = std::pin::Pin<Box<dyn Stream<Item = Result<Event, Infallible>> + Send>>;
 
-/// Turns news into events with `render`, until the client goes or the control plane stops. `first`
-/// goes out before any news.
+/// Turns news into events with `render`, until the client goes, the control plane stops, or `token` is
+/// no longer valid: who is locked out must not go on reading what was begun before. `first` goes out
+/// before any news.
 pub(super) fn follow<T, F>(
     app: Arc<App>,
+    token: Arc<Token>,
     first: Vec<Event>,
     news: broadcast::Receiver<T>,
     render: impl Fn(Arc<App>, T) -> F + Send + 'static,
@@ -37,16 +41,20 @@ where
     let stop = app.stop.clone();
     let waiting = Waiting::new(Arc::clone(&app));
     let later = futures_util::stream::unfold(
-        (news, render, app, waiting),
-        |(mut news, render, app, waiting)| async move {
-            let events = match news.recv().await {
+        (news, render, app, waiting, token),
+        |(mut news, render, app, waiting, token)| async move {
+            let item = news.recv().await;
+            if !app.tokens.is_live(&token.id, clock::now()) {
+                return None;
+            }
+            let events = match item {
                 Ok(item) => render(Arc::clone(&app), item).await,
                 Err(RecvError::Lagged(missed)) => {
                     vec![Event::default().event("missed").data(missed.to_string())]
                 }
                 Err(RecvError::Closed) => return None,
             };
-            Some((events, (news, render, app, waiting)))
+            Some((events, (news, render, app, waiting, token)))
         },
     );
     let events = futures_util::stream::once(async move { first })

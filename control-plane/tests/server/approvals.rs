@@ -463,3 +463,24 @@ async fn a_node_cannot_ask_for_a_record_of_another() {
         .await
         .problem(400, "invalid_body");
 }
+
+#[tokio::test]
+async fn a_stream_ends_with_the_token_that_began_it() {
+    let (server, _temp) = kit::start().await;
+    let body = json!({ "name": "watcher", "role": "approver" });
+    let created = server.post("/api/v1/tokens", body).await.json();
+    let secret = created["secret"].as_str().unwrap();
+    let mut events = server.stream_as(secret, "/api/v1/approvals/watch").await;
+    Ask::new("/before").pending(&server, 1).await;
+    assert_eq!(events.next().await.unwrap().1["request"]["path"], "/before");
+    let path = format!("/api/v1/tokens/{}", created["id"].as_str().unwrap());
+    let revoked = server
+        .call("DELETE", &path, Some(&server.admin), None)
+        .await;
+    assert_eq!(revoked.status, 204);
+    Ask::new("/after").pending(&server, 2).await;
+    assert!(
+        events.next().await.is_none(),
+        "told after it was locked out"
+    );
+}

@@ -216,7 +216,11 @@ impl Server {
 
     /// Events of a stream of server-sent events, one `(name, data)` each.
     pub(crate) async fn stream(&self, path: &str) -> Sse {
-        let response = self.send("GET", path, Some(&self.admin), None).await;
+        self.stream_as(&self.admin, path).await
+    }
+
+    pub(crate) async fn stream_as(&self, token: &str, path: &str) -> Sse {
+        let response = self.send("GET", path, Some(token), None).await;
         assert_eq!(response.status(), 200);
         assert_eq!(response.headers()["content-type"], "text/event-stream");
         Sse {
