@@ -13,6 +13,20 @@ pub async fn until<T>(what: &str, condition: impl AsyncFnMut() -> Option<T>) -> 
     until_within(PATIENCE, what, condition).await
 }
 
+/// Until `holds` is true of every worker of an Envoy. Each worker takes new policy and keys for
+/// itself and new connections are spread over them, so it has to hold twenty times in a row.
+///
+/// # Panics
+/// When [`PATIENCE`] is over.
+pub async fn until_everywhere(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let mut in_a_row = 0;
+    until(what, async || {
+        in_a_row = if holds().await { in_a_row + 1 } else { 0 };
+        (in_a_row >= 20).then_some(())
+    })
+    .await;
+}
+
 /// As [`until`], with a time limit of its own.
 ///
 /// # Panics
