@@ -126,9 +126,7 @@ fn broken_tokens(stage: &Stage) -> Vec<Vec<u8>> {
         let mut token = good.clone().into_bytes();
         let at = numbers.below(token.len());
         token[at] = b"AZaz09-_.=~!"[numbers.below(12)];
-        if token != good.as_bytes() {
-            tokens.push(token);
-        }
+        tokens.push(token);
     }
     for _ in 0..20 {
         let size = numbers.below(300);
@@ -137,6 +135,8 @@ fn broken_tokens(stage: &Stage) -> Vec<Vec<u8>> {
         bytes.retain(|byte| *byte >= 0x20 && *byte != 0x7f);
         tokens.push(bytes);
     }
+    // A change may change nothing: a token need not have a `-` or a `_`.
+    tokens.retain(|token| token != good.as_bytes());
     tokens
 }
 
@@ -153,7 +153,6 @@ async fn broken_tokens_of_every_kind() {
                 .header("authorization", &value);
             let answer = connection.send(call).await.unwrap();
             let readable = String::from_utf8_lossy(&token).into_owned();
-            // A byte that changes nothing that is signed may leave it good: base64 has spare bits.
             assert!(
                 [400, 401].contains(&answer.status),
                 "{} for {readable}",
