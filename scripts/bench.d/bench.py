@@ -368,6 +368,8 @@ def publish_to_enforced(args, processes, token, jwks, issuer):
     until("the policy", lambda: request(port, "GET", "/x", {"authorization": f"Bearer {token}"})[0] == 403)
     # Enough connections that both workers have some; all of them must have seen the version.
     connections = [http.client.HTTPConnection("127.0.0.1", port, timeout=30) for _ in range(8)]
+    for connection in connections:
+        until("the first policy on every worker", lambda c=connection: ask(c) == "closed by try 0")
     tries = []
     for number in range(1, args.tries + 1):
         status, data = plane.api("POST", "/policies", {"document": json.dumps(document(number))})
