@@ -12,6 +12,7 @@ use chaperone_engine::digest::sha256_hex;
 use chaperone_engine::gate::Gate;
 use chaperone_engine::identity::Issuer;
 use chaperone_engine::policy::{CompiledPolicy, Policy, PolicyErrors};
+use chaperone_engine::protocol::PolicyAnswer;
 use tokio::sync::{Mutex, watch};
 
 use crate::api::types::{PolicyProblem, Published, Version};
@@ -39,6 +40,13 @@ impl Current {
     /// The policy in force, with the issuers that the configuration adds.
     pub(crate) fn policy(&self) -> &Policy {
         &self.bundle.policy
+    }
+
+    /// The signed bundle, as nodes get it.
+    pub(crate) fn envelope(&self) -> Option<Envelope> {
+        serde_json::from_slice::<PolicyAnswer>(&self.answer)
+            .ok()?
+            .bundle
     }
 }
 

@@ -103,6 +103,21 @@ pub(super) async fn filter_config(
         ));
     }
     let cluster = query.cluster.unwrap_or_else(|| "chaperone".to_owned());
+    let bundle = match query.bundle {
+        Some(true) => {
+            let envelope = app
+                .versions
+                .current()
+                .and_then(|current| current.envelope());
+            Some(envelope.ok_or_else(|| {
+                ApiError::new(
+                    Code::NotFound,
+                    "There is no bundle yet: publish a policy first.",
+                )
+            })?)
+        }
+        _ => None,
+    };
     Ok(Json(FilterConfig {
         control_plane: FilterConfigControlPlane {
             cluster,
@@ -111,5 +126,6 @@ pub(super) async fn filter_config(
         },
         public_key: app.versions.public_key().to_base64(),
         profile,
+        bundle,
     }))
 }

@@ -314,3 +314,20 @@ async fn the_filter_configuration_has_the_key_and_no_secret() {
         .await
         .problem(400, "invalid_query");
 }
+
+#[tokio::test]
+async fn the_filter_configuration_can_bring_the_signed_bundle_to_start_from() {
+    let (server, _temp) = kit::start().await;
+    server
+        .get("/api/v1/filter-config?bundle=true")
+        .await
+        .problem(404, "not_found");
+    server.publish(POLICY).await.ok();
+    let config = server.get("/api/v1/filter-config?bundle=true").await.ok();
+    let pinned = PublicKey::from_base64(config["public_key"].as_str().unwrap()).unwrap();
+    let bundle = bundle::open(config["bundle"].to_string().as_bytes(), &pinned).unwrap();
+    assert_eq!(
+        (bundle.serial.policy_version, bundle.serial.keys_revision),
+        (1, 0)
+    );
+}

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use chaperone_engine::bundle::Envelope;
 use chaperone_engine::time::UnixMillis;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -158,6 +159,9 @@ pub struct FilterConfigQuery {
     /// `headers` (default) or `body`: how the filter's requests are held.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub profile: Option<String>,
+    /// `true`: with the signed bundle in force, for filters that start while this control plane is away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bundle: Option<bool>,
 }
 
 /// Plugin configuration of the filter, but for its two secrets: `node_token` and `fingerprint_key`
@@ -170,6 +174,10 @@ pub struct FilterConfig {
     pub public_key: String,
     /// `headers` or `body`.
     pub profile: String,
+    /// The signed bundle in force, when it was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub bundle: Option<Envelope>,
 }
 
 /// Where the filter finds the control plane.
