@@ -13,7 +13,8 @@
 //!
 //! - While a verdict is pending no callback returns Continue ([`stream`] has one function that
 //!   derives the status, and nothing else does).
-//! - Nothing here decides: every verdict, every mask, every refusal code is the engine's.
+//! - Every verdict on policy, every mask and every refusal code is the engine's. What the proxy cannot do
+//!   (hold an upgrade, mask an encoding that it cannot read) is refused here, in `stream/verdict.rs`.
 //! - No input makes the module trap. A trap is an outage of the path that it guards, so everything
 //!   that could panic is a build error outside tests.
 #![cfg_attr(
