@@ -37,6 +37,7 @@ mod automaton;
 mod body;
 mod catalogue;
 mod checksum;
+mod custom;
 mod detector;
 mod encoding;
 mod findings;
@@ -48,6 +49,7 @@ mod tests;
 
 pub use body::{AsMasked, MaskedBody, MaskedChunk};
 pub use catalogue::catalogue;
+pub use custom::{Allow, AllowOn, CustomDetector};
 pub use detector::{Detector, DetectorError, Severity};
 pub use encoding::readable_encoding;
 pub use findings::{Finding, Findings, Fingerprint, FingerprintKey, MAX_FINGERPRINTS};
