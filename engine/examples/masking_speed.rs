@@ -7,7 +7,7 @@
     reason = "a measurement for people"
 )]
 
-use chaperone_engine::masking::{DetectorSet, FingerprintKey, Masker};
+use chaperone_engine::masking::{Content, DetectorSet, FingerprintKey, Masker, Plan};
 use std::{hint::black_box, sync::Arc, time::Instant};
 
 const PROSE: &str = "The quick brown fox said that it's a clean day, and the password of the house was never \
@@ -31,6 +31,7 @@ fn main() {
         begin.elapsed().as_secs_f64() * 1e3,
         set.memory() >> 10
     );
+    let plan = Arc::new(Plan::masking(Arc::clone(&set)));
     // Put together here so that no complete token stands in the source.
     let dense = format!(
         "{PROSE}token=gh{}, {JSON}",
@@ -54,7 +55,11 @@ fn main() {
             let mut best = f64::MAX;
             let mut found = 0;
             for _ in 0..60 {
-                let mut masker = Masker::new(Arc::clone(&set), FingerprintKey::from_bytes([7; 32]));
+                let mut masker = Masker::new(
+                    Arc::clone(&plan),
+                    FingerprintKey::from_bytes([7; 32]),
+                    &Content::text(),
+                );
                 let begin = Instant::now();
                 for chunk in text.chunks(size) {
                     black_box(masker.push(black_box(chunk)).as_bytes());

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use chaperone_engine::masking::DetectorSet;
+use chaperone_engine::masking::{DetectorSet, Plan};
 
 use crate::host::{CallAnswer, CallId, ContextId, Direction, Host, Level};
 use crate::node::{Config, Node};
@@ -25,7 +25,7 @@ pub struct Worker<H: Host> {
 
 struct Ready {
     node: Node,
-    detectors: Arc<DetectorSet>,
+    detectors: Arc<Plan>,
 }
 
 impl<H: Host> Worker<H> {
@@ -57,7 +57,7 @@ impl<H: Host> Worker<H> {
         if self.ready.is_none() {
             // The selector is a constant, so this too depends on nothing that can differ.
             let detectors = match DetectorSet::compile(&["secrets/*"]) {
-                Ok(detectors) => Arc::new(detectors),
+                Ok(detectors) => Arc::new(Plan::masking(Arc::new(detectors))),
                 Err(error) => {
                     self.host.log(Level::Error, &error.to_string());
                     return false;

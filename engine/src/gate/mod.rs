@@ -27,7 +27,7 @@ use crate::identity::{
     KeySet, Principal, Refusal, SignatureVerifier, TokenCache, VerifiedToken, Verifier,
     bearer_token,
 };
-use crate::masking::DetectorSet;
+use crate::masking::{DetectorSet, Plan};
 use crate::operation::{Operation, RequestTarget, host_of};
 use crate::policy::{CompiledPolicy, Connection, Decision, Direction, RequestFacts};
 use crate::time::UnixMillis;
@@ -47,8 +47,8 @@ pub struct Gate {
 /// Compiled detectors by the selectors that chose them, sorted.
 type DetectorSets = BTreeMap<Vec<String>, Arc<DetectorSet>>;
 
-/// The detectors for requests, then for responses.
-type ByDirection = [Option<Arc<DetectorSet>>; 2];
+/// The plan for requests, then for responses.
+type ByDirection = [Option<Arc<Plan>>; 2];
 
 /// Where a request goes and what it does there.
 #[derive(Debug, Clone, PartialEq)]
@@ -227,8 +227,8 @@ impl Gate {
         })
     }
 
-    /// The detectors for one direction of a connection; `None` where no masking applies.
-    pub fn masking(&self, connection: &str, direction: Direction) -> Option<Arc<DetectorSet>> {
+    /// What is to be done with the bodies of one direction of a connection; `None` where no masking applies.
+    pub fn masking(&self, connection: &str, direction: Direction) -> Option<Arc<Plan>> {
         let [request, response] = self.masking.get(connection)?;
         match direction {
             Direction::Request => request.clone(),
@@ -259,7 +259,7 @@ fn compile_masking(
                 None => Arc::new(DetectorSet::compile(&selectors).map_err(|e| e.to_string())?),
             };
             sets.insert(selectors, Arc::clone(&set));
-            Ok::<_, String>(Some(set))
+            Ok::<_, String>(Some(Arc::new(Plan::masking(set))))
         };
         let by_direction = [set_for(Direction::Request)?, set_for(Direction::Response)?];
         masking.insert(name.clone(), by_direction);

@@ -1,6 +1,5 @@
 //! What was masked, without the secrets: counts and keyed fingerprints.
 
-use super::detector::Detector;
 use hmac::{Hmac, Mac as _, digest::KeyInit};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use sha2::Sha256;
@@ -23,39 +22,22 @@ impl FingerprintKey {
 
     /// The fingerprint of a secret: the first four bytes of HMAC-SHA256 (RFC 2104).
     pub fn fingerprint(&self, secret: &[u8]) -> Fingerprint {
-        let mut mac = self.begin();
-        mac.update(secret);
-        mac.finish()
-    }
-
-    pub(super) fn begin(&self) -> Fingerprinting {
         // RFC 2104 §2 pads a short key with zeros to the block size; doing it here makes a
         // constructor fit that cannot fail.
         let mut block = [0; 64];
         for (to, from) in block.iter_mut().zip(self.0) {
             *to = from;
         }
-        Fingerprinting(<Hmac<Sha256> as KeyInit>::new((&block).into()))
+        let mut mac = <Hmac<Sha256> as KeyInit>::new((&block).into());
+        mac.update(secret);
+        let [a, b, c, d, ..] = <[u8; 32]>::from(mac.finalize().into_bytes());
+        Fingerprint([a, b, c, d])
     }
 }
 
 impl fmt::Debug for FingerprintKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("FingerprintKey(..)")
-    }
-}
-
-/// A fingerprint of a secret that comes in pieces.
-pub(super) struct Fingerprinting(Hmac<Sha256>);
-
-impl Fingerprinting {
-    pub(super) fn update(&mut self, bytes: &[u8]) {
-        self.0.update(bytes);
-    }
-
-    pub(super) fn finish(self) -> Fingerprint {
-        let [a, b, c, d, ..] = <[u8; 32]>::from(self.0.finalize().into_bytes());
-        Fingerprint([a, b, c, d])
     }
 }
 
@@ -100,8 +82,11 @@ pub const MAX_FINGERPRINTS: usize = 32;
 /// What one detector found.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
-    /// Secrets masked.
+    /// Secrets masked, or blocked.
     pub count: u64,
+    /// Secrets that were let pass because they are only reported.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub reported: u64,
     /// How many of them had a right checksum or structure, where the format has one.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub confirmed: u64,
@@ -117,7 +102,7 @@ fn is_zero(n: &u64) -> bool {
 /// `{"secrets/github-pat": {"count": 2, "fingerprints": ["3f9a1c02"]}}`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Findings(BTreeMap<Cow<'static, str>, Finding>);
+pub struct Findings(BTreeMap<String, Finding>);
 
 impl Findings {
     /// Whether nothing was found.
@@ -125,7 +110,7 @@ impl Findings {
         self.0.is_empty()
     }
 
-    /// Secrets found by all detectors.
+    /// Secrets masked or blocked, by all detectors.
     pub fn total(&self) -> u64 {
         self.0
             .values()
@@ -139,7 +124,9 @@ impl Findings {
 
     /// Detector names with what they found, by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Finding)> {
-        self.0.iter().map(|(name, finding)| (&**name, finding))
+        self.0
+            .iter()
+            .map(|(name, finding)| (name.as_str(), finding))
     }
 
     /// Adds what another masker found, such as the one of another part of the same message.
@@ -147,6 +134,7 @@ impl Findings {
         for (name, theirs) in &other.0 {
             let ours = self.0.entry(name.clone()).or_default();
             ours.count = ours.count.saturating_add(theirs.count);
+            ours.reported = ours.reported.saturating_add(theirs.reported);
             ours.confirmed = ours.confirmed.saturating_add(theirs.confirmed);
             for &fingerprint in &theirs.fingerprints {
                 ours.keep(fingerprint);
@@ -154,11 +142,24 @@ impl Findings {
         }
     }
 
-    pub(super) fn add(&mut self, detector: &'static Detector, of: Fingerprint, confirmed: bool) {
-        let finding = self.0.entry(Cow::Borrowed(detector.name)).or_default();
+    /// Counts a secret that did not pass.
+    pub(super) fn add(&mut self, detector: &str, of: Fingerprint, confirmed: bool) {
+        let finding = self.finding(detector);
         finding.count = finding.count.saturating_add(1);
         finding.confirmed = finding.confirmed.saturating_add(u64::from(confirmed));
         finding.keep(of);
+    }
+
+    /// Counts a secret that passed because it is only reported.
+    pub(super) fn report(&mut self, detector: &str, of: Fingerprint, confirmed: bool) {
+        let finding = self.finding(detector);
+        finding.reported = finding.reported.saturating_add(1);
+        finding.confirmed = finding.confirmed.saturating_add(u64::from(confirmed));
+        finding.keep(of);
+    }
+
+    fn finding(&mut self, detector: &str) -> &mut Finding {
+        self.0.entry(detector.to_owned()).or_default()
     }
 }
 

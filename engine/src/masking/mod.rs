@@ -20,59 +20,87 @@
 //!   same place compete: the longest secret wins, among equals the first in the [`catalogue()`].
 //! - Starts are decided from left to right. A start inside of a secret already found is void; the text
 //!   goes on after the secret's last byte. So secrets never overlap, and of two nested ones the outer is masked.
-//! - A match that is still open after [`MAX_HELD`] bytes is taken for a secret, whether or not it would have matched. It ends
-//!   before the first byte that cannot belong to it.
+//! - A match that is still open after [`MAX_HELD`] bytes is taken for a secret, whether or not it would have matched; its
+//!   fingerprint is that of these bytes. It ends before the first byte that cannot belong to it.
 //! - The end of the text decides what is open: a match that is complete is a secret, all else passes.
 //!
 //! # How
 //!
-//! Discovery (`set`) finds starts in one pass over each chunk, at memory speed (`prefilter`); decision (`masker`) runs
-//! the few automata (`automaton`) that a start calls for, and carries their states to the next chunk. Bytes are held only
-//! from the leftmost undecided start on. A context is not secret and is not held.
+//! ```text
+//! raw bytes ─► Masker: holds raw bytes, makes edits
+//!               └ Format: finds the texts in the raw bytes                (formats)
+//!                   └ Tap: one decoded text; maps it to raw bytes         (tap)
+//!                       └ Channel: decides which ranges are secrets       (channel)
+//!                           └ DetectorSet: where a secret could begin     (set, prefilter, automaton)
+//! ```
 //!
-//! Formats (JSON, SSE, …) belong above: they give each decoded channel a [`Masker`] of its own; maskers
-//! share one [`DetectorSet`] and are small while they hold nothing.
+//! A [`Masker`] is one body in one direction. Its format says, for every chunk, which ranges of the *raw* stream
+//! are to be replaced and how far the stream is decided; the masker alone holds, copies and splices. So what holds no
+//! secret passes byte for byte in every format, nothing is ever serialised again, and a secret that is spread over
+//! many events is an edit in each of them.
+//!
+//! Discovery finds starts in one pass over each text, at memory speed; decision runs the few automata that a start
+//! calls for, and carries their states on. Bytes are held only from the leftmost undecided start on. A
+//! context (`AccountKey=`) is not secret and is not held.
+//!
+//! The alternative, decoding into a document and writing it anew, was not taken: it changes what it does not
+//! mean to (numbers, escapes, order, unknown fields), and it holds documents.
 
 mod automaton;
 mod body;
 mod catalogue;
+mod channel;
 mod checksum;
+mod content;
 mod custom;
+mod desk;
 mod detector;
+mod edit;
 mod encoding;
 mod findings;
+mod formats;
+mod keys;
 mod masker;
+mod plan;
 mod prefilter;
+mod restore;
 mod set;
+mod tap;
 #[cfg(test)]
 mod tests;
 
 pub use body::{AsMasked, MaskedBody, MaskedChunk};
 pub use catalogue::catalogue;
+pub use channel::MAX_HELD;
+pub use content::Content;
 pub use custom::{Allow, AllowOn, CustomDetector};
 pub use detector::{Detector, DetectorError, Severity};
 pub use encoding::readable_encoding;
 pub use findings::{Finding, Findings, Fingerprint, FingerprintKey, MAX_FINGERPRINTS};
-pub use masker::{MAX_HELD, Masker};
+pub use keys::KeyNames;
+pub use masker::{Blocked, Masker};
+pub use plan::{Action, Plan, Treatment};
+pub use restore::{MAX_REMEMBERED, Secrets};
 pub use set::DetectorSet;
 
 use std::sync::Arc;
 
-/// Masks bytes that are there as a whole.
+/// Masks a body that is there as a whole.
 pub fn mask_whole(
-    set: &Arc<DetectorSet>,
+    plan: &Arc<Plan>,
     key: &FingerprintKey,
+    content: &Content,
     bytes: &[u8],
 ) -> (MaskedBody, Findings) {
-    let mut masker = Masker::new(Arc::clone(set), key.clone());
+    let mut masker = Masker::new(Arc::clone(plan), key.clone(), content);
     let mut body = masker.push(bytes).into_body();
     body.append(masker.finish());
     (body, masker.findings().clone())
 }
 
 /// Masks a text that is there as a whole: a URL, a path, a header's value.
-pub fn mask_text(set: &Arc<DetectorSet>, key: &FingerprintKey, text: &str) -> (String, Findings) {
-    let (body, findings) = mask_whole(set, key, text.as_bytes());
+pub fn mask_text(plan: &Arc<Plan>, key: &FingerprintKey, text: &str) -> (String, Findings) {
+    let (body, findings) = mask_whole(plan, key, &Content::text(), text.as_bytes());
     let text = String::from_utf8(body.into_bytes())
         .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
     (text, findings)

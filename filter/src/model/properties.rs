@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use chaperone_engine::masking::{DetectorSet, FingerprintKey, mask_whole};
+use chaperone_engine::masking::{Content, DetectorSet, FingerprintKey, Plan, mask_whole};
 use chaperone_engine::policy::Direction;
 use proptest::prelude::*;
 
@@ -71,8 +71,11 @@ fn response_headers(trailers_announced: bool) -> Headers {
 
 fn masked(bytes: &[u8]) -> Vec<u8> {
     let set = Arc::new(DetectorSet::compile(&["secrets/github-pat"]).unwrap());
+    let plan = Arc::new(Plan::masking(set));
     let key = FingerprintKey::from_bytes([1; 32]);
-    mask_whole(&set, &key, bytes).0.into_bytes()
+    mask_whole(&plan, &key, &Content::text(), bytes)
+        .0
+        .into_bytes()
 }
 
 /// What was sent must be the masked form of what was given, or as much of it as is decided.

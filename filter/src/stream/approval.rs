@@ -3,7 +3,7 @@
 use chaperone_engine::approval::{BodyBinding, BoundRequest, body_sha256};
 use chaperone_engine::audit::{ApprovalOutcome, Body, EventKind};
 use chaperone_engine::gate::Code;
-use chaperone_engine::masking::{FingerprintKey, mask_whole};
+use chaperone_engine::masking::{Content, FingerprintKey, mask_whole};
 use chaperone_engine::policy::MAX_HOLD;
 use chaperone_engine::protocol::{AskAnswer, AskRequest, BodyPreview, Standing};
 
@@ -48,7 +48,7 @@ impl Stream {
         let key = FingerprintKey::from_bytes(*self.config.fingerprint_key.expose());
         let limit = self.config.limits.preview_bytes;
         let preview = body.filter(|_| self.request.readable_encoding).map(|body| {
-            let (mut masked, _) = mask_whole(around.detectors, &key, &body);
+            let (mut masked, _) = mask_whole(around.detectors, &key, &Content::text(), &body);
             let truncated = masked.len() > limit;
             masked.truncate(limit);
             BodyPreview {

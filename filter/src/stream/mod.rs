@@ -31,7 +31,7 @@ use std::sync::Arc;
 use chaperone_engine::audit::{ApprovalOutcome, EventKind, RecordId};
 use chaperone_engine::gate::Gate;
 use chaperone_engine::identity::Principal;
-use chaperone_engine::masking::{DetectorSet, FingerprintKey};
+use chaperone_engine::masking::{FingerprintKey, Plan};
 use chaperone_engine::operation::Operation;
 use chaperone_engine::policy::Decision;
 use chaperone_engine::protocol::AskRequest;
@@ -59,7 +59,7 @@ pub struct Around<'a> {
     /// What all streams of the VM share.
     pub node: &'a mut Node,
     /// All detectors there are: for what is recorded or shown, which nobody gets to see unmasked.
-    pub detectors: &'a Arc<DetectorSet>,
+    pub detectors: &'a Arc<Plan>,
 }
 
 /// Where a stream stands.

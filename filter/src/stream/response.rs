@@ -2,7 +2,7 @@
 
 use chaperone_engine::audit::EventKind;
 use chaperone_engine::gate::Code;
-use chaperone_engine::masking::Masker;
+use chaperone_engine::masking::{Content, Masker};
 
 use super::body::{BodyWay, Tail};
 use super::request::{announces_trailers, is_readable};
@@ -68,7 +68,7 @@ impl Stream {
         let tail = Tail::of(Direction::Response, announces_trailers(&headers));
         self.response_body = BodyWay::new(
             Direction::Response,
-            Some(Masker::new(set, self.fingerprint_key())),
+            Some(Masker::new(set, self.fingerprint_key(), &Content::text())),
             tail,
             self.config.limits.record_body_bytes,
         );

@@ -6,12 +6,12 @@
 
 use std::sync::Arc;
 
-use chaperone_engine::masking::{DetectorSet, FingerprintKey, mask_text};
+use chaperone_engine::masking::{FingerprintKey, Plan, mask_text};
 use chaperone_engine::operation::{Operation, decode_unreserved};
 
 /// Masks what is not a body.
 pub(super) struct Shown<'a> {
-    pub(super) detectors: &'a Arc<DetectorSet>,
+    pub(super) detectors: &'a Arc<Plan>,
     pub(super) key: FingerprintKey,
 }
 

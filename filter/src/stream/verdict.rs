@@ -5,7 +5,7 @@ use std::rc::Rc;
 use chaperone_engine::audit::{ApprovalOutcome, EventKind, RequestLine};
 use chaperone_engine::gate::{Code, Gate, Routed};
 use chaperone_engine::identity::Principal;
-use chaperone_engine::masking::{DetectorSet, Masker};
+use chaperone_engine::masking::{Content, Masker, Plan};
 use chaperone_engine::operation::{Operation, host_of};
 use chaperone_engine::policy::Effect;
 
@@ -290,7 +290,8 @@ impl Stream {
             return;
         }
         let tail = Tail::of(Direction::Request, self.request.announces_trailers);
-        let masker = masks_request.map(|set| Masker::new(set, self.fingerprint_key()));
+        let masker =
+            masks_request.map(|set| Masker::new(set, self.fingerprint_key(), &Content::text()));
         let record_bytes = self.config.limits.record_body_bytes;
         self.request_body = BodyWay::new(Direction::Request, masker, tail, record_bytes);
         self.request_body.ended = end;
@@ -317,7 +318,7 @@ impl Stream {
         );
     }
 
-    pub(super) fn masking(&self, direction: Direction) -> Option<std::sync::Arc<DetectorSet>> {
+    pub(super) fn masking(&self, direction: Direction) -> Option<std::sync::Arc<Plan>> {
         let case = self.case.as_ref()?;
         case.gate.masking(&case.connection, direction)
     }

@@ -1,7 +1,7 @@
 //! Every detector, case by case.
 
 use super::{
-    super::{DetectorError, DetectorSet, catalogue, mask_whole},
+    super::{Content, DetectorError, DetectorSet, Plan, catalogue, mask_whole},
     cases::{ALNUM, Case, cases, filler, harmless},
     key, masked, replacement, whole,
 };
@@ -112,10 +112,11 @@ fn every_detector_has_a_case_a_source_and_a_name_of_its_own() {
 #[test]
 fn a_detector_chosen_alone_finds_its_own_secrets_and_no_others() {
     for detector in catalogue() {
-        let set = Arc::new(DetectorSet::compile(&[detector.name()]).unwrap());
+        let set = DetectorSet::compile(&[detector.name()]).unwrap();
+        let set = Arc::new(Plan::masking(Arc::new(set)));
         for case in cases() {
             let text = format!("{}{}{}", case.before, case.secret, case.after);
-            let (_, findings) = mask_whole(&set, &key(), text.as_bytes());
+            let (_, findings) = mask_whole(&set, &key(), &Content::text(), text.as_bytes());
             assert!(findings.iter().all(|(name, _)| name == detector.name()));
             if case.detector == detector.name() {
                 assert_eq!(findings.total(), 1, "{text}");

@@ -1,10 +1,9 @@
 //! The promises as properties, over texts made of secrets, pieces of secrets and what surrounds them.
 
 use super::{
-    super::{MAX_HELD, Masker},
-    all,
+    super::{Content, MAX_HELD, Masker},
     cases::{Case, cases, harmless},
-    in_pieces, key, replacement, whole,
+    in_pieces, key, plan, replacement, whole,
 };
 use proptest::{prelude::*, sample};
 
@@ -112,7 +111,7 @@ proptest! {
         let text = format!("{before}{}", case.secret);
         let to = cut.index(text.len());
         let expected = format!("{before}{}", replacement(case.detector, &case.secret)).into_bytes();
-        let mut masker = Masker::new(all(), key());
+        let mut masker = Masker::new(plan(), key(), &Content::text());
         let mut out = Vec::new();
         for chunk in text.as_bytes()[..to].chunks(size) {
             out.extend_from_slice(masker.push(chunk).as_bytes());
@@ -124,7 +123,7 @@ proptest! {
     #[test]
     fn the_output_only_ever_grows(text in rubble(), size in 1_usize..100) {
         let (expected, _) = whole(&text);
-        let mut masker = Masker::new(all(), key());
+        let mut masker = Masker::new(plan(), key(), &Content::text());
         let mut out = Vec::new();
         for chunk in text.chunks(size) {
             out.extend_from_slice(masker.push(chunk).as_bytes());

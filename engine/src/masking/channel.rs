@@ -1,0 +1,395 @@
+//! One decoded text: decides which of the discovered places are secrets, and remembers what is not decided
+//! yet. The semantics are those of the [module](super).
+
+use super::{
+    automaton::State,
+    desk::Desk,
+    detector::Detector,
+    set::{DetectorSet, Start, Trail},
+};
+use std::{fmt, iter::Peekable};
+
+/// Most bytes of one text that wait for a decision. A secret that is still undecided after so many bytes is masked,
+/// with all that belongs to it. Real secrets are shorter: an RSA key of 4096 bits has 3.2 KB in PEM.
+pub const MAX_HELD: usize = 8192;
+
+/// The state of one decoded text. Small while nothing is undecided.
+pub(super) struct Channel {
+    trail: Trail,
+    /// The text from the first undecided byte on; empty if there is none.
+    held: Vec<u8>,
+    /// Offset in the text of the first byte that is held, or else of the next byte.
+    base: u64,
+    /// Places in `held` (offsets, sorted) that come after the open one.
+    starts: Vec<Start>,
+    open: Option<Open>,
+    runaway: Option<Runaway>,
+}
+
+/// A range of a text that is a secret, in offsets from the text's beginning. Ranges come in order.
+pub(super) struct Mark {
+    pub(super) start: u64,
+    pub(super) end: u64,
+    pub(super) what: What,
+}
+
+/// What becomes of a [`Mark`].
+pub(super) enum What {
+    /// This stands there instead.
+    Replaced(Vec<u8>),
+    /// It belongs to the secret before it, whose replacement stands for both.
+    Dropped,
+    /// The body ends before it.
+    Blocked,
+}
+
+/// The leftmost place that is not decided.
+struct Open {
+    at: usize,
+    /// Every thread that is alive has read up to here.
+    read: usize,
+    threads: Vec<Thread>,
+}
+
+/// One rule tried at one place.
+struct Thread {
+    rule: u16,
+    /// `None` when no longer match can come.
+    state: Option<State>,
+    /// Where the longest match so far ends.
+    matched: Option<usize>,
+}
+
+/// A secret longer than [`MAX_HELD`], whose replacement was given: its bytes are dropped as they come, until it
+/// ends.
+struct Runaway {
+    threads: Vec<(u16, State)>,
+}
+
+impl Channel {
+    /// A text at its beginning.
+    pub(super) fn new() -> Self {
+        Self {
+            trail: Trail::new(),
+            held: Vec::new(),
+            base: 0,
+            starts: Vec::new(),
+            open: None,
+            runaway: None,
+        }
+    }
+
+    /// Reads the next bytes of the text. What is decided and is a secret goes to `marks`. It neither copies nor
+    /// allocates while nothing is undecided and nothing is found.
+    pub(super) fn push(
+        &mut self,
+        set: &DetectorSet,
+        desk: &mut Desk<'_>,
+        text: &[u8],
+        marks: &mut Vec<Mark>,
+    ) {
+        set.discover(text, self.held.len(), &mut self.trail, &mut self.starts);
+        if !self.held.is_empty() {
+            let mut bytes = std::mem::take(&mut self.held);
+            bytes.extend_from_slice(text);
+            let keep = self.resolve(set, desk, &bytes, false, marks);
+            bytes.drain(..keep.min(bytes.len()));
+            bytes.shrink_to(MAX_HELD / 4);
+            self.held = bytes;
+        } else if self.starts.is_empty() && self.runaway.is_none() {
+            self.base = self.base.saturating_add(text.len() as u64);
+        } else {
+            let keep = self.resolve(set, desk, text, false, marks);
+            self.held
+                .extend_from_slice(text.get(keep..).unwrap_or_default());
+        }
+    }
+
+    /// Ends the text: what was undecided is decided. The channel is then as new.
+    pub(super) fn finish(&mut self, set: &DetectorSet, desk: &mut Desk<'_>, marks: &mut Vec<Mark>) {
+        let mut bytes = std::mem::take(&mut self.held);
+        if !bytes.is_empty() || !self.starts.is_empty() || self.open.is_some() {
+            self.resolve(set, desk, &bytes, true, marks);
+        }
+        bytes.clear();
+        self.trail = Trail::new();
+        self.starts.clear();
+        self.open = None;
+        self.runaway = None;
+        self.held = bytes;
+        self.base = 0;
+    }
+
+    /// Decides the leftmost undecided place now, as if it had reached [`MAX_HELD`]: for formats whose raw
+    /// bytes outgrow their own cap while one text waits. Places after it may stay undecided.
+    pub(super) fn force(&mut self, set: &DetectorSet, desk: &mut Desk<'_>, marks: &mut Vec<Mark>) {
+        let Some(open) = self.open.take() else { return };
+        let bytes = std::mem::take(&mut self.held);
+        let done = self.give_up(set, desk, open, &bytes, marks);
+        self.base = self.base.saturating_add(done as u64);
+        self.starts.clear();
+        self.held = bytes.get(done..).unwrap_or_default().to_vec();
+    }
+
+    /// Offset in the text of the first byte that is not decided; `None` if all are.
+    pub(super) fn undecided(&self) -> Option<u64> {
+        (!self.held.is_empty()).then_some(self.base)
+    }
+
+    /// Decides what can be decided about `bytes`: what was held, then what is new. Gives from where on they
+    /// are held.
+    fn resolve(
+        &mut self,
+        set: &DetectorSet,
+        desk: &mut Desk<'_>,
+        bytes: &[u8],
+        ended: bool,
+        marks: &mut Vec<Mark>,
+    ) -> usize {
+        // Everything before `done` is decided.
+        let mut done = 0;
+        let mut starts = std::mem::take(&mut self.starts);
+        let mut queue = starts.iter().copied().peekable();
+        let keep = loop {
+            if let Some(runaway) = self.runaway.take() {
+                done = self.run_away(set, runaway, bytes, done, marks);
+                if self.runaway.is_some() {
+                    // What began inside it is part of it.
+                    while queue.next().is_some() {}
+                    break bytes.len();
+                }
+            }
+            let Some(mut open) = self
+                .open
+                .take()
+                .or_else(|| next_open(&mut queue, done, set))
+            else {
+                break bytes.len();
+            };
+            let at = open.at;
+            if let Verdict::Undecided = open.read_on(set, bytes, ended) {
+                if open.read.saturating_sub(at) < MAX_HELD {
+                    self.open = Some(open);
+                    break at;
+                }
+                // The cap: masked whatever it turns out to be.
+                done = self.give_up(set, desk, open, bytes, marks);
+                continue;
+            }
+            if let Some((end, detector)) = open.secret(set, bytes) {
+                let secret = bytes.get(at..end).unwrap_or_default();
+                let confirmed = detector.confirm.is_some_and(|confirm| confirm(secret));
+                self.mark(desk, detector, secret, confirmed, (at, end), marks);
+                done = end;
+            }
+        };
+        // Positions become offsets in what is held from now on.
+        let left = queue.len();
+        starts.drain(..starts.len().saturating_sub(left));
+        for start in &mut starts {
+            start.at = start.at.saturating_sub(keep);
+        }
+        starts.shrink_to(64);
+        self.starts = starts;
+        if let Some(open) = &mut self.open {
+            open.rebase(keep);
+        }
+        self.base = self.base.saturating_add(keep as u64);
+        keep
+    }
+
+    /// Masks a place that is undecided still; gives where its bytes read so far end.
+    fn give_up(
+        &mut self,
+        set: &DetectorSet,
+        desk: &mut Desk<'_>,
+        open: Open,
+        bytes: &[u8],
+        marks: &mut Vec<Mark>,
+    ) -> usize {
+        let (at, read) = (open.at, open.read);
+        if let Some((runaway, detector)) = open.into_runaway(set) {
+            let secret = bytes.get(at..read).unwrap_or_default();
+            self.mark(desk, detector, secret, false, (at, read), marks);
+            self.runaway = Some(runaway);
+        }
+        read
+    }
+
+    /// Drops the bytes from `from` on that belong to a runaway secret; gives where it ended.
+    fn run_away(
+        &mut self,
+        set: &DetectorSet,
+        mut runaway: Runaway,
+        bytes: &[u8],
+        from: usize,
+        marks: &mut Vec<Mark>,
+    ) -> usize {
+        let mut end = from;
+        for (at, &byte) in bytes.iter().enumerate().skip(from) {
+            runaway.threads.retain_mut(|(rule, state)| {
+                let next = set
+                    .rule(*rule)
+                    .and_then(|r| r.secret.step(*state, byte).next);
+                *state = next.unwrap_or(*state);
+                next.is_some()
+            });
+            if runaway.threads.is_empty() {
+                break;
+            }
+            end = at.saturating_add(1);
+        }
+        if end > from {
+            marks.push(Mark {
+                start: self.base.saturating_add(from as u64),
+                end: self.base.saturating_add(end as u64),
+                what: What::Dropped,
+            });
+        }
+        if !runaway.threads.is_empty() {
+            self.runaway = Some(runaway);
+        }
+        end
+    }
+
+    fn mark(
+        &self,
+        desk: &mut Desk<'_>,
+        detector: &'static Detector,
+        secret: &[u8],
+        confirmed: bool,
+        (start, end): (usize, usize),
+        marks: &mut Vec<Mark>,
+    ) {
+        if let Some(what) = desk.judge(detector, secret, confirmed) {
+            marks.push(Mark {
+                start: self.base.saturating_add(start as u64),
+                end: self.base.saturating_add(end as u64),
+                what,
+            });
+        }
+    }
+}
+
+impl fmt::Debug for Channel {
+    /// Without the bytes it holds: they may be a secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Channel")
+            .field("held", &self.held.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The next place at or after `done`, with all rules that start there.
+fn next_open(
+    queue: &mut Peekable<impl Iterator<Item = Start>>,
+    done: usize,
+    set: &DetectorSet,
+) -> Option<Open> {
+    while queue.next_if(|start| start.at < done).is_some() {}
+    let at = queue.peek()?.at;
+    let mut threads = Vec::with_capacity(1);
+    while let Some(start) = queue.next_if(|start| start.at == at) {
+        threads.push(Thread {
+            rule: start.rule,
+            state: set.rule(start.rule).map(|rule| rule.secret.start()),
+            matched: None,
+        });
+    }
+    Some(Open {
+        at,
+        read: at,
+        threads,
+    })
+}
+
+/// Whether a place is decided.
+enum Verdict {
+    Decided,
+    Undecided,
+}
+
+impl Open {
+    /// Reads on until nothing longer can come, or the bytes or the cap are reached.
+    fn read_on(&mut self, set: &DetectorSet, bytes: &[u8], ended: bool) -> Verdict {
+        let to = bytes.len().min(self.at.saturating_add(MAX_HELD));
+        let new = bytes.get(self.read..to).unwrap_or_default();
+        let mut undecided = false;
+        for thread in &mut self.threads {
+            let Some(rule) = set.rule(thread.rule) else {
+                thread.state = None;
+                continue;
+            };
+            let mut state = thread.state;
+            for (at, &byte) in (self.read..).zip(new) {
+                let Some(current) = state else { break };
+                let step = rule.secret.step(current, byte);
+                if step.matched_before {
+                    thread.matched = Some(at);
+                }
+                state = step.next;
+            }
+            thread.state = state;
+            undecided |= state.is_some();
+        }
+        self.read = to;
+        if !undecided {
+            return Verdict::Decided;
+        }
+        if ended && to == bytes.len() {
+            for thread in &mut self.threads {
+                if let (Some(state), Some(rule)) = (thread.state, set.rule(thread.rule))
+                    && rule.secret.matches_at_end(state)
+                {
+                    thread.matched = Some(to);
+                }
+            }
+            return Verdict::Decided;
+        }
+        Verdict::Undecided
+    }
+
+    /// The longest secret found here, by its end; among equals the first detector's.
+    fn secret(&self, set: &DetectorSet, bytes: &[u8]) -> Option<(usize, &'static Detector)> {
+        let mut best: Option<(usize, &'static Detector)> = None;
+        for thread in &self.threads {
+            let (Some(matched), Some(rule)) = (thread.matched, set.rule(thread.rule)) else {
+                continue;
+            };
+            let end = matched.saturating_sub(rule.after);
+            let secret = bytes.get(self.at..end).unwrap_or_default();
+            if secret.is_empty() || rule.must.is_some_and(|must| !must(secret)) {
+                continue;
+            }
+            if best.is_none_or(|(longest, _)| end > longest) {
+                best = Some((end, rule.detector));
+            }
+        }
+        best
+    }
+
+    /// Named after the first rule that has matched, or else the first that may.
+    fn into_runaway(self, set: &DetectorSet) -> Option<(Runaway, &'static Detector)> {
+        let name = self
+            .threads
+            .iter()
+            .filter(|t| t.state.is_some())
+            .min_by_key(|t| (t.matched.is_none(), t.rule))?;
+        let runaway = Runaway {
+            threads: self
+                .threads
+                .iter()
+                .filter_map(|t| Some((t.rule, t.state?)))
+                .collect(),
+        };
+        Some((runaway, set.rule(name.rule)?.detector))
+    }
+
+    fn rebase(&mut self, by: usize) {
+        self.at = self.at.saturating_sub(by);
+        self.read = self.read.saturating_sub(by);
+        for thread in &mut self.threads {
+            thread.matched = thread.matched.map(|end| end.saturating_sub(by));
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! What all texts of one body share while it is masked: the plan, what was found, and what is to be changed.
+
+use super::{
+    channel::{Mark, What},
+    detector::Detector,
+    edit::Edits,
+    findings::{Findings, Fingerprint, FingerprintKey},
+    plan::{Action, Plan},
+    restore::Secrets,
+};
+
+/// Lent to a format for each chunk.
+pub(super) struct Desk<'a> {
+    pub(super) plan: &'a Plan,
+    pub(super) key: &'a FingerprintKey,
+    pub(super) findings: &'a mut Findings,
+    pub(super) edits: &'a mut Edits,
+    pub(super) secrets: &'a mut Secrets,
+    pub(super) blocked: &'a mut Option<Block>,
+    /// What is found is counted and passes.
+    pub(super) only_reports: bool,
+    /// Room for marks, kept to save allocations.
+    pub(super) marks: Vec<Mark>,
+}
+
+/// A secret at which the body has to end.
+#[derive(Debug, Clone)]
+pub(super) struct Block {
+    pub(super) detector: String,
+    pub(super) fingerprint: Fingerprint,
+    /// Raw offset of the secret's first byte; set by the tap that knows it.
+    pub(super) at: Option<u64>,
+}
+
+impl Desk<'_> {
+    /// What becomes of a secret; `None` if it passes.
+    pub(super) fn judge(
+        &mut self,
+        detector: &'static Detector,
+        secret: &[u8],
+        confirmed: bool,
+    ) -> Option<What> {
+        if let Some(secrets) = &self.plan.restores {
+            return secrets
+                .get(secret)
+                .map(|secret| What::Replaced(secret.to_vec()));
+        }
+        self.judge_named(detector.name(), detector.short_name(), secret, confirmed)
+    }
+
+    /// The same for a secret that no detector found, such as the value of a key that names a secret. `name` is the
+    /// full name that it is counted under.
+    pub(super) fn judge_named(
+        &mut self,
+        name: &str,
+        short_name: &str,
+        secret: &[u8],
+        confirmed: bool,
+    ) -> Option<What> {
+        let fingerprint = self.key.fingerprint(secret);
+        if self.only_reports {
+            self.findings.report(name, fingerprint, confirmed);
+            return None;
+        }
+        self.findings.add(name, fingerprint, confirmed);
+        let treatment = self.plan.treatment(name);
+        if treatment.action == Action::Block {
+            if self.blocked.is_none() {
+                *self.blocked = Some(Block {
+                    detector: name.to_owned(),
+                    fingerprint,
+                    at: None,
+                });
+            }
+            return Some(What::Blocked);
+        }
+        let placeholder = match kept(secret, treatment.keep) {
+            Some(kept) => format!("[masked:{short_name}:{fingerprint}:{kept}]"),
+            None => format!("[masked:{short_name}:{fingerprint}]"),
+        }
+        .into_bytes();
+        if self.plan.remembers {
+            self.secrets.remember(&placeholder, secret);
+        }
+        Some(What::Replaced(placeholder))
+    }
+}
+
+/// The last characters of a secret that may be shown. Never more than a quarter of it, since what is shown of a
+/// short secret gives it away; and only characters that mean nothing to any format.
+fn kept(secret: &[u8], keep: u8) -> Option<&str> {
+    let keep = usize::from(keep).min(secret.len() / 4);
+    let text = std::str::from_utf8(secret.get(secret.len().saturating_sub(keep)..)?).ok()?;
+    let harmless = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'~');
+    (!text.is_empty() && text.bytes().all(harmless)).then_some(text)
+}

@@ -1,0 +1,74 @@
+//! What masking changes: ranges of the raw stream and what stands there instead.
+//!
+//! Every format says what to change in these terms and nothing else is ever written, so what holds no secret
+//! passes byte for byte in all of them.
+
+/// One range of the raw stream that is replaced.
+#[derive(PartialEq, Eq)]
+pub(super) struct Edit {
+    /// Offset of the first byte, from the beginning of the stream.
+    pub(super) start: u64,
+    /// Offset after the last byte.
+    pub(super) end: u64,
+    /// What stands there instead; empty if it only goes.
+    pub(super) replacement: Vec<u8>,
+}
+
+impl std::fmt::Debug for Edit {
+    /// Without the replacement: when a secret is restored it is the secret.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Edit({}..{})", self.start, self.end)
+    }
+}
+
+/// The edits that have not been made yet, in order of their places; they never overlap.
+#[derive(Debug, Default)]
+pub(super) struct Edits(Vec<Edit>);
+
+impl Edits {
+    /// Takes an edit of a place where there is none yet, nor was one made.
+    pub(super) fn add(&mut self, edit: Edit) {
+        match self.0.last_mut() {
+            // A secret that goes on: its later ranges only disappear.
+            Some(last) if last.end == edit.start && edit.replacement.is_empty() => {
+                last.end = edit.end;
+            }
+            Some(last) if last.end > edit.start => {
+                let at = self.0.partition_point(|other| other.start < edit.start);
+                self.0.insert(at, edit);
+            }
+            _ => self.0.push(edit),
+        }
+    }
+
+    /// Whether there is nothing to change.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// How far bytes can leave that are decided up to `decided`: an edit is made whole or not yet.
+    pub(super) fn can_leave(&self, decided: u64) -> u64 {
+        self.0
+            .iter()
+            .find(|edit| edit.start < decided && edit.end > decided)
+            .map_or(decided, |edit| edit.start)
+    }
+
+    /// Copies `bytes`, which begin at the raw offset `from`, up to the raw offset `to` into `out`, with the
+    /// edits made that lie there.
+    pub(super) fn apply(&mut self, bytes: &[u8], from: u64, to: u64, out: &mut Vec<u8>) {
+        let slice = |start: u64, end: u64| {
+            let start = usize::try_from(start.saturating_sub(from)).unwrap_or(usize::MAX);
+            let end = usize::try_from(end.saturating_sub(from)).unwrap_or(usize::MAX);
+            bytes.get(start..end).unwrap_or_default()
+        };
+        let mut at = from;
+        let made = self.0.partition_point(|edit| edit.end <= to);
+        for edit in self.0.drain(..made) {
+            out.extend_from_slice(slice(at, edit.start.max(at)));
+            out.extend_from_slice(&edit.replacement);
+            at = edit.end.max(at);
+        }
+        out.extend_from_slice(slice(at, to));
+    }
+}

@@ -1,0 +1,95 @@
+//! Secrets on their way back: what was masked in a request, for the answer that repeats the placeholder.
+
+use super::{
+    DetectorError,
+    detector::{Detector, Left, Severity, Shape},
+    set::DetectorSet,
+};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Arc, OnceLock},
+};
+
+/// Most secrets that are remembered for one body or session; later ones stay masked.
+pub const MAX_REMEMBERED: usize = 256;
+/// Most bytes of secrets that are remembered.
+const MAX_BYTES: usize = 64 * 1024;
+
+/// Secrets by their placeholders. Shows nothing of them.
+#[derive(Clone, Default)]
+pub struct Secrets {
+    by_placeholder: BTreeMap<Box<[u8]>, Box<[u8]>>,
+    bytes: usize,
+}
+
+impl Secrets {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.by_placeholder.is_empty()
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.by_placeholder.len()
+    }
+
+    /// Takes over what another body remembered, as far as there is room.
+    pub fn merge(&mut self, other: &Self) {
+        for (placeholder, secret) in &other.by_placeholder {
+            self.remember(placeholder, secret);
+        }
+    }
+
+    pub(super) fn remember(&mut self, placeholder: &[u8], secret: &[u8]) {
+        let size = placeholder.len().saturating_add(secret.len());
+        let bytes = self.bytes.saturating_add(size);
+        if self.len() < MAX_REMEMBERED
+            && bytes <= MAX_BYTES
+            && !self.by_placeholder.contains_key(placeholder)
+        {
+            self.bytes = bytes;
+            self.by_placeholder
+                .insert(placeholder.into(), secret.into());
+        }
+    }
+
+    pub(super) fn get(&self, placeholder: &[u8]) -> Option<&[u8]> {
+        self.by_placeholder.get(placeholder).map(|secret| &**secret)
+    }
+}
+
+impl fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Secrets({})", self.len())
+    }
+}
+
+const PLACEHOLDER: Detector = Detector {
+    name: "chaperone/placeholder",
+    description: "What stands where a secret was masked",
+    severity: Severity::Low,
+    source: "",
+    shapes: &[Shape {
+        anchors: &["[masked:"],
+        ignore_case: false,
+        lead: 0,
+        left: Left::Any,
+        context: None,
+        secret: r"\[masked:[a-z0-9._-]{1,64}:[0-9a-f]{8}(?::[A-Za-z0-9._~-]{1,64})?\]",
+        after: 0,
+        must: None,
+    }],
+    confirm: None,
+};
+
+/// The detector of placeholders, compiled once.
+pub(super) fn placeholders() -> Result<Arc<DetectorSet>, DetectorError> {
+    static SET: OnceLock<Arc<DetectorSet>> = OnceLock::new();
+    static DETECTOR: Detector = PLACEHOLDER;
+    if let Some(set) = SET.get() {
+        return Ok(Arc::clone(set));
+    }
+    let set = Arc::new(DetectorSet::of(vec![&DETECTOR])?);
+    Ok(Arc::clone(SET.get_or_init(|| set)))
+}

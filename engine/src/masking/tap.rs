@@ -1,0 +1,293 @@
+//! One decoded text in the raw stream: finds its secrets and says which raw bytes they are.
+//!
+//! A format decodes (escapes, percent, base64, the lines of an event) and gives a tap the text with
+//! [`Piece`]s that say where it stood. What is found becomes edits of raw ranges: the first range of a
+//! secret gets the replacement, the others become empty.
+
+use super::{
+    channel::{Channel, What},
+    desk::Desk,
+    edit::Edit,
+};
+use std::collections::VecDeque;
+
+/// A run of a text and the raw bytes that it was read from. If both have the same length they
+/// correspond byte by byte; else the run is one unit (an escape) that is masked whole or not at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Piece {
+    /// Bytes of text; may be 0 for raw bytes that mean nothing.
+    pub(super) len: u32,
+    /// Raw offset of the first byte, from the beginning of the stream.
+    pub(super) raw: u64,
+    /// Raw bytes.
+    pub(super) raw_len: u32,
+}
+
+impl Piece {
+    /// Text that stands in the raw bytes as it is.
+    pub(super) fn plain(raw: u64, len: usize) -> Self {
+        let len = u32::try_from(len).unwrap_or(u32::MAX);
+        Self {
+            len,
+            raw,
+            raw_len: len,
+        }
+    }
+}
+
+/// How a replacement is written where this text stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Escaping {
+    /// As it is.
+    Plain,
+    /// In a JSON string, inside of so many further JSON strings (RFC 8259 §7).
+    Json { nested: u8 },
+    /// Percent-encoded (application/x-www-form-urlencoded).
+    Percent,
+    /// As it is, cut or filled up to the secret's own length, for formats that count bytes.
+    SameLength,
+}
+
+/// One text.
+#[derive(Debug)]
+pub(super) struct Tap {
+    acting: Channel,
+    reporting: Option<Box<Channel>>,
+    escaping: Escaping,
+    /// Bytes of text read so far.
+    read: u64,
+    /// Where the text from the first undecided byte on stands; the offset is that of the run in the text.
+    runs: VecDeque<(u64, Piece)>,
+    /// Raw bytes before this offset were changed already.
+    edited: u64,
+}
+
+impl Tap {
+    pub(super) fn new(escaping: Escaping) -> Self {
+        Self {
+            acting: Channel::new(),
+            reporting: None,
+            escaping,
+            read: 0,
+            runs: VecDeque::new(),
+            edited: 0,
+        }
+    }
+
+    /// Reads text that stands in the raw bytes as it is, from the raw offset `raw` on.
+    pub(super) fn push_plain(&mut self, desk: &mut Desk<'_>, text: &[u8], raw: u64) {
+        self.push(desk, text, &[Piece::plain(raw, text.len())]);
+    }
+
+    /// Reads text; `pieces` cover it in order, and their raw bytes lie in order too.
+    pub(super) fn push(&mut self, desk: &mut Desk<'_>, text: &[u8], pieces: &[Piece]) {
+        self.report(desk, |channel, desk| {
+            let Some(set) = &desk.plan.reporting else {
+                return;
+            };
+            channel.push(set, desk, text, &mut Vec::new());
+        });
+        let mut marks = std::mem::take(&mut desk.marks);
+        let plan = desk.plan;
+        self.acting.push(&plan.acting, desk, text, &mut marks);
+        if marks.is_empty() && self.acting.undecided().is_none() {
+            self.runs.clear();
+            self.read = self.read.saturating_add(text.len() as u64);
+            desk.marks = marks;
+            return;
+        }
+        for piece in pieces {
+            self.remember(*piece);
+        }
+        desk.marks = marks;
+        self.edit(desk);
+    }
+
+    /// Ends the text: what was undecided is decided. The tap is then as new.
+    pub(super) fn finish(&mut self, desk: &mut Desk<'_>) {
+        self.report(desk, |channel, desk| {
+            let Some(set) = &desk.plan.reporting else {
+                return;
+            };
+            channel.finish(set, desk, &mut Vec::new());
+        });
+        let mut marks = std::mem::take(&mut desk.marks);
+        let plan = desk.plan;
+        self.acting.finish(&plan.acting, desk, &mut marks);
+        desk.marks = marks;
+        self.edit(desk);
+        self.read = 0;
+        self.runs.clear();
+        self.edited = 0;
+    }
+
+    /// Decides the leftmost undecided place now: it is masked. For formats whose raw bytes outgrow their cap.
+    pub(super) fn force(&mut self, desk: &mut Desk<'_>) {
+        let mut marks = std::mem::take(&mut desk.marks);
+        let plan = desk.plan;
+        self.acting.force(&plan.acting, desk, &mut marks);
+        desk.marks = marks;
+        self.edit(desk);
+    }
+
+    /// Raw offset of the first byte that is not decided; `None` if all are.
+    pub(super) fn undecided(&self) -> Option<u64> {
+        let at = self.acting.undecided()?;
+        let (start, piece) = self.runs.front()?;
+        let into = at.saturating_sub(*start);
+        Some(if piece.len == piece.raw_len {
+            piece.raw.saturating_add(into)
+        } else {
+            piece.raw
+        })
+    }
+
+    /// Lets the reporting detectors look, if there are any.
+    fn report(&mut self, desk: &mut Desk<'_>, look: impl FnOnce(&mut Channel, &mut Desk<'_>)) {
+        if desk.plan.reporting.is_some() {
+            let channel = self
+                .reporting
+                .get_or_insert_with(|| Box::new(Channel::new()));
+            desk.only_reports = true;
+            look(channel, desk);
+            desk.only_reports = false;
+        }
+    }
+
+    fn remember(&mut self, piece: Piece) {
+        let at = self.read;
+        self.read = at.saturating_add(u64::from(piece.len));
+        if let Some((_, last)) = self.runs.back_mut() {
+            let plain = last.len == last.raw_len && piece.len == piece.raw_len;
+            let follows = last.raw.saturating_add(u64::from(last.raw_len)) == piece.raw;
+            if let (true, true, Some(len)) = (plain, follows, last.len.checked_add(piece.len)) {
+                last.len = len;
+                last.raw_len = len;
+                return;
+            }
+        }
+        self.runs.push_back((at, piece));
+    }
+
+    /// Turns the desk's marks into edits and forgets what is decided.
+    fn edit(&mut self, desk: &mut Desk<'_>) {
+        let mut marks = std::mem::take(&mut desk.marks);
+        for mark in marks.drain(..) {
+            let mut ranges = self.raw_ranges(mark.start, mark.end);
+            let mut first = match mark.what {
+                What::Replaced(text) => text,
+                What::Dropped => Vec::new(),
+                What::Blocked => {
+                    if let (Some(block), Some(&(start, _))) = (&mut desk.blocked, ranges.first()) {
+                        block.at = Some(block.at.unwrap_or(start).min(start));
+                    }
+                    continue;
+                }
+            };
+            if ranges.is_empty() {
+                ranges.push((self.edited, self.edited));
+            }
+            let length = ranges.iter().fold(0, |sum: u64, (start, end)| {
+                sum.saturating_add(end.saturating_sub(*start))
+            });
+            first = self.escaping.write(&first, length);
+            for (start, end) in ranges {
+                self.edited = end;
+                desk.edits.add(Edit {
+                    start,
+                    end,
+                    replacement: std::mem::take(&mut first),
+                });
+            }
+        }
+        desk.marks = marks;
+        match self.acting.undecided() {
+            None => self.runs.clear(),
+            Some(at) => {
+                while let Some((start, piece)) = self.runs.front()
+                    && start.saturating_add(u64::from(piece.len)) <= at
+                {
+                    self.runs.pop_front();
+                }
+            }
+        }
+        self.runs.shrink_to(16);
+    }
+
+    /// The raw ranges of the text from `start` to `end`, in order, those that touch joined.
+    fn raw_ranges(&self, start: u64, end: u64) -> Vec<(u64, u64)> {
+        let mut ranges: Vec<(u64, u64)> = Vec::with_capacity(1);
+        for &(at, piece) in &self.runs {
+            let to = at.saturating_add(u64::from(piece.len));
+            if to <= start || piece.len == 0 && at <= start {
+                continue;
+            }
+            if at >= end {
+                break;
+            }
+            let whole = (
+                piece.raw,
+                piece.raw.saturating_add(u64::from(piece.raw_len)),
+            );
+            let (from, to) = if piece.len == piece.raw_len {
+                (
+                    piece.raw.saturating_add(start.saturating_sub(at)),
+                    whole.1.saturating_sub(to.saturating_sub(end)),
+                )
+            } else {
+                whole
+            };
+            let from = from.max(self.edited);
+            match ranges.last_mut() {
+                Some(last) if last.1 == from => last.1 = to,
+                _ if from < to => ranges.push((from, to)),
+                _ => {}
+            }
+        }
+        ranges
+    }
+}
+
+impl Escaping {
+    /// Writes a replacement for `length` raw bytes.
+    fn write(self, text: &[u8], length: u64) -> Vec<u8> {
+        match self {
+            Self::Plain => text.to_vec(),
+            Self::Json { nested } => {
+                (0..=nested).fold(text.to_vec(), |text, _| json_escaped(&text))
+            }
+            Self::Percent => percent_encoded(text),
+            Self::SameLength => {
+                let length = usize::try_from(length).unwrap_or(0);
+                let filled = text.iter().copied().chain(std::iter::repeat(b'*'));
+                filled.take(length).collect()
+            }
+        }
+    }
+}
+
+fn json_escaped(text: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len());
+    for &byte in text {
+        match byte {
+            b'"' | b'\\' => out.extend([b'\\', byte]),
+            b'\n' => out.extend(b"\\n"),
+            b'\r' => out.extend(b"\\r"),
+            b'\t' => out.extend(b"\\t"),
+            0..0x20 => out.extend(format!("\\u{byte:04x}").bytes()),
+            _ => out.push(byte),
+        }
+    }
+    out
+}
+
+fn percent_encoded(text: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len());
+    for &byte in text {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'*' => out.push(byte),
+            _ => out.extend(format!("%{byte:02X}").bytes()),
+        }
+    }
+    out
+}

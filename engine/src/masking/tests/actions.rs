@@ -1,0 +1,107 @@
+//! What happens to a secret: masked, shown in part, blocked, only counted, given back.
+
+use super::{
+    super::{Action, Content, DetectorSet, Masker, Plan, Treatment, mask_whole},
+    all,
+    cases::{ALNUM, filler},
+    key, replacement,
+};
+use std::sync::Arc;
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
+fn pat() -> String {
+    format!("ghp_{}", filler(36, ALNUM))
+}
+
+fn treated(treatment: Treatment) -> Arc<Plan> {
+    Arc::new(Plan::masking(all()).treating("secrets/github-pat", treatment))
+}
+
+fn masked(plan: &Arc<Plan>, text: &str) -> String {
+    let (body, _) = mask_whole(plan, &key(), &Content::text(), text.as_bytes());
+    String::from_utf8(body.into_bytes()).unwrap()
+}
+
+#[test]
+fn the_last_characters_are_shown_where_the_plan_keeps_them_but_never_more_than_a_quarter() {
+    let plan = |keep| {
+        treated(Treatment {
+            action: Action::Mask,
+            keep,
+        })
+    };
+    let out = masked(&plan(4), &pat());
+    let end = &pat()[36..];
+    let fingerprint = key().fingerprint(pat().as_bytes());
+    assert_eq!(out, format!("[masked:github-pat:{fingerprint}:{end}]"));
+    let out = masked(&plan(200), &pat());
+    let end = &pat()[30..];
+    assert_eq!(out, format!("[masked:github-pat:{fingerprint}:{end}]"));
+}
+
+#[test]
+fn a_blocked_secret_ends_the_body_before_its_first_byte() {
+    let plan = treated(Treatment {
+        action: Action::Block,
+        keep: 0,
+    });
+    for cut in 0..50 {
+        let text = format!("some text {} and more", pat());
+        let (first, second) = text.split_at(cut.min(text.len()));
+        let mut masker = Masker::new(Arc::clone(&plan), key(), &Content::text());
+        let mut out = masker.push(first.as_bytes()).as_bytes().to_vec();
+        out.extend_from_slice(masker.push(second.as_bytes()).as_bytes());
+        out.extend_from_slice(masker.push(b"tail").as_bytes());
+        out.extend_from_slice(masker.finish().as_bytes());
+        assert_eq!(String::from_utf8(out).unwrap(), "some text ", "cut {cut}");
+        let blocked = masker.blocked().unwrap();
+        assert_eq!(blocked.detector, "secrets/github-pat");
+        assert!(!blocked.told);
+        assert_eq!(masker.findings().total(), 1);
+    }
+}
+
+#[test]
+fn what_is_only_reported_passes_and_hides_nothing_from_what_masks() {
+    // The reported detector's match is the longer one and begins earlier.
+    let acting = Arc::new(DetectorSet::compile(&["secrets/github-pat"]).unwrap());
+    let reporting = Arc::new(DetectorSet::compile(&["secrets/url-password"]).unwrap());
+    let plan = Arc::new(Plan::masking(acting).reporting(reporting));
+    let text = format!("https://user:x{}@host/ https://user:hunter2@host/", pat());
+    let (body, findings) = mask_whole(&plan, &key(), &Content::text(), text.as_bytes());
+    let expected = text.replace(&pat(), &replacement("secrets/github-pat", &pat()));
+    assert_eq!(body.as_bytes(), expected.as_bytes());
+    let seen = findings.get("secrets/url-password").unwrap();
+    assert_eq!((seen.count, seen.reported), (0, 2));
+    assert_eq!(findings.total(), 1);
+}
+
+#[test]
+fn what_was_masked_in_a_request_comes_back_in_its_answer_and_nothing_else_does() {
+    let plan = Arc::new(Plan::masking(all()).remembering());
+    let mut request = Masker::new(plan, key(), &Content::text());
+    let mut prompt = request
+        .push(format!("use {} now", pat()).as_bytes())
+        .into_body();
+    prompt.append(request.finish());
+    assert!(
+        !prompt
+            .as_bytes()
+            .windows(8)
+            .any(|w| w == &pat().as_bytes()[8..16])
+    );
+
+    let restoring = Arc::new(Plan::restoring(Arc::new(request.secrets().clone())).unwrap());
+    let placeholder = replacement("secrets/github-pat", &pat());
+    let other = replacement("secrets/github-pat", "another");
+    let answer = format!("I used {placeholder}, not {other}, and [masked: nothing");
+    for cut in 0..answer.len() {
+        let mut masker = Masker::new(Arc::clone(&restoring), key(), &Content::text());
+        let mut out = masker.push(&answer.as_bytes()[..cut]).into_body();
+        out.append(masker.push(&answer.as_bytes()[cut..]));
+        out.append(masker.finish());
+        let out = String::from_utf8(out.into_bytes()).unwrap();
+        assert_eq!(out, answer.replace(&placeholder, &pat()), "cut {cut}");
+    }
+}
