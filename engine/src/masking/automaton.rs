@@ -2,8 +2,10 @@
 //!
 //! `regex-automata` builds the machine once, when detectors are compiled; what runs on the request
 //! path is a flat table of 16-bit states, one load per byte, that cannot backtrack and cannot panic.
-//! A pattern that would need more than [`MAX_STATES`] states is refused when it is compiled.
+//! A pattern that would need more than [`MAX_STATES`] states, or too much work to compile, is refused when
+//! it is compiled.
 
+use super::bytes::ByteSet;
 use regex_automata::{
     Anchored, MatchKind,
     dfa::{Automaton as _, StartKind, dense},
@@ -17,16 +19,9 @@ pub(super) const MAX_STATES: usize = 8192;
 
 /// No match can come any more, and none ended before the byte just read.
 const DEAD: u16 = 0;
-/// A match ended before the byte just read, and none can come any more.
-const DONE: u16 = 1;
-
-/// The match ended before the byte that led into this state.
-const MATCHED_BEFORE: u8 = 1;
-/// If the text ends in this state, a match ends with it.
-const MATCHED_AT_END: u8 = 2;
 
 /// A state between two bytes. Only meaningful to the automaton that gave it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct State(u16);
 
 /// What one byte did to a match in progress.
@@ -38,21 +33,55 @@ pub(super) struct Step {
     pub(super) next: Option<State>,
 }
 
-impl Step {
-    /// Nothing ended and nothing can come.
-    pub(super) const DEAD: Self = Self {
-        matched_before: false,
-        next: None,
-    };
+/// What stands before the place where a pattern begins: all that `^` and `\b` at its beginning ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum Look {
+    /// Nothing: the text begins.
+    Text,
+    /// A line feed.
+    LineFeed,
+    /// A carriage return.
+    CarriageReturn,
+    /// A letter, a digit or `_`.
+    Word,
+    /// Any other byte.
+    Other,
+}
+
+impl Look {
+    /// One byte for each kind.
+    const ALL: [(Self, Option<u8>); 5] = [
+        (Self::Text, None),
+        (Self::LineFeed, Some(b'\n')),
+        (Self::CarriageReturn, Some(b'\r')),
+        (Self::Word, Some(b'a')),
+        (Self::Other, Some(b' ')),
+    ];
+
+    /// Behind a byte.
+    #[inline]
+    pub(super) const fn behind(byte: u8) -> Self {
+        match byte {
+            b'\n' => Self::LineFeed,
+            b'\r' => Self::CarriageReturn,
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' => Self::Word,
+            _ => Self::Other,
+        }
+    }
 }
 
 /// A compiled pattern, anchored at its start; every end at which it matches is reported.
 pub(super) struct Automaton {
     classes: [u8; 256],
     stride: usize,
+    /// Rows of states. Those from `matched` on mean that a match ended before the byte that led into them;
+    /// `matched` itself and [`DEAD`] have no way on.
     table: Box<[u16]>,
-    flags: Box<[u8]>,
-    start: State,
+    matched: u16,
+    /// One bit for each state: if the text ends here, a match ends with it.
+    at_end: Box<[u64]>,
+    /// The state to begin with behind each kind of [`Look`].
+    starts: [u16; 5],
 }
 
 impl Automaton {
@@ -77,16 +106,22 @@ impl Automaton {
                     .determinize_size_limit(Some(1 << 23)),
             )
             .build(pattern)
-            .map_err(|e| format!("the pattern cannot be compiled: {e}"))?;
-        let start = dfa
-            .start_state(&start::Config::new().anchored(Anchored::Yes))
-            .map_err(|e| format!("the pattern cannot be anchored: {e}"))?;
-        Flattened::of(&dfa, start)?.into_automaton()
+            .map_err(|error| refusal(&error))?;
+        Flattened::of(&dfa)?.into_automaton()
     }
 
-    /// The state before the first byte.
-    pub(super) fn start(&self) -> State {
-        self.start
+    /// The state before the first byte, or `None` if the pattern cannot match behind what stands there.
+    #[inline]
+    pub(super) fn start(&self, look: Look) -> Option<State> {
+        let [text, line, carriage, word, other] = self.starts;
+        let start = match look {
+            Look::Text => text,
+            Look::LineFeed => line,
+            Look::CarriageReturn => carriage,
+            Look::Word => word,
+            Look::Other => other,
+        };
+        (start != DEAD).then_some(State(start))
     }
 
     /// Reads one byte.
@@ -96,59 +131,148 @@ impl Automaton {
         let at = usize::from(state.0)
             .wrapping_mul(self.stride)
             .wrapping_add(usize::from(class));
-        match self.table.get(at).copied().unwrap_or(DEAD) {
-            DEAD => Step::DEAD,
-            DONE => Step {
-                matched_before: true,
-                next: None,
-            },
-            next => Step {
-                matched_before: self.flag(next, MATCHED_BEFORE),
-                next: Some(State(next)),
-            },
+        let next = self.table.get(at).copied().unwrap_or(DEAD);
+        Step {
+            matched_before: next >= self.matched,
+            next: (next != DEAD && next != self.matched).then_some(State(next)),
         }
+    }
+
+    /// Reads `bytes` until no match can come any more, and calls `matched` with every offset at which one
+    /// ended. Gives the state behind the last byte if there is one.
+    #[inline]
+    pub(super) fn read(
+        &self,
+        mut state: State,
+        bytes: &[u8],
+        mut matched: impl FnMut(usize),
+    ) -> Option<State> {
+        for (at, &byte) in bytes.iter().enumerate() {
+            let step = self.step(state, byte);
+            if step.matched_before {
+                matched(at);
+            }
+            state = step.next?;
+        }
+        Some(state)
     }
 
     /// Whether a match ends here if the text does.
     pub(super) fn matches_at_end(&self, state: State) -> bool {
-        self.flag(state.0, MATCHED_AT_END)
+        self.at_end
+            .get(usize::from(state.0 >> 6))
+            .is_some_and(|word| word.wrapping_shr(u32::from(state.0)) & 1 != 0)
+    }
+
+    /// Whether the empty text can match.
+    pub(super) fn matches_nothing(&self) -> bool {
+        let mut starts = self.starts.iter().filter(|&&start| start != DEAD);
+        starts.any(|&start| self.matches_at_end(State(start)))
+    }
+
+    /// The bytes that may follow in a match (or end one, when the pattern looks ahead), from any of `states`.
+    pub(super) fn followers(&self, states: &[State]) -> ByteSet {
+        let bytes = 0..=255;
+        bytes
+            .filter(|&byte| {
+                states.iter().any(|&state| {
+                    let step = self.step(state, byte);
+                    step.matched_before || step.next.is_some()
+                })
+            })
+            .collect()
+    }
+
+    /// The states after one byte of `set`, from any of `states`.
+    pub(super) fn after(&self, states: &[State], set: ByteSet) -> Vec<State> {
+        let mut after: Vec<State> = set
+            .iter()
+            .flat_map(|byte| states.iter().filter_map(move |&s| self.step(s, byte).next))
+            .collect();
+        after.sort_unstable();
+        after.dedup();
+        after
+    }
+
+    /// The states to begin with, whatever stands before.
+    pub(super) fn beginnings(&self) -> Vec<State> {
+        let mut starts: Vec<State> = Look::ALL
+            .iter()
+            .filter_map(|&(look, _)| self.start(look))
+            .collect();
+        starts.sort_unstable();
+        starts.dedup();
+        starts
     }
 
     /// Bytes of memory that this automaton occupies.
     pub(super) fn memory(&self) -> usize {
         size_of::<Self>()
             .saturating_add(size_of_val(&*self.table))
-            .saturating_add(size_of_val(&*self.flags))
+            .saturating_add(size_of_val(&*self.at_end))
     }
+}
 
-    #[inline]
-    fn flag(&self, state: u16, flag: u8) -> bool {
-        self.flags
-            .get(usize::from(state))
-            .is_some_and(|flags| flags & flag != 0)
+/// What the author of a pattern can do about it.
+fn refusal(error: &dense::BuildError) -> String {
+    if error.is_size_limit_exceeded() {
+        return "the pattern is too large: make its repetitions and classes smaller".to_owned();
+    }
+    // The library names the cause, such as a syntax error and its place, one level down.
+    let cause = std::error::Error::source(error).map(|cause| {
+        let deeper = std::error::Error::source(cause).map(ToString::to_string);
+        deeper.unwrap_or_else(|| cause.to_string())
+    });
+    match cause {
+        Some(cause) => format!("the pattern cannot be compiled: {cause}"),
+        None => format!("the pattern cannot be compiled: {error}"),
     }
 }
 
 /// The machine with one row of 256 entries per state, before equal columns are merged.
 struct Flattened {
     rows: Vec<[u16; 256]>,
-    flags: Vec<u8>,
-    start: u16,
+    at_end: Vec<bool>,
+    matched: Vec<bool>,
+    starts: [u16; 5],
 }
 
+/// In [`Flattened`]: a match ended before the byte just read, and none can come any more.
+const DONE: u16 = 1;
+
 impl Flattened {
-    fn of(dfa: &dense::DFA<Vec<u32>>, start: StateID) -> Result<Self, String> {
+    fn of(dfa: &dense::DFA<Vec<u32>>) -> Result<Self, String> {
         let mut flat = Self {
             rows: vec![[DEAD; 256]; 2],
-            flags: vec![0, MATCHED_BEFORE],
-            start: DEAD,
+            at_end: vec![false, false],
+            matched: vec![false, true],
+            starts: [DEAD; 5],
         };
         let mut numbers: HashMap<StateID, u16> = HashMap::new();
         let mut queue = Vec::new();
-        flat.start = flat.number(dfa, start, &mut numbers, &mut queue)?;
+        for (i, (_, look)) in Look::ALL.into_iter().enumerate() {
+            let start = dfa
+                .start_state(
+                    &start::Config::new()
+                        .anchored(Anchored::Yes)
+                        .look_behind(look),
+                )
+                .map_err(|e| format!("the pattern cannot be anchored: {e}"))?;
+            let number = flat.number(dfa, start, &mut numbers, &mut queue)?;
+            if let Some(entry) = flat.starts.get_mut(i) {
+                *entry = number;
+            }
+        }
         while let Some((id, number)) = queue.pop() {
+            // Neighbouring bytes mostly lead to the same state.
+            let mut last = None;
             for byte in 0..=255_u8 {
-                let to = flat.number(dfa, dfa.next_state(id, byte), &mut numbers, &mut queue)?;
+                let next = dfa.next_state(id, byte);
+                let to = match last {
+                    Some((same, to)) if same == next => to,
+                    _ => flat.number(dfa, next, &mut numbers, &mut queue)?,
+                };
+                last = Some((next, to));
                 if let Some(entry) = flat
                     .rows
                     .get_mut(usize::from(number))
@@ -188,14 +312,8 @@ impl Flattened {
                     format!("the pattern needs more than {MAX_STATES} states; make its repetitions smaller")
                 })?;
             self.rows.push([DEAD; 256]);
-            let mut flags = 0;
-            if matched_before {
-                flags |= MATCHED_BEFORE;
-            }
-            if at_end {
-                flags |= MATCHED_AT_END;
-            }
-            self.flags.push(flags);
+            self.matched.push(matched_before);
+            self.at_end.push(at_end);
             queue.push((id, number));
             number
         } else if matched_before {
@@ -208,10 +326,27 @@ impl Flattened {
     }
 
     fn into_automaton(self) -> Result<Automaton, String> {
-        let start = self.flags.get(usize::from(self.start));
-        if self.start == DEAD || self.start == DONE || start.is_some_and(|&f| f != 0) {
-            return Err("the pattern matches nothing or the empty text".to_owned());
+        if self
+            .starts
+            .iter()
+            .all(|&start| start == DEAD || start == DONE)
+        {
+            return Err("the pattern matches nothing".to_owned());
         }
+        // Numbered anew, so that one comparison tells whether a match ended: first the states that say no,
+        // then `DONE`, then the others that say yes.
+        let mut order: Vec<u16> = (0_u16..).take(self.rows.len()).collect();
+        order.sort_by_key(|&old| {
+            let matched = self.matched.get(usize::from(old)).copied().unwrap_or(false);
+            (matched, old)
+        });
+        let mut renumbered = vec![DEAD; self.rows.len()];
+        for (new, &old) in (0_u16..).zip(&order) {
+            if let Some(entry) = renumbered.get_mut(usize::from(old)) {
+                *entry = new;
+            }
+        }
+        let renumber = |old: u16| renumbered.get(usize::from(old)).copied().unwrap_or(DEAD);
         let mut classes = [0_u8; 256];
         let mut columns: HashMap<Vec<u16>, u8> = HashMap::new();
         let mut representatives = Vec::new();
@@ -230,21 +365,33 @@ impl Flattened {
                 *entry = class;
             }
         }
-        let table = self
-            .rows
-            .iter()
-            .flat_map(|row| {
-                representatives
-                    .iter()
-                    .map(|&b| row.get(usize::from(b)).copied().unwrap_or(DEAD))
-            })
-            .collect();
+        let mut table = Vec::with_capacity(order.len().saturating_mul(representatives.len()));
+        let mut at_end = vec![0_u64; order.len().div_ceil(64)];
+        for (new, &old) in (0_u16..).zip(&order) {
+            let row = self.rows.get(usize::from(old));
+            table.extend(representatives.iter().map(|&b| {
+                renumber(
+                    row.and_then(|row| row.get(usize::from(b)))
+                        .copied()
+                        .unwrap_or(DEAD),
+                )
+            }));
+            if self.at_end.get(usize::from(old)).copied().unwrap_or(false)
+                && let Some(word) = at_end.get_mut(usize::from(new >> 6))
+            {
+                *word |= 1_u64.wrapping_shl(u32::from(new));
+            }
+        }
         Ok(Automaton {
             classes,
             stride: representatives.len(),
-            table,
-            flags: self.flags.into_boxed_slice(),
-            start: State(self.start),
+            table: table.into_boxed_slice(),
+            matched: renumber(DONE),
+            at_end: at_end.into_boxed_slice(),
+            starts: self.starts.map(|start| match start {
+                DONE => DEAD,
+                start => renumber(start),
+            }),
         })
     }
 }
@@ -258,7 +405,7 @@ mod tests {
     /// Every end at which `pattern` matches a prefix of `text`, and where it gave up (if it did).
     fn run(pattern: &str, text: &str) -> (Vec<usize>, Option<usize>) {
         let automaton = Automaton::compile(pattern).unwrap();
-        let mut state = automaton.start();
+        let mut state = automaton.start(Look::Text).unwrap();
         let mut ends = Vec::new();
         for (i, b) in text.bytes().enumerate() {
             let step = automaton.step(state, b);
@@ -296,9 +443,50 @@ mod tests {
     }
 
     #[test]
+    fn what_stands_before_decides_about_boundaries_at_the_beginning() {
+        let begins = |pattern: &str, look: Look| {
+            let automaton = Automaton::compile(pattern).unwrap();
+            let state = automaton.start(look);
+            state.is_some_and(|state| automaton.step(state, b'a').next.is_some())
+        };
+        for (pattern, looks) in [
+            (
+                r"\ba",
+                vec![
+                    Look::Text,
+                    Look::LineFeed,
+                    Look::CarriageReturn,
+                    Look::Other,
+                ],
+            ),
+            (r"\Ba", vec![Look::Word]),
+            ("^a", vec![Look::Text]),
+            ("(?m)^a", vec![Look::Text, Look::LineFeed]),
+            ("a", Look::ALL.map(|(look, _)| look).to_vec()),
+        ] {
+            for (look, _) in Look::ALL {
+                assert_eq!(
+                    begins(pattern, look),
+                    looks.contains(&look),
+                    "{pattern} {look:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_pattern_of_nothing_but_a_look_ahead_ends_where_it_begins() {
+        assert_eq!(run(r"(?:\s|$)", ""), (vec![0], None));
+        assert_eq!(run(r"(?:\s|$)", "x"), (vec![], Some(0)));
+        assert_eq!(run(r"\b", "x"), (vec![0], Some(0)));
+        assert!(Automaton::compile("x?").unwrap().matches_nothing());
+        assert!(!Automaton::compile("x").unwrap().matches_nothing());
+    }
+
+    #[test]
     fn bytes_that_are_not_text_are_bytes_like_others() {
         let automaton = Automaton::compile("a[^b]+b").unwrap();
-        let mut state = automaton.start();
+        let mut state = automaton.start(Look::Other).unwrap();
         for b in [b'a', 0xff, 0x00, b'b'] {
             state = automaton.step(state, b).next.unwrap();
         }
@@ -308,7 +496,7 @@ mod tests {
     #[test]
     fn patterns_that_cannot_run_are_refused_with_a_reason() {
         assert!(Automaton::compile("a(").is_err());
-        assert!(Automaton::compile("").is_err());
+        assert!(Automaton::compile(r"[^\x00-\xff]").is_err());
         assert!(Automaton::compile("[ab]*a[ab]{14}").is_err());
     }
 }

@@ -6,12 +6,16 @@
 
 use super::{
     checksum,
-    detector::{Detector, Left, Severity, Shape},
+    detector::{Builtin, Detector, Severity, Shape},
+    rule::Left,
 };
+use std::sync::LazyLock;
 
 /// All detectors, in the order in which ties are resolved.
 pub fn catalogue() -> &'static [Detector] {
-    CATALOGUE
+    static ALL: LazyLock<Vec<Detector>> =
+        LazyLock::new(|| CATALOGUE.iter().map(Builtin::detector).collect());
+    &ALL
 }
 
 /// The secret is the whole match.
@@ -19,10 +23,13 @@ const fn token(anchors: &'static [&'static str], left: Left, secret: &'static st
     Shape {
         anchors,
         ignore_case: false,
+        sets: &[],
         lead: 0,
+        run: None,
         left,
         context: None,
         secret,
+        tail: None,
         after: 0,
         must: None,
     }
@@ -81,8 +88,8 @@ const AZURE_STORAGE: &str =
     "https://learn.microsoft.com/en-us/azure/storage/common/storage-account-keys-manage";
 const SLACK: &str = "https://api.slack.com/concepts/token-types";
 
-const CATALOGUE: &[Detector] = &[
-    Detector {
+const CATALOGUE: &[Builtin] = &[
+    Builtin {
         name: "secrets/private-key",
         description: "Private key in PEM or OpenPGP armour, whole with its body",
         severity: Severity::Critical,
@@ -117,7 +124,7 @@ const CATALOGUE: &[Detector] = &[
         )],
         confirm: None,
     },
-    Detector {
+    Builtin {
         name: "secrets/github-pat",
         description: "GitHub personal access token (classic)",
         severity: Severity::Critical,
@@ -125,7 +132,7 @@ const CATALOGUE: &[Detector] = &[
         shapes: &[token(&["ghp_"], Left::Any, "ghp_[A-Za-z0-9]{36,}")],
         confirm: Some(checksum::github),
     },
-    Detector {
+    Builtin {
         name: "secrets/github-fine-grained-pat",
         description: "GitHub fine-grained personal access token",
         severity: Severity::Critical,
@@ -137,7 +144,7 @@ const CATALOGUE: &[Detector] = &[
         )],
         confirm: None,
     },
-    Detector {
+    Builtin {
         name: "secrets/github-oauth",
         description: "GitHub OAuth access token",
         severity: Severity::High,
@@ -145,7 +152,7 @@ const CATALOGUE: &[Detector] = &[
         shapes: &[token(&["gho_"], Left::Any, "gho_[A-Za-z0-9]{36,}")],
         confirm: Some(checksum::github),
     },
-    Detector {
+    Builtin {
         name: "secrets/github-app-user",
         description: "GitHub App user access token",
         severity: Severity::High,
@@ -153,7 +160,7 @@ const CATALOGUE: &[Detector] = &[
         shapes: &[token(&["ghu_"], Left::Any, "ghu_[A-Za-z0-9]{36,}")],
         confirm: Some(checksum::github),
     },
-    Detector {
+    Builtin {
         name: "secrets/github-app-installation",
         description: "GitHub App installation access token, also the stateless form that holds a JWT",
         severity: Severity::High,
@@ -165,7 +172,7 @@ const CATALOGUE: &[Detector] = &[
         )],
         confirm: Some(checksum::github),
     },
-    Detector {
+    Builtin {
         name: "secrets/github-refresh",
         description: "GitHub App refresh token",
         severity: Severity::High,
@@ -173,7 +180,7 @@ const CATALOGUE: &[Detector] = &[
         shapes: &[token(&["ghr_"], Left::Any, "ghr_[A-Za-z0-9]{36,}")],
         confirm: None,
     },
-    Detector {
+    Builtin {
         name: "secrets/gitlab-token",
         description: "GitLab token: personal, deploy, runner, job, trigger, feed, agent, SCIM",
         severity: Severity::High,
@@ -188,7 +195,7 @@ const CATALOGUE: &[Detector] = &[
         )],
         confirm: None,
     },
-    Detector {
+    Builtin {
         name: "secrets/aws-access-key-id",
         description: "AWS access key identifier, long-term or temporary",
         severity: Severity::Medium,
@@ -200,7 +207,7 @@ const CATALOGUE: &[Detector] = &[
         )],
         confirm: None,
     },
-    Detector {
+    Builtin {
         name: "secrets/aws-secret-access-key",
         description: "AWS secret access key after its name",
         severity: Severity::Critical,
@@ -218,7 +225,7 @@ const CATALOGUE: &[Detector] = &[
         )],
         confirm: None,
     },
-    Detector {
+    Builtin {
         name: "secrets/aws-session-token",
         description: "AWS session token after its name",
         severity: Severity::High,
@@ -235,7 +242,7 @@ const CATALOGUE: &[Detector] = &[
         )],
         confirm: None,
     },
-    Detector {
+    Builtin {
         name: "secrets/azure-storage-key",
         description: "Azure Storage or Cosmos DB account key, in a connection string or an answer of listKeys",
         severity: Severity::Critical,
@@ -265,7 +272,7 @@ const CATALOGUE: &[Detector] = &[
         )],
         confirm: None,
     },
-    Detector {
+    Builtin {
         name: "secrets/azure-sas",
         description: "Signature of an Azure shared access signature",
         severity: Severity::High,
@@ -280,7 +287,7 @@ const CATALOGUE: &[Detector] = &[
         }],
         confirm: None,
     },
-    Detector {
+    Builtin {
         name: "secrets/azure-access-key",
         description: "Access key in a connection string of Service Bus, Event Hubs, IoT Hub, SignalR or App Configuration",
         severity: Severity::Critical,
@@ -292,7 +299,7 @@ const CATALOGUE: &[Detector] = &[
         )],
         confirm: None,
     },
-    Detector {
+    Builtin {
         name: "secrets/azure-client-secret",
         description: "Client secret of a Microsoft Entra application",
         severity: Severity::Critical,
@@ -325,7 +332,7 @@ const CATALOGUE: &[Detector] = &[
         ],
         confirm: None,
     },
-    Detector {
+    Builtin {
         name: "secrets/connection-string-password",
         description: "Password in a connection string of keys and values, such as ADO.NET or ODBC",
         severity: Severity::High,
@@ -338,7 +345,7 @@ const CATALOGUE: &[Detector] = &[
         )],
         confirm: None,
     },
-    Detector {
+    Builtin {
         name: "secrets/google-api-key",
         description: "Google API key, also of Gemini",
         severity: Severity::High,
@@ -346,7 +353,7 @@ const CATALOGUE: &[Detector] = &[
         shapes: &[token(&["AIza"], Left::NotWord, "AIza[A-Za-z0-9_-]{35,}")],
         confirm: None,
     },
-    Detector {
+    Builtin {
         name: "secrets/google-oauth-token",
         description: "Google OAuth 2.0 access token",
         severity: Severity::High,
@@ -358,7 +365,7 @@ const CATALOGUE: &[Detector] = &[
         )],
         confirm: None,
     },
-    Detector {
+    Builtin {
         name: "secrets/google-client-secret",
         description: "Google OAuth 2.0 client secret",
         severity: Severity::High,
@@ -370,7 +377,7 @@ const CATALOGUE: &[Detector] = &[
         )],
         confirm: None,
     },
-    Detector {
+    Builtin {
         name: "secrets/anthropic-api-key",
         description: "Anthropic API, admin, session or OAuth key",
         severity: Severity::High,
@@ -382,7 +389,7 @@ const CATALOGUE: &[Detector] = &[
         )],
         confirm: None,
     },
-    Detector {
+    Builtin {
         name: "secrets/openrouter-api-key",
         description: "OpenRouter API key",
         severity: Severity::High,
@@ -394,7 +401,7 @@ const CATALOGUE: &[Detector] = &[
         )],
         confirm: None,
     },
-    Detector {
+    Builtin {
         name: "secrets/openai-api-key",
         description: "OpenAI API key of a project, a service account, an administrator or a user",
         severity: Severity::High,
@@ -410,7 +417,7 @@ const CATALOGUE: &[Detector] = &[
         ],
         confirm: None,
     },
-    Detector {
+    Builtin {
         name: "secrets/huggingface-token",
         description: "Hugging Face user access or organisation token",
         severity: Severity::High,
@@ -422,7 +429,7 @@ const CATALOGUE: &[Detector] = &[
         )],
         confirm: None,
     },
-    Detector {
+    Builtin {
         name: "secrets/slack-token",
         description: "Slack bot, user, workspace, refresh or configuration token",
         severity: Severity::High,
@@ -437,7 +444,7 @@ const CATALOGUE: &[Detector] = &[
         )],
         confirm: None,
     },
-    Detector {
+    Builtin {
         name: "secrets/slack-app-token",
         description: "Slack app-level token",
         severity: Severity::High,
@@ -449,7 +456,7 @@ const CATALOGUE: &[Detector] = &[
         )],
         confirm: None,
     },
-    Detector {
+    Builtin {
         name: "secrets/slack-webhook",
         description: "Path of a Slack incoming webhook or workflow trigger",
         severity: Severity::Medium,
@@ -461,7 +468,7 @@ const CATALOGUE: &[Detector] = &[
         )],
         confirm: None,
     },
-    Detector {
+    Builtin {
         name: "secrets/stripe-key",
         description: "Stripe secret or restricted key, live or test",
         severity: Severity::Critical,
@@ -473,7 +480,7 @@ const CATALOGUE: &[Detector] = &[
         )],
         confirm: None,
     },
-    Detector {
+    Builtin {
         name: "secrets/stripe-webhook-secret",
         description: "Signing secret of a Stripe (or Svix) webhook",
         severity: Severity::High,
@@ -485,7 +492,7 @@ const CATALOGUE: &[Detector] = &[
         )],
         confirm: None,
     },
-    Detector {
+    Builtin {
         name: "secrets/npm-token",
         description: "npm access token, or what follows _authToken in .npmrc",
         severity: Severity::High,
@@ -503,7 +510,7 @@ const CATALOGUE: &[Detector] = &[
         ],
         confirm: Some(checksum::github),
     },
-    Detector {
+    Builtin {
         name: "secrets/pypi-token",
         description: "PyPI or TestPyPI API token",
         severity: Severity::High,
@@ -515,7 +522,7 @@ const CATALOGUE: &[Detector] = &[
         )],
         confirm: Some(checksum::pypi),
     },
-    Detector {
+    Builtin {
         name: "secrets/docker-token",
         description: "Docker Hub personal or organisation access token",
         severity: Severity::High,
@@ -527,7 +534,7 @@ const CATALOGUE: &[Detector] = &[
         )],
         confirm: None,
     },
-    Detector {
+    Builtin {
         name: "secrets/docker-config-auth",
         description: "User and password of a registry in a Docker configuration",
         severity: Severity::High,
@@ -542,7 +549,7 @@ const CATALOGUE: &[Detector] = &[
         }],
         confirm: None,
     },
-    Detector {
+    Builtin {
         name: "secrets/jwt",
         description: "JSON Web Token: signed, unsigned or encrypted",
         severity: Severity::High,
@@ -559,7 +566,7 @@ const CATALOGUE: &[Detector] = &[
         )],
         confirm: Some(checksum::jwt),
     },
-    Detector {
+    Builtin {
         name: "secrets/database-url-password",
         description: "Password in the URL of a database, a cache or a message broker",
         severity: Severity::High,
@@ -588,7 +595,7 @@ const CATALOGUE: &[Detector] = &[
         }],
         confirm: None,
     },
-    Detector {
+    Builtin {
         name: "secrets/url-password",
         description: "Password in an http, https or ftp URL",
         severity: Severity::High,
@@ -603,7 +610,7 @@ const CATALOGUE: &[Detector] = &[
         }],
         confirm: None,
     },
-    Detector {
+    Builtin {
         name: "secrets/kubernetes-client-key",
         description: "Private key in a kubeconfig",
         severity: Severity::Critical,
@@ -615,7 +622,7 @@ const CATALOGUE: &[Detector] = &[
         )],
         confirm: None,
     },
-    Detector {
+    Builtin {
         name: "secrets/vault-token",
         description: "HashiCorp Vault service, batch or recovery token",
         severity: Severity::High,
@@ -627,7 +634,7 @@ const CATALOGUE: &[Detector] = &[
         )],
         confirm: None,
     },
-    Detector {
+    Builtin {
         name: "secrets/digitalocean-token",
         description: "DigitalOcean personal, OAuth or refresh token",
         severity: Severity::High,
@@ -639,7 +646,7 @@ const CATALOGUE: &[Detector] = &[
         )],
         confirm: None,
     },
-    Detector {
+    Builtin {
         name: "secrets/sendgrid-key",
         description: "SendGrid API key",
         severity: Severity::High,

@@ -2,12 +2,14 @@
 //! yet. The semantics are those of the [module](super).
 
 use super::{
+    attempt::Attempt,
     automaton::State,
     desk::Desk,
     detector::Detector,
+    rule::Found,
     set::{DetectorSet, Start, Trail},
 };
-use std::{fmt, iter::Peekable};
+use std::{borrow::Cow, fmt, iter::Peekable};
 
 /// Most bytes of one text that wait for a decision. A secret that is still undecided after so many bytes is masked,
 /// with all that belongs to it. Real secrets are shorter: an RSA key of 4096 bits has 3.2 KB in PEM.
@@ -24,6 +26,8 @@ pub(super) struct Channel {
     starts: Vec<Start>,
     open: Option<Open>,
     runaway: Option<Runaway>,
+    /// The last bytes before `held`, as many as the set's checks want to see.
+    before: Vec<u8>,
 }
 
 /// A range of a text that is a secret, in offsets from the text's beginning. Ranges come in order.
@@ -46,18 +50,9 @@ pub(super) enum What {
 /// The leftmost place that is not decided.
 struct Open {
     at: usize,
-    /// Every thread that is alive has read up to here.
+    /// Every attempt that is open has read up to here.
     read: usize,
-    threads: Vec<Thread>,
-}
-
-/// One rule tried at one place.
-struct Thread {
-    rule: u16,
-    /// `None` when no longer match can come.
-    state: Option<State>,
-    /// Where the longest match so far ends.
-    matched: Option<usize>,
+    attempts: Vec<Attempt>,
 }
 
 /// A secret longer than [`MAX_HELD`], whose replacement was given: its bytes are dropped as they come, until it
@@ -76,6 +71,7 @@ impl Channel {
             starts: Vec::new(),
             open: None,
             runaway: None,
+            before: Vec::new(),
         }
     }
 
@@ -97,6 +93,7 @@ impl Channel {
             bytes.shrink_to(MAX_HELD / 4);
             self.held = bytes;
         } else if self.starts.is_empty() && self.runaway.is_none() {
+            self.remember(set, text);
             self.base = self.base.saturating_add(text.len() as u64);
         } else {
             let keep = self.resolve(set, desk, text, false, marks);
@@ -116,6 +113,7 @@ impl Channel {
         self.starts.clear();
         self.open = None;
         self.runaway = None;
+        self.before.clear();
         self.held = bytes;
         self.base = 0;
     }
@@ -126,6 +124,7 @@ impl Channel {
         let Some(open) = self.open.take() else { return };
         let bytes = std::mem::take(&mut self.held);
         let done = self.give_up(set, desk, open, &bytes, marks);
+        self.remember(set, bytes.get(..done).unwrap_or_default());
         self.base = self.base.saturating_add(done as u64);
         self.starts.clear();
         self.held = bytes.get(done..).unwrap_or_default().to_vec();
@@ -176,7 +175,7 @@ impl Channel {
                 done = self.give_up(set, desk, open, bytes, marks);
                 continue;
             }
-            if let Some((end, detector)) = open.secret(set, bytes) {
+            if let Some((end, detector)) = open.secret(set, &self.before, bytes) {
                 let secret = bytes.get(at..end).unwrap_or_default();
                 let confirmed = detector.confirm.is_some_and(|confirm| confirm(secret));
                 self.mark(desk, detector, secret, confirmed, (at, end), marks);
@@ -194,8 +193,17 @@ impl Channel {
         if let Some(open) = &mut self.open {
             open.rebase(keep);
         }
+        self.remember(set, bytes.get(..keep).unwrap_or_default());
         self.base = self.base.saturating_add(keep as u64);
         keep
+    }
+
+    /// Notes the end of what is no longer held.
+    fn remember(&mut self, set: &DetectorSet, text: &[u8]) {
+        let n = set.lookback();
+        if n > 0 {
+            self.before = last(&self.before, text, n).into_owned();
+        }
     }
 
     /// Masks a place that is undecided still; gives where its bytes read so far end.
@@ -255,7 +263,7 @@ impl Channel {
     fn mark(
         &self,
         desk: &mut Desk<'_>,
-        detector: &'static Detector,
+        detector: &Detector,
         secret: &[u8],
         confirmed: bool,
         (start, end): (usize, usize),
@@ -288,18 +296,14 @@ fn next_open(
 ) -> Option<Open> {
     while queue.next_if(|start| start.at < done).is_some() {}
     let at = queue.peek()?.at;
-    let mut threads = Vec::with_capacity(1);
+    let mut attempts = Vec::with_capacity(1);
     while let Some(start) = queue.next_if(|start| start.at == at) {
-        threads.push(Thread {
-            rule: start.rule,
-            state: set.rule(start.rule).map(|rule| rule.secret.start()),
-            matched: None,
-        });
+        attempts.push(Attempt::new(set, start));
     }
     Some(Open {
         at,
         read: at,
-        threads,
+        attempts,
     })
 }
 
@@ -313,83 +317,90 @@ impl Open {
     /// Reads on until nothing longer can come, or the bytes or the cap are reached.
     fn read_on(&mut self, set: &DetectorSet, bytes: &[u8], ended: bool) -> Verdict {
         let to = bytes.len().min(self.at.saturating_add(MAX_HELD));
-        let new = bytes.get(self.read..to).unwrap_or_default();
         let mut undecided = false;
-        for thread in &mut self.threads {
-            let Some(rule) = set.rule(thread.rule) else {
-                thread.state = None;
-                continue;
-            };
-            let mut state = thread.state;
-            for (at, &byte) in (self.read..).zip(new) {
-                let Some(current) = state else { break };
-                let step = rule.secret.step(current, byte);
-                if step.matched_before {
-                    thread.matched = Some(at);
-                }
-                state = step.next;
-            }
-            thread.state = state;
-            undecided |= state.is_some();
+        for attempt in &mut self.attempts {
+            attempt.read(set, bytes, self.read, to);
+            undecided |= attempt.is_open();
         }
         self.read = to;
         if !undecided {
             return Verdict::Decided;
         }
         if ended && to == bytes.len() {
-            for thread in &mut self.threads {
-                if let (Some(state), Some(rule)) = (thread.state, set.rule(thread.rule))
-                    && rule.secret.matches_at_end(state)
-                {
-                    thread.matched = Some(to);
-                }
+            for attempt in &mut self.attempts {
+                attempt.finish(set, bytes, to);
             }
             return Verdict::Decided;
         }
         Verdict::Undecided
     }
 
-    /// The longest secret found here, by its end; among equals the first detector's.
-    fn secret(&self, set: &DetectorSet, bytes: &[u8]) -> Option<(usize, &'static Detector)> {
-        let mut best: Option<(usize, &'static Detector)> = None;
-        for thread in &self.threads {
-            let (Some(matched), Some(rule)) = (thread.matched, set.rule(thread.rule)) else {
+    /// The longest secret found here, by its end; among equals the first detector's. `before` is the text before
+    /// `bytes`, as far as it is remembered.
+    fn secret<'s>(
+        &self,
+        set: &'s DetectorSet,
+        before: &[u8],
+        bytes: &[u8],
+    ) -> Option<(usize, &'s Detector)> {
+        let mut best: Option<(usize, &Detector)> = None;
+        for attempt in &self.attempts {
+            let (Some(matched), Some(rule)) = (attempt.matched(), set.rule(attempt.rule())) else {
                 continue;
             };
             let end = matched.saturating_sub(rule.after);
             let secret = bytes.get(self.at..end).unwrap_or_default();
-            if secret.is_empty() || rule.must.is_some_and(|must| !must(secret)) {
+            if secret.is_empty() || best.is_some_and(|(longest, _)| end <= longest) {
                 continue;
             }
-            if best.is_none_or(|(longest, _)| end > longest) {
-                best = Some((end, rule.detector));
+            let holds = rule.must.as_ref().is_none_or(|must| {
+                let seen = bytes.get(..self.at).unwrap_or_default();
+                let before = last(before, seen, must.lookback());
+                must.holds(&Found {
+                    secret,
+                    before: &before,
+                })
+            });
+            if holds {
+                best = Some((end, &rule.detector));
             }
         }
         best
     }
 
     /// Named after the first rule that has matched, or else the first that may.
-    fn into_runaway(self, set: &DetectorSet) -> Option<(Runaway, &'static Detector)> {
+    fn into_runaway(self, set: &DetectorSet) -> Option<(Runaway, &Detector)> {
         let name = self
-            .threads
+            .attempts
             .iter()
-            .filter(|t| t.state.is_some())
-            .min_by_key(|t| (t.matched.is_none(), t.rule))?;
+            .filter(|attempt| attempt.is_open())
+            .min_by_key(|attempt| (attempt.matched().is_none(), attempt.rule()))?;
         let runaway = Runaway {
             threads: self
-                .threads
+                .attempts
                 .iter()
-                .filter_map(|t| Some((t.rule, t.state?)))
+                .filter_map(|attempt| Some((attempt.rule(), attempt.state()?)))
                 .collect(),
         };
-        Some((runaway, set.rule(name.rule)?.detector))
+        Some((runaway, &set.rule(name.rule())?.detector))
     }
 
     fn rebase(&mut self, by: usize) {
         self.at = self.at.saturating_sub(by);
         self.read = self.read.saturating_sub(by);
-        for thread in &mut self.threads {
-            thread.matched = thread.matched.map(|end| end.saturating_sub(by));
+        for attempt in &mut self.attempts {
+            attempt.rebase(by);
         }
     }
+}
+
+/// The last `n` bytes of two texts that follow each other.
+fn last<'a>(earlier: &[u8], text: &'a [u8], n: usize) -> Cow<'a, [u8]> {
+    let missing = n.saturating_sub(text.len());
+    if missing == 0 || earlier.is_empty() {
+        let skip = text.len().saturating_sub(n);
+        return Cow::Borrowed(text.get(skip..).unwrap_or_default());
+    }
+    let skip = earlier.len().saturating_sub(missing);
+    Cow::Owned([earlier.get(skip..).unwrap_or_default(), text].concat())
 }

@@ -36,7 +36,7 @@ impl Desk<'_> {
     /// What becomes of a secret; `None` if it passes.
     pub(super) fn judge(
         &mut self,
-        detector: &'static Detector,
+        detector: &Detector,
         secret: &[u8],
         confirmed: bool,
     ) -> Option<What> {

@@ -1,7 +1,13 @@
 //! What a detector is, and how a policy chooses detectors.
 
+use super::{
+    bytes::{Anchor, ByteSet},
+    rule::{Check, Context, From, Lead, RuleSpec},
+};
 use serde::{Deserialize, Serialize};
-use std::fmt;
+use std::{borrow::Cow, fmt, sync::Arc};
+
+pub(super) use super::rule::Left;
 
 /// How bad it is when this secret leaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -29,33 +35,51 @@ impl fmt::Display for Severity {
     }
 }
 
-/// What finds one kind of secret.
-#[derive(Debug)]
+/// What finds one kind of secret: one of the [`catalogue()`](super::catalogue()) or one of a policy's own.
+#[derive(Debug, Clone)]
 pub struct Detector {
-    pub(super) name: &'static str,
-    pub(super) description: &'static str,
-    pub(super) severity: Severity,
-    pub(super) source: &'static str,
-    pub(super) shapes: &'static [Shape],
+    pub(super) name: Cow<'static, str>,
+    description: Cow<'static, str>,
+    severity: Severity,
+    source: Cow<'static, str>,
+    pub(super) rules: Arc<[RuleSpec]>,
     /// Confirms a match by its checksum or structure. Confirmation is reported, never required:
     /// see [`checksum`](super::checksum).
     pub(super) confirm: Option<fn(&[u8]) -> bool>,
 }
 
 impl Detector {
+    /// A detector that does not come with Chaperone.
+    pub(super) fn custom(
+        name: String,
+        description: String,
+        severity: Severity,
+        source: String,
+        rules: Vec<RuleSpec>,
+    ) -> Self {
+        Self {
+            name: Cow::Owned(name),
+            description: Cow::Owned(description),
+            severity,
+            source: Cow::Owned(source),
+            rules: rules.into(),
+            confirm: None,
+        }
+    }
+
     /// The full name, such as `secrets/github-pat`.
     pub fn name(&self) -> &str {
-        self.name
+        &self.name
     }
 
     /// The name in replacements: without its group, such as `github-pat`.
     pub fn short_name(&self) -> &str {
-        self.name.split_once('/').map_or(self.name, |(_, s)| s)
+        self.name.split_once('/').map_or(&*self.name, |(_, s)| s)
     }
 
     /// One line on what it finds.
     pub fn description(&self) -> &str {
-        self.description
+        &self.description
     }
 
     /// How bad a leak is.
@@ -63,9 +87,9 @@ impl Detector {
         self.severity
     }
 
-    /// Where the format is documented (URL).
+    /// Where the format is documented (URL); empty if its author named nothing.
     pub fn source(&self) -> &str {
-        self.source
+        &self.source
     }
 
     /// Whether matches are confirmed by a checksum or a structure inside the secret.
@@ -74,75 +98,83 @@ impl Detector {
     }
 }
 
-/// One form in which a secret stands in text: where to look, what may stand before, what it is.
+/// A detector of the catalogue, as it is written there.
+#[derive(Debug)]
+pub(super) struct Builtin {
+    pub(super) name: &'static str,
+    pub(super) description: &'static str,
+    pub(super) severity: Severity,
+    pub(super) source: &'static str,
+    pub(super) shapes: &'static [Shape],
+    pub(super) confirm: Option<fn(&[u8]) -> bool>,
+}
+
+impl Builtin {
+    /// The detector as it is used.
+    pub(super) fn detector(&self) -> Detector {
+        Detector {
+            name: Cow::Borrowed(self.name),
+            description: Cow::Borrowed(self.description),
+            severity: self.severity,
+            source: Cow::Borrowed(self.source),
+            rules: self.shapes.iter().map(Shape::rule).collect(),
+            confirm: self.confirm,
+        }
+    }
+}
+
+/// A rule of a built-in detector, as it is written in the catalogue. See [`RuleSpec`].
 #[derive(Debug)]
 pub(super) struct Shape {
-    /// Literals, one of which stands in every match. Each has 3 to 64 bytes.
+    /// Literals, one of which stands in every match. Each has up to 64 bytes.
     pub(super) anchors: &'static [&'static str],
-    /// Whether the anchors match in either case (they are written in lower case then).
+    /// Whether the anchors match in either case.
     pub(super) ignore_case: bool,
+    /// Anchors that are not literals.
+    pub(super) sets: &'static [&'static [ByteSet]],
     /// Bytes between the beginning of the match and the anchor.
     pub(super) lead: u8,
+    /// Instead of `lead` a run of bytes of a class, and its greatest length. See [`Lead::Run`].
+    pub(super) run: Option<(ByteSet, u8)>,
     /// What may stand before the match.
     pub(super) left: Left,
-    /// Text that leads to the secret and is not secret itself, from the anchor on. It matches a bounded
-    /// length only, and the secret may begin at any of its ends. Without it the secret begins with
-    /// the match.
+    /// Text that leads to the secret and is not secret itself, from the beginning of the match on. It matches a
+    /// bounded length only, and the secret may begin at any of its ends. Without it the secret
+    /// begins with the match.
     pub(super) context: Option<&'static str>,
     /// The secret.
     pub(super) secret: &'static str,
+    /// What must follow the secret.
+    pub(super) tail: Option<&'static str>,
     /// Bytes at the end of what `secret` matches that are not part of the secret.
     pub(super) after: u8,
     /// What must hold of the secret beyond its pattern, for shapes that harmless text has too.
     pub(super) must: Option<fn(&[u8]) -> bool>,
 }
 
-/// What may stand before a match. The end of an escape (`\n`, `\u0022`, `%3D`) never belongs to the word
-/// that follows, so it counts as a boundary in all of these.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Left {
-    /// Anything: the anchor is unmistakable.
-    Any,
-    /// No letter, digit or underscore.
-    NotWord,
-    /// No letter, digit, `_`, `-`, `+` or `/`: not the inside of encoded data or of a longer name.
-    NotToken,
-    /// Something that opens a value: a quote, `=`, `:`, `>`, `(`, `,`, a backtick; or the text begins.
-    Opening,
-}
-
-/// How many bytes before a match decide about [`Left`].
-pub(super) const BEHIND: usize = 6;
-
-impl Left {
-    /// Whether a match may begin after `behind`, the last bytes before it.
-    pub(super) fn allows(self, behind: [u8; BEHIND]) -> bool {
-        let [.., last] = behind;
-        let refused = match self {
-            Self::Any => false,
-            Self::NotWord => is_word(last),
-            Self::NotToken => is_word(last) || matches!(last, b'-' | b'+' | b'/'),
-            Self::Opening => !matches!(
-                last,
-                b'"' | b'\'' | b'`' | b'=' | b':' | b'>' | b'(' | b',' | b'\\'
-            ),
-        };
-        !refused || ends_an_escape(behind)
-    }
-}
-
-fn is_word(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte == b'_'
-}
-
-fn ends_an_escape(behind: [u8; BEHIND]) -> bool {
-    match behind {
-        [.., b'\\', b'n' | b'r' | b't' | b'f' | b'b' | b'v'] => true,
-        [.., b'%', a, b] | [.., b'\\', b'x', a, b] => {
-            a.is_ascii_hexdigit() && b.is_ascii_hexdigit()
+impl Shape {
+    fn rule(&self) -> RuleSpec {
+        let literals = self.anchors.iter().map(|text| match self.ignore_case {
+            true => Anchor::ignoring_case(text),
+            false => Anchor::literal(text),
+        });
+        let sets = self.sets.iter().map(|sets| Anchor::from(sets.to_vec()));
+        RuleSpec {
+            anchors: literals.chain(sets).collect(),
+            lead: match self.run {
+                Some((class, max)) => Lead::Run { class, max },
+                None => Lead::Fixed(self.lead),
+            },
+            left: self.left,
+            context: self.context.map(|pattern| Context {
+                pattern: Cow::Borrowed(pattern),
+                from: From::Match,
+            }),
+            secret: Cow::Borrowed(self.secret),
+            tail: self.tail.map(Cow::Borrowed),
+            after: self.after,
+            must: self.must.map(Check::Secret),
         }
-        [b'\\', b'u', rest @ ..] => rest.iter().all(u8::is_ascii_hexdigit),
-        _ => false,
     }
 }
 
@@ -238,24 +270,6 @@ mod tests {
     use super::*;
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
-
-    #[test]
-    fn an_escape_before_a_word_is_a_boundary() {
-        let after = |text: &str| {
-            let mut behind = [b'='; BEHIND];
-            for b in text.bytes() {
-                behind.rotate_left(1);
-                behind[BEHIND - 1] = b;
-            }
-            Left::NotWord.allows(behind)
-        };
-        for text in ["", " ", "=", "-", "a\\n", "x\\u003d", "a%3D", "\\x3d"] {
-            assert!(after(text), "{text:?}");
-        }
-        for text in ["n", "task", "_", "9", "\\q", "u003d", "3D"] {
-            assert!(!after(text), "{text:?}");
-        }
-    }
 
     #[test]
     fn a_star_needs_a_group_before_it() {

@@ -31,7 +31,8 @@
 //!               └ Format: finds the texts in the raw bytes                (formats)
 //!                   └ Tap: one decoded text; maps it to raw bytes         (tap)
 //!                       └ Channel: decides which ranges are secrets       (channel)
-//!                           └ DetectorSet: where a secret could begin     (set, prefilter, automaton)
+//!                           └ DetectorSet: where a secret could begin     (set, prefilter)
+//!                           └ Attempt: one rule at one place              (attempt, automaton)
 //! ```
 //!
 //! A [`Masker`] is one body in one direction. Its format says, for every chunk, which ranges of the *raw* stream
@@ -46,11 +47,14 @@
 //! The alternative, decoding into a document and writing it anew, was not taken: it changes what it does not
 //! mean to (numbers, escapes, order, unknown fields), and it holds documents.
 
+mod attempt;
 mod automaton;
 mod body;
+mod bytes;
 mod catalogue;
 mod channel;
 mod checksum;
+mod compile;
 mod content;
 mod custom;
 mod desk;
@@ -64,6 +68,7 @@ mod masker;
 mod plan;
 mod prefilter;
 mod restore;
+mod rule;
 mod set;
 mod tap;
 #[cfg(test)]

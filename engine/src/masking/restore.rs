@@ -2,7 +2,9 @@
 
 use super::{
     DetectorError,
-    detector::{Detector, Left, Severity, Shape},
+    bytes::Anchor,
+    detector::{Detector, Severity},
+    rule::{Lead, Left, RuleSpec},
     set::DetectorSet,
 };
 use std::{
@@ -65,31 +67,33 @@ impl fmt::Debug for Secrets {
     }
 }
 
-const PLACEHOLDER: Detector = Detector {
-    name: "chaperone/placeholder",
-    description: "What stands where a secret was masked",
-    severity: Severity::Low,
-    source: "",
-    shapes: &[Shape {
-        anchors: &["[masked:"],
-        ignore_case: false,
-        lead: 0,
+/// What finds placeholders.
+fn detector() -> Detector {
+    let rule = RuleSpec {
+        anchors: vec![Anchor::literal("[masked:")],
+        lead: Lead::Fixed(0),
         left: Left::Any,
         context: None,
-        secret: r"\[masked:[a-z0-9._-]{1,64}:[0-9a-f]{8}(?::[A-Za-z0-9._~-]{1,64})?\]",
+        secret: r"\[masked:[a-z0-9._-]{1,64}:[0-9a-f]{8}(?::[A-Za-z0-9._~-]{1,64})?\]".into(),
+        tail: None,
         after: 0,
         must: None,
-    }],
-    confirm: None,
-};
+    };
+    Detector::custom(
+        "chaperone/placeholder".to_owned(),
+        "What stands where a secret was masked".to_owned(),
+        Severity::Low,
+        String::new(),
+        vec![rule],
+    )
+}
 
 /// The detector of placeholders, compiled once.
 pub(super) fn placeholders() -> Result<Arc<DetectorSet>, DetectorError> {
     static SET: OnceLock<Arc<DetectorSet>> = OnceLock::new();
-    static DETECTOR: Detector = PLACEHOLDER;
     if let Some(set) = SET.get() {
         return Ok(Arc::clone(set));
     }
-    let set = Arc::new(DetectorSet::of(vec![&DETECTOR])?);
+    let set = Arc::new(DetectorSet::of([detector()])?);
     Ok(Arc::clone(SET.get_or_init(|| set)))
 }

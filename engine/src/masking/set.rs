@@ -1,41 +1,50 @@
 //! A compiled choice of detectors, and the discovery of places where a secret could begin.
 
 use super::{
-    automaton::{Automaton, State, Step},
+    automaton::{Look, State},
+    bytes::ByteSet,
     catalogue::catalogue,
-    detector::{BEHIND, Detector, DetectorError, Left, Shape, chooses, near},
-    prefilter::{Anchor, MAX_ANCHOR, MIN_ANCHOR, Prefilter, gram, hash},
+    compile::{Compiler, Head, Rule},
+    detector::{Detector, DetectorError, chooses, near},
+    prefilter::Prefilter,
+    rule::{BEHIND, From},
 };
-use std::fmt;
+use std::{collections::HashSet, fmt, sync::Arc};
 
 /// Detectors compiled for use: immutable, shared by all streams behind an `Arc`.
 pub struct DetectorSet {
-    detectors: Vec<&'static Detector>,
+    detectors: Vec<Arc<Detector>>,
     rules: Vec<Rule>,
     prefilter: Prefilter,
-    /// For each anchor the rule it belongs to.
-    owners: Vec<u16>,
-    /// For each byte the anchors without lead that begin with it: for anchors cut by the end of a chunk.
-    beginnings: Box<[Vec<u16>; 256]>,
-    /// A first look at a tail: which hashes the first three bytes of these anchors have.
-    heads: Box<[u64; 64]>,
-    /// Anchors of rules with a lead.
-    led: Vec<u16>,
-    /// A match that begins earlier than this before the end of a chunk has its anchor whole in it.
-    reach: usize,
-    /// The same for rules with a lead.
-    led_reach: usize,
+    /// Each anchor of each rule.
+    heads: Vec<Head>,
+    /// For each target of the prefilter the heads that have it.
+    owners: Vec<Box<[u16]>>,
+    tails: Tails,
+    /// Rules whose match begins with a run, with their heads.
+    runs: Vec<Run>,
+    memory: usize,
+    /// Most bytes before a secret that a rule's check wants to see.
+    lookback: usize,
 }
 
-/// One shape of one detector, compiled. Rules are numbered in the order of the catalogue.
-pub(super) struct Rule {
-    pub(super) detector: &'static Detector,
-    lead: usize,
-    left: Left,
-    context: Option<Automaton>,
-    pub(super) secret: Automaton,
-    pub(super) after: usize,
-    pub(super) must: Option<fn(&[u8]) -> bool>,
+/// A rule whose match begins with a run of bytes of a class.
+struct Run {
+    class: ByteSet,
+    max: usize,
+    heads: Box<[u16]>,
+}
+
+/// How heads that the end of a chunk cuts are found.
+struct Tails {
+    /// For each byte the heads that begin with it and a run of three bytes that `bits` knows.
+    narrow: Box<[Vec<u16>; 256]>,
+    /// For each byte the heads that begin with it and with too many runs to list them.
+    wide: Box<[Vec<u16>; 256]>,
+    /// Which hashes the first three bytes of narrow heads have.
+    bits: Box<[u64; 64]>,
+    /// A match that begins earlier than this before the end of a chunk has its anchor whole in it.
+    reach: usize,
 }
 
 /// A place where a secret of `rule` begins if it is one.
@@ -43,21 +52,32 @@ pub(super) struct Rule {
 pub(super) struct Start {
     pub(super) at: usize,
     pub(super) rule: u16,
+    /// What stands before it.
+    pub(super) look: Look,
 }
 
 /// What discovery carries from chunk to chunk.
 pub(super) struct Trail {
-    /// The last bytes of the stream; `=` before its beginning, which every [`Left`] allows.
+    /// The last bytes of the stream; `=` before its beginning, which every [`Left`](super::rule::Left) allows.
     behind: [u8; BEHIND],
+    /// Whether the stream has begun.
+    begun: bool,
     /// Contexts that go on.
     contexts: Vec<(u16, State)>,
+    /// Heads that the end of the chunk cut, and how many of their bytes were seen.
+    cut: Vec<(u16, u8)>,
+    /// For each of [`DetectorSet::runs`] how many bytes of its class came last; empty if all are 0.
+    runs: Vec<u16>,
 }
 
 impl Trail {
-    pub(super) fn new() -> Self {
+    pub(super) const fn new() -> Self {
         Self {
             behind: [b'='; BEHIND],
+            begun: false,
             contexts: Vec::new(),
+            cut: Vec::new(),
+            runs: Vec::new(),
         }
     }
 }
@@ -69,12 +89,24 @@ impl DetectorSet {
     /// # Errors
     /// A selector that chooses nothing, with the names that were perhaps meant.
     pub fn compile(selectors: &[impl AsRef<str>]) -> Result<Self, DetectorError> {
-        let mut chosen = vec![false; catalogue().len()];
+        Self::compile_with(selectors, &[])
+    }
+
+    /// The same, choosing from the catalogue and `custom`, in this order.
+    ///
+    /// # Errors
+    /// As [`compile`](Self::compile); or a custom detector is wrong or too large.
+    pub fn compile_with(
+        selectors: &[impl AsRef<str>],
+        custom: &[Detector],
+    ) -> Result<Self, DetectorError> {
+        let all: Vec<&Detector> = catalogue().iter().chain(custom).collect();
+        let mut chosen = vec![false; all.len()];
         for selector in selectors {
             let selector = selector.as_ref();
             let mut any = false;
-            for (detector, chosen) in catalogue().iter().zip(chosen.iter_mut()) {
-                if chooses(selector, detector.name) {
+            for (detector, chosen) in all.iter().zip(chosen.iter_mut()) {
+                if chooses(selector, detector.name()) {
                     *chosen = true;
                     any = true;
                 }
@@ -82,94 +114,94 @@ impl DetectorSet {
             if !any {
                 return Err(DetectorError::Unknown {
                     selector: selector.to_owned(),
-                    near: near(selector, catalogue().iter().map(Detector::name)),
+                    near: near(selector, all.iter().map(|detector| detector.name())),
                 });
             }
         }
-        let detectors = catalogue().iter().zip(chosen);
-        Self::of(
-            detectors
-                .filter_map(|(d, chosen)| chosen.then_some(d))
-                .collect(),
-        )
+        let detectors = all.into_iter().zip(chosen);
+        Self::of(detectors.filter_map(|(d, chosen)| chosen.then(|| d.clone())))
     }
 
-    pub(super) fn of(detectors: Vec<&'static Detector>) -> Result<Self, DetectorError> {
-        let mut rules = Vec::new();
-        let mut anchors = Vec::new();
-        let mut owners = Vec::new();
+    /// Compiles these detectors.
+    pub(super) fn of(detectors: impl IntoIterator<Item = Detector>) -> Result<Self, DetectorError> {
+        let mut compiler = Compiler::default();
+        let detectors: Vec<Arc<Detector>> = detectors.into_iter().map(Arc::new).collect();
         for detector in &detectors {
-            let invalid = |reason: String| DetectorError::Invalid {
-                detector: detector.name.to_owned(),
-                reason,
-            };
-            for shape in detector.shapes {
-                let number = u16::try_from(rules.len())
-                    .map_err(|_| invalid("there are too many detectors".to_owned()))?;
-                let rule = Rule::compile(detector, shape).map_err(invalid)?;
-                for anchor in compile_anchors(shape, &rule).map_err(invalid)? {
-                    anchors.push(anchor);
-                    owners.push(number);
-                }
-                rules.push(rule);
-            }
+            compiler.add(detector)?;
         }
-        let mut beginnings = Box::new([const { Vec::new() }; 256]);
-        let mut heads = Box::new([0_u64; 64]);
-        let (mut led, mut led_reach) = (Vec::new(), 0_usize);
-        let mut reach = 0_usize;
-        for ((number, anchor), owner) in (0_u16..).zip(&anchors).zip(&owners) {
-            let lead = rules.get(usize::from(*owner)).map_or(0, |rule| rule.lead);
-            if lead > 0 {
-                led_reach = led_reach.max(lead.saturating_add(anchor.window()));
-                led.push(number);
-                continue;
+        let memory = compiler.memory();
+        let Compiler {
+            rules,
+            heads,
+            targets,
+            owners,
+            ..
+        } = compiler;
+        let prefilter = Prefilter::new(targets).map_err(|(target, reason)| {
+            let owner = owners.get(target).and_then(|heads| heads.first());
+            let head = owner.and_then(|&head| heads.get(usize::from(head)));
+            let rule = head.and_then(|head| rules.get(usize::from(head.rule)));
+            DetectorError::Invalid {
+                detector: rule.map_or_else(String::new, |rule| rule.detector.name().to_owned()),
+                reason,
             }
-            reach = reach.max(anchor.window());
-            let (word, bit) = head(&anchor.literal);
-            if let Some(word) = heads.get_mut(word) {
-                *word |= bit;
-            }
-            for (byte, list) in (0_u8..=255).zip(beginnings.iter_mut()) {
-                if anchor.agrees(&[byte]) {
-                    list.push(number);
-                }
+        })?;
+        let mut runs: Vec<Run> = Vec::new();
+        for (number, rule) in (0_u16..).zip(&rules) {
+            if let Some((class, max)) = rule.run {
+                let own = (0_u16..).zip(&heads).filter(|(_, h)| h.rule == number);
+                runs.push(Run {
+                    class,
+                    max,
+                    heads: own.map(|(head, _)| head).collect(),
+                });
             }
         }
         Ok(Self {
+            tails: Tails::of(&heads, &rules),
+            lookback: rules.iter().map(Rule::lookback).max().unwrap_or(0),
+            memory: memory.saturating_add(prefilter.memory()),
             detectors,
             rules,
-            prefilter: Prefilter::new(anchors),
-            owners,
-            beginnings,
+            prefilter,
             heads,
-            led,
-            reach,
-            led_reach,
+            owners: owners.into_iter().map(Into::into).collect(),
+            runs,
         })
     }
 
     /// The detectors in this set.
     pub fn detectors(&self) -> impl Iterator<Item = &Detector> {
-        self.detectors.iter().copied()
+        self.detectors.iter().map(|detector| &**detector)
     }
 
     /// Bytes of memory that the compiled set occupies, without the allocator's overhead.
     pub fn memory(&self) -> usize {
-        let rules = self
-            .rules
-            .iter()
-            .map(|rule| {
-                size_of::<Rule>()
-                    .saturating_add(rule.secret.memory())
-                    .saturating_add(rule.context.as_ref().map_or(0, Automaton::memory))
-            })
-            .fold(self.prefilter.memory(), usize::saturating_add);
-        rules.saturating_add(size_of::<Vec<u16>>().saturating_mul(256))
+        self.memory
+            .saturating_add(size_of::<Self>())
+            .saturating_add(self.tails.memory())
+            .saturating_add(self.rules.len().saturating_mul(size_of::<Rule>()))
     }
 
+    /// The rule of this number.
     pub(super) fn rule(&self, number: u16) -> Option<&Rule> {
         self.rules.get(usize::from(number))
+    }
+
+    /// Most bytes before a secret that a rule's check wants to see.
+    pub(super) fn lookback(&self) -> usize {
+        self.lookback
+    }
+
+    /// Appends to `places` where in `chunk` an anchor stands, sorted. A text that lies whole in a range of
+    /// `chunk`, byte for byte, holds no secret unless one of these places is in that range. For formats with many
+    /// short texts: one pass for all of them.
+    pub(super) fn candidates(&self, chunk: &[u8], places: &mut Vec<usize>) {
+        let from = places.len();
+        self.prefilter.search(chunk, |_, at| places.push(at));
+        if let Some(new) = places.get_mut(from..) {
+            new.sort_unstable();
+        }
     }
 
     /// Appends to `starts` every place in `chunk` where a secret could begin, sorted; positions are
@@ -182,26 +214,33 @@ impl DetectorSet {
         trail: &mut Trail,
         starts: &mut Vec<Start>,
     ) {
+        if chunk.is_empty() {
+            return;
+        }
         let from = starts.len();
         let mut sweep = Sweep {
             set: self,
             chunk,
             base,
-            behind: trail.behind,
+            trail,
             starts,
-            open: Vec::new(),
+            contexts: Vec::new(),
+            cut: Vec::new(),
+            seen: HashSet::new(),
         };
-        for (rule, state) in std::mem::take(&mut trail.contexts) {
-            sweep.follow(rule, state, 0);
-        }
+        sweep.resume();
         self.prefilter
-            .search(chunk, |anchor, at| sweep.anchor(anchor, at));
+            .search(chunk, |target, at| sweep.anchor(target, at));
         sweep.tail();
-        let mut open = sweep.open;
-        open.sort_unstable();
-        open.dedup();
-        trail.contexts = open;
+        let Sweep {
+            mut contexts, cut, ..
+        } = sweep;
+        contexts.sort_unstable();
+        contexts.dedup();
+        trail.contexts = contexts;
+        trail.cut = cut;
         trail.behind = behind(trail.behind, chunk, chunk.len());
+        trail.begun = true;
         if starts.len().saturating_sub(from) > 1 {
             // Everything from earlier chunks lies before `base`.
             if let Some(new) = starts.get_mut(from..) {
@@ -215,74 +254,81 @@ impl DetectorSet {
 impl fmt::Debug for DetectorSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list()
-            .entries(self.detectors.iter().map(|d| d.name))
+            .entries(self.detectors.iter().map(|d| d.name()))
             .finish()
     }
 }
 
-impl Rule {
-    fn compile(detector: &'static Detector, shape: &Shape) -> Result<Self, String> {
-        Ok(Self {
-            detector,
-            lead: usize::from(shape.lead),
-            left: shape.left,
-            context: shape.context.map(Automaton::compile).transpose()?,
-            secret: Automaton::compile(shape.secret)?,
-            after: usize::from(shape.after),
-            must: shape.must,
-        })
-    }
+impl Tails {
+    /// Most runs of three bytes for which a head is still narrow.
+    const NARROW: u32 = 128;
 
-    /// The bytes that may come after `anchor` in a match.
-    fn followers(&self, anchor: &[u8]) -> Box<[u8]> {
-        let automaton = self.context.as_ref().unwrap_or(&self.secret);
-        let after = anchor.iter().try_fold(automaton.start(), |state, &byte| {
-            automaton.step(state, byte).next
-        });
-        (0..=255)
-            .filter(|&byte| match after {
-                Some(state) if self.lead == 0 => automaton.step(state, byte) != Step::DEAD,
-                _ => true,
-            })
-            .collect()
-    }
-}
-
-fn compile_anchors(shape: &Shape, rule: &Rule) -> Result<Vec<Anchor>, String> {
-    if shape.anchors.is_empty() {
-        return Err("it has no literal anchor, so it would have to be tried everywhere".to_owned());
-    }
-    shape
-        .anchors
-        .iter()
-        .map(|literal| {
-            if !(MIN_ANCHOR..=MAX_ANCHOR).contains(&literal.len()) {
-                return Err(format!(
-                    "the anchor {literal:?} must have {MIN_ANCHOR} to {MAX_ANCHOR} bytes"
-                ));
+    fn of(heads: &[Head], rules: &[Rule]) -> Self {
+        let mut this = Self {
+            narrow: Box::new([const { Vec::new() }; 256]),
+            wide: Box::new([const { Vec::new() }; 256]),
+            bits: Box::new([0; 64]),
+            reach: 0,
+        };
+        for (number, head) in (0_u16..).zip(heads) {
+            let rule = rules.get(usize::from(head.rule));
+            if rule.is_none_or(|rule| rule.run.is_some()) {
+                continue;
             }
-            Ok(Anchor {
-                literal: literal.as_bytes().into(),
-                ignore_case: shape.ignore_case,
-                followers: if literal.len() == MIN_ANCHOR {
-                    rule.followers(literal.as_bytes())
-                } else {
-                    Box::default()
-                },
-            })
-        })
-        .collect()
-}
+            let sets = head.text.sets();
+            this.reach = this.reach.max(sets.len());
+            let [a, b, c, ..] = *sets else { continue };
+            let runs = a.len().saturating_mul(b.len()).saturating_mul(c.len());
+            let narrow = runs <= Self::NARROW;
+            if narrow {
+                let pairs = a.iter().flat_map(|a| b.iter().map(move |b| (a, b)));
+                for (a, b, c) in pairs.flat_map(|(a, b)| c.iter().map(move |c| (a, b, c))) {
+                    let (word, bit) = Self::place([a, b, c]);
+                    if let Some(word) = this.bits.get_mut(word) {
+                        *word |= bit;
+                    }
+                }
+            }
+            let lists = if narrow {
+                &mut this.narrow
+            } else {
+                &mut this.wide
+            };
+            for (byte, list) in (0_u8..=255).zip(lists.iter_mut()) {
+                if a.contains(byte) {
+                    list.push(number);
+                }
+            }
+        }
+        this
+    }
 
-/// Where the first three bytes of `text` stand in [`DetectorSet::heads`]: the word and the bit.
-fn head(text: &[u8]) -> (usize, u64) {
-    let hash = hash(gram(text)) >> 4;
-    (usize::from(hash >> 6), 1_u64.wrapping_shl(u32::from(hash)))
+    /// Where three bytes stand in `bits`: the word and the bit.
+    #[inline]
+    fn place(run: [u8; 3]) -> (usize, u64) {
+        let [a, b, c] = run;
+        let run = u32::from_le_bytes([a, b, c, 0]);
+        // The upper twelve bits of the product with 2^32 over the golden ratio.
+        let hash = run.wrapping_mul(0x9E37_79B1) >> 20;
+        ((hash >> 6) as usize, 1_u64.wrapping_shl(hash))
+    }
+
+    fn memory(&self) -> usize {
+        let lists = self.narrow.iter().chain(self.wide.iter());
+        lists.fold(size_of_val(&*self.bits), |sum, list| {
+            sum.saturating_add(size_of_val(list))
+                .saturating_add(size_of_val(&**list))
+        })
+    }
 }
 
 /// The last bytes before `at` in `chunk`, which follows `earlier`.
+#[inline]
 fn behind(earlier: [u8; BEHIND], chunk: &[u8], at: usize) -> [u8; BEHIND] {
-    let seen = chunk.get(at.saturating_sub(BEHIND)..at).unwrap_or_default();
+    let seen = chunk.get(..at).unwrap_or(chunk);
+    if let Some(last) = seen.last_chunk() {
+        return *last;
+    }
     let mut out = [0; BEHIND];
     let bytes = earlier.iter().skip(seen.len()).chain(seen);
     for (to, from) in out.iter_mut().zip(bytes) {
@@ -296,109 +342,238 @@ struct Sweep<'a> {
     set: &'a DetectorSet,
     chunk: &'a [u8],
     base: usize,
-    behind: [u8; BEHIND],
+    trail: &'a mut Trail,
     starts: &'a mut Vec<Start>,
-    open: Vec<(u16, State)>,
+    contexts: Vec<(u16, State)>,
+    cut: Vec<(u16, u8)>,
+    /// Where long contexts have come by: rule, state, position.
+    seen: HashSet<(u16, State, usize)>,
 }
 
 impl Sweep<'_> {
-    /// An anchor stands whole at `at`.
-    fn anchor(&mut self, anchor: u16, at: usize) {
-        let Some(&rule) = self.set.owners.get(usize::from(anchor)) else {
-            return;
-        };
-        let lead = self.set.rule(rule).map_or(0, |rule| rule.lead);
-        // A match that began in an earlier chunk has been followed since then.
-        if let Some(at) = at.checked_sub(lead) {
-            self.begin(rule, at);
+    /// Goes on with what the end of the last chunk cut.
+    fn resume(&mut self) {
+        for (rule, state) in std::mem::take(&mut self.trail.contexts) {
+            self.follow(rule, state, 0);
         }
+        for (number, seen) in std::mem::take(&mut self.trail.cut) {
+            let Some(head) = self.set.heads.get(usize::from(number)) else {
+                continue;
+            };
+            let missing = head.text.sets().get(usize::from(seen)..head.own);
+            let missing = missing.unwrap_or_default();
+            if missing
+                .iter()
+                .zip(self.chunk)
+                .all(|(set, &b)| set.contains(b))
+            {
+                if missing.len() > self.chunk.len() {
+                    let more = u8::try_from(self.chunk.len()).unwrap_or(u8::MAX);
+                    self.cut.push((number, seen.saturating_add(more)));
+                } else {
+                    self.lead_on(head.rule, missing.len());
+                }
+            }
+        }
+    }
+
+    /// An anchor stands whole at `at`.
+    fn anchor(&mut self, target: u16, at: usize) {
+        let set = self.set;
+        let owners = set.owners.get(usize::from(target));
+        for &number in owners.into_iter().flatten() {
+            let Some(head) = set.heads.get(usize::from(number)) else {
+                continue;
+            };
+            let begin = match set.rule(head.rule).and_then(|rule| rule.run) {
+                Some((class, max)) => self.run_before(at, class, max, head.rule),
+                // A match that began in an earlier chunk has been followed since then.
+                None => at.checked_sub(head.lead),
+            };
+            if let Some(begin) = begin {
+                self.begin(number, head, begin);
+            }
+        }
+    }
+
+    /// Where the run of bytes of `class` that ends before `at` begins, if it is not too long and has not been
+    /// followed since an earlier chunk.
+    fn run_before(&self, at: usize, class: ByteSet, max: usize, rule: u16) -> Option<usize> {
+        let before = self.chunk.get(..at).unwrap_or_default();
+        let bytes = before.iter().rev().take(max.saturating_add(1));
+        let length = bytes.take_while(|&&b| class.contains(b)).count();
+        if length == 0 || length > max {
+            return None;
+        }
+        let begin = at.saturating_sub(length);
+        if begin == 0 {
+            let mut runs = self.set.runs.iter().zip(&self.trail.runs);
+            let goes_on = runs.any(|(run, &length)| {
+                let heads = run
+                    .heads
+                    .first()
+                    .and_then(|&h| self.set.heads.get(usize::from(h)));
+                length > 0 && heads.is_some_and(|head| head.rule == rule)
+            });
+            if goes_on {
+                return None;
+            }
+        }
+        Some(begin)
     }
 
     /// Anchors that the end of the chunk cuts.
     fn tail(&mut self) {
         let set = self.set;
         let n = self.chunk.len();
-        for at in n.saturating_sub(set.reach.saturating_sub(1))..n {
+        for at in n.saturating_sub(set.tails.reach.saturating_sub(1))..n {
             let rest = self.chunk.get(at..).unwrap_or_default();
-            let (word, bit) = head(rest);
-            let possible = set.heads.get(word).is_some_and(|word| word & bit != 0);
-            if let ([first, ..], true) = (rest, possible || rest.len() < MIN_ANCHOR) {
-                let anchors = set.beginnings.get(usize::from(*first));
-                self.cut(at, rest, 0, anchors.into_iter().flatten());
+            let Some(&first) = rest.first() else { break };
+            let possible = rest.first_chunk().is_none_or(|run| {
+                let (word, bit) = Tails::place(*run);
+                set.tails.bits.get(word).is_some_and(|word| word & bit != 0)
+            });
+            let narrow = possible.then(|| set.tails.narrow.get(usize::from(first)));
+            let wide = set.tails.wide.get(usize::from(first));
+            for list in [narrow.flatten(), wide].into_iter().flatten() {
+                self.cut_at(at, rest, list);
             }
         }
-        for at in n.saturating_sub(set.led_reach.saturating_sub(1))..n {
-            let rest = self.chunk.get(at..).unwrap_or_default();
-            self.cut(at, rest, 1, set.led.iter());
+        if !set.runs.is_empty() {
+            self.tail_of_runs();
         }
     }
 
-    /// Begins the rules of those `anchors` that agree with `rest`, the chunk from `at` to its end, and
-    /// go on after it. The rules have a lead of `lead` bytes or more.
-    fn cut<'s>(
-        &mut self,
-        at: usize,
-        rest: &[u8],
-        lead: usize,
-        anchors: impl Iterator<Item = &'s u16>,
-    ) {
+    /// Begins the rules of those heads that agree with `rest`, the chunk from `at` to its end, and go on after
+    /// it.
+    fn cut_at(&mut self, at: usize, rest: &[u8], heads: &[u16]) {
         let set = self.set;
-        let mut begun = None;
-        for &number in anchors {
-            let (Some(anchor), Some(&owner)) = (
-                set.prefilter.anchor(number),
-                set.owners.get(usize::from(number)),
-            ) else {
-                continue;
-            };
-            let lead = match lead {
-                0 => 0,
-                _ => set.rule(owner).map_or(0, |rule| rule.lead),
-            };
-            let is_cut = lead.saturating_add(anchor.window()) > rest.len();
-            if is_cut && begun != Some(owner) && anchor.agrees(rest.get(lead..).unwrap_or_default())
+        for &number in heads {
+            if let Some(head) = set.heads.get(usize::from(number))
+                && head.text.sets().len() > rest.len()
+                && head.text.agrees(rest)
             {
-                // The anchors of a rule follow each other; one beginning is enough.
-                begun = Some(owner);
-                self.begin(owner, at);
+                self.begin(number, head, at);
             }
         }
     }
 
-    /// A match of `number` may begin at `at`.
-    fn begin(&mut self, number: u16, at: usize) {
-        let Some(rule) = self.set.rule(number) else {
+    /// The same for rules whose match begins with a run: the run itself may be cut, or the anchor after it.
+    fn tail_of_runs(&mut self) {
+        let set = self.set;
+        let n = self.chunk.len();
+        for run in &set.runs {
+            for &number in &run.heads {
+                let Some(head) = set.heads.get(usize::from(number)) else {
+                    continue;
+                };
+                let window = head.text.sets().len();
+                for at in n.saturating_sub(window.saturating_sub(1))..=n {
+                    let rest = self.chunk.get(at..).unwrap_or_default();
+                    if head.text.agrees(rest)
+                        && let Some(begin) = self.run_before(at, run.class, run.max, head.rule)
+                    {
+                        self.begin(number, head, begin);
+                    }
+                }
+            }
+        }
+        let lengths = set.runs.iter().enumerate().map(|(i, run)| {
+            let bytes = self.chunk.iter().rev().take(usize::from(u16::MAX));
+            let length = bytes.take_while(|&&b| run.class.contains(b)).count();
+            let earlier = match length == n {
+                true => self.trail.runs.get(i).copied().unwrap_or(0),
+                false => 0,
+            };
+            u16::try_from(length)
+                .unwrap_or(u16::MAX)
+                .saturating_add(earlier)
+        });
+        self.trail.runs = lengths.collect();
+    }
+
+    /// A match of `head` may begin at `at`.
+    fn begin(&mut self, number: u16, head: &Head, at: usize) {
+        let Some(rule) = self.set.rule(head.rule) else {
             return;
         };
-        if !rule.left.allows(behind(self.behind, self.chunk, at)) {
+        if !rule.left.allows(behind(self.trail.behind, self.chunk, at)) {
             return;
         }
         match &rule.context {
-            Some(context) => self.follow(number, context.start(), at),
-            None => self.starts.push(Start {
-                at: self.base.saturating_add(at),
-                rule: number,
-            }),
+            None => self.start(head.rule, at),
+            Some((context, From::Match)) => {
+                if let Some(state) = context.start(self.look(at)) {
+                    self.follow(head.rule, state, at);
+                }
+            }
+            Some((_, From::AnchorEnd)) => {
+                let end = at.saturating_add(head.own);
+                let n = self.chunk.len();
+                if end <= n {
+                    self.lead_on(head.rule, end);
+                } else {
+                    let seen = u8::try_from(n.saturating_sub(at)).unwrap_or(u8::MAX);
+                    self.cut.push((number, seen));
+                }
+            }
+        }
+    }
+
+    /// The anchor of `number` ends at `at`, where its context begins.
+    fn lead_on(&mut self, number: u16, at: usize) {
+        let rule = self.set.rule(number);
+        if let Some((context, _)) = rule.and_then(|rule| rule.context.as_ref())
+            && let Some(state) = context.start(self.look(at))
+        {
+            self.follow(number, state, at);
+        }
+    }
+
+    /// A secret of `rule` may begin at `at`.
+    fn start(&mut self, rule: u16, at: usize) {
+        self.starts.push(Start {
+            at: self.base.saturating_add(at),
+            rule,
+            look: self.look(at),
+        });
+    }
+
+    /// What stands before `at`.
+    fn look(&self, at: usize) -> Look {
+        let before = at.checked_sub(1).and_then(|at| self.chunk.get(at));
+        match (before, self.trail.behind) {
+            (Some(&byte), _) => Look::behind(byte),
+            (None, [.., last]) if self.trail.begun => Look::behind(last),
+            _ => Look::Text,
         }
     }
 
     /// Reads a context on from `at`; wherever it is complete, a secret may begin.
-    fn follow(&mut self, number: u16, mut state: State, at: usize) {
+    fn follow(&mut self, number: u16, mut state: State, mut at: usize) {
         let set = self.set;
-        let Some(context) = set.rule(number).and_then(|rule| rule.context.as_ref()) else {
-            return;
-        };
-        let bytes = self.chunk.get(at..).unwrap_or_default();
-        for (at, &byte) in (self.base.saturating_add(at)..).zip(bytes) {
-            let step = context.step(state, byte);
-            if step.matched_before {
-                self.starts.push(Start { at, rule: number });
+        let context = set.rule(number).and_then(|rule| rule.context.as_ref());
+        let Some((context, _)) = context else { return };
+        let mut bytes = self.chunk.get(at..).unwrap_or_default();
+        // Most contexts are short. A long one could be begun again after each of its bytes, by text made for it, and
+        // read over and over; so it stops where another one came by in the same state.
+        loop {
+            let to = CHECKPOINT.saturating_sub(at & CHECKPOINT.wrapping_sub(1));
+            let (piece, rest) = bytes.split_at_checked(to).unwrap_or((bytes, &[]));
+            let next = context.read(state, piece, |i| self.start(number, at.saturating_add(i)));
+            let Some(next) = next else { return };
+            (state, bytes) = (next, rest);
+            at = at.saturating_add(piece.len());
+            if bytes.is_empty() {
+                break;
             }
-            match step.next {
-                Some(next) => state = next,
-                None => return,
+            if !self.seen.insert((number, state, at)) {
+                return;
             }
         }
-        self.open.push((number, state));
+        self.contexts.push((number, state));
     }
 }
+
+/// At every position that is a multiple of this, contexts in the same state become one. A power of two.
+const CHECKPOINT: usize = 128;

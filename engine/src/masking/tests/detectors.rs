@@ -90,7 +90,7 @@ fn harmless_text_passes_as_it_is() {
 #[test]
 fn every_detector_has_a_case_a_source_and_a_name_of_its_own() {
     let tried: BTreeSet<_> = cases().iter().map(|c| c.detector).collect();
-    let known: BTreeSet<_> = catalogue().iter().map(|d| d.name).collect();
+    let known: BTreeSet<_> = catalogue().iter().map(|d| d.name()).collect();
     assert_eq!(tried, known);
     assert_eq!(known.len(), catalogue().len());
     assert!(known.len() >= 30);

@@ -1,0 +1,270 @@
+//! From rules as they are written to rules as they run.
+
+use super::{
+    automaton::{Automaton, State},
+    bytes::{Anchor, ByteSet},
+    detector::{Detector, DetectorError},
+    prefilter::{MAX_ANCHOR, Target, WINDOW},
+    rule::{Check, Context, From, Lead, Left, RuleSpec},
+};
+use std::{borrow::Cow, collections::HashMap, sync::Arc};
+
+/// Most memory that the automata of one set may take, in bytes. Every worker has its own.
+pub(super) const MAX_MEMORY: usize = 16 << 20;
+/// Most rules of one set, and most anchors.
+const MAX_RULES: usize = 16_384;
+
+/// One form of one detector, compiled. Rules are numbered in the order of their detectors.
+pub(super) struct Rule {
+    pub(super) detector: Arc<Detector>,
+    pub(super) left: Left,
+    /// Class and greatest length of the run with which a match begins, if it does.
+    pub(super) run: Option<(ByteSet, usize)>,
+    pub(super) context: Option<(Arc<Automaton>, From)>,
+    pub(super) secret: Arc<Automaton>,
+    pub(super) tail: Option<Arc<Automaton>>,
+    pub(super) after: usize,
+    pub(super) must: Option<Check>,
+}
+
+impl Rule {
+    /// Bytes before the secret that its check wants to see.
+    pub(super) fn lookback(&self) -> usize {
+        self.must.as_ref().map_or(0, Check::lookback)
+    }
+}
+
+/// The beginning of a match: one anchor of one rule, with what stands before and after it.
+pub(super) struct Head {
+    pub(super) rule: u16,
+    /// Bytes of the match before the anchor; 0 for rules with a run.
+    pub(super) lead: usize,
+    /// Where the anchor ends, counted from the beginning of the match (or from the end of the run).
+    pub(super) own: usize,
+    /// Lead, anchor, and what follows the anchor.
+    pub(super) text: Anchor,
+}
+
+/// Compiles rule by rule.
+#[derive(Default)]
+pub(super) struct Compiler {
+    pub(super) rules: Vec<Rule>,
+    pub(super) heads: Vec<Head>,
+    /// What the prefilter looks for.
+    pub(super) targets: Vec<Target>,
+    /// For each target the heads that have it.
+    pub(super) owners: Vec<Vec<u16>>,
+    numbers: HashMap<Target, usize>,
+    /// Patterns that are equal become one automaton.
+    automata: HashMap<Cow<'static, str>, Arc<Automaton>>,
+    memory: usize,
+}
+
+impl Compiler {
+    /// Adds all rules of a detector.
+    pub(super) fn add(&mut self, detector: &Arc<Detector>) -> Result<(), DetectorError> {
+        for rule in detector.rules.iter() {
+            self.add_rule(detector, rule)
+                .map_err(|reason| DetectorError::Invalid {
+                    detector: detector.name().to_owned(),
+                    reason,
+                })?;
+        }
+        Ok(())
+    }
+
+    /// Bytes of memory that what was compiled occupies.
+    pub(super) fn memory(&self) -> usize {
+        let heads = self.heads.iter().map(|head| {
+            size_of::<Head>()
+                .saturating_add(size_of_val(head.text.sets()))
+                .saturating_add(size_of::<u16>())
+        });
+        heads.fold(self.memory, usize::saturating_add)
+    }
+
+    fn add_rule(&mut self, detector: &Arc<Detector>, spec: &RuleSpec) -> Result<(), String> {
+        let number = self.rules.len();
+        if number >= MAX_RULES || self.heads.len() >= MAX_RULES {
+            return Err(format!(
+                "the detectors together have more than {MAX_RULES} rules or anchors"
+            ));
+        }
+        let context = match &spec.context {
+            Some(Context { pattern, from }) => Some((self.automaton(pattern)?, *from)),
+            None => None,
+        };
+        let secret = self.automaton(&spec.secret)?;
+        if secret.matches_nothing() {
+            return Err("its pattern also matches the empty text".to_owned());
+        }
+        let tail = match &spec.tail {
+            Some(tail) => Some(self.automaton(tail)?),
+            None => None,
+        };
+        let rule = Rule {
+            detector: Arc::clone(detector),
+            left: spec.left,
+            run: match spec.lead {
+                Lead::Fixed(_) => None,
+                Lead::Run { class, max } => Some((class, usize::from(max))),
+            },
+            context,
+            secret,
+            tail,
+            after: usize::from(spec.after),
+            must: spec.must.clone(),
+        };
+        if spec.anchors.is_empty() {
+            return Err(
+                "it has no anchor, so it would have to be tried everywhere: give it a keyword or a literal beginning"
+                    .to_owned(),
+            );
+        }
+        for anchor in &spec.anchors {
+            self.add_anchor(
+                u16::try_from(number).unwrap_or(u16::MAX),
+                &rule,
+                spec.lead,
+                anchor,
+            )?;
+        }
+        self.rules.push(rule);
+        Ok(())
+    }
+
+    fn add_anchor(
+        &mut self,
+        number: u16,
+        rule: &Rule,
+        lead: Lead,
+        anchor: &Anchor,
+    ) -> Result<(), String> {
+        let own = anchor.sets();
+        if !(1..=MAX_ANCHOR).contains(&own.len()) {
+            return Err(format!(
+                "the anchor {anchor:?} must have 1 to {MAX_ANCHOR} bytes"
+            ));
+        }
+        let (first, after_lead) = match &rule.context {
+            Some((context, From::Match)) => (context, false),
+            Some((context, From::AnchorEnd)) => (context, true),
+            None => (&rule.secret, false),
+        };
+        let mut states = first.beginnings();
+        let mut before = Vec::new();
+        let mut class_before = None;
+        match lead {
+            Lead::Fixed(n) if after_lead => before.resize(usize::from(n), ByteSet::ALL),
+            Lead::Fixed(n) => {
+                for _ in 0..n {
+                    let set = first.followers(&states);
+                    before.push(set);
+                    states = first.after(&states, set);
+                }
+            }
+            Lead::Run { class, max } => {
+                if after_lead {
+                    return Err(
+                        "a context that begins after the anchor cannot have a run before it"
+                            .to_owned(),
+                    );
+                }
+                if own.first().is_some_and(|set| !set.common(class).is_empty()) {
+                    return Err(format!(
+                        "the anchor {anchor:?} begins with a byte of the run before it"
+                    ));
+                }
+                states = after_run(first, class, max)?;
+                class_before = Some(class);
+            }
+        }
+        if !after_lead {
+            for &set in own {
+                states = first.after(&states, set);
+            }
+            if states.is_empty() {
+                return Err(format!(
+                    "its pattern never matches where its anchor {anchor:?} stands"
+                ));
+            }
+        }
+        let mut sets = own.to_vec();
+        // One more than needed: what cannot follow refutes most false alarms at once.
+        while sets.len() <= own.len() || sets.len() < WINDOW {
+            // When the match may end here, anything may follow it, or nothing.
+            let ends = states.is_empty() || states.iter().any(|&s| first.matches_at_end(s));
+            let set = match ends {
+                true => ByteSet::ALL,
+                false => first.followers(&states),
+            };
+            sets.push(set);
+            states = first.after(&states, set);
+        }
+        let lead = before.len();
+        before.extend(sets.iter().copied());
+        let head = u16::try_from(self.heads.len()).unwrap_or(u16::MAX);
+        self.heads.push(Head {
+            rule: number,
+            lead,
+            own: lead.saturating_add(own.len()),
+            text: before.into(),
+        });
+        let target = Target {
+            text: sets.into(),
+            before: class_before,
+        };
+        let next = self.targets.len();
+        let known = *self.numbers.entry(target.clone()).or_insert(next);
+        if known == next {
+            self.targets.push(target);
+            self.owners.push(Vec::new());
+        }
+        if let Some(owners) = self.owners.get_mut(known) {
+            owners.push(head);
+        }
+        Ok(())
+    }
+
+    fn automaton(&mut self, pattern: &Cow<'static, str>) -> Result<Arc<Automaton>, String> {
+        if let Some(known) = self.automata.get(pattern) {
+            return Ok(Arc::clone(known));
+        }
+        let automaton = Arc::new(Automaton::compile(pattern)?);
+        self.memory = self.memory.saturating_add(automaton.memory());
+        if self.memory > MAX_MEMORY {
+            return Err(format!(
+                "the detectors together need more than {} MiB for their patterns; make repetitions smaller",
+                MAX_MEMORY >> 20
+            ));
+        }
+        self.automata
+            .insert(pattern.clone(), Arc::clone(&automaton));
+        Ok(automaton)
+    }
+}
+
+/// The states after one to `max` bytes of `class`.
+///
+/// # Errors
+/// The pattern would read more bytes of the class: what is found would then depend on how far back
+/// one looks for the beginning.
+fn after_run(automaton: &Automaton, class: ByteSet, max: u8) -> Result<Vec<State>, String> {
+    let mut now = automaton.beginnings();
+    let mut all = Vec::new();
+    for _ in 0..max {
+        now = automaton.after(&now, class);
+        if now.is_empty() {
+            break;
+        }
+        all.extend_from_slice(&now);
+    }
+    if !automaton.after(&now, class).is_empty() {
+        return Err(format!(
+            "its pattern reads more than the {max} bytes that may stand before its anchor"
+        ));
+    }
+    all.sort_unstable();
+    all.dedup();
+    Ok(all)
+}

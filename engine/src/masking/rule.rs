@@ -1,0 +1,205 @@
+//! What a rule is: one form in which a secret stands in text, before it is compiled.
+//!
+//! The built-in detectors are written as [`Shape`](super::detector::Shape)s, those of a policy as regular
+//! expressions; both become rules.
+
+use super::bytes::{Anchor, ByteSet};
+use std::{borrow::Cow, fmt, sync::Arc};
+
+/// One form in which a secret stands in text: where to look, what may stand around it, what it is.
+#[derive(Debug, Clone)]
+pub(super) struct RuleSpec {
+    /// Alternatives: one of them stands in every match, at the place that `lead` says.
+    pub(super) anchors: Vec<Anchor>,
+    /// What stands between the beginning of the match and the anchor.
+    pub(super) lead: Lead,
+    /// What may stand before the match.
+    pub(super) left: Left,
+    /// What leads to the secret and is not secret itself. The secret may begin wherever it matches.
+    pub(super) context: Option<Context>,
+    /// The secret, from the end of the context or else from the beginning of the match.
+    pub(super) secret: Cow<'static, str>,
+    /// What must match directly after the secret and is not part of it. The secret ends at the last
+    /// place where this is so.
+    pub(super) tail: Option<Cow<'static, str>>,
+    /// Bytes at the end of what `secret` matches that are not part of the secret.
+    pub(super) after: u8,
+    /// What must hold of the secret beyond its pattern, for shapes that harmless text has too.
+    pub(super) must: Option<Check>,
+}
+
+/// What stands between the beginning of a match and its anchor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lead {
+    /// So many bytes of any kind.
+    Fixed(u8),
+    /// All bytes of a class that stand before the anchor, 1 to `max` of them: the match begins where they begin.
+    /// The anchor cannot begin with a byte of the class, and the pattern reads at most `max` of them first.
+    Run {
+        /// Which bytes.
+        class: ByteSet,
+        /// Most of them.
+        max: u8,
+    },
+}
+
+/// Text before a secret.
+#[derive(Debug, Clone)]
+pub(super) struct Context {
+    /// The pattern. It should match a bounded length only.
+    pub(super) pattern: Cow<'static, str>,
+    /// Where it begins to match.
+    pub(super) from: From,
+}
+
+/// Where a context begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum From {
+    /// With the match, lead and anchor included.
+    Match,
+    /// After the anchor: what rules that differ in their keyword only have in common is compiled once.
+    AnchorEnd,
+}
+
+/// What is asked about a secret that a pattern has found.
+#[derive(Clone)]
+pub(super) enum Check {
+    /// About the secret alone.
+    Secret(fn(&[u8]) -> bool),
+    /// About the secret and the text before it.
+    Found {
+        /// How many bytes before the secret the test wants to see.
+        lookback: u8,
+        /// The test.
+        test: Arc<dyn Fn(&Found<'_>) -> bool + Send + Sync>,
+    },
+}
+
+/// What a [`Check`] sees.
+#[derive(Clone, Copy)]
+pub(super) struct Found<'a> {
+    /// The secret.
+    pub(super) secret: &'a [u8],
+    /// The bytes before it, as many as the check wants; fewer only where the text begins.
+    pub(super) before: &'a [u8],
+}
+
+impl Check {
+    /// Bytes before the secret that it wants to see.
+    pub(super) fn lookback(&self) -> usize {
+        match self {
+            Self::Secret(_) => 0,
+            Self::Found { lookback, .. } => usize::from(*lookback),
+        }
+    }
+
+    /// Asks.
+    pub(super) fn holds(&self, found: &Found<'_>) -> bool {
+        match self {
+            Self::Secret(test) => test(found.secret),
+            Self::Found { lookback, test } => {
+                let skip = found.before.len().saturating_sub(usize::from(*lookback));
+                test(&Found {
+                    secret: found.secret,
+                    before: found.before.get(skip..).unwrap_or_default(),
+                })
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Check {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Check")
+    }
+}
+
+/// What may stand before a match. The end of an escape (`\n`, `\u0022`, `%3D`) never belongs to the word
+/// that follows, so it counts as a boundary in all of these.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Left {
+    /// Anything: the anchor is unmistakable.
+    Any,
+    /// No letter, digit or underscore.
+    NotWord,
+    /// No letter, digit, `_`, `-`, `+` or `/`: not the inside of encoded data or of a longer name.
+    NotToken,
+    /// Something that opens a value: a quote, `=`, `:`, `>`, `(`, `,`, a backtick; or the text begins.
+    Opening,
+}
+
+/// How many bytes before a match decide about [`Left`].
+pub(super) const BEHIND: usize = 6;
+
+impl Left {
+    /// Whether a match may begin after `behind`, the last bytes before it.
+    pub(super) fn allows(self, behind: [u8; BEHIND]) -> bool {
+        let [.., last] = behind;
+        let refused = match self {
+            Self::Any => false,
+            Self::NotWord => is_word(last),
+            Self::NotToken => is_word(last) || matches!(last, b'-' | b'+' | b'/'),
+            Self::Opening => !matches!(
+                last,
+                b'"' | b'\'' | b'`' | b'=' | b':' | b'>' | b'(' | b',' | b'\\'
+            ),
+        };
+        !refused || ends_an_escape(behind)
+    }
+}
+
+fn is_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_'
+}
+
+fn ends_an_escape(behind: [u8; BEHIND]) -> bool {
+    match behind {
+        [.., b'\\', b'n' | b'r' | b't' | b'f' | b'b' | b'v'] => true,
+        [.., b'%', a, b] | [.., b'\\', b'x', a, b] => {
+            a.is_ascii_hexdigit() && b.is_ascii_hexdigit()
+        }
+        [b'\\', b'u', rest @ ..] => rest.iter().all(u8::is_ascii_hexdigit),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[test]
+    fn an_escape_before_a_word_is_a_boundary() {
+        let after = |text: &str| {
+            let mut behind = [b'='; BEHIND];
+            for b in text.bytes() {
+                behind.rotate_left(1);
+                behind[BEHIND - 1] = b;
+            }
+            Left::NotWord.allows(behind)
+        };
+        for text in ["", " ", "=", "-", "a\\n", "x\\u003d", "a%3D", "\\x3d"] {
+            assert!(after(text), "{text:?}");
+        }
+        for text in ["n", "task", "_", "9", "\\q", "u003d", "3D"] {
+            assert!(!after(text), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_check_sees_no_more_than_it_asked_for() {
+        let check = Check::Found {
+            lookback: 3,
+            test: Arc::new(|found| found.before == b"ab=" && found.secret == b"x"),
+        };
+        assert!(check.holds(&Found {
+            secret: b"x",
+            before: b"zzab="
+        }));
+        assert!(!check.holds(&Found {
+            secret: b"x",
+            before: b"b="
+        }));
+    }
+}
