@@ -39,7 +39,8 @@ need_python() {
 
 need_node() {
     command -v node >/dev/null && command -v npm >/dev/null || die "node and npm are missing." \
-        "The tests run an OpenID provider and the engine's wasm build in Node (20 or newer)." \
+        "The tests run an OpenID provider, the clients of model providers and the engine's wasm build" \
+        "in Node (20 or newer)." \
         "On Debian or Ubuntu: sudo apt-get install nodejs npm"
 }
 
@@ -91,6 +92,22 @@ ensure_npm() {
     (cd "$dir" && npm ci --no-audit --no-fund --loglevel=error >&2) ||
         die "npm could not install the packages of $dir." "Is there a network? Try: cd $dir && npm ci"
     cp "$dir/package-lock.json" "$stamp"
+}
+
+# ensure_pip DIR: the pinned packages of DIR/requirements.txt, in a virtual environment of their own at
+# .tools/NAME-OF-DIR.
+ensure_pip() {
+    local dir=$1 venv=$tools/${1##*/}
+    if cmp -s "$dir/requirements.txt" "$venv/.installed"; then return; fi
+    need_python
+    step "Installing the Python packages of ${dir#"$root"/}"
+    rm -rf "$venv"
+    python3 -m venv "$venv" >&2 || die "python3 cannot make a virtual environment." \
+        "On Debian or Ubuntu: sudo apt-get install python3-venv"
+    "$venv/bin/pip" install --quiet --disable-pip-version-check --only-binary=:all: \
+        -r "$dir/requirements.txt" >&2 ||
+        die "pip could not install the packages of $dir." "Is there a network?"
+    cp "$dir/requirements.txt" "$venv/.installed"
 }
 
 # build_filter: the wasm module, at $wasm.

@@ -43,7 +43,15 @@ pub fn that_hold(folder: &Path, secret: &str) -> Vec<PathBuf> {
 /// Whether `bytes` has `needle` in it.
 #[must_use]
 pub fn contains(bytes: &[u8], needle: &[u8]) -> bool {
-    bytes.windows(needle.len()).any(|window| window == needle)
+    find(bytes, needle).is_some()
+}
+
+/// Where `bytes` has `needle` in it first.
+#[must_use]
+pub fn find(bytes: &[u8], needle: &[u8]) -> Option<usize> {
+    bytes
+        .windows(needle.len())
+        .position(|window| window == needle)
 }
 
 fn spellings(secret: &[u8]) -> Vec<Vec<u8>> {

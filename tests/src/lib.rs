@@ -5,6 +5,10 @@
 //! |---|---|
 //! | [`upstream`] | a server that answers as scripted and remembers what it saw |
 //! | [`client`] | requests over HTTP/1.1 and HTTP/2, answers as they arrive |
+//! | [`models`] | answers of model providers, event by event, and what is planted in them |
+//! | [`cuts`] | the same bytes, cut where a reader is most likely to stumble |
+//! | [`agents`] | the official client libraries of model providers and of MCP, and an MCP server |
+//! | [`masked`] | what is left of a secret in an answer, and whether the rest is as it was |
 //! | [`raw`] | bytes on a socket, for traffic that no client library sends |
 //! | [`load`] | requests one after the other, and what became of each |
 //! | [`issuer`] | tokens of every kind, good and bad, and the key set they verify with |
@@ -24,14 +28,18 @@
 //! - The kit panics when its own parts fail, with a sentence that says what to do; what a test is about
 //!   comes back as a value.
 
+pub mod agents;
 pub mod api;
 pub mod chaperone;
 pub mod client;
+pub mod cuts;
 pub mod deployment;
 pub mod envoy;
 pub mod files;
 pub mod issuer;
 pub mod load;
+pub mod masked;
+pub mod models;
 pub mod oidc;
 pub mod places;
 pub mod process;

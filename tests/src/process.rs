@@ -4,8 +4,8 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
-use tokio::process::{Child, Command};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWriteExt, BufReader};
+use tokio::process::{Child, ChildStdin, Command};
 
 use crate::wait;
 
@@ -20,6 +20,7 @@ pub struct Process {
     name: String,
     child: Child,
     group: u32,
+    input: tokio::sync::Mutex<ChildStdin>,
     output: Arc<Mutex<Vec<String>>>,
 }
 
@@ -46,6 +47,7 @@ impl Process {
         let group = child
             .id()
             .expect("a process that was just started has an id");
+        let input = tokio::sync::Mutex::new(child.stdin.take().expect("stdin is piped"));
         let output = Arc::new(Mutex::new(Vec::new()));
         capture(child.stdout.take().expect("stdout is piped"), &output);
         capture(child.stderr.take().expect("stderr is piped"), &output);
@@ -53,8 +55,23 @@ impl Process {
             name: name.to_owned(),
             child,
             group,
+            input,
             output,
         }
+    }
+
+    /// Writes a line to its standard input.
+    ///
+    /// # Panics
+    /// When it does not read it, with its output.
+    pub async fn write_line(&self, line: &str) {
+        let written = self
+            .input
+            .lock()
+            .await
+            .write_all(format!("{line}\n").as_bytes())
+            .await;
+        written.unwrap_or_else(|e| panic!("{} reads nothing ({e}):\n{}", self.name, self.output()));
     }
 
     /// Everything it wrote so far, both streams, line by line.
@@ -153,13 +170,18 @@ impl Process {
         }
     }
 
+    /// The first line that it wrote that `is_wanted`.
+    ///
+    /// # Panics
+    /// Never in practice.
+    #[must_use]
+    pub fn line(&self, is_wanted: impl Fn(&str) -> bool) -> Option<String> {
+        let output = self.output.lock().expect("no holder panics");
+        output.iter().find(|line| is_wanted(line)).cloned()
+    }
+
     fn line_with(&self, text: &str) -> Option<String> {
-        self.output
-            .lock()
-            .expect("no holder panics")
-            .iter()
-            .find(|line| line.contains(text))
-            .cloned()
+        self.line(|line| line.contains(text))
     }
 
     /// To everything that it started too. Blocking: used where nothing else can be.
@@ -180,11 +202,12 @@ impl Drop for Process {
                 .map(|lines| lines.clone())
                 .unwrap_or_default();
             let tail = output.len().saturating_sub(80);
-            eprintln!(
-                "--- the last lines of {} ---\n{}\n---",
-                self.name,
-                output[tail..].join("\n")
-            );
+            eprintln!("--- the last lines of {} ---", self.name);
+            for line in &output[tail..] {
+                // A client's answer is one line, and can be megabytes.
+                eprintln!("{}", line.chars().take(2000).collect::<String>());
+            }
+            eprintln!("---");
         }
         if matches!(self.child.try_wait(), Ok(None)) {
             self.signal_group("TERM");

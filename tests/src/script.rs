@@ -115,6 +115,12 @@ impl Script {
         self
     }
 
+    /// How many steps it has.
+    #[must_use]
+    pub fn steps(&self) -> usize {
+        self.steps.len()
+    }
+
     /// The size, when it is known before: a script of one chunk has one, and is sent with `content-length`.
     pub(crate) fn known(&self) -> Option<Bytes> {
         match self.steps.as_slice() {

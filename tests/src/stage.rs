@@ -60,6 +60,8 @@ pub fn approve(name: &str, path: &str, terms: &Value) -> Value {
 pub struct Setting {
     rules: Vec<Value>,
     issuers: Vec<Value>,
+    masking: Masking,
+    others: Vec<Connection>,
     is_empty: bool,
     envoy: PathBuf,
     client: Http,
@@ -78,6 +80,8 @@ impl Setting {
         Self {
             rules: rules.to_vec(),
             issuers: Vec::new(),
+            masking: Masking::default(),
+            others: Vec::new(),
             is_empty: false,
             envoy: places::envoy(),
             client: Http::One,
@@ -103,6 +107,27 @@ impl Setting {
     #[must_use]
     pub fn issuer(mut self, issuer: Value) -> Self {
         self.issuers.push(issuer);
+        self
+    }
+
+    /// With these masking rules in the place of one that masks `secrets/*` on `api`.
+    #[must_use]
+    pub fn masking(mut self, rules: &[Value]) -> Self {
+        self.masking.rules = rules.to_vec();
+        self
+    }
+
+    /// With these detectors of its own.
+    #[must_use]
+    pub fn detectors(mut self, detectors: &[Value]) -> Self {
+        self.masking.detectors = detectors.to_vec();
+        self
+    }
+
+    /// With a further connection, masked only if a rule of [`masking`](Self::masking) says so.
+    #[must_use]
+    pub fn connection(mut self, connection: Connection) -> Self {
+        self.others.push(connection);
         self
     }
 
@@ -147,13 +172,23 @@ impl Setting {
     pub async fn start(self) -> Stage {
         let upstream = Upstream::start().await;
         let issuer = Issuer::start().await;
-        let connections = [("api", API), ("plain", PLAIN), ("arm", ARM)].map(|(name, host)| {
+        let own = [("api", API), ("plain", PLAIN), ("arm", ARM)].map(|(name, host)| {
             let mut connection = Connection::new(name, host, upstream.address());
             connection.http = self.upstream;
             connection
         });
+        let connections = [&own, self.others.as_slice()].concat();
+        let mut terms = Terms {
+            issuers: self.issuers,
+            masking: self.masking,
+            connections: Vec::new(),
+        };
+        let others = self.others.iter();
+        terms.connections = others
+            .map(|other| json!({"name": other.name, "hosts": [other.host], "protocol": "http"}))
+            .collect();
         let mut options = Options::new("", &connections);
-        options.policy = (!self.is_empty).then(|| policy(&issuer, &self.issuers, &self.rules));
+        options.policy = (!self.is_empty).then(|| policy(&issuer, &terms, &self.rules));
         options.envoy = self.envoy.clone();
         options.filter = self.filter.clone();
         options.takes_upgrades = self.takes_upgrades;
@@ -165,7 +200,7 @@ impl Setting {
             api: deployment.api(),
             deployment,
             client,
-            issuers: self.issuers,
+            terms,
         }
     }
 }
@@ -182,14 +217,14 @@ pub struct Stage {
     pub api: Api,
     /// To Envoy's listener.
     pub client: Client,
-    issuers: Vec<Value>,
+    terms: Terms,
 }
 
 impl Stage {
     /// A policy of this stage with other rules.
     #[must_use]
     pub fn policy(&self, rules: &[Value]) -> String {
-        policy(&self.issuer, &self.issuers, rules)
+        policy(&self.issuer, &self.terms, rules)
     }
 
     /// Publishes other rules and waits until every worker enforces them.
@@ -311,26 +346,52 @@ pub async fn approver(
     admin.with_token(&folder.join(file))
 }
 
+/// What a policy of a stage has beside its rules.
+#[derive(Debug, Clone, Default)]
+pub struct Terms {
+    issuers: Vec<Value>,
+    connections: Vec<Value>,
+    masking: Masking,
+}
+
+#[derive(Debug, Clone)]
+struct Masking {
+    rules: Vec<Value>,
+    detectors: Vec<Value>,
+}
+
+impl Default for Masking {
+    fn default() -> Self {
+        let rule = json!({"name": "secrets", "detectors": ["secrets/*"],
+            "on": ["request", "response"], "action": "mask", "connections": ["api"]});
+        Self {
+            rules: vec![rule],
+            detectors: Vec::new(),
+        }
+    }
+}
+
 /// A policy with the three connections.
 #[must_use]
-pub fn policy(issuer: &Issuer, others: &[Value], rules: &[Value]) -> String {
-    let issuers: Vec<Value> = [issuer.in_policy()]
-        .into_iter()
-        .chain(others.iter().cloned())
-        .collect();
-    json!({
+pub fn policy(issuer: &Issuer, terms: &Terms, rules: &[Value]) -> String {
+    let issuers = [&[issuer.in_policy()], terms.issuers.as_slice()].concat();
+    let own = [
+        json!({"name": "api", "hosts": [API], "protocol": "http"}),
+        json!({"name": "plain", "hosts": [PLAIN], "protocol": "http"}),
+        json!({"name": "arm", "hosts": [ARM], "protocol": "azure-arm", "labels": {"env": "prod"}}),
+    ];
+    let connections = [&own, terms.connections.as_slice()].concat();
+    let mut policy = json!({
         "apiVersion": "chaperone/v1",
         "issuers": issuers,
-        "connections": [
-            {"name": "api", "hosts": [API], "protocol": "http"},
-            {"name": "plain", "hosts": [PLAIN], "protocol": "http"},
-            {"name": "arm", "hosts": [ARM], "protocol": "azure-arm", "labels": {"env": "prod"}},
-        ],
+        "connections": connections,
         "rules": rules,
-        "masking": [{"name": "secrets", "detectors": ["secrets/*"], "on": ["request", "response"],
-            "action": "mask", "connections": ["api"]}],
-    })
-    .to_string()
+        "masking": terms.masking.rules,
+    });
+    if !terms.masking.detectors.is_empty() {
+        policy["detectors"] = json!(terms.masking.detectors);
+    }
+    policy.to_string()
 }
 
 /// Somebody who sends requests through the gate.

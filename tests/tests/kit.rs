@@ -10,11 +10,12 @@ use chaperone_tests::client::{Call, Client, Http};
 use chaperone_tests::envoy::Envoy;
 use chaperone_tests::issuer::{AUDIENCE, Issuer, Key};
 use chaperone_tests::load::Load;
+use chaperone_tests::models::{Api, Said, Wire};
 use chaperone_tests::oidc::{Account, OpenIdProvider};
 use chaperone_tests::process::Process;
 use chaperone_tests::script::{Gate, Script};
 use chaperone_tests::upstream::{End, Reply, Upstream};
-use chaperone_tests::{files, places, raw, wait};
+use chaperone_tests::{cuts, files, masked, places, raw, wait};
 use hyper::{HeaderMap, Version};
 use serde_json::{Value, json};
 use tokio::process::Command;
@@ -387,5 +388,84 @@ fn a_secret_is_found_in_every_spelling() {
             "{name}"
         );
         std::fs::remove_file(path).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn hostile_cuts_lose_nothing_and_tear_escapes_characters_and_line_ends() {
+    use http_body_util::BodyExt as _;
+    let body = "data: \"ü \\u00e4 \\n\"\r\n\r\ndata: 🔑\r\n\r\n";
+    let mut torn = Vec::new();
+    for (how, script) in cuts::hostile(body.as_bytes()) {
+        let mut playing = script.play();
+        let (mut got, mut place) = (Vec::new(), 0);
+        while let Some(frame) = playing.frame().await {
+            let data = frame.unwrap().into_data().unwrap();
+            got.extend_from_slice(&data);
+            place += data.len();
+            torn.push(place);
+        }
+        assert_eq!(String::from_utf8_lossy(&got), body, "{how}");
+    }
+    for (inside, by) in [
+        ("ü", 1),
+        ("\\u00e4", 1),
+        ("\\u00e4", 4),
+        ("\\n", 1),
+        ("\r\n", 1),
+        ("🔑", 2),
+    ] {
+        let place = body.find(inside).unwrap() + by;
+        assert!(torn.contains(&place), "{inside:?} is not torn after {by}");
+    }
+}
+
+#[test]
+fn what_is_left_of_a_secret_is_found_and_replacements_are_told_from_their_like() {
+    let secret = "EXAMPLE-form-0123456789".to_owned();
+    let left = |text: &str| masked::left_of(text.as_bytes(), std::slice::from_ref(&secret));
+    assert_eq!(left("xx01234567xx").as_deref(), Some("01234567"));
+    assert_eq!(left("EXAMPLE-form-0123456x"), Some("-0123456".to_owned()));
+    assert_eq!(left("EXAMPLE-form and 012345"), None);
+    assert_eq!(
+        masked::without_fingerprints(
+            "[masked:jwt:01234567] [masked:jwt:0123456] [masked: [masked:a/b:89abcdef]"
+        ),
+        "<masked> [masked:jwt:0123456] [masked: <masked>"
+    );
+}
+
+#[test]
+fn events_are_written_in_every_legal_way_and_say_the_same() {
+    let said = Said {
+        texts: vec!["ü/\"🔑".to_owned()],
+        ..Said::default()
+    };
+    for wire in Wire::STRANGE {
+        let text = String::from_utf8(wire.write(&Api::Chat.stream(&said, 1))).unwrap();
+        let lines: Vec<&str> = text.split(wire.line_end).collect();
+        assert!(
+            lines
+                .iter()
+                .all(|line| wire.line_end == "\n" || !line.contains('\n')),
+            "{wire:?}"
+        );
+        let events = lines
+            .split(|line| line.is_empty())
+            .filter(|event| !event.is_empty());
+        let data = events.map(|event| {
+            let lines = event.iter().filter_map(|line| line.strip_prefix("data: "));
+            lines.collect::<Vec<_>>().join("\n")
+        });
+        let documents = data.filter_map(|data| serde_json::from_str(&data).ok());
+        let said: String = documents
+            .map(|event: Value| {
+                event["choices"][0]["delta"]["content"]
+                    .as_str()
+                    .unwrap_or_default()
+                    .to_owned()
+            })
+            .collect();
+        assert_eq!(said, "ü/\"🔑", "{wire:?}");
     }
 }

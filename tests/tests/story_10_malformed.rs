@@ -520,7 +520,7 @@ async fn garbage_on_raw_sockets_and_from_upstreams() {
 async fn upstream_garbage() {
     use chaperone_tests::deployment::{Connection, Deployment, Options};
     use chaperone_tests::issuer::Issuer;
-    use chaperone_tests::stage::{API, Agent, policy};
+    use chaperone_tests::stage::{API, Agent, Terms, policy};
     const ANSWERS: [&[u8]; 8] = [
         b"HTTP/1.1 banana\r\n\r\n",
         b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nshort",
@@ -546,7 +546,7 @@ async fn upstream_garbage() {
     let plain = Connection::new("plain", PLAIN, server.address());
     let arm = Connection::new("arm", "management.azure.com", server.address());
     let options = Options::new(
-        policy(&issuer, &[], &rules("1s")),
+        policy(&issuer, &Terms::default(), &rules("1s")),
         &[connection, plain, arm],
     );
     let deployment = Deployment::start(options).await;
