@@ -1,0 +1,3 @@
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| chaperone_engine_fuzz::body("application/x-www-form-urlencoded", input));

@@ -1,0 +1,6 @@
+//! What must hold of every input. Shared by the fuzz targets and by the test that runs their kept
+//! corpora (`engine/tests/corpus.rs`).
+
+mod masking;
+
+pub use masking::body;
