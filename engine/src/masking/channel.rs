@@ -28,7 +28,15 @@ pub(super) struct Channel {
     runaway: Option<Runaway>,
     /// The last bytes before `held`, as many as the set's checks want to see.
     before: Vec<u8>,
+    /// The next byte stands where no secret can be.
+    outside: bool,
 }
+
+/// Where in a text secrets can be: offsets in the bytes that are pushed with it, sorted, at which by turns a
+/// span ends and the next one begins. Every text begins inside of a span; without seams it is one. A secret never
+/// crosses a seam: it ends there as at the end of the text, and none begins outside of spans. What
+/// leads to a secret may stand anywhere before it.
+pub(super) type Seams<'a> = &'a [usize];
 
 /// A range of a text that is a secret, in offsets from the text's beginning. Ranges come in order.
 pub(super) struct Mark {
@@ -72,6 +80,7 @@ impl Channel {
             open: None,
             runaway: None,
             before: Vec::new(),
+            outside: false,
         }
     }
 
@@ -82,13 +91,20 @@ impl Channel {
         set: &DetectorSet,
         desk: &mut Desk<'_>,
         text: &[u8],
+        seams: Seams<'_>,
         marks: &mut Vec<Mark>,
     ) {
+        let spans = Spans {
+            seams,
+            base: self.held.len(),
+            outside: self.outside,
+        };
+        self.outside ^= seams.len() % 2 == 1;
         set.discover(text, self.held.len(), &mut self.trail, &mut self.starts);
         if !self.held.is_empty() {
             let mut bytes = std::mem::take(&mut self.held);
             bytes.extend_from_slice(text);
-            let keep = self.resolve(set, desk, &bytes, false, marks);
+            let keep = self.resolve(set, desk, (&bytes, false), spans, marks);
             bytes.drain(..keep.min(bytes.len()));
             bytes.shrink_to(MAX_HELD / 4);
             self.held = bytes;
@@ -96,7 +112,7 @@ impl Channel {
             self.remember(set, text);
             self.base = self.base.saturating_add(text.len() as u64);
         } else {
-            let keep = self.resolve(set, desk, text, false, marks);
+            let keep = self.resolve(set, desk, (text, false), spans, marks);
             self.held
                 .extend_from_slice(text.get(keep..).unwrap_or_default());
         }
@@ -106,7 +122,7 @@ impl Channel {
     pub(super) fn finish(&mut self, set: &DetectorSet, desk: &mut Desk<'_>, marks: &mut Vec<Mark>) {
         let mut bytes = std::mem::take(&mut self.held);
         if !bytes.is_empty() || !self.starts.is_empty() || self.open.is_some() {
-            self.resolve(set, desk, &bytes, true, marks);
+            self.resolve(set, desk, (&bytes, true), Spans::all(), marks);
         }
         bytes.clear();
         self.trail = Trail::new();
@@ -114,6 +130,7 @@ impl Channel {
         self.open = None;
         self.runaway = None;
         self.before.clear();
+        self.outside = false;
         self.held = bytes;
         self.base = 0;
     }
@@ -141,8 +158,8 @@ impl Channel {
         &mut self,
         set: &DetectorSet,
         desk: &mut Desk<'_>,
-        bytes: &[u8],
-        ended: bool,
+        (bytes, ended): (&[u8], bool),
+        mut spans: Spans<'_>,
         marks: &mut Vec<Mark>,
     ) -> usize {
         // Everything before `done` is decided.
@@ -151,7 +168,12 @@ impl Channel {
         let mut queue = starts.iter().copied().peekable();
         let keep = loop {
             if let Some(runaway) = self.runaway.take() {
-                done = self.run_away(set, runaway, bytes, done, marks);
+                let span = spans.end(done).map_or(done, |end| end.min(bytes.len()));
+                let known = bytes.get(..span).unwrap_or_default();
+                done = self.run_away(set, runaway, known, done, marks);
+                if span < bytes.len() {
+                    self.runaway = None;
+                }
                 if self.runaway.is_some() {
                     // What began inside it is part of it.
                     while queue.next().is_some() {}
@@ -166,6 +188,11 @@ impl Channel {
                 break bytes.len();
             };
             let at = open.at;
+            let Some(end) = spans.end(at) else { continue };
+            let (bytes, ended) = match bytes.get(..end) {
+                Some(span) => (span, true),
+                None => (bytes, ended),
+            };
             if let Verdict::Undecided = open.read_on(set, bytes, ended) {
                 if open.read.saturating_sub(at) < MAX_HELD {
                     self.open = Some(open);
@@ -285,6 +312,39 @@ impl fmt::Debug for Channel {
         f.debug_struct("Channel")
             .field("held", &self.held.len())
             .finish_non_exhaustive()
+    }
+}
+
+/// The spans of the bytes that are being resolved; asked from left to right.
+struct Spans<'a> {
+    /// The seams that are not passed yet.
+    seams: Seams<'a>,
+    /// What is to be added to them.
+    base: usize,
+    outside: bool,
+}
+
+impl Spans<'_> {
+    /// One span.
+    fn all() -> Self {
+        Self {
+            seams: &[],
+            base: 0,
+            outside: false,
+        }
+    }
+
+    /// Where the span ends in which `at` stands; `usize::MAX` if that is not known. `None` outside of spans.
+    fn end(&mut self, at: usize) -> Option<usize> {
+        while let Some((&seam, later)) = self.seams.split_first() {
+            let seam = self.base.saturating_add(seam);
+            if seam > at {
+                return (!self.outside).then_some(seam);
+            }
+            self.outside = !self.outside;
+            self.seams = later;
+        }
+        (!self.outside).then_some(usize::MAX)
     }
 }
 

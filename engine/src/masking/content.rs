@@ -14,6 +14,10 @@ impl Content {
         }
     }
 
+    pub(super) fn media_type(&self) -> &[u8] {
+        self.media_type.as_deref().unwrap_or_default()
+    }
+
     /// Plain text.
     pub fn text() -> Self {
         Self::of(Some(b"text/plain"))

@@ -5,7 +5,7 @@
 //! secret gets the replacement, the others become empty.
 
 use super::{
-    channel::{Channel, What},
+    channel::{Channel, Seams, What},
     desk::Desk,
     edit::Edit,
 };
@@ -81,15 +81,27 @@ impl Tap {
 
     /// Reads text; `pieces` cover it in order, and their raw bytes lie in order too.
     pub(super) fn push(&mut self, desk: &mut Desk<'_>, text: &[u8], pieces: &[Piece]) {
+        self.push_seamed(desk, text, pieces, &[]);
+    }
+
+    /// Reads text in which secrets stand between seams only.
+    pub(super) fn push_seamed(
+        &mut self,
+        desk: &mut Desk<'_>,
+        text: &[u8],
+        pieces: &[Piece],
+        seams: Seams<'_>,
+    ) {
         self.report(desk, |channel, desk| {
             let Some(set) = &desk.plan.reporting else {
                 return;
             };
-            channel.push(set, desk, text, &mut Vec::new());
+            channel.push(set, desk, text, seams, &mut Vec::new());
         });
         let mut marks = std::mem::take(&mut desk.marks);
         let plan = desk.plan;
-        self.acting.push(&plan.acting, desk, text, &mut marks);
+        self.acting
+            .push(&plan.acting, desk, text, seams, &mut marks);
         if marks.is_empty() && self.acting.undecided().is_none() {
             self.runs.clear();
             self.read = self.read.saturating_add(text.len() as u64);
@@ -101,6 +113,11 @@ impl Tap {
         }
         desk.marks = marks;
         self.edit(desk);
+    }
+
+    /// Writes replacements in this way from now on.
+    pub(super) fn escape(&mut self, escaping: Escaping) {
+        self.escaping = escaping;
     }
 
     /// Ends the text: what was undecided is decided. The tap is then as new.

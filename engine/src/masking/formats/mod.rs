@@ -4,6 +4,7 @@
 //! says how far the stream is decided. It changes nothing but by edits; what it does not understand it
 //! treats as text, so that nothing escapes by being malformed.
 
+mod json;
 mod text;
 
 use super::{content::Content, desk::Desk};
@@ -32,6 +33,8 @@ pub(super) trait Format: Send + Sync {
 
 /// The format of a body.
 pub(super) fn open(content: &Content) -> Box<dyn Format> {
-    let _ = content;
-    Box::new(text::Text::new())
+    match content.media_type() {
+        b"application/json" => Box::new(json::Json::new()),
+        _ => Box::new(text::Text::new()),
+    }
 }

@@ -4,6 +4,8 @@ mod actions;
 mod cases;
 mod detectors;
 #[cfg(not(target_arch = "wasm32"))]
+mod formats;
+#[cfg(not(target_arch = "wasm32"))]
 mod promises;
 mod semantics;
 
