@@ -12,6 +12,7 @@
 //! targets).
 
 use super::bytes::{Anchor, ByteSet};
+use std::collections::HashMap;
 
 /// An anchor to look for, with what is known about the bytes around it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -37,7 +38,7 @@ impl Target {
 
     /// The runs of three bytes to look for, with their offsets, and how often they will hit, very
     /// roughly. `None` if they are too many.
-    fn runs(&self) -> Option<(u64, Vec<(i8, u32)>)> {
+    fn runs(&self, frequencies: &Frequencies) -> Option<(u64, Vec<(i8, u32)>)> {
         let positions = self.positions();
         let mut best: [Option<(u64, Vec<(i8, u32)>)>; 2] = [None, None];
         for run in positions.windows(3) {
@@ -51,7 +52,7 @@ impl Target {
                 continue;
             }
             let grams = grams([a, b, c]);
-            let cost = grams.iter().map(|&gram| commonness(gram));
+            let cost = grams.iter().map(|&gram| frequencies.of(gram));
             let cost = cost.fold(0_u64, u64::saturating_add);
             if let Some(slot) = best.get_mut(usize::from(at.rem_euclid(2) == 1))
                 && slot.as_ref().is_none_or(|(least, _)| cost < *least)
@@ -111,6 +112,9 @@ const MAX_CLUES: usize = 12_000;
 /// The share of a byte (see [`share`]) that is rare enough to be searched for singly.
 const RARE: u64 = 2;
 
+/// Blocks of 32 bytes whose hits are noted before they are looked at.
+const BATCH: usize = 64;
+
 /// Sets the bit by which upper and lower case differ.
 const FOLD: u32 = 0x20_2020;
 
@@ -154,9 +158,12 @@ impl Prefilter {
             rare: Vec::new(),
             rarities: Vec::new(),
         };
+        let frequencies = Frequencies::new();
         for (number, target) in (0_u16..).zip(&targets) {
             let refuse = |reason: &str| Err((usize::from(number), reason.to_owned()));
-            let runs = target.runs().filter(|(cost, _)| *cost < EVERYWHERE);
+            let runs = target
+                .runs(&frequencies)
+                .filter(|(cost, _)| *cost < EVERYWHERE);
             let many = runs.as_ref().is_none_or(|(_, runs)| runs.len() > MANY_RUNS);
             if many
                 && let Some((offset, byte)) = target.rare()
@@ -227,18 +234,31 @@ impl Prefilter {
 
     fn search_runs(&self, text: &[u8], found: &mut impl FnMut(u16, usize)) {
         let (blocks, _) = text.as_chunks::<32>();
-        let mut after = blocks.iter().skip(1);
-        for (i, block) in blocks.iter().enumerate() {
-            let base = i.wrapping_mul(32);
-            let following = match after.next() {
-                Some([first, ..]) => *first,
-                None => text.get(base.wrapping_add(32)).copied().unwrap_or(0),
-            };
-            let mut hits = self.hits(block, following);
-            while hits != 0 {
-                let at = base.wrapping_add((hits.trailing_zeros() as usize).wrapping_mul(2));
-                self.check(text, at, found);
-                hits &= hits.wrapping_sub(1);
+        // Hits are noted first and looked at later, a batch at a time: a branch for each block would often be
+        // guessed wrong.
+        let mut noted = [(0_usize, 0_u16); BATCH];
+        for (i, batch) in blocks.chunks(BATCH).enumerate() {
+            let base = i.wrapping_mul(BATCH * 32);
+            let mut n = 0_usize;
+            let mut after = batch.iter().skip(1);
+            for (j, block) in batch.iter().enumerate() {
+                let at = base.wrapping_add(j.wrapping_mul(32));
+                let following = match after.next() {
+                    Some([first, ..]) => *first,
+                    None => text.get(at.wrapping_add(32)).copied().unwrap_or(0),
+                };
+                let hits = self.hits(block, following);
+                if let Some(slot) = noted.get_mut(n) {
+                    *slot = (at, hits);
+                }
+                n = n.wrapping_add(usize::from(hits != 0));
+            }
+            for &(at, mut hits) in noted.iter().take(n) {
+                while hits != 0 {
+                    let at = at.wrapping_add((hits.trailing_zeros() as usize).wrapping_mul(2));
+                    self.check(text, at, found);
+                    hits &= hits.wrapping_sub(1);
+                }
             }
         }
         let base = blocks.len().wrapping_mul(32);
@@ -343,30 +363,43 @@ impl Prefilter {
     }
 }
 
-/// Runs that are frequent in prose, code and JSON although their bytes are not: counted over documentation,
-/// Rust, Python and package descriptions.
-const FREQUENT: &[u8] = b"\
-    theionamenamingtioatealpphalphselelftesforenttypypeandodestrhttttperiverratcomterithestlintpsint\
-    codlicconserustatiturtrinumallumemplndeectproruscraage---staersparresricensicedefreanseerronsval\
-    gitinedocitecenmerrininduseretherctiencthiileistsiopletoroneendmenluederptitedtatalirromatultche\
-    preopeargialnotwithisurersiortrornpmlattraaludatetuurnntearechaeadassangritpachatizedesfildisthu\
-    repontacthubbleimpnceormporpentruthaoreriaarsromtemplaocsyoulesposdenerefroablextovenonoutoptomp\
-    thoacktineatertntaatucalerascoivesinourwriperainscrlansedeseiescoptimnaldexrsecristemitrmatchase\
-    imeachriphanranlibinsitiminnodnstttesoniniattgetletworessideequiptflaelddinpubexpsetrunbutlizefa\
-    ielkeyauldepsitfauatcaddossrenalslsehasclacanincjsomodsecntrlagempecoreqmonlowgesastmapeveonaata\
-    lasmanancapp\
-    ";
+/// Runs of three bytes that are frequent in text, most frequent first: counted, in equal shares, over documentation, Rust,
+/// Python, JavaScript, JSON, YAML and manuals.
+const FREQUENT: &str = include_str!("frequent.txt");
 
-/// From this sum of [`commonness`] on a run hits more than one position in eight.
+/// From this sum of [frequencies](Frequencies::of) on runs hit more than one position in eight.
 const EVERYWHERE: u64 = 1 << 27;
 
-/// How often a run occurs in text, very roughly, in 2^-30; and what a bit costs that is set for nothing.
-fn commonness(gram: u32) -> u64 {
-    let [run @ .., _] = gram.to_le_bytes();
-    let product = run.iter().fold(1_u64, |p, &b| p.saturating_mul(share(b)));
-    let (frequent, _) = FREQUENT.as_chunks::<3>();
-    let known = u64::from(frequent.iter().any(|f| f.eq_ignore_ascii_case(&run)));
-    product.saturating_add(known << 18).saturating_add(1 << 12)
+/// How often runs of three bytes occur in text.
+struct Frequencies(HashMap<u32, u32>);
+
+impl Frequencies {
+    fn new() -> Self {
+        let runs = FREQUENT
+            .lines()
+            .flat_map(|line| line.as_bytes().as_chunks().0);
+        let mut ranks = HashMap::new();
+        for (rank, run) in (0..).zip(runs) {
+            // Some bytes are alike when cases are; the more frequent run counts.
+            ranks.entry(gram(*run)).or_insert(rank);
+        }
+        Self(ranks)
+    }
+
+    /// How often a run occurs, very roughly, in 2^-30; and what a bit costs that is set for nothing.
+    fn of(&self, gram: u32) -> u64 {
+        // Counted: about 0.15 divided by the rank plus 100.
+        let by_rank = |rank: u32| 160_000_000_u64 / u64::from(rank.saturating_add(100));
+        let frequency = match self.0.get(&gram) {
+            Some(&rank) => by_rank(rank),
+            None => {
+                let [run @ .., _] = gram.to_le_bytes();
+                let product = run.iter().fold(1_u64, |p, &b| p.saturating_mul(share(b)));
+                product.min(by_rank(u32::try_from(self.0.len()).unwrap_or(u32::MAX)))
+            }
+        };
+        frequency.saturating_add(1 << 12)
+    }
 }
 
 /// The share of a byte in text, very roughly, in thousandths and never 0.

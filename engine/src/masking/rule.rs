@@ -133,6 +133,7 @@ pub(super) const BEHIND: usize = 6;
 
 impl Left {
     /// Whether a match may begin after `behind`, the last bytes before it.
+    #[inline]
     pub(super) fn allows(self, behind: [u8; BEHIND]) -> bool {
         let [.., last] = behind;
         let refused = match self {

@@ -9,7 +9,7 @@ use super::{
     prefilter::Prefilter,
     rule::{BEHIND, From},
 };
-use std::{collections::HashSet, fmt, sync::Arc};
+use std::{collections::BTreeSet, fmt, sync::Arc};
 
 /// Detectors compiled for use: immutable, shared by all streams behind an `Arc`.
 pub struct DetectorSet {
@@ -37,14 +37,18 @@ struct Run {
 
 /// How heads that the end of a chunk cuts are found.
 struct Tails {
-    /// For each byte the heads that begin with it and a run of three bytes that `bits` knows.
-    narrow: Box<[Vec<u16>; 256]>,
-    /// For each byte the heads that begin with it and with too many runs to list them.
-    wide: Box<[Vec<u16>; 256]>,
-    /// Which hashes the first three bytes of narrow heads have.
+    /// Which hashes the first three bytes of heads have that can be listed.
     bits: Box<[u64; 64]>,
+    /// These heads by the run of three bytes with which they begin, sorted.
+    runs: Vec<([u8; 3], u16)>,
+    /// For each byte all heads that begin with it.
+    any: Box<[Vec<u16>; 256]>,
+    /// For each byte the heads that begin with it and with too many runs of three bytes to list them.
+    wide: Box<[Vec<u16>; 256]>,
     /// A match that begins earlier than this before the end of a chunk has its anchor whole in it.
     reach: usize,
+    /// The same for wide heads.
+    wide_reach: usize,
 }
 
 /// A place where a secret of `rule` begins if it is one.
@@ -226,7 +230,7 @@ impl DetectorSet {
             starts,
             contexts: Vec::new(),
             cut: Vec::new(),
-            seen: HashSet::new(),
+            seen: BTreeSet::new(),
         };
         sweep.resume();
         self.prefilter
@@ -260,15 +264,17 @@ impl fmt::Debug for DetectorSet {
 }
 
 impl Tails {
-    /// Most runs of three bytes for which a head is still narrow.
-    const NARROW: u32 = 128;
+    /// Most runs of three bytes for which a head is listed.
+    const LISTED: u32 = 128;
 
     fn of(heads: &[Head], rules: &[Rule]) -> Self {
         let mut this = Self {
-            narrow: Box::new([const { Vec::new() }; 256]),
-            wide: Box::new([const { Vec::new() }; 256]),
             bits: Box::new([0; 64]),
+            runs: Vec::new(),
+            any: Box::new([const { Vec::new() }; 256]),
+            wide: Box::new([const { Vec::new() }; 256]),
             reach: 0,
+            wide_reach: 0,
         };
         for (number, head) in (0_u16..).zip(heads) {
             let rule = rules.get(usize::from(head.rule));
@@ -279,28 +285,58 @@ impl Tails {
             this.reach = this.reach.max(sets.len());
             let [a, b, c, ..] = *sets else { continue };
             let runs = a.len().saturating_mul(b.len()).saturating_mul(c.len());
-            let narrow = runs <= Self::NARROW;
-            if narrow {
+            let listed = runs <= Self::LISTED;
+            if listed {
                 let pairs = a.iter().flat_map(|a| b.iter().map(move |b| (a, b)));
                 for (a, b, c) in pairs.flat_map(|(a, b)| c.iter().map(move |c| (a, b, c))) {
                     let (word, bit) = Self::place([a, b, c]);
                     if let Some(word) = this.bits.get_mut(word) {
                         *word |= bit;
                     }
+                    this.runs.push(([a, b, c], number));
                 }
             }
-            let lists = if narrow {
-                &mut this.narrow
-            } else {
-                &mut this.wide
-            };
-            for (byte, list) in (0_u8..=255).zip(lists.iter_mut()) {
+            if !listed {
+                this.wide_reach = this.wide_reach.max(sets.len());
+            }
+            let wide = this.wide.iter_mut().filter(|_| !listed);
+            for (byte, list) in (0_u8..=255)
+                .zip(wide)
+                .chain((0_u8..=255).zip(this.any.iter_mut()))
+            {
                 if a.contains(byte) {
                     list.push(number);
                 }
             }
         }
+        this.runs.sort_unstable();
         this
+    }
+
+    /// Calls `each` with the heads that may begin with `rest`.
+    #[inline]
+    fn heads(&self, rest: &[u8], mut each: impl FnMut(u16)) {
+        let Some(&first) = rest.first() else { return };
+        let Some(run) = rest.first_chunk::<3>() else {
+            let list = self.any.get(usize::from(first));
+            list.into_iter().flatten().for_each(|&head| each(head));
+            return;
+        };
+        let (word, bit) = Self::place(*run);
+        if self.bits.get(word).is_some_and(|word| word & bit != 0) {
+            let from = self.runs.partition_point(|(known, _)| known < run);
+            let same = self
+                .runs
+                .iter()
+                .skip(from)
+                .take_while(|(known, _)| known == run);
+            same.for_each(|&(_, head)| each(head));
+        }
+        if rest.len() < self.wide_reach
+            && let Some(list) = self.wide.get(usize::from(first))
+        {
+            list.iter().for_each(|&head| each(head));
+        }
     }
 
     /// Where three bytes stand in `bits`: the word and the bit.
@@ -314,8 +350,9 @@ impl Tails {
     }
 
     fn memory(&self) -> usize {
-        let lists = self.narrow.iter().chain(self.wide.iter());
-        lists.fold(size_of_val(&*self.bits), |sum, list| {
+        let lists = self.any.iter().chain(self.wide.iter());
+        let rest = size_of_val(&*self.bits).saturating_add(size_of_val(&*self.runs));
+        lists.fold(rest, |sum, list| {
             sum.saturating_add(size_of_val(list))
                 .saturating_add(size_of_val(&**list))
         })
@@ -347,7 +384,7 @@ struct Sweep<'a> {
     contexts: Vec<(u16, State)>,
     cut: Vec<(u16, u8)>,
     /// Where long contexts have come by: rule, state, position.
-    seen: HashSet<(u16, State, usize)>,
+    seen: BTreeSet<(u16, State, usize)>,
 }
 
 impl Sweep<'_> {
@@ -428,33 +465,21 @@ impl Sweep<'_> {
         let n = self.chunk.len();
         for at in n.saturating_sub(set.tails.reach.saturating_sub(1))..n {
             let rest = self.chunk.get(at..).unwrap_or_default();
-            let Some(&first) = rest.first() else { break };
-            let possible = rest.first_chunk().is_none_or(|run| {
-                let (word, bit) = Tails::place(*run);
-                set.tails.bits.get(word).is_some_and(|word| word & bit != 0)
-            });
-            let narrow = possible.then(|| set.tails.narrow.get(usize::from(first)));
-            let wide = set.tails.wide.get(usize::from(first));
-            for list in [narrow.flatten(), wide].into_iter().flatten() {
-                self.cut_at(at, rest, list);
-            }
+            set.tails
+                .heads(rest, |number| self.cut_at(number, rest, at));
         }
         if !set.runs.is_empty() {
             self.tail_of_runs();
         }
     }
 
-    /// Begins the rules of those heads that agree with `rest`, the chunk from `at` to its end, and go on after
-    /// it.
-    fn cut_at(&mut self, at: usize, rest: &[u8], heads: &[u16]) {
-        let set = self.set;
-        for &number in heads {
-            if let Some(head) = set.heads.get(usize::from(number))
-                && head.text.sets().len() > rest.len()
-                && head.text.agrees(rest)
-            {
-                self.begin(number, head, at);
-            }
+    /// Begins the rule of a head if it agrees with `rest`, the chunk from `at` to its end, and goes on after it.
+    fn cut_at(&mut self, number: u16, rest: &[u8], at: usize) {
+        if let Some(head) = self.set.heads.get(usize::from(number))
+            && head.text.sets().len() > rest.len()
+            && head.text.agrees(rest)
+        {
+            self.begin(number, head, at);
         }
     }
 
