@@ -215,7 +215,9 @@ impl Automaton {
 
 /// What the author of a pattern can do about it.
 fn refusal(error: &dense::BuildError) -> String {
-    if error.is_size_limit_exceeded() {
+    let nfa = std::error::Error::source(error)
+        .and_then(|cause| cause.downcast_ref::<thompson::BuildError>());
+    if error.is_size_limit_exceeded() || nfa.is_some_and(|e| e.size_limit().is_some()) {
         return "the pattern is too large: make its repetitions and classes smaller".to_owned();
     }
     // The library names the cause, such as a syntax error and its place, one level down.

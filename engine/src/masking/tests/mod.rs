@@ -7,6 +7,7 @@ mod detectors;
 mod formats;
 #[cfg(not(target_arch = "wasm32"))]
 mod promises;
+mod rules;
 mod semantics;
 
 use super::{Content, DetectorSet, Findings, FingerprintKey, Masker, Plan, mask_whole};
