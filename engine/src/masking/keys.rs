@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 pub struct KeyNames(BTreeSet<Box<[u8]>>);
 
 /// Longest name that is compared.
-const MAX_NAME: usize = 64;
+pub(super) const MAX_NAME: usize = 64;
 
 impl KeyNames {
     /// These names.

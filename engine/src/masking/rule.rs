@@ -124,7 +124,7 @@ pub(super) enum Left {
     NotWord,
     /// No letter, digit, `_`, `-`, `+` or `/`: not the inside of encoded data or of a longer name.
     NotToken,
-    /// Something that opens a value: a quote, `=`, `:`, `>`, `(`, `,`, a backtick; or the text begins.
+    /// Something that opens a value: a quote, `=`, `:`, `>`, `(`, `,`, a backtick; or the text or a line begins.
     Opening,
 }
 
@@ -142,7 +142,17 @@ impl Left {
             Self::NotToken => is_word(last) || matches!(last, b'-' | b'+' | b'/'),
             Self::Opening => !matches!(
                 last,
-                b'"' | b'\'' | b'`' | b'=' | b':' | b'>' | b'(' | b',' | b'\\'
+                b'"' | b'\''
+                    | b'`'
+                    | b'='
+                    | b':'
+                    | b'>'
+                    | b'('
+                    | b','
+                    | b'\\'
+                    | b'\n'
+                    | b'\r'
+                    | b'\t'
             ),
         };
         !refused || ends_an_escape(behind)

@@ -267,7 +267,7 @@ impl Tap {
 
 impl Escaping {
     /// Writes a replacement for `length` raw bytes.
-    fn write(self, text: &[u8], length: u64) -> Vec<u8> {
+    pub(super) fn write(self, text: &[u8], length: u64) -> Vec<u8> {
         match self {
             Self::Plain => text.to_vec(),
             Self::Json { nested } => {

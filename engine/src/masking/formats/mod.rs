@@ -4,10 +4,19 @@
 //! says how far the stream is decided. It changes nothing but by edits; what it does not understand it
 //! treats as text, so that nothing escapes by being malformed.
 
-mod json;
+mod binary;
+mod form;
+pub(super) mod json;
+mod multipart;
+mod sniff;
 mod text;
+mod transcript;
+mod whole;
 
-use super::{content::Content, desk::Desk};
+use super::{
+    content::{Content, Kind},
+    desk::Desk,
+};
 
 /// Reads one body.
 pub(super) trait Format: Send + Sync {
@@ -33,8 +42,21 @@ pub(super) trait Format: Send + Sync {
 
 /// The format of a body.
 pub(super) fn open(content: &Content) -> Box<dyn Format> {
-    match content.media_type() {
-        b"application/json" => Box::new(json::Json::new()),
-        _ => Box::new(text::Text::new()),
+    open_within(content, 0)
+}
+
+/// Most multiparts that one is in.
+const MAX_NESTED: u8 = 3;
+
+/// The format of a part that is in so many multiparts.
+fn open_within(content: &Content, nested: u8) -> Box<dyn Format> {
+    match content.kind() {
+        Kind::Plain => Box::new(text::Text::new()),
+        Kind::Grpc => Box::new(binary::Grpc::new()),
+        Kind::Binary => Box::new(binary::Binary::new()),
+        Kind::Multipart(boundary) if nested < MAX_NESTED => {
+            Box::new(multipart::Multipart::new(&boundary, nested))
+        }
+        kind => Box::new(sniff::Sniff::new(kind)),
     }
 }

@@ -12,13 +12,19 @@
 //! is, secrets in it are masked.
 
 mod escape;
+mod keys;
 mod path;
 mod tokenizer;
+
+use keys::Keys;
 
 pub(in crate::masking) use path::{Path, Step};
 pub(in crate::masking) use tokenizer::{NotJson, Sink, Tokenizer};
 
-use super::Format;
+use super::{
+    Format,
+    transcript::{Buffers, Transcript},
+};
 use crate::masking::{
     desk::Desk,
     tap::{Escaping, Piece, Tap},
@@ -35,24 +41,11 @@ pub(in crate::masking) struct Json {
     /// A number or literal that the last chunk cut, and where it stands: if it turns out to be none, it is text.
     carry: Vec<u8>,
     carry_at: u64,
-    line: Line,
-}
-
-/// A part of the document's text. It is a part of the chunk as it is, up to the first escape, which makes a
-/// copy.
-#[derive(Default)]
-struct Line {
-    text: Vec<u8>,
-    pieces: Vec<Piece>,
-    seams: Vec<usize>,
-    /// Raw offset from which on nothing is copied.
-    plain: u64,
+    buffers: Buffers,
+    keys: Keys,
 }
 
 const ESCAPING: Escaping = Escaping::Json { nested: 0 };
-
-/// Bytes that are copied before the tap reads them: few, so that they stay in the processor's cache.
-const COPIED: usize = 8 * 1024;
 
 impl Json {
     pub(in crate::masking) fn new() -> Self {
@@ -62,7 +55,8 @@ impl Json {
             is_text: false,
             carry: Vec::new(),
             carry_at: 0,
-            line: Line::default(),
+            buffers: Buffers::default(),
+            keys: Keys::default(),
         }
     }
 
@@ -72,7 +66,8 @@ impl Json {
             true => None,
             false => self.tokenizer.pending(),
         };
-        self.tap.undecided().into_iter().chain(pending).min()
+        let places = [self.tap.undecided(), self.keys.undecided(), pending];
+        places.into_iter().flatten().min()
     }
 
     /// The rest is text. It begins with what was taken for a number.
@@ -97,17 +92,14 @@ impl Format for Json {
             return self.undecided().unwrap_or(end);
         }
         let carried = !self.carry.is_empty();
-        let mut line = std::mem::take(&mut self.line);
-        line.plain = from;
         let mut reader = Reader {
             tap: &mut self.tap,
+            keys: &mut self.keys,
             desk,
-            chunk,
-            from,
             depth: self.tokenizer.depth(),
-            line,
+            out: Transcript::new(std::mem::take(&mut self.buffers), chunk, from),
         };
-        reader.plain(&self.carry, self.carry_at);
+        reader.out.plain(&self.carry, self.carry_at);
         let read = self.tokenizer.read(chunk, from, &mut reader);
         let pending = self.tokenizer.pending();
         let read_to = match read {
@@ -116,13 +108,13 @@ impl Format for Json {
         };
         if carried && read_to == self.carry_at {
             // The number goes on to the end of the chunk, or turned out to be none.
-            reader.line.clear();
+            reader.out.clear();
         } else {
-            reader.emit(read_to);
+            reader.out.emit(reader.desk, reader.tap, read_to);
             self.carry.clear();
             self.carry_at = read_to;
         }
-        self.line = reader.line;
+        self.buffers = reader.out.into_buffers();
         let rest = chunk
             .get(usize::try_from(read_to.saturating_sub(from)).unwrap_or(0)..)
             .unwrap_or_default();
@@ -143,17 +135,14 @@ impl Format for Json {
             let in_string = self.tokenizer.in_string();
             let mut reader = Reader {
                 tap: &mut self.tap,
+                keys: &mut self.keys,
                 desk,
-                chunk: &[],
-                from: end,
                 depth: self.tokenizer.depth(),
-                line: Line {
-                    plain: end,
-                    ..Line::default()
-                },
+                out: Transcript::new(Buffers::default(), &[], end),
             };
             self.tokenizer.finish(&mut reader);
-            reader.emit(end);
+            reader.out.emit(reader.desk, reader.tap, end);
+            self.keys.finish(desk);
             if !in_string && !self.carry.is_empty() {
                 self.give_up(desk);
             }
@@ -161,6 +150,7 @@ impl Format for Json {
         self.tap.finish(desk);
         self.tap.escape(ESCAPING);
         self.tokenizer = Tokenizer::new();
+        self.keys = Keys::default();
         self.is_text = false;
         self.carry.clear();
     }
@@ -211,129 +201,71 @@ pub(in crate::masking) fn decode(
 /// Reads one chunk.
 struct Reader<'a, 'd> {
     tap: &'a mut Tap,
+    keys: &'a mut Keys,
     desk: &'a mut Desk<'d>,
-    chunk: &'a [u8],
-    /// Raw offset of the chunk.
-    from: u64,
     /// Open containers.
     depth: u8,
-    line: Line,
-}
-
-impl Reader<'_, '_> {
-    /// What stands at this raw offset begins or ends a span.
-    fn seam(&mut self, raw: u64) {
-        let plain = usize::try_from(raw.saturating_sub(self.line.plain)).unwrap_or(0);
-        self.line
-            .seams
-            .push(self.line.text.len().saturating_add(plain));
-    }
-
-    /// Copies what stands as it is up to the raw offset `to`.
-    fn copy(&mut self, to: u64) {
-        let text = slice(self.chunk, self.from, self.line.plain, to);
-        if !text.is_empty() {
-            self.line.text.extend_from_slice(text);
-            self.line
-                .pieces
-                .push(Piece::plain(self.line.plain, text.len()));
-        }
-        self.line.plain = to;
-    }
-
-    /// Lets the tap read the text up to the raw offset `to`.
-    fn emit(&mut self, to: u64) {
-        if self.line.pieces.is_empty() {
-            let text = slice(self.chunk, self.from, self.line.plain, to);
-            let piece = Piece::plain(self.line.plain, text.len());
-            self.tap
-                .push_seamed(self.desk, text, &[piece], &self.line.seams);
-            self.line.plain = to;
-        } else {
-            self.copy(to);
-            self.tap.push_seamed(
-                self.desk,
-                &self.line.text,
-                &self.line.pieces,
-                &self.line.seams,
-            );
-        }
-        self.line.clear();
-    }
-}
-
-impl Line {
-    fn clear(&mut self) {
-        self.text.clear();
-        self.text.shrink_to(COPIED);
-        self.pieces.clear();
-        self.pieces.shrink_to(64);
-        self.seams.clear();
-        self.seams.shrink_to(64);
-    }
-}
-
-/// The bytes from the raw offset `start` to `end` of a chunk that begins at `from`.
-fn slice(chunk: &[u8], from: u64, start: u64, end: u64) -> &[u8] {
-    let start = usize::try_from(start.saturating_sub(from)).unwrap_or(usize::MAX);
-    let end = usize::try_from(end.saturating_sub(from)).unwrap_or(usize::MAX);
-    chunk.get(start..end).unwrap_or_default()
+    out: Transcript<'a>,
 }
 
 impl Sink for Reader<'_, '_> {
+    #[inline]
     fn structure(&mut self, byte: u8, raw: u64) {
         match byte {
             b'{' | b'[' => {
                 // Between documents all is text: it costs nothing, and `4111 1111 …` is JSON, too.
                 if self.depth == 0 {
-                    self.seam(raw);
+                    self.out.seam(raw);
                 }
                 self.depth = self.depth.saturating_add(1);
             }
             b'}' | b']' => {
                 self.depth = self.depth.saturating_sub(1);
                 if self.depth == 0 {
-                    self.seam(raw.saturating_add(1));
+                    self.out.seam(raw.saturating_add(1));
                 }
             }
             _ => {}
         }
+        self.keys.structure(byte, self.depth);
     }
 
-    fn string_start(&mut self, _is_key: bool, raw: u64) {
+    #[inline]
+    fn string_start(&mut self, is_key: bool, raw: u64) {
         if self.depth == 0 {
-            self.seam(raw);
+            self.out.seam(raw);
         }
-        self.seam(raw.saturating_add(1));
+        self.out.seam(raw.saturating_add(1));
+        self.keys.string_start(self.desk, is_key);
     }
 
+    #[inline]
     fn string_end(&mut self, raw: u64) {
-        self.seam(raw);
+        self.keys.string_end(self.desk, self.depth);
+        self.out.seam(raw);
         if self.depth == 0 {
-            self.seam(raw.saturating_add(1));
+            self.out.seam(raw.saturating_add(1));
         }
     }
 
+    #[inline]
     fn plain(&mut self, text: &[u8], raw: u64) {
-        // Only what an earlier chunk began is not in this one.
-        if raw < self.from && !text.is_empty() {
-            self.line.text.extend_from_slice(text);
-            self.line.pieces.push(Piece::plain(raw, text.len()));
-            self.line.plain = raw.saturating_add(text.len() as u64);
+        if self.keys.take(self.desk, text, raw, text.len() as u64) {
+            self.out.skip(raw, raw.saturating_add(text.len() as u64));
+        } else {
+            self.out.plain(text, raw);
         }
     }
 
     fn unit(&mut self, text: &[u8], raw: u64, raw_len: u32) {
-        self.copy(raw);
-        self.line.text.extend_from_slice(text);
-        self.line.pieces.push(Piece {
-            len: u32::try_from(text.len()).unwrap_or(0),
-            raw,
-            raw_len,
-        });
-        self.line.plain = raw.saturating_add(u64::from(raw_len));
-        if self.line.text.len() >= COPIED {
-            self.emit(self.line.plain);
+        if self.keys.take(self.desk, text, raw, u64::from(raw_len)) {
+            self.out.skip(raw, raw.saturating_add(u64::from(raw_len)));
+            return;
+        }
+        self.out.unit(text, raw, raw_len);
+        if self.out.is_full() {
+            let to = raw.saturating_add(u64::from(raw_len));
+            self.out.emit(self.desk, self.tap, to);
         }
     }
 }

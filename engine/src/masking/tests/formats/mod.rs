@@ -1,6 +1,10 @@
 //! The promises for each format, over generated bodies of which every byte of the masked output is known.
 
+mod binary;
+mod form;
 mod json;
+mod keys;
+mod multipart;
 
 use super::{cases::Case, cases::cases, key, plan, replacement};
 use crate::masking::{Content, Findings, Masker, Plan};

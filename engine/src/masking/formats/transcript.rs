@@ -1,0 +1,130 @@
+//! The text of one chunk while a format decodes it.
+
+use crate::masking::{
+    desk::Desk,
+    tap::{Piece, Tap},
+};
+
+/// Bytes that are copied before the tap reads them: few, so that they stay in the processor's cache.
+const COPIED: usize = 8 * 1024;
+
+/// What a transcript is written into. Kept from chunk to chunk, to save allocations.
+#[derive(Default)]
+pub(super) struct Buffers {
+    text: Vec<u8>,
+    pieces: Vec<Piece>,
+    seams: Vec<usize>,
+}
+
+/// The decoded text of a chunk, or of a part of it. It is the chunk itself up to the first byte that does not stand for
+/// itself, which makes a copy.
+pub(super) struct Transcript<'a> {
+    chunk: &'a [u8],
+    /// Raw offset of the chunk.
+    from: u64,
+    /// Raw offset from which on nothing is copied.
+    plain: u64,
+    buffers: Buffers,
+}
+
+impl<'a> Transcript<'a> {
+    /// Of a chunk that begins at the raw offset `from`.
+    pub(super) fn new(buffers: Buffers, chunk: &'a [u8], from: u64) -> Self {
+        Self {
+            chunk,
+            from,
+            plain: from,
+            buffers,
+        }
+    }
+
+    pub(super) fn into_buffers(mut self) -> Buffers {
+        self.clear();
+        self.buffers
+    }
+
+    /// What stands at this raw offset begins or ends a span; see [`Seams`](crate::masking::channel::Seams).
+    pub(super) fn seam(&mut self, raw: u64) {
+        let plain = usize::try_from(raw.saturating_sub(self.plain)).unwrap_or(0);
+        let at = self.buffers.text.len().saturating_add(plain);
+        self.buffers.seams.push(at);
+    }
+
+    /// Bytes that stand for themselves. Only those that an earlier chunk began need to be told.
+    pub(super) fn plain(&mut self, text: &[u8], raw: u64) {
+        if raw < self.from && !text.is_empty() {
+            self.buffers.text.extend_from_slice(text);
+            self.buffers.pieces.push(Piece::plain(raw, text.len()));
+            self.plain = raw.saturating_add(text.len() as u64);
+        }
+    }
+
+    /// `raw_len` bytes that stand for `text`.
+    pub(super) fn unit(&mut self, text: &[u8], raw: u64, raw_len: u32) {
+        self.copy_to(raw);
+        self.buffers.text.extend_from_slice(text);
+        self.buffers.pieces.push(Piece {
+            len: u32::try_from(text.len()).unwrap_or(0),
+            raw,
+            raw_len,
+        });
+        self.plain = raw.saturating_add(u64::from(raw_len));
+    }
+
+    /// Leaves out the bytes up to `to`; all before `start` was written, or stands for itself.
+    pub(super) fn skip(&mut self, start: u64, to: u64) {
+        self.copy_to(start);
+        self.plain = to.max(self.plain);
+    }
+
+    /// Whether it is time to [emit](Self::emit).
+    pub(super) fn is_full(&self) -> bool {
+        self.buffers.text.len() >= COPIED
+    }
+
+    /// Lets the tap read the text up to the raw offset `to`.
+    pub(super) fn emit(&mut self, desk: &mut Desk<'_>, tap: &mut Tap, to: u64) {
+        if self.buffers.pieces.is_empty() {
+            let text = self.slice(self.plain, to);
+            let piece = Piece::plain(self.plain, text.len());
+            tap.push_seamed(desk, text, &[piece], &self.buffers.seams);
+            self.plain = to.max(self.plain);
+        } else {
+            self.copy_to(to);
+            let Buffers {
+                text,
+                pieces,
+                seams,
+            } = &self.buffers;
+            tap.push_seamed(desk, text, pieces, seams);
+        }
+        self.clear();
+    }
+
+    /// Forgets what was not emitted.
+    pub(super) fn clear(&mut self) {
+        self.buffers.text.clear();
+        self.buffers.text.shrink_to(COPIED);
+        self.buffers.pieces.clear();
+        self.buffers.pieces.shrink_to(64);
+        self.buffers.seams.clear();
+        self.buffers.seams.shrink_to(64);
+    }
+
+    fn copy_to(&mut self, to: u64) {
+        let text = self.slice(self.plain, to);
+        if !text.is_empty() {
+            self.buffers.text.extend_from_slice(text);
+            let piece = Piece::plain(self.plain, text.len());
+            self.buffers.pieces.push(piece);
+        }
+        self.plain = to.max(self.plain);
+    }
+
+    /// The bytes of the chunk from one raw offset to another.
+    fn slice(&self, start: u64, end: u64) -> &'a [u8] {
+        let start = usize::try_from(start.saturating_sub(self.from)).unwrap_or(usize::MAX);
+        let end = usize::try_from(end.saturating_sub(self.from)).unwrap_or(usize::MAX);
+        self.chunk.get(start..end).unwrap_or_default()
+    }
+}

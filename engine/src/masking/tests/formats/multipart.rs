@@ -1,0 +1,98 @@
+use super::{Body, Dice, every_two_cut_holds, holds, json, masked_as, text};
+use crate::masking::{
+    Content,
+    tests::{
+        cases::{ALNUM, filler},
+        plan,
+    },
+};
+use proptest::{prelude::*, sample};
+
+#[derive(Debug, Clone)]
+enum Kind {
+    Text(Vec<super::Part>),
+    Json(json::Node),
+    Picture(Vec<u8>),
+    Nested(Vec<super::Part>),
+}
+
+fn kind() -> impl Strategy<Value = Kind> {
+    prop_oneof![
+        text().prop_map(Kind::Text),
+        json::node().prop_map(Kind::Json),
+        prop::collection::vec(
+            prop_oneof![Just(b'\r'), Just(b'\n'), Just(b'-'), any::<u8>()],
+            0..60
+        )
+        .prop_map(Kind::Picture),
+        text().prop_map(Kind::Nested),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn each_part_is_masked_in_its_own_format_and_every_other_byte_is_equal(
+        parts in prop::collection::vec(kind(), 0..4), seed: u64, at in prop::collection::vec(any::<sample::Index>(), 0..12),
+        preamble in sample::select(vec!["", "\r\n", "This is\r\n--a multipart\r\n"]), newline in sample::select(vec!["\r\n", "\n"]),
+    ) {
+        let (mut body, mut dice) = (Body::default(), Dice(seed));
+        body.push(preamble);
+        for part in &parts {
+            body.push(format!("--b=x{newline}"));
+            match part {
+                Kind::Text(parts) => {
+                    body.push(format!("content-disposition: form-data; name=a{newline}{newline}"));
+                    body.text(parts, |text| text.as_bytes().to_vec());
+                }
+                Kind::Json(node) => {
+                    body.push(format!("X-A: b{newline}CONTENT-TYPE:application/json; charset=utf-8{newline}{newline}"));
+                    json::write(node, &mut body, &mut dice);
+                }
+                Kind::Picture(bytes) => {
+                    body.push(format!("Content-Type: image/png{newline}{newline}"));
+                    body.push(bytes);
+                }
+                Kind::Nested(parts) => {
+                    body.push(format!("Content-Type: multipart/mixed; boundary=\"c d\"{newline}{newline}--c d{newline}{newline}"));
+                    body.text(parts, |text| text.as_bytes().to_vec());
+                    body.push(format!("{newline}--c d--{newline}"));
+                }
+            }
+            body.push(newline);
+        }
+        body.push(format!("--b=x--{newline}"));
+        holds(&Content::of(Some(b"multipart/form-data; boundary=\"b=x\"")), &body, &at)?;
+    }
+}
+
+#[test]
+fn every_two_cut_of_parts_gives_what_the_whole_gives() {
+    let token = format!("ghp_{}", filler(36, ALNUM));
+    let raw = format!(
+        "--x\r\nContent-Disposition: form-data; filename=\"{token}\"\r\nContent-Type: application/json\r\n\r\n[\"{token}\"]\r\n--\r\n--x\r\n\r\n\r\n--x\r\n\r\n{token}\r\n--x--\r\n{token}"
+    );
+    let content = Content::of(Some(b"multipart/form-data; boundary=x"));
+    every_two_cut_holds(&content, raw.as_bytes());
+    let (out, findings) = masked_as(&plan(), &content, raw.as_bytes(), &[]);
+    assert!(!String::from_utf8_lossy(&out).contains(&token[8..]));
+    assert_eq!(findings.total(), 4);
+}
+
+#[test]
+fn a_body_that_is_not_what_its_type_says_is_masked_as_text() {
+    let token = format!("ghp_{}", filler(36, ALNUM));
+    let content = Content::of(Some(b"multipart/form-data; boundary=x"));
+    for raw in [
+        token.clone(),
+        format!("--y\r\n\r\n{token}"),
+        format!("--x {token}\r\nno header {token}"),
+    ] {
+        let (out, _) = masked_as(&plan(), &content, raw.as_bytes(), &[]);
+        assert!(
+            !String::from_utf8_lossy(&out).contains(&token[8..]),
+            "{raw}"
+        );
+    }
+}
