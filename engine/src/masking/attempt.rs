@@ -58,7 +58,7 @@ impl Attempt {
             return;
         };
         let new = bytes.get(from..to).unwrap_or_default();
-        if rule.tail.is_none() {
+        if rule.tail.is_none() && !rule.first_end {
             if let Some(state) = self.state {
                 let matched = &mut self.matched;
                 self.state = rule
@@ -77,6 +77,10 @@ impl Attempt {
                 }
             }
             self.read_tails(rule, byte);
+            if rule.first_end && self.matched.is_some() {
+                self.state = None;
+                self.tails.clear();
+            }
             if !self.is_open() {
                 return;
             }
@@ -103,7 +107,12 @@ impl Attempt {
         }
         if let Some(tail) = &rule.tail {
             let ends = self.tails.iter().filter(|(s, _)| tail.matches_at_end(*s));
-            self.matched = ends.map(|&(_, end)| end).chain(self.matched).max();
+            let ends = ends.map(|&(_, end)| end).chain(self.matched);
+            self.matched = if rule.first_end {
+                ends.min()
+            } else {
+                ends.max()
+            };
         }
         self.state = None;
         self.tails.clear();
@@ -117,10 +126,14 @@ impl Attempt {
         }
     }
 
-    /// The secret may end before `at`, if its tail stands there.
+    /// The secret may end before `at`, if its tail stands there or it has none.
     fn begin_tail(&mut self, rule: &Rule, behind: Option<u8>, at: usize) {
         let look = behind.map_or(Look::Text, Look::behind);
-        if let Some(state) = rule.tail.as_ref().and_then(|tail| tail.start(look)) {
+        let Some(tail) = &rule.tail else {
+            self.matched = Some(at);
+            return;
+        };
+        if let Some(state) = tail.start(look) {
             self.tails.push((state, at));
         }
     }
@@ -140,15 +153,19 @@ impl Attempt {
             true
         });
         if self.tails.len() > 1 {
-            // They lie in the order of their ends, and of equal ones the longest is what counts.
-            self.tails.reverse();
+            // They lie in the order of their ends. Of equal ones the end that counts is what matters.
+            if !rule.first_end {
+                self.tails.reverse();
+            }
             let mut seen: Vec<State> = Vec::new();
             self.tails.retain(|(state, end)| {
                 let useful = matched.is_none_or(|matched| *end > matched) && !seen.contains(state);
                 seen.push(*state);
                 useful
             });
-            self.tails.reverse();
+            if !rule.first_end {
+                self.tails.reverse();
+            }
         } else if let Some(matched) = matched {
             self.tails.retain(|(_, end)| *end > *matched);
         }

@@ -90,6 +90,11 @@ impl Automaton {
     /// # Errors
     /// A sentence for the author of the pattern: its syntax is wrong, or it needs too many states.
     pub(super) fn compile(pattern: &str) -> Result<Self, String> {
+        Self::compile_within(pattern, 1 << 22)
+    }
+
+    /// The same with a limit, in bytes, on the machine that is built first.
+    pub(super) fn compile_within(pattern: &str, limit: usize) -> Result<Self, String> {
         // `MatchKind::All`: ends are what matters, the longest one wins; no alternative may hide another.
         let dfa = dense::Builder::new()
             .syntax(syntax::Config::new().unicode(false).utf8(false))
@@ -102,8 +107,8 @@ impl Automaton {
                 dense::Config::new()
                     .start_kind(StartKind::Anchored)
                     .match_kind(MatchKind::All)
-                    .dfa_size_limit(Some(1 << 22))
-                    .determinize_size_limit(Some(1 << 23)),
+                    .dfa_size_limit(Some(limit))
+                    .determinize_size_limit(Some(limit.saturating_mul(2))),
             )
             .build(pattern)
             .map_err(|error| refusal(&error))?;

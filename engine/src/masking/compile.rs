@@ -5,7 +5,7 @@ use super::{
     bytes::{Anchor, ByteSet},
     detector::{Detector, DetectorError},
     prefilter::{MAX_ANCHOR, Target, WINDOW},
-    rule::{Check, Context, From, Lead, Left, RuleSpec},
+    rule::{Check, Context, Ends, From, Lead, Left, RuleSpec},
 };
 use std::{borrow::Cow, collections::HashMap, sync::Arc};
 
@@ -24,6 +24,8 @@ pub(super) struct Rule {
     pub(super) secret: Arc<Automaton>,
     pub(super) tail: Option<Arc<Automaton>>,
     pub(super) after: usize,
+    /// Whether the first end counts; otherwise the last one does.
+    pub(super) first_end: bool,
     pub(super) must: Option<Check>,
 }
 
@@ -113,6 +115,7 @@ impl Compiler {
             secret,
             tail,
             after: usize::from(spec.after),
+            first_end: spec.ends == Ends::First,
             must: spec.must.clone(),
         };
         if spec.anchors.is_empty() {

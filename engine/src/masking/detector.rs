@@ -2,7 +2,7 @@
 
 use super::{
     bytes::{Anchor, ByteSet},
-    rule::{Check, Context, From, Lead, RuleSpec},
+    rule::{Check, Context, Ends, From, Lead, RuleSpec},
 };
 use serde::{Deserialize, Serialize};
 use std::{borrow::Cow, fmt, sync::Arc};
@@ -173,6 +173,7 @@ impl Shape {
             secret: Cow::Borrowed(self.secret),
             tail: self.tail.map(Cow::Borrowed),
             after: self.after,
+            ends: Ends::Longest,
             must: self.must.map(Check::Secret),
         }
     }

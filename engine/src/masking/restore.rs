@@ -4,7 +4,7 @@ use super::{
     DetectorError,
     bytes::Anchor,
     detector::{Detector, Severity},
-    rule::{Lead, Left, RuleSpec},
+    rule::{Ends, Lead, Left, RuleSpec},
     set::DetectorSet,
 };
 use std::{
@@ -77,6 +77,7 @@ fn detector() -> Detector {
         secret: r"\[masked:[a-z0-9._-]{1,64}:[0-9a-f]{8}(?::[A-Za-z0-9._~-]{1,64})?\]".into(),
         tail: None,
         after: 0,
+        ends: Ends::Longest,
         must: None,
     };
     Detector::custom(

@@ -19,11 +19,12 @@ pub(super) struct RuleSpec {
     pub(super) context: Option<Context>,
     /// The secret, from the end of the context or else from the beginning of the match.
     pub(super) secret: Cow<'static, str>,
-    /// What must match directly after the secret and is not part of it. The secret ends at the last
-    /// place where this is so.
+    /// What must match directly after the secret and is not part of it.
     pub(super) tail: Option<Cow<'static, str>>,
     /// Bytes at the end of what `secret` matches that are not part of the secret.
     pub(super) after: u8,
+    /// Which of the places where the secret may end is its end.
+    pub(super) ends: Ends,
     /// What must hold of the secret beyond its pattern, for shapes that harmless text has too.
     pub(super) must: Option<Check>,
 }
@@ -41,6 +42,15 @@ pub(super) enum Lead {
         /// Most of them.
         max: u8,
     },
+}
+
+/// Which of the places where a secret may end is its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ends {
+    /// The last one: nothing is cut off.
+    Longest,
+    /// The first one: for what goes on up to a closing mark, whatever stands between.
+    First,
 }
 
 /// Text before a secret.
@@ -69,7 +79,7 @@ pub(super) enum Check {
     /// About the secret and the text before it.
     Found {
         /// How many bytes before the secret the test wants to see.
-        lookback: u8,
+        lookback: u16,
         /// The test.
         test: Arc<dyn Fn(&Found<'_>) -> bool + Send + Sync>,
     },
