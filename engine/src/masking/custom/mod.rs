@@ -1,6 +1,199 @@
 //! Detectors that a policy brings itself: from a regular expression as users write it to rules that the
 //! scanner runs.
+//!
+//! # What is found
+//!
+//! As a tool that searches whole files would, with the differences that a stream demands:
+//!
+//! - An expression is a statement about bytes, classes and `(?i)` are ASCII. It is divided into what leads to the secret, the
+//!   secret (`secret_group`), and what must follow it. Only the secret is masked, and only it is ever held
+//!   back. What may be missing before the match (`[\w.-]{0,50}?`) is not looked at.
+//! - The *longest* secret counts, where an engine that tries alternatives in order takes the first that fits:
+//!   `(ab|abc)` masks all of `abc`. Greedy or lazy makes no difference, except that after a lazy repetition in the secret the first
+//!   place where the rest matches ends it (`BEGIN.*?END`), if nothing could go on there.
+//! - `\b` at the beginning holds also after an escape (`\n`, `%3D`), which ends no word.
+//! - A rule needs bytes at a fixed place that are rare in text. If it has them, keywords are not asked for:
+//!   rather too much is masked than too little. If not, one of the keywords must stand at most 255 bytes
+//!   before the match; nothing but the text decides about that, never how it was cut.
+//! - Entropy and allow lists decide about what was found, once: a find that they refuse is none, and no shorter one
+//!   is tried instead. They see up to 512 bytes before the secret and nothing after it.
+//!
+//! # Limits
+//!
+//! Everything is compiled when a policy is published or loaded, in bounded time and memory; what does not fit is
+//! refused with a sentence. At run time each byte costs a bounded number of steps, whatever was written.
 
+mod branch;
+mod check;
 mod document;
+mod ease;
+mod expand;
+mod pieces;
+mod rules;
+mod syntax;
+#[cfg(test)]
+mod tests;
 
 pub use document::{Allow, AllowOn, CustomDetector};
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+
+use self::{
+    check::{Allows, Judge, Lazy},
+    document::AllowOn as On,
+    rules::{Draft, Drafter},
+};
+use super::{
+    detector::{Detector, DetectorError},
+    rule::{Check, Context, From as Begin, RuleSpec},
+};
+
+/// Most detectors that a policy may bring.
+pub const MAX_CUSTOM_DETECTORS: usize = 1000;
+/// Longest list of keywords.
+const MAX_KEYWORDS: usize = 100;
+
+/// Makes detectors of what a policy says. `shared` are allow lists for all of them.
+///
+/// # Errors
+/// The first detector that cannot be used, and why.
+pub fn compile_custom(
+    detectors: &[CustomDetector],
+    shared: &[Allow],
+) -> Result<Vec<Detector>, DetectorError> {
+    let mut compiler = Compiler::default();
+    let mut names = HashSet::new();
+    let mut out = Vec::with_capacity(detectors.len().min(MAX_CUSTOM_DETECTORS));
+    for detector in detectors {
+        let invalid = |reason: String| DetectorError::Invalid {
+            detector: detector.name.clone(),
+            reason,
+        };
+        if out.len() >= MAX_CUSTOM_DETECTORS {
+            return Err(invalid(format!(
+                "there are more than {MAX_CUSTOM_DETECTORS} custom detectors"
+            )));
+        }
+        if !is_name(&detector.name) {
+            return Err(invalid(
+                "the name must be `custom/` and then 1 to 63 of a-z, 0-9, `.`, `_` and `-`, beginning with a letter or digit"
+                    .to_owned(),
+            ));
+        }
+        if !names.insert(detector.name.as_str()) {
+            return Err(invalid("another detector has this name".to_owned()));
+        }
+        let rules = compiler.rules(detector, shared).map_err(invalid)?;
+        out.push(Detector::custom(
+            detector.name.clone(),
+            detector.description.clone(),
+            detector.severity,
+            String::new(),
+            rules,
+        ));
+    }
+    Ok(out)
+}
+
+/// Whether an allow list can be used.
+///
+/// # Errors
+/// A sentence for its author.
+#[cfg(feature = "authoring")]
+pub(super) fn check_allow(allow: &Allow) -> Result<(), String> {
+    check::Allowed::compile(allow).map(drop)
+}
+
+/// What detectors share while they are compiled.
+#[derive(Default)]
+struct Compiler {
+    allows: Allows,
+    fits: HashMap<String, bool>,
+}
+
+impl Compiler {
+    fn rules(
+        &mut self,
+        detector: &CustomDetector,
+        shared: &[Allow],
+    ) -> Result<Vec<RuleSpec>, String> {
+        if let Some(bits) = detector.entropy
+            && !(0.0..=8.0).contains(&bits)
+        {
+            return Err("entropy is in bits per byte, 0 to 8".to_owned());
+        }
+        if detector.keywords.len() > MAX_KEYWORDS {
+            return Err(format!("there are more than {MAX_KEYWORDS} keywords"));
+        }
+        let hir = syntax::parse(&detector.regex)?;
+        let mut drafter = Drafter::new(&detector.keywords, &mut self.fits);
+        for branch in branch::branches(&hir, detector.secret_group)? {
+            drafter.add(branch, 0)?;
+        }
+        let drafts = drafter.into_drafts();
+        if drafts.is_empty() {
+            return Err("the regex matches nothing or the empty text".to_owned());
+        }
+        let mut allows = Vec::new();
+        for allow in detector.allow.iter().chain(shared) {
+            allows.push(self.allows.get(allow)?);
+        }
+        let on_match = detector.allow.iter().chain(shared);
+        let on_match = on_match.filter(|allow| allow.on == On::Match).count() > 0;
+        drafts
+            .into_iter()
+            .map(|draft| {
+                let judge = Judge {
+                    entropy: detector.entropy.filter(|&bits| bits > 0.0),
+                    allows: allows.clone(),
+                    context: draft.verify.as_ref().map(Lazy::backwards).transpose()?,
+                    whole: match on_match {
+                        true => Some(Arc::new(Lazy::backwards(&draft.all)?)),
+                        false => None,
+                    },
+                };
+                Ok(spec(draft, judge))
+            })
+            .collect()
+    }
+}
+
+fn spec(draft: Draft, judge: Judge) -> RuleSpec {
+    let must = (!judge.is_idle()).then(|| Check::Found {
+        lookback: judge.lookback(),
+        test: Arc::new(move |found| judge.holds(found)),
+    });
+    RuleSpec {
+        anchors: draft.anchors,
+        lead: draft.lead,
+        left: draft.left,
+        context: draft.context.map(|(pattern, after_anchor)| Context {
+            pattern: pattern.into(),
+            from: if after_anchor {
+                Begin::AnchorEnd
+            } else {
+                Begin::Match
+            },
+        }),
+        secret: draft.secret.into(),
+        tail: draft.tail.map(Into::into),
+        after: 0,
+        ends: draft.ends,
+        must,
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    let Some(own) = name.strip_prefix("custom/") else {
+        return false;
+    };
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+    own.len() <= 63
+        && own.bytes().next().is_some_and(plain)
+        && own
+            .bytes()
+            .all(|b| plain(b) || matches!(b, b'.' | b'_' | b'-'))
+}
