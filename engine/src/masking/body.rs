@@ -95,6 +95,11 @@ impl<'a> MaskedChunk<'a> {
         self.bytes.is_empty()
     }
 
+    /// The bytes, to be sent on.
+    pub fn into_bytes(self) -> Cow<'a, [u8]> {
+        self.bytes
+    }
+
     /// As a body to record; copies if the bytes are still the chunk's.
     pub fn into_body(self) -> MaskedBody {
         MaskedBody(self.bytes.into_owned())

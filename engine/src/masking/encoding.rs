@@ -1,14 +1,41 @@
 //! Content encodings: what cannot be read is refused where masking applies, never passed unmasked.
 
-/// Whether a body with this `Content-Encoding` (RFC 9110 §8.4; `None`: no such header) can be masked: when
-/// it has none, or only `identity`. For several header lines, join them with commas.
-pub fn readable_encoding(content_encoding: Option<&[u8]>) -> bool {
-    content_encoding.is_none_or(|list| {
-        list.split(|&b| b == b',').all(|coding| {
+/// A content coding (RFC 9110 §8.4.1) that bodies can be read in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Encoding {
+    /// As it is.
+    Identity,
+    /// `gzip` (RFC 1952), also by its old name `x-gzip`.
+    Gzip,
+    /// `deflate`: a zlib stream (RFC 1950), or the raw DEFLATE (RFC 1951) that some senders take it for.
+    Deflate,
+}
+
+impl Encoding {
+    /// The coding of a body with this `Content-Encoding` (`None`: no such header; for several header lines, join
+    /// them with commas). `None` if it cannot be read: another coding, or one coding over another, which nobody
+    /// sends but to hide something.
+    pub fn of(content_encoding: Option<&[u8]>) -> Option<Self> {
+        let mut encoding = Self::Identity;
+        for coding in content_encoding.unwrap_or_default().split(|&b| b == b',') {
             let coding = coding.trim_ascii();
-            coding.is_empty() || coding.eq_ignore_ascii_case(b"identity")
-        })
-    })
+            let is = |name: &str| coding.eq_ignore_ascii_case(name.as_bytes());
+            let next = if coding.is_empty() || is("identity") {
+                continue;
+            } else if is("gzip") || is("x-gzip") {
+                Self::Gzip
+            } else if is("deflate") {
+                Self::Deflate
+            } else {
+                return None;
+            };
+            if encoding != Self::Identity {
+                return None;
+            }
+            encoding = next;
+        }
+        Some(encoding)
+    }
 }
 
 #[cfg(test)]
@@ -18,23 +45,38 @@ mod tests {
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
-    fn only_bodies_without_encoding_can_be_read() {
-        for readable in [
-            None,
-            Some("identity"),
-            Some(" Identity , identity"),
-            Some(""),
+    fn one_known_coding_can_be_read() {
+        for (header, encoding) in [
+            (None, Encoding::Identity),
+            (Some("identity"), Encoding::Identity),
+            (Some(" Identity , identity"), Encoding::Identity),
+            (Some(""), Encoding::Identity),
+            (Some("GZip"), Encoding::Gzip),
+            (Some("identity, x-gzip,"), Encoding::Gzip),
+            (Some("deflate"), Encoding::Deflate),
         ] {
-            assert!(
-                readable_encoding(readable.map(str::as_bytes)),
-                "{readable:?}"
+            assert_eq!(
+                Encoding::of(header.map(str::as_bytes)),
+                Some(encoding),
+                "{header:?}"
             );
         }
-        for unreadable in ["gzip", "identity, br", "zstd", "identityy", "\u{e9}"] {
-            assert!(
-                !readable_encoding(Some(unreadable.as_bytes())),
-                "{unreadable:?}"
-            );
+    }
+
+    #[test]
+    fn other_codings_and_several_cannot() {
+        for header in [
+            "br",
+            "zstd",
+            "identity, br",
+            "gzip, gzip",
+            "deflate, gzip",
+            "compress",
+            "identityy",
+            "gzip;q=1",
+            "\u{e9}",
+        ] {
+            assert_eq!(Encoding::of(Some(header.as_bytes())), None, "{header:?}");
         }
     }
 }

@@ -6,7 +6,7 @@
 //! 2. *No leak*: no byte of a secret leaves, not even its first ones, before the secret is decided.
 //! 3. *Nothing else changes*: what holds no secret passes byte for byte.
 //! 4. *Bounded*: a stream holds less than [`MAX_HELD`] bytes; at the cap the possible secret is masked.
-//! 5. *Closed*: an encoding that cannot be read ([`readable_encoding`]) is refused by the caller.
+//! 5. *Closed*: an encoding that cannot be read ([`Encoding`], [`Decoder`]) is refused by the caller.
 //!
 //! # What is a secret
 //!
@@ -57,6 +57,7 @@ mod checksum;
 mod compile;
 mod content;
 mod custom;
+mod decoding;
 mod desk;
 mod detector;
 mod edit;
@@ -80,17 +81,14 @@ pub use body::{AsMasked, MaskedBody, MaskedChunk};
 pub use catalogue::catalogue;
 pub use channel::MAX_HELD;
 pub use content::Content;
-#[cfg(feature = "authoring")]
-pub(crate) use custom::check_allow;
 pub use custom::{Allow, AllowOn, CustomDetector, MAX_CUSTOM_DETECTORS, compile_custom};
-pub use detector::{Detector, DetectorError, Severity, chooses};
-pub use edit::Change;
-pub use encoding::readable_encoding;
+pub use decoding::{Decoder, DecodingError, FREE, MAX_RATIO};
+pub use detector::{Detector, DetectorError, Severity};
+pub use encoding::Encoding;
 pub use findings::{Finding, Findings, Fingerprint, FingerprintKey, MAX_FINGERPRINTS};
 #[cfg(feature = "authoring")]
 pub use import::{ImportError, Imported, Refused, import};
 pub use keys::KeyNames;
-pub(crate) use keys::MAX_NAME as MAX_KEY_NAME;
 pub use masker::{Blocked, Masker};
 pub use plan::{Action, Plan, Treatment};
 pub use restore::{MAX_REMEMBERED, Secrets};

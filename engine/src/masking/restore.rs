@@ -36,6 +36,11 @@ impl Secrets {
         self.by_placeholder.len()
     }
 
+    /// Bytes that they take.
+    pub fn size(&self) -> usize {
+        self.bytes
+    }
+
     /// Takes over what another body remembered, as far as there is room.
     pub fn merge(&mut self, other: &Self) {
         for (placeholder, secret) in &other.by_placeholder {
