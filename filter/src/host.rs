@@ -183,6 +183,8 @@ pub trait Host {
     fn headers(&self, direction: Direction) -> Headers;
     /// Replaces all values of a header by one. Only while the headers are held or in their callback.
     fn set_header(&self, direction: Direction, name: &str, value: &[u8]);
+    /// Adds a line to a header. Only while the headers are held or in their callback.
+    fn add_header(&self, direction: Direction, name: &str, value: &[u8]);
     /// Removes a header. Only while the headers are held or in their callback.
     fn remove_header(&self, direction: Direction, name: &str);
     /// The first `max` bytes of what the body callback is about, or of all that is buffered.

@@ -22,6 +22,7 @@ pub(crate) const ALLOWED: &[&str] = &[
     "proxy_on_http_call_response",
     "proxy_get_header_map_pairs",
     "proxy_replace_header_map_value",
+    "proxy_add_header_map_value",
     "proxy_remove_header_map_value",
     "proxy_get_buffer_bytes",
     "proxy_set_buffer_bytes",

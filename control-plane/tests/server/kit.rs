@@ -341,6 +341,7 @@ pub(crate) fn record(
                 request_bytes: 10,
                 response_bytes: 20,
                 masked: [("github-pat".to_owned(), 2)].into(),
+                ..Timings::default()
             },
         },
     ];

@@ -208,9 +208,15 @@ pub struct Timings {
     pub request_bytes: u64,
     /// Response body bytes sent to the agent.
     pub response_bytes: u64,
-    /// Secrets masked, by detector, both directions together.
+    /// Secrets masked or blocked, by detector, both directions together.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub masked: BTreeMap<String, u64>,
+    /// Secrets that passed because policy only wants them reported, by detector.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub reported: BTreeMap<String, u64>,
+    /// The detector at whose finding a body was ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blocked: Option<String>,
 }
 
 /// Body bytes in an event: text where they are UTF-8, base64 where not.

@@ -59,6 +59,7 @@ codes! {
     UnreadableRequest = "unreadable_request_encoding", 415, "The request body's encoding cannot be read, and masking applies.";
     BodyTooLarge = "body_too_large", 413, "The rule needs the whole body, and it is larger than the gate keeps.";
     UnreadableEncoding = "unreadable_encoding", 502, "The response's encoding cannot be read, and masking applies.";
+    SecretBlocked = "secret_blocked", 403, "A secret was found that the policy does not let pass.";
     ApprovalRequired = "approval_required", 403, "A human must approve this request; send it again once they have.";
     ApprovalTimeout = "approval_timeout", 403, "Nobody answered while the request waited.";
     ApprovalDenied = "approval_denied", 403, "A human denied this request.";

@@ -230,6 +230,10 @@ impl Host for Envoy {
         let _ = hostcalls::set_map_value_bytes(map(direction), name, Some(value));
     }
 
+    fn add_header(&self, direction: Direction, name: &str, value: &[u8]) {
+        let _ = hostcalls::add_map_value_bytes(map(direction), name, value);
+    }
+
     fn remove_header(&self, direction: Direction, name: &str) {
         let _ = hostcalls::remove_map_value(map(direction), name);
     }

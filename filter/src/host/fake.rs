@@ -240,6 +240,10 @@ impl Host for FakeHost {
         });
     }
 
+    fn add_header(&self, direction: Direction, name: &str, value: &[u8]) {
+        self.stream(|s| headers_of(s, direction).push((name.to_owned(), value.to_owned())));
+    }
+
     fn remove_header(&self, direction: Direction, name: &str) {
         self.stream(|s| headers_of(s, direction).retain(|(n, _)| n != name));
     }

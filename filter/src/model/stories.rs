@@ -7,13 +7,13 @@ use super::envoy::Envoy;
 use super::world::secret;
 use crate::host::Headers;
 
-fn begin(profile: &str, path: &str, end: bool) -> Envoy {
+pub(super) fn begin(profile: &str, path: &str, end: bool) -> Envoy {
     let mut envoy = Envoy::new(profile);
     envoy.headers(Request, Envoy::request_for(path, "dev"), end);
     envoy
 }
 
-fn ok(more: &[(&str, &str)]) -> Headers {
+pub(super) fn ok(more: &[(&str, &str)]) -> Headers {
     let mut headers = vec![(":status".to_owned(), b"200".to_vec())];
     headers.extend(
         more.iter()
@@ -22,7 +22,7 @@ fn ok(more: &[(&str, &str)]) -> Headers {
     headers
 }
 
-fn code(envoy: &Envoy) -> String {
+pub(super) fn code(envoy: &Envoy) -> String {
     let answer = envoy.answer.as_ref().expect("an answer");
     let problem: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
     problem["code"].as_str().unwrap().to_owned()
@@ -189,7 +189,7 @@ fn a_tail_does_not_hold_more_than_envoy_would_buffer() {
 #[test]
 fn a_response_whose_encoding_cannot_be_read_never_reaches_the_agent() {
     let mut envoy = begin("headers", "/free/x", true);
-    envoy.headers(Response, ok(&[("content-encoding", "gzip")]), false);
+    envoy.headers(Response, ok(&[("content-encoding", "br")]), false);
     assert_eq!(code(&envoy), "unreadable_encoding");
     assert!(envoy.downstream.headers.is_none());
     let mut envoy = begin("headers", "/free/x", true);

@@ -10,6 +10,7 @@
 //! | `config` | the plugin configuration |
 //! | `policy`, `lease`, `unknown_keys` | which policy is in force, and how the next one gets here |
 //! | `events` | events until they are acknowledged |
+//! | `sessions` | what was masked in a session's requests, for its answers |
 //! | `approvals` | asking about requests, waiting for humans |
 //! | `streams` | what streams ask of the node |
 //! | `calls` | calls to the control plane: what is an answer, when to try again |
@@ -28,6 +29,7 @@ mod lease;
 mod metrics;
 mod policy;
 mod reader;
+mod sessions;
 mod streams;
 mod unknown_keys;
 
@@ -40,17 +42,20 @@ use chaperone_engine::audit::BootId;
 use chaperone_engine::gate::Gate;
 use chaperone_engine::identity::{CacheStats, TokenCache};
 use chaperone_engine::protocol::{self, AskAnswer};
+use chaperone_engine::time::UnixMillis;
 
 use self::approvals::Approvals;
 use self::calls::{Calls, Purpose, Reply, Wire};
 use self::events::Sender;
 use self::policy::{Build, PolicySync};
+use self::sessions::Sessions;
 use crate::host::{CallAnswer, CallId, ContextId, Host, Level};
 
 pub use self::config::{
     ApprovalUrl, Config, ConfigError, ControlPlane, Limits, Profile, Secret, StartingBundle,
 };
 pub use self::metrics::{Counter, Gauge, Histogram, Metrics};
+pub use self::sessions::SessionKey;
 
 /// Milliseconds between ticks. A tick without news costs one short read of shared memory, and is how
 /// late a worker may see the policy that another one fetched.
@@ -75,6 +80,8 @@ pub enum Wake {
     Changed,
     /// [`Node::wait`]: the hold budget is over; take a ticket.
     Timeout,
+    /// [`NodeOf::end_later`]: now.
+    Over,
 }
 
 /// The queue is full and `on_audit_full` is `block`: 503 `audit_full`.
@@ -113,6 +120,9 @@ pub struct NodeOf<G> {
     tokens_shown: (u64, u64),
     calls: Calls,
     wakes: Vec<(ContextId, Wake)>,
+    /// Streams that are to end, and when.
+    endings: Vec<(ContextId, UnixMillis)>,
+    sessions: Sessions,
     /// What a configuration brings; `None` before the first.
     parts: Option<Parts<G>>,
 }
@@ -155,6 +165,8 @@ impl<G> NodeOf<G> {
             tokens_shown: (0, 0),
             calls: Calls::default(),
             wakes: Vec::new(),
+            endings: Vec::new(),
+            sessions: Sessions::default(),
             parts: None,
         }
     }
@@ -261,6 +273,7 @@ impl<G> NodeOf<G> {
             wakes.extend(parts.approvals.tick(wire));
             wakes
         });
+        self.end_due(host.now());
         self.send_due(host, root);
         self.show_tokens(host);
     }

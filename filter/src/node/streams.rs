@@ -6,9 +6,11 @@ use std::sync::Arc;
 use chaperone_engine::audit::{EventKind, OnAuditFull, RecordId};
 use chaperone_engine::gate::Gate;
 use chaperone_engine::identity::{Refusal, SignatureVerifier, VerifiedToken};
+use chaperone_engine::masking::Secrets;
 use chaperone_engine::protocol::{self, AskRequest};
 use chaperone_engine::time::UnixMillis;
 
+use super::sessions::SessionKey;
 use super::{AuditFull, Counter, Metrics, Node, NodeOf, TooManyHeld, Wake};
 use crate::host::{ContextId, Host};
 
@@ -168,12 +170,29 @@ impl<G> NodeOf<G> {
         Ok(())
     }
 
+    /// The stream is to end at `until`: [`Wake::Over`] will come, unless it has ended by itself.
+    pub fn end_later(&mut self, stream: ContextId, until: UnixMillis) {
+        self.endings.push((stream, until));
+    }
+
+    pub(super) fn end_due(&mut self, now: UnixMillis) {
+        let due = self.endings.extract_if(.., |(_, until)| *until <= now);
+        self.wakes
+            .extend(due.map(|(stream, _)| (stream, Wake::Over)));
+    }
+
+    /// Remembers what was masked in a request of a session, and gives all that is remembered of it.
+    pub fn remember(&mut self, session: SessionKey, masked: Secrets, now: UnixMillis) -> Secrets {
+        self.sessions.remember(session, masked, now)
+    }
+
     /// The stream is gone or answered: whatever it waits for is forgotten. Harmless to repeat.
     pub fn cancel(&mut self, stream: ContextId) {
         if let Some(parts) = &mut self.parts {
             parts.events.cancel(stream);
             parts.approvals.cancel(stream);
         }
+        self.endings.retain(|(ending, _)| *ending != stream);
         self.wakes.retain(|(waiting, _)| *waiting != stream);
     }
 }

@@ -3,10 +3,11 @@
 use chaperone_engine::approval::{BodyBinding, BoundRequest, body_sha256};
 use chaperone_engine::audit::{ApprovalOutcome, Body, EventKind};
 use chaperone_engine::gate::Code;
-use chaperone_engine::masking::{Content, FingerprintKey, mask_whole};
+use chaperone_engine::masking::{Encoding, FingerprintKey, mask_whole};
 use chaperone_engine::policy::MAX_HOLD;
 use chaperone_engine::protocol::{AskAnswer, AskRequest, BodyPreview, Standing};
 
+use super::request::content_of;
 use super::{Around, Phase, Stream, Waiting, metric};
 use crate::node::TooManyHeld;
 
@@ -47,8 +48,11 @@ impl Stream {
         // What an encoding hides cannot be masked, so approvers do not see it either.
         let key = FingerprintKey::from_bytes(*self.config.fingerprint_key.expose());
         let limit = self.config.limits.preview_bytes;
-        let preview = body.filter(|_| self.request.readable_encoding).map(|body| {
-            let (mut masked, _) = mask_whole(around.detectors, &key, &Content::text(), &body);
+        let readable = self.request.encoding == Some(Encoding::Identity)
+            || self.request_body.pipe().decoder.is_some();
+        let content = content_of(self.request.content_type.as_deref(), Some(&case.target.0));
+        let preview = body.filter(|_| readable).map(|body| {
+            let (mut masked, _) = mask_whole(around.detectors, &key, &content, &body);
             let truncated = masked.len() > limit;
             masked.truncate(limit);
             BodyPreview {

@@ -18,9 +18,10 @@
 //! Either way undecided bytes are never in a buffer that Envoy may send.
 
 use chaperone_engine::audit::{Body, EventKind};
-use chaperone_engine::masking::{MaskedBody, Masker};
+use chaperone_engine::masking::{DecodingError, MaskedBody};
 
 use super::Flow;
+use super::pipe::{Out, Pipe};
 use crate::host::{Direction, Host};
 
 /// For a body that will end in trailers: half of Envoy's default `per_connection_buffer_limit_bytes`.
@@ -51,14 +52,17 @@ impl Tail {
 #[derive(Debug)]
 pub(super) struct BodyWay {
     direction: Direction,
-    /// Nothing where no masking applies: bytes pass as they are and are only counted.
-    masker: Option<Masker>,
+    pipe: Pipe,
     tail: Tail,
     /// Masked bytes at the front of Envoy's buffer, which is paused while this is `Some`.
     placed: Option<usize>,
     /// The next body callback comes from within a resume of headers and body together. If it paused and
     /// trailers were waiting too, Envoy would lose the whole body (seen on 1.36 and 1.40).
     pub(super) resumed: bool,
+    /// The whole body was masked in Envoy's buffer.
+    pub(super) is_whole: bool,
+    /// The body ended before a secret, and its reader was told so; what still comes is dropped.
+    is_cut: bool,
     /// Bytes that may still be recorded.
     record_left: usize,
     record_truncated: bool,
@@ -72,30 +76,55 @@ pub(super) struct BodyWay {
 #[derive(Debug)]
 pub(super) struct Passed {
     pub(super) flow: Flow,
-    /// The host did not give the bytes that it said there are. What was not seen was not masked: the
-    /// stream must be broken off.
-    pub(super) unseen: bool,
+    /// Why the body must not go on as it is.
+    pub(super) stop: Option<Stop>,
     /// For the record, if masking applies and there is room.
     pub(super) event: Option<EventKind>,
 }
 
-/// Trailers came while undecided bytes had no buffer to go to.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct TailLost;
+/// Why a body must not go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stop {
+    /// The host did not give the bytes that it said there are, and what was not seen was not masked; or trailers
+    /// came while undecided bytes had no buffer to go to.
+    Lost,
+    /// Its content encoding cannot be read on.
+    Unreadable(DecodingError),
+    /// It has a secret that policy blocks. `told`: its reader has been told in the body's own format, and the stream
+    /// is to end once that has arrived.
+    Blocked { told: bool },
+    /// Decoded, it is longer than what is kept of a body that has to be seen whole.
+    TooLarge,
+}
+
+impl Passed {
+    const fn on() -> Self {
+        Self {
+            flow: Flow::Continue,
+            stop: None,
+            event: None,
+        }
+    }
+
+    const fn stopped(stop: Stop) -> Self {
+        Self {
+            flow: Flow::Pause,
+            stop: Some(stop),
+            event: None,
+        }
+    }
+}
 
 impl BodyWay {
-    pub(super) fn new(
-        direction: Direction,
-        masker: Option<Masker>,
-        tail: Tail,
-        record_bytes: usize,
-    ) -> Self {
+    pub(super) fn new(direction: Direction, pipe: Pipe, tail: Tail, record_bytes: usize) -> Self {
         Self {
             direction,
-            masker,
+            pipe,
             tail,
             placed: None,
             resumed: false,
+            is_whole: false,
+            is_cut: false,
             record_left: record_bytes,
             record_truncated: false,
             sent: 0,
@@ -103,64 +132,61 @@ impl BodyWay {
         }
     }
 
-    pub(super) fn masks(&self) -> bool {
-        self.masker.is_some()
+    /// Whether its bytes may change.
+    pub(super) fn changes(&self) -> bool {
+        !self.pipe.is_empty()
     }
 
-    pub(super) fn masker(&self) -> Option<&Masker> {
-        self.masker.as_ref()
+    pub(super) fn pipe(&self) -> &Pipe {
+        &self.pipe
     }
 
     /// A body callback: `size` bytes are in the buffer, of which the first `placed` are masked.
     pub(super) fn data(&mut self, host: &dyn Host, size: usize, end: bool) -> Passed {
         self.ended |= end;
         let resumed = std::mem::take(&mut self.resumed);
-        let Some(masker) = &mut self.masker else {
+        if self.is_cut {
+            host.replace_body(self.direction, size, &[]);
+            return Passed::on();
+        }
+        if self.pipe.is_empty() {
             self.sent = self.sent.saturating_add(size as u64);
-            return Passed {
-                flow: Flow::Continue,
-                unseen: false,
-                event: None,
-            };
-        };
+            return Passed::on();
+        }
         let buffer = host.body(self.direction, size);
         if buffer.len() != size {
-            return Passed {
-                flow: Flow::Pause,
-                unseen: true,
-                event: None,
-            };
+            return Passed::stopped(Stop::Lost);
         }
         let placed = self.placed.take().unwrap_or(0).min(buffer.len());
         let (done, new) = buffer.split_at_checked(placed).unwrap_or((&[], &buffer));
-        let chunk = masker.push(new);
-        let unchanged = chunk.is_unchanged();
-        // The common case, clean bytes in Memory mode, copies nothing but what is recorded.
-        let recording = self.record_left > 0;
-        let mut masked = if unchanged && !recording && !end {
-            self.sent = self.sent.saturating_add(new.len() as u64);
-            MaskedBody::default()
-        } else {
-            chunk.into_body()
+        let out = match self.through(new, end) {
+            Ok(out) => out,
+            Err(error) => return Passed::stopped(Stop::Unreadable(error)),
         };
-        let mut rest = MaskedBody::default();
-        if end {
-            rest = masker.finish();
-            masked.append(&rest);
+        let stop = self.blocked();
+        if stop == Some(Stop::Blocked { told: false }) {
+            // Nothing of what was given together with the secret goes on either.
+            return Passed {
+                event: self.chunk_event(out.masked),
+                ..Passed::stopped(Stop::Blocked { told: false })
+            };
         }
-        if !(unchanged && rest.is_empty()) {
+        self.is_cut = stop.is_some();
+        // The common case, clean bytes that need not wait, copies nothing but what is recorded.
+        if !out.unchanged {
             if done.is_empty() {
-                host.replace_body(self.direction, size, masked.as_bytes());
+                host.replace_body(self.direction, size, &out.sent);
             } else {
                 // There is no replacing in the middle: the front goes back in with the rest.
-                host.replace_body(self.direction, size, &[done, masked.as_bytes()].concat());
+                host.replace_body(self.direction, size, &[done, &out.sent].concat());
             }
         }
-        self.sent = self.sent.saturating_add(masked.len() as u64);
-        let fresh = if unchanged { new.len() } else { masked.len() };
-        let waiting = placed.saturating_add(fresh);
+        self.sent = self.sent.saturating_add(out.sent.len() as u64);
+        let waiting = placed.saturating_add(out.sent.len());
         let flow = match self.tail {
-            Tail::InBuffer { max } if !end && !resumed && masker.held() > 0 && waiting <= max => {
+            Tail::InBuffer { max }
+                if !end && !resumed && self.pipe.held() > 0 && waiting <= max =>
+            {
                 self.placed = Some(waiting);
                 Flow::Pause
             }
@@ -168,49 +194,94 @@ impl BodyWay {
         };
         Passed {
             flow,
-            unseen: false,
-            event: self.chunk_event(masked),
+            stop,
+            event: self.chunk_event(out.masked),
         }
     }
 
     /// The trailers callback: the body is over, and what is held must get into the buffer.
-    pub(super) fn trailers(&mut self, host: &dyn Host) -> Result<Option<EventKind>, TailLost> {
+    pub(super) fn trailers(&mut self, host: &dyn Host) -> Passed {
         self.ended = true;
-        let Some(masker) = &mut self.masker else {
-            return Ok(None);
-        };
-        if masker.held() == 0 {
-            return Ok(None);
+        if self.pipe.is_empty() || self.is_cut {
+            return Passed::on();
         }
-        let Some(placed) = self.placed.take() else {
-            return Err(TailLost);
+        let held = self.pipe.held();
+        let out = match self.pipe.finish() {
+            Ok(out) => out,
+            Err(error) => return Passed::stopped(Stop::Unreadable(error)),
         };
-        let rest = masker.finish();
-        host.append_body(self.direction, placed, rest.as_bytes());
-        self.sent = self.sent.saturating_add(rest.len() as u64);
-        Ok(self.chunk_event(rest))
+        let stop = self.blocked();
+        if stop == Some(Stop::Blocked { told: false }) {
+            return Passed::stopped(Stop::Blocked { told: false });
+        }
+        match self.placed.take() {
+            Some(placed) => host.append_body(self.direction, placed, &out.sent),
+            None if held == 0 && out.sent.is_empty() => {}
+            None => return Passed::stopped(Stop::Lost),
+        }
+        self.is_cut = stop.is_some();
+        self.sent = self.sent.saturating_add(out.sent.len() as u64);
+        Passed {
+            stop,
+            event: self.chunk_event(out.masked),
+            ..Passed::on()
+        }
     }
 
-    /// A whole body that is held in Envoy's buffer: masked in place. For requests that wait.
-    pub(super) fn whole(&mut self, host: &dyn Host, size: usize) -> (Vec<u8>, Option<EventKind>) {
+    /// A whole body that is held in Envoy's buffer: masked in place, up to `limit` bytes. For requests that wait.
+    /// Gives its bytes, and what there is to record of them.
+    ///
+    /// # Errors
+    /// It must not go on.
+    pub(super) fn whole(
+        &mut self,
+        host: &dyn Host,
+        size: usize,
+        limit: usize,
+    ) -> Result<(Vec<u8>, Option<EventKind>), Stop> {
         self.ended = true;
+        self.is_whole = true;
         let buffer = host.body(self.direction, size);
         self.sent = buffer.len() as u64;
-        let Some(masker) = &mut self.masker else {
-            return (buffer, None);
-        };
-        let mut masked = masker.push(&buffer).into_body();
-        masked.append(masker.finish());
-        self.sent = masked.len() as u64;
-        if masked.as_bytes() != buffer.as_slice() {
+        if self.pipe.is_empty() {
+            return Ok((buffer, None));
+        }
+        if buffer.len() != size {
+            return Err(Stop::Lost);
+        }
+        let decodes = self.pipe.decoder.is_some();
+        let out = self.through(&buffer, true).map_err(Stop::Unreadable)?;
+        if let Some(stop) = self.blocked() {
+            return Err(stop);
+        }
+        if decodes && out.sent.len() > limit {
+            return Err(Stop::TooLarge);
+        }
+        self.sent = out.sent.len() as u64;
+        if !out.unchanged && *out.sent != *buffer {
             if size == 0 {
-                host.append_body(self.direction, 0, masked.as_bytes());
+                host.append_body(self.direction, 0, &out.sent);
             } else {
-                host.replace_body(self.direction, size, masked.as_bytes());
+                host.replace_body(self.direction, size, &out.sent);
             }
         }
-        let bytes = masked.as_bytes().to_vec();
-        (bytes, self.chunk_event(masked))
+        let bytes = out.sent.into_owned();
+        Ok((bytes, self.chunk_event(out.masked)))
+    }
+
+    fn through<'a>(&mut self, bytes: &'a [u8], end: bool) -> Result<Out<'a>, DecodingError> {
+        let mut out = self.pipe.push(bytes, self.record_left > 0)?;
+        if end {
+            out.append(self.pipe.finish()?);
+        }
+        Ok(out)
+    }
+
+    fn blocked(&self) -> Option<Stop> {
+        let told = self.pipe.blocked()?.told;
+        // Upstream is never told: half a request is not to be acted on.
+        let told = told && self.direction == Direction::Response;
+        Some(Stop::Blocked { told })
     }
 
     fn chunk_event(&mut self, mut body: MaskedBody) -> Option<EventKind> {

@@ -27,9 +27,15 @@ impl Stream {
         let status = self.status.or_else(|| status_of(host)).unwrap_or(0);
         let timings = self.timings(host);
         let metrics = around.node.metrics();
-        for (detector, count) in &timings.masked {
-            metrics.count(host, metric::MASKED, *count);
-            metrics.count(host, &metric::of(metric::DETECTOR, detector), *count);
+        let kinds = [
+            (&timings.masked, metric::MASKED, metric::DETECTOR),
+            (&timings.reported, metric::REPORTED, metric::REPORTED_BY),
+        ];
+        for (found, all, family) in kinds {
+            for (detector, count) in found {
+                metrics.count(host, all, *count);
+                metrics.count(host, &metric::of(family, detector), *count);
+            }
         }
         let event = match self.abort_cause(host) {
             None => EventKind::Completed { status, timings },
@@ -69,12 +75,22 @@ impl Stream {
     }
 
     fn timings(&self, host: &dyn Host) -> Timings {
-        let mut masked = BTreeMap::new();
+        let mut found = self.found.clone();
         for way in [&self.request_body, &self.response_body] {
-            let Some(masker) = way.masker() else { continue };
-            for (detector, finding) in masker.findings().iter() {
-                let count = masked.entry(detector.to_owned()).or_insert(0_u64);
-                *count = count.saturating_add(finding.count);
+            if let Some(findings) = way.pipe().findings() {
+                found.merge(findings);
+            }
+        }
+        let (mut masked, mut reported) = (BTreeMap::new(), BTreeMap::new());
+        for (detector, finding) in found.iter() {
+            let kinds = [
+                (&mut masked, finding.count),
+                (&mut reported, finding.reported),
+            ];
+            for (kind, count) in kinds {
+                if count > 0 {
+                    kind.insert(detector.to_owned(), count);
+                }
             }
         }
         Timings {
@@ -84,6 +100,8 @@ impl Stream {
             request_bytes: self.request_body.sent,
             response_bytes: self.response_body.sent,
             masked,
+            reported,
+            blocked: self.blocked.clone(),
         }
     }
 

@@ -13,6 +13,15 @@ const BODY_DESCRIPTIONS: &[&str] = &[
     "repr-digest",
 ];
 
+/// What changes in a body on its way.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Changes {
+    /// Bytes may.
+    pub(super) masks: bool,
+    /// Its encoding goes.
+    pub(super) decodes: bool,
+}
+
 /// Headers by which a client tells Envoy's router what to do. Envoy believes them from internal
 /// addresses (loopback and private ones, unless its configuration says otherwise), and with
 /// `x-envoy-retry-on` one approved request would be sent upstream several times.
@@ -40,8 +49,7 @@ fn remove(host: &dyn Host, direction: Direction, headers: &Headers, name: &str) 
 pub(super) fn forward_request(
     host: &dyn Host,
     headers: &Headers,
-    has_body: bool,
-    masks_request: bool,
+    request: Changes,
     masks_response: bool,
     grpc: bool,
 ) {
@@ -53,11 +61,7 @@ pub(super) fn forward_request(
     for name in ROUTER_INSTRUCTIONS {
         remove(host, way, headers, name);
     }
-    if masks_request && has_body {
-        for name in BODY_DESCRIPTIONS {
-            remove(host, way, headers, name);
-        }
-    }
+    describe(host, way, headers, request);
     if masks_response {
         // A secret that a range cuts in two is a secret in neither half.
         remove(host, way, headers, "range");
@@ -68,18 +72,29 @@ pub(super) fn forward_request(
     if masks_response && grpc {
         host.set_header(way, "grpc-accept-encoding", b"identity");
     }
-    if (masks_request || masks_response) && !grpc {
+    if (request.masks || masks_response) && !grpc {
         // Without it upstream sends no trailers, and tails can wait in memory without delay.
         remove(host, way, headers, "te");
     }
 }
 
-/// Makes a response whose body will be masked ready for the agent.
-pub(super) fn forward_response(host: &dyn Host, headers: &Headers) {
-    let way = Direction::Response;
-    for name in BODY_DESCRIPTIONS {
-        remove(host, way, headers, name);
+/// Takes out what would no longer be true of a body.
+fn describe(host: &dyn Host, way: Direction, headers: &Headers, changes: Changes) {
+    if changes.masks {
+        for name in BODY_DESCRIPTIONS {
+            remove(host, way, headers, name);
+        }
     }
+    if changes.decodes {
+        remove(host, way, headers, "content-encoding");
+    }
+}
+
+/// Makes a response whose body may change ready for the agent.
+pub(super) fn forward_response(host: &dyn Host, headers: &Headers, decodes: bool) {
+    let way = Direction::Response;
+    let masks = true;
+    describe(host, way, headers, Changes { masks, decodes });
     remove(host, way, headers, "accept-ranges");
     // A strong validator promises the same bytes (RFC 9110 §8.8.1), a weak one does not.
     if headers

@@ -14,8 +14,12 @@ pub(super) const TICKETS: &str = "requests_ticketed";
 pub(super) const HELD: &str = "requests_held";
 /// Streams that ended early.
 pub(super) const ABORTED: &str = "streams_aborted";
-/// Secrets masked.
+/// Secrets masked or blocked.
 pub(super) const MASKED: &str = "masked";
+/// Secrets that passed because they are only reported.
+pub(super) const REPORTED: &str = "reported";
+/// Requests and answers that were ended for a secret.
+pub(super) const BLOCKED: &str = "blocked";
 /// Streams parked for a human now (gauge).
 pub(super) const HELD_STREAMS: &str = "held_streams";
 /// Microseconds from a request's headers to its verdict, without waiting for anybody (histogram).
@@ -26,12 +30,16 @@ pub(super) const CODE: &str = "code.";
 pub(super) const RULE_ALLOWED: &str = "rule_allowed.";
 pub(super) const RULE_DENIED: &str = "rule_denied.";
 pub(super) const RULE_APPROVE: &str = "rule_approve.";
-/// Secrets masked, by detector (family).
+/// Secrets masked or blocked, by detector (family).
 pub(super) const DETECTOR: &str = "detector.";
+/// Secrets only reported, by detector (family).
+pub(super) const REPORTED_BY: &str = "reported_by.";
+/// Requests and answers that were ended, by the detector that ended them (family).
+pub(super) const BLOCKED_BY: &str = "blocked_by.";
 
 /// Counters that are there from the start: an alert on a metric that does not exist yet never fires.
 pub(crate) const COUNTERS: &[&str] = &[
-    REQUESTS, ALLOWED, DENIED, REFUSED, TICKETS, HELD, ABORTED, MASKED,
+    REQUESTS, ALLOWED, DENIED, REFUSED, TICKETS, HELD, ABORTED, MASKED, REPORTED, BLOCKED,
 ];
 
 /// The name of one member of a family. Dots would make levels of their own in Envoy, and Istio splits

@@ -15,10 +15,13 @@
 //! - Every stream closes its record exactly once, in [`Stream::log`], whatever came before.
 
 mod approval;
+mod blocked;
 mod body;
 mod close;
+mod header_values;
 mod headers;
 pub(crate) mod metric;
+mod pipe;
 mod refuse;
 mod request;
 mod response;
@@ -31,7 +34,7 @@ use std::sync::Arc;
 use chaperone_engine::audit::{ApprovalOutcome, EventKind, RecordId};
 use chaperone_engine::gate::Gate;
 use chaperone_engine::identity::Principal;
-use chaperone_engine::masking::{FingerprintKey, Plan};
+use chaperone_engine::masking::{Findings, FingerprintKey, Plan};
 use chaperone_engine::operation::Operation;
 use chaperone_engine::policy::Decision;
 use chaperone_engine::protocol::AskRequest;
@@ -39,7 +42,8 @@ use chaperone_engine::time::UnixMillis;
 
 use crate::host::{ContextId, Direction, Host};
 use crate::node::{Config, Node, Wake};
-use body::BodyWay;
+use body::{BodyWay, Tail};
+use pipe::Pipe;
 use request::Request;
 use shown::Shown;
 
@@ -149,12 +153,18 @@ pub struct Stream {
     status: Option<u16>,
     request_flow: Flow,
     response_flow: Flow,
+    /// The response's headers wait for the first look at its body.
+    response_held: bool,
+    /// What was found outside of bodies.
+    found: Findings,
+    /// The detector at whose finding a body was ended.
+    blocked: Option<String>,
 }
 
 impl Stream {
     /// A stream under a root's configuration.
     pub fn new(host: &dyn Host, id: ContextId, config: Rc<Config>) -> Self {
-        let none = |direction| BodyWay::new(direction, None, body::Tail::InMemory, 0);
+        let none = |direction| BodyWay::new(direction, Pipe::default(), Tail::InMemory, 0);
         Self {
             id,
             config,
@@ -173,6 +183,9 @@ impl Stream {
             status: None,
             request_flow: Flow::Continue,
             response_flow: Flow::Continue,
+            response_held: false,
+            found: Findings::default(),
+            blocked: None,
         }
     }
 
@@ -218,16 +231,7 @@ impl Stream {
         match (direction, &self.phase) {
             (Direction::Request, Phase::Waiting(_)) => self.body_while_waiting(around, size, end),
             (_, Phase::Open { tunnel: true }) => self.way(direction).ended |= end,
-            (_, Phase::Open { tunnel: false }) => {
-                let passed = self.way(direction).data(around.host, size, end);
-                self.set_flow(direction, passed.flow);
-                if passed.unseen {
-                    self.break_off(around);
-                }
-                if let Some(event) = passed.event {
-                    self.note(around, event);
-                }
-            }
+            (_, Phase::Open { tunnel: false }) => self.open_body(around, direction, size, end),
             _ => {}
         }
         self.flow(direction)
@@ -240,24 +244,42 @@ impl Stream {
                 self.body_while_waiting(around, self.buffered, true);
             }
             (_, Phase::Open { tunnel: true }) => self.way(direction).ended = true,
-            (_, Phase::Open { tunnel: false }) => match self.way(direction).trailers(around.host) {
-                Ok(event) => {
-                    self.set_flow(direction, Flow::Continue);
-                    if let Some(event) = event {
-                        self.note(around, event);
-                    }
-                }
-                Err(body::TailLost) => {
-                    self.break_off(around);
-                }
-            },
+            (_, Phase::Open { tunnel: false }) => {
+                let passed = self.way(direction).trailers(around.host);
+                self.passed(around, direction, passed);
+            }
             _ => {}
         }
         self.flow(direction)
     }
 
+    /// A piece of the body of a request that was let through, or of its answer.
+    fn open_body(&mut self, around: &mut Around<'_>, direction: Direction, size: usize, end: bool) {
+        let passed = self.way(direction).data(around.host, size, end);
+        self.passed(around, direction, passed);
+    }
+
+    fn passed(&mut self, around: &mut Around<'_>, direction: Direction, passed: body::Passed) {
+        if let Some(event) = passed.event {
+            self.note(around, event);
+        }
+        if let Some(stop) = passed.stop {
+            self.stop(around, direction, stop);
+        }
+        self.set_flow(direction, passed.flow);
+        if direction == Direction::Response && passed.flow == Flow::Continue {
+            self.response_held = false;
+        }
+    }
+
     /// News for a stream that waits. The caller has made it the effective stream.
     pub fn wake(&mut self, around: &mut Around<'_>, wake: Wake) {
+        if wake == Wake::Over {
+            if self.is_open() && !self.response_body.ended {
+                self.break_off(around);
+            }
+            return;
+        }
         let Phase::Waiting(waiting) = self.phase else {
             return;
         };

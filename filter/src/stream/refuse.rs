@@ -60,7 +60,9 @@ impl Stream {
         if let Some(record) = &self.record {
             problem = problem.recorded_as(record);
         }
-        if let Some(case) = &self.case {
+        // A rule that allowed the request is not why it is refused.
+        let against = |case: &&Case| case.decision.effect != Effect::Allow;
+        if let Some(case) = self.case.as_ref().filter(against) {
             problem = problem.decided_by(case.decision.rule.as_deref(), &case.decision.reason);
         }
         problem

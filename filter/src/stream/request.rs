@@ -1,6 +1,6 @@
 //! The request's headers, read once while they may be read.
 
-use chaperone_engine::masking::readable_encoding;
+use chaperone_engine::masking::{Content, Encoding};
 use chaperone_engine::operation::{METHOD_OVERRIDE_HEADERS, PATH_OVERRIDE_HEADERS};
 
 use crate::host::{Headers, first};
@@ -22,7 +22,9 @@ pub(super) struct Request {
     pub(super) is_upgrade: bool,
     pub(super) overrides_method: bool,
     pub(super) overrides_path: bool,
-    pub(super) readable_encoding: bool,
+    /// How the body is encoded; nothing if it cannot be read.
+    pub(super) encoding: Option<Encoding>,
+    pub(super) is_grpc: bool,
     pub(super) announces_trailers: bool,
 }
 
@@ -61,7 +63,8 @@ impl Request {
             overrides_path: headers
                 .iter()
                 .any(|(name, _)| PATH_OVERRIDE_HEADERS.contains(&name.as_str())),
-            readable_encoding: is_readable(headers),
+            encoding: encoding_of(headers),
+            is_grpc: is_grpc(headers),
             announces_trailers: announces_trailers(headers),
         }
     }
@@ -74,19 +77,29 @@ impl Request {
 }
 
 /// Every line of a header, as one value (RFC 9110 §5.3).
-fn all(headers: &Headers, name: &str) -> Option<Vec<u8>> {
+pub(super) fn all(headers: &Headers, name: &str) -> Option<Vec<u8>> {
     let lines = headers.iter().filter(|(n, _)| n == name);
     let values: Vec<&[u8]> = lines.map(|(_, value)| value.as_slice()).collect();
     (!values.is_empty()).then(|| values.join(b", ".as_slice()))
 }
 
-/// Whether the body can be read: every line counts, and gRPC compresses message by message under a
-/// header of its own.
-pub(super) fn is_readable(headers: &Headers) -> bool {
-    headers
-        .iter()
-        .filter(|(name, _)| name == "content-encoding" || name == "grpc-encoding")
-        .all(|(_, value)| readable_encoding(Some(value)))
+/// How the body is encoded, if it can be read: every line counts, and what gRPC compresses message by message,
+/// under a header of its own, cannot.
+pub(super) fn encoding_of(headers: &Headers) -> Option<Encoding> {
+    let of = |name| Encoding::of(all(headers, name).as_deref());
+    match of("grpc-encoding") {
+        Some(Encoding::Identity) => of("content-encoding"),
+        _ => None,
+    }
+}
+
+/// What the body is, as far as its headers and the request tell.
+pub(super) fn content_of(content_type: Option<&[u8]>, path: Option<&str>) -> Content {
+    let content = Content::of(content_type);
+    match path {
+        Some(path) => content.at_path(path.as_bytes()),
+        None => content,
+    }
 }
 
 /// Whether trailers are to be expected: gRPC always has them, others say so.

@@ -1,13 +1,17 @@
 //! The response's headers.
 
+use std::sync::Arc;
+
 use chaperone_engine::audit::EventKind;
 use chaperone_engine::gate::Code;
-use chaperone_engine::masking::{Content, Masker};
+use chaperone_engine::masking::{Decoder, Encoding, Masker, Plan, Secrets};
 
 use super::body::{BodyWay, Tail};
-use super::request::{announces_trailers, is_readable};
-use super::{Around, Flow, Phase, Stream, headers};
-use crate::host::{Direction, first};
+use super::pipe::Pipe;
+use super::request::{all, announces_trailers, content_of, encoding_of, is_grpc};
+use super::{Around, Flow, Phase, Stream, header_values, headers};
+use crate::host::{Direction, Headers, first};
+use crate::node::{Profile, SessionKey};
 
 impl Stream {
     pub(super) fn response_headers(&mut self, around: &mut Around<'_>, end: bool) {
@@ -37,13 +41,21 @@ impl Stream {
         if matches!(self.phase, Phase::Open { tunnel: true }) {
             return;
         }
+        let plan = self.masking(Direction::Response);
+        if let Some(plan) = &plan
+            && let Some(detector) = self.mask_headers(around, plan, &headers)
+        {
+            self.block(around, &detector);
+            return;
+        }
         // RFC 9110 §6.4.1: these have no body whatever their headers say.
         let bodiless =
             end || matches!(status, 204 | 304) || self.request.method.as_deref() == Some("HEAD");
-        let Some(set) = self.masking(Direction::Response).filter(|_| !bodiless) else {
+        let secrets = self.to_restore(around);
+        if bodiless || (plan.is_none() && secrets.is_empty()) {
             return;
-        };
-        if !is_readable(&headers) {
+        }
+        let Some(encoding) = encoding_of(&headers) else {
             self.refuse(
                 around,
                 Code::UnreadableEncoding,
@@ -52,7 +64,7 @@ impl Stream {
                     .to_owned(),
             );
             return;
-        }
+        };
         if status == 206 {
             // No range was asked for: it was taken out of the request, because a secret that a range
             // cuts in two is a secret in neither half.
@@ -64,14 +76,82 @@ impl Stream {
             );
             return;
         }
-        headers::forward_response(around.host, &headers);
-        let tail = Tail::of(Direction::Response, announces_trailers(&headers));
-        self.response_body = BodyWay::new(
-            Direction::Response,
-            Some(Masker::new(set, self.fingerprint_key(), &Content::text())),
-            tail,
-            self.config.limits.record_body_bytes,
-        );
-        self.response_flow = Flow::Continue;
+        headers::forward_response(around.host, &headers, encoding != Encoding::Identity);
+        // What is found in the beginning can still be answered instead of it.
+        let may_stop = encoding != Encoding::Identity || plan.as_ref().is_some_and(|p| p.blocks());
+        self.response_held =
+            may_stop && self.config.profile == Profile::Body && !begins_late(&headers);
+        self.response_flow = if self.response_held {
+            Flow::Pause
+        } else {
+            Flow::Continue
+        };
+        self.response_body = self.response_way(plan, secrets, &headers, encoding);
     }
+
+    fn response_way(
+        &self,
+        plan: Option<Arc<Plan>>,
+        secrets: Secrets,
+        headers: &Headers,
+        encoding: Encoding,
+    ) -> BodyWay {
+        let content_type = all(headers, "content-type");
+        let content = content_of(content_type.as_deref(), self.request.path.as_deref());
+        let masker = |plan| Masker::new(plan, self.fingerprint_key(), &content);
+        // The detector of placeholders is fixed and compiles; were it ever not to, they stay as they are.
+        let restoring = (!secrets.is_empty())
+            .then(|| Plan::restoring(Arc::new(secrets)).ok())
+            .flatten();
+        let pipe = Pipe {
+            decoder: Decoder::new(encoding),
+            masker: plan.map(masker),
+            restorer: restoring.map(|plan| masker(Arc::new(plan))),
+        };
+        BodyWay::new(
+            Direction::Response,
+            pipe,
+            Tail::of(Direction::Response, announces_trailers(headers)),
+            self.config.limits.record_body_bytes,
+        )
+    }
+
+    /// Masks what stands in the response's headers; or names the detector that blocks the response for it.
+    fn mask_headers(
+        &mut self,
+        around: &Around<'_>,
+        plan: &Arc<Plan>,
+        headers: &Headers,
+    ) -> Option<String> {
+        let key = self.fingerprint_key();
+        let masked = header_values::mask(plan, &key, headers)?;
+        self.found.merge(&masked.findings);
+        if masked.blocked.is_none() {
+            header_values::replace(around.host, headers, &masked.values);
+        }
+        masked.blocked
+    }
+
+    /// What was masked in this request, and in earlier ones of the same session, and is to stand in the answer again.
+    fn to_restore(&self, around: &mut Around<'_>) -> Secrets {
+        let Some(case) = self.case.as_ref().filter(|_| self.remembers()) else {
+            return Secrets::default();
+        };
+        let own = self.request_body.pipe().secrets();
+        let own = own.cloned().unwrap_or_default();
+        match SessionKey::of(&case.principal, &case.connection) {
+            Some(key) => around.node.remember(key, own, around.host.now()),
+            None => own,
+        }
+    }
+}
+
+/// Whether the headers are awaited before there is a body: of a stream of events, and of gRPC.
+fn begins_late(headers: &Headers) -> bool {
+    let events = |value: &[u8]| {
+        value
+            .get(..17)
+            .is_some_and(|start| start.eq_ignore_ascii_case(b"text/event-stream"))
+    };
+    is_grpc(headers) || first(headers, "content-type").is_some_and(events)
 }

@@ -1,17 +1,19 @@
 //! From the request's headers to the verdict, and what a verdict does.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use chaperone_engine::audit::{ApprovalOutcome, EventKind, RequestLine};
 use chaperone_engine::gate::{Code, Gate, Routed};
 use chaperone_engine::identity::Principal;
-use chaperone_engine::masking::{Content, Masker, Plan};
-use chaperone_engine::operation::{Operation, host_of};
+use chaperone_engine::masking::{Content, Decoder, Encoding, Masker, Plan};
+use chaperone_engine::operation::{Operation, decode_unreserved, host_of};
 use chaperone_engine::policy::Effect;
 
 use super::body::{BodyWay, Tail};
 use super::close::split_target;
-use super::request::{Request, is_grpc};
+use super::pipe::Pipe;
+use super::request::{Request, content_of};
 use super::{Around, Case, Flow, Phase, Stream, Waiting, headers, metric};
 use crate::crypto::EnvoyVerifier;
 use crate::host::{Direction, Headers};
@@ -270,8 +272,8 @@ impl Stream {
             self.refuse(around, Code::Denied, detail);
             return;
         }
-        let masks_request = self.masking(Direction::Request);
-        let masks = masks_request.is_some() || self.masking(Direction::Response).is_some();
+        let plan = self.masking(Direction::Request);
+        let masks = plan.is_some() || self.masking(Direction::Response).is_some();
         if self.request.is_upgrade && (masks || effect != Effect::Allow) {
             self.refuse(
                 around,
@@ -280,24 +282,32 @@ impl Stream {
             );
             return;
         }
-        if masks_request.is_some() && !end && !self.request.readable_encoding {
+        if plan.is_some() && !end && self.request.encoding.is_none() {
             self.refuse(
                 around,
                 Code::UnreadableRequest,
-                "Send the body without content-encoding: what cannot be read cannot be masked."
+                "Send the body without content-encoding, or with gzip or deflate: what cannot be read cannot be \
+                 masked."
                     .to_owned(),
             );
             return;
         }
-        let tail = Tail::of(Direction::Request, self.request.announces_trailers);
-        let masker =
-            masks_request.map(|set| Masker::new(set, self.fingerprint_key(), &Content::text()));
-        let record_bytes = self.config.limits.record_body_bytes;
-        self.request_body = BodyWay::new(Direction::Request, masker, tail, record_bytes);
-        self.request_body.ended = end;
+        let blocks = plan.as_ref().is_some_and(|plan| plan.blocks());
+        if let Some(plan) = plan.as_ref().filter(|_| blocks)
+            && let Some(detector) = self.blocked_in_target(plan)
+        {
+            self.block(around, &detector);
+            return;
+        }
+        self.request_body = self.request_way(plan, end);
         self.prepare_headers(around, headers, end);
+        let sees_body = self.config.profile == Profile::Body && !end;
         match effect {
-            Effect::Approve if self.config.profile == Profile::Body && !end => {
+            Effect::Approve if sees_body => {
+                self.phase = Phase::Waiting(Waiting::Body);
+            }
+            // Nothing leaves before all was looked at; but a gRPC stream may wait for an answer first.
+            Effect::Allow if sees_body && blocks && !self.request.is_grpc => {
                 self.phase = Phase::Waiting(Waiting::Body);
             }
             Effect::Approve => self.ask(around, if end { Some(Vec::new()) } else { None }),
@@ -308,19 +318,62 @@ impl Stream {
     /// Changes the headers while they may be changed. A request that is refused later never leaves,
     /// so this does no harm before the verdict, and after it the headers may be out of reach.
     fn prepare_headers(&self, around: &Around<'_>, headers: &Headers, end: bool) {
+        let changes = headers::Changes {
+            masks: self.request_body.changes() && !end,
+            decodes: self.request_body.pipe().decoder.is_some(),
+        };
         headers::forward_request(
             around.host,
             headers,
-            !end,
-            self.request_body.masks(),
-            self.masking(Direction::Response).is_some(),
-            is_grpc(headers),
+            changes,
+            self.changes_response(),
+            self.request.is_grpc,
         );
     }
 
-    pub(super) fn masking(&self, direction: Direction) -> Option<std::sync::Arc<Plan>> {
+    /// What the request's body goes through.
+    fn request_way(&self, plan: Option<Arc<Plan>>, end: bool) -> BodyWay {
+        let request = &self.request;
+        let content = content_of(request.content_type.as_deref(), request.path.as_deref());
+        let masker = plan.map(|plan| Masker::new(plan, self.fingerprint_key(), &content));
+        let encoding = request.encoding.unwrap_or(Encoding::Identity);
+        let decoder = masker.as_ref().and_then(|_| Decoder::new(encoding));
+        let pipe = Pipe {
+            decoder: decoder.filter(|_| !end),
+            ..Pipe::masking(masker)
+        };
+        let tail = Tail::of(Direction::Request, request.announces_trailers);
+        let record_bytes = self.config.limits.record_body_bytes;
+        let mut way = BodyWay::new(Direction::Request, pipe, tail, record_bytes);
+        way.ended = end;
+        way
+    }
+
+    /// Whether the answer's body may change.
+    fn changes_response(&self) -> bool {
+        self.masking(Direction::Response).is_some() || self.remembers()
+    }
+
+    /// The detector that blocks the request for what stands in its path or query. They cannot be masked, since they
+    /// would then ask for something else.
+    fn blocked_in_target(&mut self, plan: &Arc<Plan>) -> Option<String> {
+        let target = decode_unreserved(self.request.path.as_deref()?);
+        let mut masker = Masker::new(Arc::clone(plan), self.fingerprint_key(), &Content::text());
+        masker.push(target.as_bytes());
+        masker.finish();
+        self.found.merge(masker.findings());
+        masker.blocked().map(|blocked| blocked.detector.clone())
+    }
+
+    pub(super) fn masking(&self, direction: Direction) -> Option<Arc<Plan>> {
         let case = self.case.as_ref()?;
         case.gate.masking(&case.connection, direction)
+    }
+
+    /// Whether what is masked in the request is to be restored in the answer.
+    pub(super) fn remembers(&self) -> bool {
+        self.masking(Direction::Request)
+            .is_some_and(|plan| plan.remembers())
     }
 
     /// A body callback while the verdict is pending (the "body" profile only).
@@ -332,18 +385,53 @@ impl Stream {
             return;
         }
         let limit = self.config.limits.body_bytes;
-        if size > limit {
-            self.refuse(
-                around,
-                Code::BodyTooLarge,
-                format!("A human has to see this request's body; at most {limit} bytes are kept for that."),
-            );
-        } else if end {
-            let (body, event) = self.request_body.whole(around.host, size);
-            if let Some(event) = event {
-                self.note(around, event);
+        let asks = self
+            .case
+            .as_ref()
+            .is_some_and(|case| case.decision.effect == Effect::Approve);
+        if size > limit && asks {
+            self.too_large(around);
+        } else if size > limit {
+            // What was held has no end in sight. From here on it goes as in the other profile: what it turns out to
+            // be ends it.
+            self.let_through(around, None, false);
+            if self.is_open() {
+                self.open_body(around, Direction::Request, size, end);
             }
-            self.ask(around, Some(body));
+        } else if end {
+            let Some(body) = self.mask_whole(around, size) else {
+                return;
+            };
+            if asks {
+                self.ask(around, Some(body));
+            } else {
+                self.let_through(around, None, false);
+            }
+        }
+    }
+
+    pub(super) fn too_large(&mut self, around: &mut Around<'_>) {
+        let limit = self.config.limits.body_bytes;
+        let detail = format!(
+            "The whole body has to be seen before it goes on; at most {limit} bytes are kept for that."
+        );
+        self.refuse(around, Code::BodyTooLarge, detail);
+    }
+
+    /// Masks the body that Envoy holds, in its place; nothing if it was refused for what it is.
+    fn mask_whole(&mut self, around: &mut Around<'_>, size: usize) -> Option<Vec<u8>> {
+        let limit = self.config.limits.body_bytes;
+        match self.request_body.whole(around.host, size, limit) {
+            Ok((body, event)) => {
+                if let Some(event) = event {
+                    self.note(around, event);
+                }
+                Some(body)
+            }
+            Err(stop) => {
+                self.stop(around, Direction::Request, stop);
+                None
+            }
         }
     }
 
@@ -409,16 +497,12 @@ impl Stream {
             // outside then, so the next body callback masks what is there and releases it.
             return;
         }
-        let asked_about = self
-            .case
-            .as_ref()
-            .is_some_and(|c| c.asked.is_some() && !c.unseen_body);
-        // A body that was asked about was masked in place before.
-        if self.buffered > 0 && !asked_about {
-            let (_, event) = self.request_body.whole(around.host, self.buffered);
-            if let Some(event) = event {
-                self.note(around, event);
-            }
+        // A body that was looked at whole was masked in place then.
+        if self.buffered > 0
+            && !self.request_body.is_whole
+            && self.mask_whole(around, self.buffered).is_none()
+        {
+            return;
         }
         self.request_body.resumed = true;
         around.host.resume(Direction::Request);

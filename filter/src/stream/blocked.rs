@@ -1,0 +1,79 @@
+//! Bodies that must not go on: what their reader is told, and how the stream ends.
+//!
+//! | | nothing has left | something has |
+//! |---|---|---|
+//! | request | 403, or 415 if its encoding breaks off | the same; upstream sees half a request, which breaks off |
+//! | response | 403, or 502 | the body's own error event where it has one, then the end; else the stream breaks off |
+//!
+//! A response that is ended with an error event is not reset at once: what is on its way to the agent would be lost
+//! with it. What upstream still sends is dropped, and if it has not ended by itself after [`GRACE_MS`], the
+//! stream is reset then.
+
+use chaperone_engine::gate::Code;
+
+use super::body::Stop;
+use super::{Around, Phase, Stream, metric};
+use crate::host::Direction;
+
+/// Milliseconds that an agent has to read why its answer ended.
+const GRACE_MS: u64 = 1_000;
+
+impl Stream {
+    /// Ends the stream for what a body turned out to be.
+    pub(super) fn stop(&mut self, around: &mut Around<'_>, direction: Direction, stop: Stop) {
+        match (stop, direction) {
+            (Stop::Lost, _) => self.break_off(around),
+            (Stop::TooLarge, _) => self.too_large(around),
+            (Stop::Unreadable(error), _) if self.can_answer(direction) => {
+                let code = match direction {
+                    Direction::Request => Code::UnreadableRequest,
+                    Direction::Response => Code::UnreadableEncoding,
+                };
+                self.refuse(around, code, format!("It cannot be masked: {error}."));
+            }
+            (Stop::Unreadable(_), _) => self.break_off(around),
+            (Stop::Blocked { told }, _) => {
+                let blocked = self.way(direction).pipe().blocked();
+                let detector = blocked.map(|blocked| blocked.detector.clone());
+                let detector = detector.unwrap_or_default();
+                if self.can_answer(direction) {
+                    self.block(around, &detector);
+                    return;
+                }
+                self.count_blocked(around, &detector);
+                if told {
+                    let until = around.host.now().saturating_add(GRACE_MS);
+                    around.node.end_later(self.id, until);
+                } else {
+                    self.break_off(around);
+                }
+            }
+        }
+    }
+
+    /// Answers that a secret was found which policy does not let pass.
+    pub(super) fn block(&mut self, around: &mut Around<'_>, detector: &str) {
+        self.count_blocked(around, detector);
+        let detail = format!(
+            "A secret was found ({detector}), and the policy does not let it pass. Send the request without it."
+        );
+        self.refuse(around, Code::SecretBlocked, detail);
+    }
+
+    fn count_blocked(&mut self, around: &mut Around<'_>, detector: &str) {
+        let metrics = around.node.metrics();
+        metrics.count(around.host, metric::BLOCKED, 1);
+        metrics.count(around.host, &metric::of(metric::BLOCKED_BY, detector), 1);
+        self.blocked = Some(detector.to_owned());
+    }
+
+    /// Whether the agent can still be given an answer of ours instead of upstream's.
+    fn can_answer(&self, direction: Direction) -> bool {
+        match (direction, &self.phase) {
+            (_, Phase::Waiting(_)) => true,
+            (Direction::Request, Phase::Open { .. }) => self.status.is_none(),
+            (Direction::Response, Phase::Open { .. }) => self.response_held,
+            _ => false,
+        }
+    }
+}
