@@ -12,14 +12,15 @@
 //! - Whatever is not understood about a request ends in a [`Refused`], never in a default.
 
 mod code;
+mod plans;
 mod problem;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use code::Code;
+pub use plans::{MAX_COMPILED_BYTES, MaskingPlans};
 pub use problem::{MEDIA_TYPE, Problem, problem_type};
 
 use crate::bundle::{Bundle, Serial};
@@ -27,7 +28,7 @@ use crate::identity::{
     KeySet, Principal, Refusal, SignatureVerifier, TokenCache, VerifiedToken, Verifier,
     bearer_token,
 };
-use crate::masking::{DetectorSet, Plan};
+use crate::masking::Plan;
 use crate::operation::{Operation, RequestTarget, host_of};
 use crate::policy::{CompiledPolicy, Connection, Decision, Direction, RequestFacts};
 use crate::time::UnixMillis;
@@ -38,17 +39,8 @@ pub struct Gate {
     serial: Serial,
     verifier: Verifier,
     policy: CompiledPolicy,
-    /// Every compiled detector set, by its selectors: what the next gate can take over.
-    sets: DetectorSets,
-    /// Compiled detectors by connection, then direction; nothing where no masking applies.
-    masking: BTreeMap<String, ByDirection>,
+    masking: MaskingPlans,
 }
-
-/// Compiled detectors by the selectors that chose them, sorted.
-type DetectorSets = BTreeMap<Vec<String>, Arc<DetectorSet>>;
-
-/// The plan for requests, then for responses.
-type ByDirection = [Option<Arc<Plan>>; 2];
 
 /// Where a request goes and what it does there.
 #[derive(Debug, Clone, PartialEq)]
@@ -92,7 +84,7 @@ impl Gate {
     /// # Errors
     /// A sentence that says which part of the bundle cannot be used.
     pub fn from_bundle(bundle: Bundle) -> Result<Self, String> {
-        Self::make(bundle, &DetectorSets::new())
+        Self::make(bundle, None)
     }
 
     /// Makes the bundle ready that follows this gate's, taking over what has not changed: detectors
@@ -101,10 +93,10 @@ impl Gate {
     /// # Errors
     /// As [`from_bundle`](Self::from_bundle).
     pub fn next(&self, bundle: Bundle) -> Result<Self, String> {
-        Self::make(bundle, &self.sets)
+        Self::make(bundle, Some(&self.masking))
     }
 
-    fn make(bundle: Bundle, compiled: &DetectorSets) -> Result<Self, String> {
+    fn make(bundle: Bundle, before: Option<&MaskingPlans>) -> Result<Self, String> {
         let Bundle {
             serial,
             policy,
@@ -126,12 +118,12 @@ impl Gate {
             .collect::<Result<Vec<_>, String>>()?;
         let verifier = Verifier::new(issuers).map_err(|invalid| invalid.to_string())?;
         let policy = CompiledPolicy::compile(policy).map_err(|errors| errors.to_string())?;
-        let (sets, masking) = compile_masking(&policy, compiled)?;
+        let masking = MaskingPlans::compile(policy.policy(), before)
+            .map_err(|why| format!("masking cannot be made ready: {why}"))?;
         Ok(Self {
             serial,
             verifier,
             policy,
-            sets,
             masking,
         })
     }
@@ -229,42 +221,15 @@ impl Gate {
 
     /// What is to be done with the bodies of one direction of a connection; `None` where no masking applies.
     pub fn masking(&self, connection: &str, direction: Direction) -> Option<Arc<Plan>> {
-        let [request, response] = self.masking.get(connection)?;
-        match direction {
-            Direction::Request => request.clone(),
-            Direction::Response => response.clone(),
-        }
+        self.masking.plan(connection, direction)
     }
-}
 
-/// Every detector set that the policy needs, and which connection needs which. Connections that
-/// want the same detectors share one set: compiled rules are the largest thing that a worker holds.
-fn compile_masking(
-    policy: &CompiledPolicy,
-    compiled: &DetectorSets,
-) -> Result<(DetectorSets, BTreeMap<String, ByDirection>), String> {
-    let mut sets = DetectorSets::new();
-    let mut masking = BTreeMap::new();
-    for Connection { name, .. } in &policy.policy().connections {
-        let mut set_for = |direction| {
-            let selectors = policy.masking_for(name, direction);
-            let mut selectors: Vec<_> = selectors.into_iter().map(str::to_owned).collect();
-            selectors.sort_unstable();
-            selectors.dedup();
-            if selectors.is_empty() {
-                return Ok(None);
-            }
-            let set = match sets.get(&selectors).or_else(|| compiled.get(&selectors)) {
-                Some(set) => Arc::clone(set),
-                None => Arc::new(DetectorSet::compile(&selectors).map_err(|e| e.to_string())?),
-            };
-            sets.insert(selectors, Arc::clone(&set));
-            Ok::<_, String>(Some(Arc::new(Plan::masking(set))))
-        };
-        let by_direction = [set_for(Direction::Request)?, set_for(Direction::Response)?];
-        masking.insert(name.clone(), by_direction);
+    /// Whether answers on this connection may hold replacements that are to be given back: then they are changed
+    /// even where [`masking`](Self::masking) has nothing to do with responses.
+    pub fn restores(&self, connection: &str) -> bool {
+        self.masking(connection, Direction::Request)
+            .is_some_and(|plan| plan.remembers())
     }
-    Ok((sets, masking))
 }
 
 fn key_set(jwks: &serde_json::Value) -> Result<KeySet, String> {

@@ -157,22 +157,22 @@ fn masking_applies_where_the_policy_says_and_nowhere_else() {
 }
 
 #[test]
-fn the_next_policy_version_takes_over_the_compiled_detectors() {
-    let first = gate();
-    let bundle = Bundle {
-        serial: Serial {
-            policy_version: 2,
-            keys_revision: 0,
-        },
-        previous: None,
-        issued_at: UnixMillis(0),
-        policy: crate::policy::Policy::clone(first.policy().policy()),
-        keys: BTreeMap::new(),
-    };
-    let second = first.next(bundle).unwrap();
-    let set = |gate: &Gate| gate.masking("api", Direction::Response).unwrap();
-    assert!(Arc::ptr_eq(&set(&first), &set(&second)));
-    assert_eq!(second.serial().policy_version, 2);
+fn answers_are_restored_where_the_requests_masking_says_so() {
+    let gate = gate_of(
+        br#"{"apiVersion":"chaperone/v1",
+            "issuers":[{"issuer":"https://issuer.example","audiences":["chaperone"]}],
+            "connections":[
+                {"name":"models","hosts":["api.example.com"],"protocol":"http"},
+                {"name":"arm","hosts":["management.azure.com"],"protocol":"azure-arm"}],
+            "rules":[],
+            "masking":[
+                {"name":"a","detectors":["secrets/jwt"],"on":["request"],"restore":true,"connections":["models"]},
+                {"name":"b","detectors":["secrets/jwt"],"on":["request"],"connections":["arm"]}]}"#,
+    );
+    assert!(gate.restores("models"));
+    assert!(gate.masking("models", Direction::Response).is_none());
+    assert!(!gate.restores("arm"));
+    assert!(!gate.restores("elsewhere"));
 }
 
 #[test]

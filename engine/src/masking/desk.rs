@@ -79,7 +79,7 @@ impl Desk<'_> {
             None => format!("[masked:{short_name}:{fingerprint}]"),
         }
         .into_bytes();
-        if self.plan.remembers {
+        if self.plan.remembers_of(name) {
             self.secrets.remember(&placeholder, secret);
         }
         Some(What::Replaced(placeholder))

@@ -217,7 +217,7 @@ impl fmt::Display for DetectorError {
 impl std::error::Error for DetectorError {}
 
 /// Whether `selector` chooses `name`: the name itself, or its beginning followed by one `*`.
-pub(super) fn chooses(selector: &str, name: &str) -> bool {
+pub fn chooses(selector: &str, name: &str) -> bool {
     match selector.strip_suffix('*') {
         Some(prefix) => prefix.contains('/') && name.starts_with(prefix),
         None => selector == name,

@@ -23,32 +23,67 @@ impl std::fmt::Debug for Edit {
 
 /// The edits that have not been made yet, in order of their places; they never overlap.
 #[derive(Debug, Default)]
-pub(super) struct Edits(Vec<Edit>);
+pub(super) struct Edits {
+    waiting: Vec<Edit>,
+    /// The edits that were made, if they are kept.
+    made: Option<Vec<Change>>,
+}
+
+/// A place where a body was changed: what stood there was a secret, or a part of one. See
+/// [`Masker::keeping_changes`](super::Masker::keeping_changes).
+#[derive(Clone, PartialEq, Eq)]
+pub struct Change {
+    /// Offset of the first byte in the body as it came.
+    pub start: u64,
+    /// Offset after the last byte.
+    pub end: u64,
+    /// What stands there now; empty for the later parts of a secret in several places.
+    pub replacement: Vec<u8>,
+}
+
+impl std::fmt::Debug for Change {
+    /// Without the replacement, as for edits.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Change({}..{})", self.start, self.end)
+    }
+}
 
 impl Edits {
     /// Takes an edit of a place where there is none yet, nor was one made.
     pub(super) fn add(&mut self, edit: Edit) {
-        match self.0.last_mut() {
+        match self.waiting.last_mut() {
             // A secret that goes on: its later ranges only disappear.
             Some(last) if last.end == edit.start && edit.replacement.is_empty() => {
                 last.end = edit.end;
             }
             Some(last) if last.end > edit.start => {
-                let at = self.0.partition_point(|other| other.start < edit.start);
-                self.0.insert(at, edit);
+                let at = self
+                    .waiting
+                    .partition_point(|other| other.start < edit.start);
+                self.waiting.insert(at, edit);
             }
-            _ => self.0.push(edit),
+            _ => self.waiting.push(edit),
         }
     }
 
     /// Whether there is nothing to change.
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.waiting.is_empty()
+    }
+
+    /// Keeps the edits that are made from now on.
+    pub(super) fn keep_made(&mut self) {
+        self.made.get_or_insert_default();
+    }
+
+    /// The edits that were made and kept.
+    pub(super) fn made(&self) -> &[Change] {
+        self.made.as_deref().unwrap_or_default()
     }
 
     /// How far bytes can leave that are decided up to `decided`: an edit is made whole or not yet.
     pub(super) fn can_leave(&self, decided: u64) -> u64 {
-        self.0
+        self.waiting
             .iter()
             .find(|edit| edit.start < decided && edit.end > decided)
             .map_or(decided, |edit| edit.start)
@@ -63,11 +98,18 @@ impl Edits {
             bytes.get(start..end).unwrap_or_default()
         };
         let mut at = from;
-        let made = self.0.partition_point(|edit| edit.end <= to);
-        for edit in self.0.drain(..made) {
+        let made = self.waiting.partition_point(|edit| edit.end <= to);
+        for edit in self.waiting.drain(..made) {
             out.extend_from_slice(slice(at, edit.start.max(at)));
             out.extend_from_slice(&edit.replacement);
             at = edit.end.max(at);
+            if let Some(made) = &mut self.made {
+                made.push(Change {
+                    start: edit.start,
+                    end: edit.end,
+                    replacement: edit.replacement,
+                });
+            }
         }
         out.extend_from_slice(slice(at, to));
     }

@@ -8,7 +8,55 @@ use std::collections::BTreeSet;
 pub struct KeyNames(BTreeSet<Box<[u8]>>);
 
 /// Longest name that is compared.
-pub(super) const MAX_NAME: usize = 64;
+pub(crate) const MAX_NAME: usize = 64;
+
+/// Names that say by themselves that their value is a secret, as they are compared. Not among them: `token` (the
+/// word of a language model's log probabilities), `secret` (as often the name of one), `key`, `auth` and
+/// `primaryKey` (a column).
+const COMMON: [&str; 42] = [
+    "accesskey",
+    "accesskeysecret",
+    "accesstoken",
+    "accountkey",
+    "apikey",
+    "apisecret",
+    "apitoken",
+    "appsecret",
+    "authtoken",
+    "awssecretaccesskey",
+    "bearertoken",
+    "clientsecret",
+    "connectionstring",
+    "consumersecret",
+    "cookiesecret",
+    "dbpassword",
+    "encryptionkey",
+    "idtoken",
+    "jwtsecret",
+    "masterkey",
+    "oauthtoken",
+    "passphrase",
+    "passwd",
+    "password",
+    "primaryconnectionstring",
+    "primarymasterkey",
+    "primaryreadonlymasterkey",
+    "privatekey",
+    "privatetoken",
+    "pwd",
+    "refreshtoken",
+    "sastoken",
+    "secondaryconnectionstring",
+    "secondarymasterkey",
+    "secondaryreadonlymasterkey",
+    "secretaccesskey",
+    "secretkey",
+    "secrettoken",
+    "sessiontoken",
+    "sharedaccesskey",
+    "signingkey",
+    "webhooksecret",
+];
 
 impl KeyNames {
     /// These names.
@@ -19,6 +67,26 @@ impl KeyNames {
                 .filter_map(|name| normalized(name.as_ref().as_bytes()).map(Vec::into_boxed_slice))
                 .collect(),
         )
+    }
+
+    /// The names that mean a secret nearly everywhere: `password`, `client_secret`, `api_key`, `access_token`,
+    /// `private_key` and their kin.
+    pub fn common() -> Self {
+        Self::of(COMMON)
+    }
+
+    /// The names, as they are compared, sorted.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        self.0
+            .iter()
+            .filter_map(|name| std::str::from_utf8(name).ok())
+    }
+
+    /// These names and those.
+    #[must_use]
+    pub fn and(mut self, others: Self) -> Self {
+        self.0.extend(others.0);
+        self
     }
 
     /// Whether there are none.
@@ -53,6 +121,12 @@ mod tests {
     use super::*;
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[test]
+    fn the_common_names_are_written_as_they_are_compared() {
+        assert!(COMMON.is_sorted());
+        assert_eq!(KeyNames::common().iter().collect::<Vec<_>>(), COMMON);
+    }
 
     #[test]
     fn a_name_is_one_name_however_it_is_written() {

@@ -4,7 +4,7 @@ use super::{
     body::{MaskedBody, MaskedChunk},
     content::Content,
     desk::{Block, Desk},
-    edit::Edits,
+    edit::{Change, Edits},
     findings::{Findings, Fingerprint, FingerprintKey},
     formats::{self, Format},
     plan::Plan,
@@ -57,6 +57,18 @@ impl Masker {
             block: None,
             blocked: None,
         }
+    }
+
+    /// Keeps every change that is made, for [`changes`](Self::changes). It takes memory for each secret.
+    #[must_use]
+    pub fn keeping_changes(mut self) -> Self {
+        self.edits.keep_made();
+        self
+    }
+
+    /// Where the bytes that have left were changed, in order, if changes are [kept](Self::keeping_changes).
+    pub fn changes(&self) -> &[Change] {
+        self.edits.made()
     }
 
     /// Takes the next bytes of the body and gives what can leave. It neither copies nor allocates

@@ -81,14 +81,18 @@ pub use body::{AsMasked, MaskedBody, MaskedChunk};
 pub use catalogue::catalogue;
 pub use channel::MAX_HELD;
 pub use content::Content;
+#[cfg(feature = "authoring")]
+pub(crate) use custom::check_allow;
 pub use custom::{Allow, AllowOn, CustomDetector, MAX_CUSTOM_DETECTORS, compile_custom};
 pub use decoding::{Decoder, DecodingError, FREE, MAX_RATIO};
-pub use detector::{Detector, DetectorError, Severity};
+pub use detector::{Detector, DetectorError, Severity, chooses};
+pub use edit::Change;
 pub use encoding::Encoding;
 pub use findings::{Finding, Findings, Fingerprint, FingerprintKey, MAX_FINGERPRINTS};
 #[cfg(feature = "authoring")]
 pub use import::{ImportError, Imported, Refused, import};
 pub use keys::KeyNames;
+pub(crate) use keys::MAX_NAME as MAX_KEY_NAME;
 pub use masker::{Blocked, Masker};
 pub use plan::{Action, Plan, Treatment};
 pub use restore::{MAX_REMEMBERED, Secrets};

@@ -2,7 +2,10 @@
 //! find.
 
 use super::{keys::KeyNames, restore::Secrets, set::DetectorSet};
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 /// What happens to a secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -42,8 +45,17 @@ pub struct Plan {
     /// By full detector name; [`Treatment::default`] for those that are not here.
     pub(super) treatments: BTreeMap<String, Treatment>,
     pub(super) keys: KeyNames,
-    pub(super) remembers: bool,
+    remembers: Remembers,
     pub(super) restores: Option<Arc<Secrets>>,
+}
+
+/// What is remembered of what is masked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Remembers {
+    Nothing,
+    All,
+    /// What these detectors find, by full name.
+    Of(BTreeSet<String>),
 }
 
 impl Plan {
@@ -54,7 +66,7 @@ impl Plan {
             reporting: None,
             treatments: BTreeMap::new(),
             keys: KeyNames::default(),
-            remembers: false,
+            remembers: Remembers::Nothing,
             restores: None,
         }
     }
@@ -83,8 +95,26 @@ impl Plan {
     /// Remembers what is masked, so that it can be [restored](Plan::restoring) in the answer.
     #[must_use]
     pub fn remembering(mut self) -> Self {
-        self.remembers = true;
+        self.remembers = Remembers::All;
         self
+    }
+
+    /// Remembers what these detectors (full names) find and is masked, and nothing else: what one rule masks for
+    /// good is not given back because another rule gives back what it masks.
+    #[must_use]
+    pub fn remembering_only(mut self, detectors: impl IntoIterator<Item = String>) -> Self {
+        let detectors: BTreeSet<String> = detectors.into_iter().collect();
+        self.remembers = if detectors.is_empty() {
+            Remembers::Nothing
+        } else {
+            Remembers::Of(detectors)
+        };
+        self
+    }
+
+    /// Whether anything is remembered, so that an answer may have to be [restored](Plan::restoring).
+    pub fn remembers(&self) -> bool {
+        self.remembers != Remembers::Nothing
     }
 
     /// Puts secrets back where their placeholders stand, and does nothing else. The result holds secrets: it
@@ -98,15 +128,19 @@ impl Plan {
         Ok(plan)
     }
 
-    /// Whether what is masked is remembered, to be restored.
-    pub fn remembers(&self) -> bool {
-        self.remembers
-    }
-
     /// Whether a body can end because of what is found in it.
     pub fn blocks(&self) -> bool {
         let mut treatments = self.treatments.values();
         treatments.any(|treatment| treatment.action == Action::Block)
+    }
+
+    /// Whether what this detector finds is remembered.
+    pub(super) fn remembers_of(&self, detector: &str) -> bool {
+        match &self.remembers {
+            Remembers::Nothing => false,
+            Remembers::All => true,
+            Remembers::Of(detectors) => detectors.contains(detector),
+        }
     }
 
     pub(super) fn treatment(&self, detector: &str) -> Treatment {

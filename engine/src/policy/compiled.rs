@@ -5,12 +5,11 @@ use std::iter;
 use std::sync::Arc;
 
 use super::decision::{Decision, NO_RULE_MATCHED, RequestFacts, UNKNOWN_CONNECTION};
-use super::document::{AuditLevel, Connection, Direction, Effect, Match, Policy, Rule};
+use super::document::{AuditLevel, Connection, Effect, Match, Policy, Rule};
 use super::error::PolicyErrors;
 use super::glob::{Glob, PathGlob};
 use super::hosts::{self, Hosts};
 use super::index::{Dimension, Patterns, Rules};
-use super::masking;
 use super::validate::{selects, validate};
 use super::values::HostPattern;
 use crate::operation::Protocol;
@@ -180,12 +179,6 @@ impl CompiledPolicy {
                 .rules
                 .iter()
                 .any(|rule| !rule.r#match.hosts.is_empty() && selects(&rule.r#match, connection))
-    }
-
-    /// The detectors that mask the bodies of a connection in one direction, as selectors
-    /// (`secrets/*`, `secrets/github-pat`), each once, in document order. Empty: nothing is masked.
-    pub fn masking_for(&self, connection: &str, direction: Direction) -> Vec<&str> {
-        masking::selectors(&self.policy, connection, direction)
     }
 
     /// What the policy says to a request.

@@ -13,9 +13,11 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::keys::KeyList;
 use super::values::{Duration, Grant, HostPattern, Method, OperationPattern, PathPattern};
 use super::wire;
 use crate::identity::Issuer;
+use crate::masking::{Allow, CustomDetector};
 use crate::operation::Protocol;
 
 /// A policy: who is believed, which upstreams there are, and what may be done there.
@@ -32,7 +34,13 @@ pub struct Policy {
     pub connections: Vec<Connection>,
     /// What is allowed, denied, or asked about. What no rule matches is denied.
     pub rules: Vec<Rule>,
-    /// Which secrets are masked in bodies.
+    /// Detectors of the policy's own, which masking rules choose as they do the built-in ones.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub detectors: Vec<CustomDetector>,
+    /// What none of the policy's own detectors takes for a secret.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub detectors_allow: Vec<Allow>,
+    /// What happens to secrets in bodies.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub masking: Vec<MaskingRule>,
     /// What this policy must decide, checked before it is published.
@@ -315,23 +323,45 @@ impl AuditLevel {
     }
 }
 
-/// Which secrets are masked, and where.
+/// Which secrets are masked, blocked or reported, and where.
+///
+/// Rules add up. Where several name one detector or key, the strictest action counts (`block`, then
+/// `mask`, then `report`), the smallest `keep`, and `restore` only if every rule that masks says so.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "authoring", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct MaskingRule {
     /// Unique name among masking rules, written as a rule's.
     pub name: String,
-    /// Detectors: `secrets/*` for all, or one by name, `secrets/github-pat`.
-    #[serde(deserialize_with = "wire::non_empty_list")]
+    /// Detectors: `secrets/*` or `custom/*` for all, or one by name, `secrets/github-pat`. May be left out
+    /// where there are `keys`.
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "wire::non_empty_list"
+    )]
     #[cfg_attr(feature = "authoring", schemars(length(min = 1)))]
     pub detectors: Vec<String>,
+    /// Names of keys whose string values are secrets whatever they look like, where a format has keys:
+    /// `[password, client_secret]`, or `default` for the usual ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keys: Option<KeyList>,
     /// Which bodies.
     #[serde(deserialize_with = "wire::non_empty_list")]
     #[cfg_attr(feature = "authoring", schemars(length(min = 1)))]
     pub on: Vec<Direction>,
     /// What happens to a secret.
+    #[serde(default)]
     pub action: MaskingAction,
+    /// How many of the secret's last characters its replacement shows, 1 to 16, and never more than a quarter of
+    /// it. None when left out. Only with `action: mask`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "authoring", schemars(range(min = 1, max = 16)))]
+    pub keep: Option<u8>,
+    /// Whether the secret comes back where the answer repeats its replacement. Only with `on: [request]` and
+    /// `action: mask`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub restore: bool,
     /// Only on these connections; everywhere when left out.
     #[serde(
         default,
@@ -353,13 +383,29 @@ pub enum Direction {
     Response,
 }
 
-/// What happens to a secret that a detector finds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// What happens to a secret.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "authoring", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum MaskingAction {
     /// It is replaced by `[masked:detector:fingerprint]`.
+    #[default]
     Mask,
+    /// The request is refused, or the stream ends before it.
+    Block,
+    /// It passes and is counted.
+    Report,
+}
+
+impl MaskingAction {
+    /// As it stands in documents.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Mask => "mask",
+            Self::Block => "block",
+            Self::Report => "report",
+        }
+    }
 }
 
 /// One request and what the policy must say to it.

@@ -117,6 +117,11 @@ impl PolicyErrors {
         self.0.iter()
     }
 
+    /// A fault of the document as a whole.
+    pub fn of_document(message: impl Into<String>) -> Self {
+        Self::one(Place::default(), None, message)
+    }
+
     pub(super) fn one(path: Place, position: Option<Position>, message: impl Into<String>) -> Self {
         Self(vec![PolicyError {
             path,

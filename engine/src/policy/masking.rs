@@ -1,25 +1,163 @@
-//! Which detectors mask which bodies. What a selector chooses is defined by
-//! [`DetectorSet::compile`](crate::masking::DetectorSet::compile); a test holds the two together.
+//! Masking rules: what they may say, and what a selector chooses. What becomes of them is made by
+//! [`MaskingPlans`](crate::gate::MaskingPlans).
 
-use super::document::{Direction, Policy};
-use super::error::{near_miss, shorten};
-use crate::masking::{Detector, catalogue};
+use super::detectors::GROUP;
+use super::document::{Direction, MaskingAction, MaskingRule};
+use super::error::{Faults, Place, PolicyErrors, near_miss, shorten};
+use super::keys::KeyList;
+use super::validate::{entries, name, references};
+use crate::masking::{CustomDetector, KeyNames, catalogue, chooses};
 
-/// Whether a selector chooses a detector.
+/// Most characters of a secret that a replacement may show.
+pub const MAX_KEEP: u8 = 16;
+/// Longest name of a key.
+const MAX_KEY_BYTES: usize = crate::masking::MAX_KEY_NAME;
+
+/// Whether a masking rule that stands in no document may be used with these detectors beside the built-in ones.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn validate_masking_rule(
+    rule: &MaskingRule,
+    detectors: &[CustomDetector],
+) -> Result<(), PolicyErrors> {
+    let own = detectors.iter().map(|d| d.name.as_str());
+    let names: Vec<&str> = catalogue().iter().map(|d| d.name()).chain(own).collect();
+    let mut faults = Faults::default();
+    check(&Place::default(), rule, &names, &[], &mut faults);
+    faults.finish(|_| None)
+}
+
+/// `detectors` are the names of all detectors that there are, `connections` those of all connections.
+pub(super) fn check(
+    place: &Place,
+    rule: &MaskingRule,
+    detectors: &[&str],
+    connections: &[&str],
+    faults: &mut Faults,
+) {
+    name(place, "name", &rule.name, faults);
+    if rule.on.is_empty() {
+        faults.at(place.key("on"), "expected at least one entry");
+    }
+    if rule.detectors.is_empty() && rule.keys.is_none() {
+        faults.at(
+            place.clone(),
+            "this rule looks for nothing: expected `detectors`, as in `detectors: [\"secrets/*\"]`, or `keys`",
+        );
+    }
+    let selectors = place.key("detectors");
+    entries(&selectors, rule.detectors.len(), faults);
+    for (index, selector) in rule.detectors.iter().enumerate() {
+        if let Err(message) = check_selector(selector, detectors) {
+            faults.at(selectors.index(index), message);
+        }
+    }
+    if let Some(keys) = &rule.keys {
+        check_keys(&place.key("keys"), keys, faults);
+    }
+    check_action(place, rule, faults);
+    if let Some(chosen) = &rule.connections {
+        let place = place.key("connections");
+        if chosen.is_empty() {
+            faults.at(
+                place.clone(),
+                "expected at least one entry: leave the key out for all",
+            );
+        }
+        references(&place, "connection", chosen, connections, faults);
+    }
+}
+
+/// `keep` and `restore` are about replacements, and only `mask` makes them.
+fn check_action(place: &Place, rule: &MaskingRule, faults: &mut Faults) {
+    let action = rule.action.as_str();
+    if let Some(keep) = rule.keep {
+        let place = place.key("keep");
+        if rule.action != MaskingAction::Mask {
+            faults.at(
+                place,
+                format!("`keep` is only for `action: mask`, and this rule's action is `{action}`"),
+            );
+        } else if !(1..=MAX_KEEP).contains(&keep) {
+            faults.at(
+                place,
+                format!(
+                    "expected a number from 1 to {MAX_KEEP}, found {keep}; leave the key out to show nothing"
+                ),
+            );
+        }
+    }
+    if rule.restore {
+        let place = place.key("restore");
+        if rule.action != MaskingAction::Mask {
+            faults.at(
+                place,
+                format!(
+                    "`restore` is only for `action: mask`, and this rule's action is `{action}`"
+                ),
+            );
+        } else if rule.on.contains(&Direction::Response) {
+            faults.at(
+                place,
+                "`restore` gives back in the answer what was masked in the request: expected `on: [request]`; \
+                 write another rule for responses",
+            );
+        }
+    }
+}
+
+fn check_keys(place: &Place, keys: &KeyList, faults: &mut Faults) {
+    let KeyList::Names(names) = keys else { return };
+    entries(place, names.len(), faults);
+    let mut seen = KeyNames::default();
+    for (index, name) in names.iter().enumerate() {
+        let place = place.index(index);
+        let good = name.len() <= MAX_KEY_BYTES
+            && name.bytes().any(|b| b.is_ascii_alphanumeric())
+            && name
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-' | b' '));
+        if !good {
+            faults.at(
+                place,
+                format!(
+                    "expected a key of 1 to {MAX_KEY_BYTES} letters, digits, `.`, `_`, `-` or spaces, found `{}`",
+                    shorten(name)
+                ),
+            );
+        } else if name == "default" {
+            faults.at(
+                place,
+                "`default` stands for itself in a list; write `keys: default` in a rule of its own to add the usual keys",
+            );
+        } else if seen.get(name.as_bytes()).is_some() {
+            faults.at(
+                place,
+                format!(
+                    "the key `{name}` is there already: case, `-`, `_`, `.` and spaces do not count"
+                ),
+            );
+        } else {
+            seen = seen.and(KeyNames::of([name]));
+        }
+    }
+}
+
+/// Whether a selector chooses one of these detectors.
 ///
 /// # Errors
 /// What was expected, with the detectors that were perhaps meant.
-pub(super) fn check_selector(selector: &str) -> Result<(), String> {
-    let names: Vec<&str> = catalogue().iter().map(Detector::name).collect();
-    let chooses = match selector.strip_suffix('*') {
-        Some(prefix) => prefix.contains('/') && names.iter().any(|name| name.starts_with(prefix)),
-        None => names.contains(&selector),
-    };
-    if chooses {
+fn check_selector(selector: &str, names: &[&str]) -> Result<(), String> {
+    if names.iter().any(|name| chooses(selector, name)) {
         return Ok(());
     }
+    let has_own = names.iter().any(|name| name.starts_with(GROUP));
     let hint = match near_miss(selector, names.iter().copied()) {
         Some(name) => format!("; did you mean `{name}`?"),
+        None if selector.starts_with(GROUP) && !has_own => {
+            "; this document has no `detectors` of its own".into()
+        }
         None => "; expected `secrets/*`, or the name of one such as `secrets/github-pat`".into(),
     };
     Err(format!(
@@ -28,41 +166,37 @@ pub(super) fn check_selector(selector: &str) -> Result<(), String> {
     ))
 }
 
-/// The selectors of all masking rules for a connection and direction, each once, in document order.
-pub(super) fn selectors<'a>(
-    policy: &'a Policy,
+/// The places of the rules for a connection and direction, in document order.
+pub(crate) fn rules_for(
+    rules: &[MaskingRule],
     connection: &str,
     direction: Direction,
-) -> Vec<&'a str> {
-    let mut found: Vec<&str> = Vec::new();
-    for rule in &policy.masking {
-        let here = match &rule.connections {
-            Some(connections) => connections.iter().any(|name| name == connection),
-            None => true,
-        };
-        if here && rule.on.contains(&direction) {
-            for selector in &rule.detectors {
-                if !found.contains(&selector.as_str()) {
-                    found.push(selector);
-                }
+) -> Vec<usize> {
+    let here = |rule: &MaskingRule| {
+        rule.on.contains(&direction)
+            && match &rule.connections {
+                Some(connections) => connections.iter().any(|name| name == connection),
+                None => true,
             }
-        }
-    }
-    found
+    };
+    let rules = rules.iter().enumerate();
+    rules
+        .filter(|(_, rule)| here(rule))
+        .map(|(index, _)| index)
+        .collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::masking::DetectorSet;
+    use crate::masking::{DetectorSet, catalogue};
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
     fn a_selector_is_good_when_the_masker_can_use_it() {
-        let names = catalogue()
-            .iter()
-            .map(|detector| detector.name().to_owned());
+        let known: Vec<&str> = catalogue().iter().map(|d| d.name()).collect();
+        let names = known.iter().map(|name| (*name).to_owned());
         let others = [
             "secrets/*",
             "secrets/github-*",
@@ -81,7 +215,11 @@ mod tests {
         ];
         for selector in names.chain(others.map(String::from)) {
             let usable = DetectorSet::compile(&[&selector]).is_ok();
-            assert_eq!(check_selector(&selector).is_ok(), usable, "{selector}");
+            assert_eq!(
+                check_selector(&selector, &known).is_ok(),
+                usable,
+                "{selector}"
+            );
         }
     }
 }

@@ -15,12 +15,14 @@
 
 mod compiled;
 mod decision;
+mod detectors;
 mod document;
 mod error;
 mod explain;
 mod glob;
 mod hosts;
 mod index;
+mod keys;
 mod masking;
 mod node;
 mod read;
@@ -42,8 +44,11 @@ pub use document::{
 };
 pub use error::{Place, PolicyError, PolicyErrors, Position};
 pub use explain::{Explanation, Mismatch, RuleExplanation};
+pub use keys::KeyList;
+pub(crate) use masking::rules_for;
+pub use masking::{MAX_KEEP, validate_masking_rule};
 #[cfg(feature = "authoring")]
-pub use read::parse;
+pub use read::{DetectorsFile, parse, parse_detectors};
 pub use read::{MAX_DOCUMENT_BYTES, parse_json};
 #[cfg(feature = "authoring")]
 pub use schema::schema;

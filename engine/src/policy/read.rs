@@ -3,19 +3,25 @@
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+#[cfg(feature = "authoring")]
+use super::detectors;
 use super::document::{ApiVersion, Policy};
 use super::error::{Faults, Place, PolicyError, PolicyErrors, Position};
 use super::node::{self, Node, Value, unknown_key};
 use super::validate;
+#[cfg(feature = "authoring")]
+use crate::masking::{Allow, CustomDetector};
 
 /// Largest document, in bytes. Thousands of rules fit; it bounds what reading one can cost.
 pub const MAX_DOCUMENT_BYTES: usize = 1 << 20;
 
-const KEYS: [&str; 6] = [
+const KEYS: [&str; 8] = [
     "apiVersion",
     "issuers",
     "connections",
     "rules",
+    "detectors",
+    "detectors_allow",
     "masking",
     "tests",
 ];
@@ -24,11 +30,50 @@ const KEYS: [&str; 6] = [
 ///
 /// # Errors
 /// Everything that is wrong, with path and, for YAML, line and column. At most one fault is reported
-/// per issuer, connection, rule, masking rule and test until all of them can be read.
+/// per issuer, connection, rule, detector, masking rule and test until all of them can be read.
 #[cfg(feature = "authoring")]
 pub fn parse(text: &str) -> Result<Policy, PolicyErrors> {
     check_size(text.len())?;
-    read(&tree(text)?)
+    read(&tree(text)?, |policy, faults| {
+        detectors::compile(&policy.detectors, &policy.detectors_allow, faults);
+    })
+}
+
+/// Detectors in a file of their own: the keys `detectors` and `detectors_allow` of a policy, and no others.
+#[cfg(feature = "authoring")]
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct DetectorsFile {
+    /// As in a policy.
+    pub detectors: Vec<CustomDetector>,
+    /// As in a policy.
+    pub detectors_allow: Vec<Allow>,
+}
+
+/// Reads detectors in YAML or JSON, and checks that they can be compiled.
+///
+/// # Errors
+/// As [`parse`].
+#[cfg(feature = "authoring")]
+pub fn parse_detectors(text: &str) -> Result<DetectorsFile, PolicyErrors> {
+    check_size(text.len())?;
+    let node = tree(text)?;
+    let mut faults = Faults::default();
+    node.repeated_keys(&mut faults);
+    let Value::Map(_) = &node.value else {
+        let message = "expected a map with the key `detectors`, as in a policy";
+        return Err(PolicyErrors::one(Place::default(), node.position, message));
+    };
+    only_keys(&node, &["detectors", "detectors_allow"], &mut faults);
+    let file = DetectorsFile {
+        detectors: list(&node, "detectors", true, &mut faults),
+        detectors_allow: list(&node, "detectors_allow", false, &mut faults),
+    };
+    if faults.is_empty() {
+        detectors::check_names(&file.detectors, &mut faults);
+        detectors::compile(&file.detectors, &file.detectors_allow, &mut faults);
+    }
+    faults.finish(|place| node.locate(place))?;
+    Ok(file)
 }
 
 /// JSON is nearly YAML, and YAML's reader knows positions. But where the two disagree about what a
@@ -50,10 +95,11 @@ fn tree(text: &str) -> Result<Node, PolicyErrors> {
 /// Reads and [validates](super::validate()) a policy in JSON: the filter's way in.
 ///
 /// # Errors
-/// As [`parse`], with paths only.
+/// As [`parse`], with paths only. Whether custom detectors can be compiled is left to whoever compiles them.
 pub fn parse_json(bytes: &[u8]) -> Result<Policy, PolicyErrors> {
     check_size(bytes.len())?;
-    read(&read_json(bytes)?)
+    // Whoever makes a gate of it compiles the detectors anyway.
+    read(&read_json(bytes)?, |_, _| {})
 }
 
 fn check_size(bytes: usize) -> Result<(), PolicyErrors> {
@@ -78,7 +124,7 @@ fn json_error(error: &serde_json::Error) -> PolicyErrors {
     PolicyErrors::one(Place::default(), Some(Position { line, column }), message)
 }
 
-fn read(node: &Node) -> Result<Policy, PolicyErrors> {
+fn read(node: &Node, compile: impl FnOnce(&Policy, &mut Faults)) -> Result<Policy, PolicyErrors> {
     let mut faults = Faults::default();
     node.repeated_keys(&mut faults);
     // Whatever else is wrong depends on which of the two was meant.
@@ -91,6 +137,9 @@ fn read(node: &Node) -> Result<Policy, PolicyErrors> {
         && let Some(policy) = &policy
     {
         validate::check(policy, &mut faults);
+        if faults.is_empty() {
+            compile(policy, &mut faults);
+        }
     }
     faults.finish(|place| node.locate(place))?;
     policy.ok_or_else(|| PolicyErrors::one(Place::default(), None, "the document cannot be read"))
@@ -99,7 +148,7 @@ fn read(node: &Node) -> Result<Policy, PolicyErrors> {
 /// Item by item rather than through `Policy`'s own `Deserialize`, which stops at the first fault.
 /// `None` only with a fault.
 fn read_policy(node: &Node, faults: &mut Faults) -> Option<Policy> {
-    let Value::Map(entries) = &node.value else {
+    let Value::Map(_) = &node.value else {
         faults.push(PolicyError {
             path: Place::default(),
             position: node.position,
@@ -107,15 +156,7 @@ fn read_policy(node: &Node, faults: &mut Faults) -> Option<Policy> {
         });
         return None;
     };
-    for (key, _) in entries {
-        if !KEYS.contains(&key.name.as_str()) {
-            faults.push(PolicyError {
-                path: Place::default().key(&key.name),
-                position: key.position,
-                message: unknown_key(&key.name, &KEYS),
-            });
-        }
-    }
+    only_keys(node, &KEYS, faults);
     let api_version = match find(node, "apiVersion") {
         None => missing("apiVersion", faults),
         Some(version) => read_at(version, &Place::default().key("apiVersion"), faults),
@@ -123,6 +164,8 @@ fn read_policy(node: &Node, faults: &mut Faults) -> Option<Policy> {
     let issuers = list(node, "issuers", true, faults);
     let connections = list(node, "connections", true, faults);
     let rules = list(node, "rules", true, faults);
+    let detectors = list(node, "detectors", false, faults);
+    let detectors_allow = list(node, "detectors_allow", false, faults);
     let masking = list(node, "masking", false, faults);
     let tests = list(node, "tests", false, faults);
     let api_version: ApiVersion = api_version?;
@@ -131,9 +174,26 @@ fn read_policy(node: &Node, faults: &mut Faults) -> Option<Policy> {
         issuers,
         connections,
         rules,
+        detectors,
+        detectors_allow,
         masking,
         tests,
     })
+}
+
+fn only_keys(node: &Node, known: &'static [&'static str], faults: &mut Faults) {
+    let Value::Map(entries) = &node.value else {
+        return;
+    };
+    for (key, _) in entries {
+        if !known.contains(&key.name.as_str()) {
+            faults.push(PolicyError {
+                path: Place::default().key(&key.name),
+                position: key.position,
+                message: unknown_key(&key.name, known),
+            });
+        }
+    }
 }
 
 fn find<'a>(node: &'a Node, name: &str) -> Option<&'a Node> {

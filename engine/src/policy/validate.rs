@@ -3,12 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::document::{
-    ApproveTerms, Connection, Effect, MaskingRule, Match, Policy, PolicyTest, Rule,
-};
+use super::document::{ApproveTerms, Connection, Effect, Match, Policy, PolicyTest, Rule};
 use super::error::{Faults, Place, PolicyErrors, suggest};
 use super::hosts::{self, Hosts};
 use super::values::{Duration, Grant};
+use super::{detectors, masking};
 use crate::operation::{RequestTarget, host_of};
 
 /// The most rules of one document.
@@ -20,7 +19,7 @@ pub const MAX_ENTRIES: usize = 1_000;
 const MAX_TESTS: usize = 10_000;
 const MAX_ISSUERS: usize = 100;
 const MAX_NAME_BYTES: usize = 63;
-const MAX_TEXT_BYTES: usize = 1024;
+pub(super) const MAX_TEXT_BYTES: usize = 1024;
 const MAX_REASON_CHARS: usize = 500;
 const MAX_APPROVALS: u32 = 10;
 /// Longest time that a request itself may wait for a human: Envoy's `stream_idle_timeout` ends a silent
@@ -94,8 +93,16 @@ pub(super) fn check(policy: &Policy, faults: &mut Faults) {
     for (index, item) in policy.rules.iter().enumerate() {
         rule(&root.key("rules").index(index), item, &known, faults);
     }
+    detectors::check(policy, faults);
+    let detectors: Vec<&str> = detectors::names(&policy.detectors).collect();
     for (index, item) in policy.masking.iter().enumerate() {
-        masking(&root.key("masking").index(index), item, &known, faults);
+        masking::check(
+            &root.key("masking").index(index),
+            item,
+            &detectors,
+            &known.connections,
+            faults,
+        );
     }
     for (index, item) in policy.tests.iter().enumerate() {
         test(&root.key("tests").index(index), item, &known, faults);
@@ -107,6 +114,8 @@ fn sizes(policy: &Policy, faults: &mut Faults) {
         ("issuers", policy.issuers.len(), MAX_ISSUERS),
         ("connections", policy.connections.len(), MAX_CONNECTIONS),
         ("rules", policy.rules.len(), MAX_RULES),
+        ("detectors", policy.detectors.len(), detectors::MAX_CUSTOM),
+        ("detectors_allow", policy.detectors_allow.len(), MAX_ENTRIES),
         ("masking", policy.masking.len(), MAX_ENTRIES),
         ("tests", policy.tests.len(), MAX_TESTS),
     ];
@@ -145,7 +154,12 @@ fn issuers(policy: &Policy, faults: &mut Faults) {
     }
 }
 
-fn unique<'a>(place: &Place, key: &str, names: impl Iterator<Item = &'a str>, faults: &mut Faults) {
+pub(super) fn unique<'a>(
+    place: &Place,
+    key: &str,
+    names: impl Iterator<Item = &'a str>,
+    faults: &mut Faults,
+) {
     let mut first = BTreeMap::new();
     for (index, name) in names.enumerate() {
         if let Some(earlier) = first.insert(name, index) {
@@ -159,7 +173,7 @@ fn unique<'a>(place: &Place, key: &str, names: impl Iterator<Item = &'a str>, fa
 }
 
 /// Names go into answers, metrics and log lines.
-fn name(place: &Place, key: &str, name: &str, faults: &mut Faults) {
+pub(super) fn name(place: &Place, key: &str, name: &str, faults: &mut Faults) {
     let inner = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
     let valid = name.len() <= MAX_NAME_BYTES
         && name.bytes().all(inner)
@@ -182,7 +196,7 @@ fn texts(place: &Place, list: &[String], faults: &mut Faults) {
     }
 }
 
-fn text(place: &Place, text: &str, most: usize, faults: &mut Faults) {
+pub(super) fn text(place: &Place, text: &str, most: usize, faults: &mut Faults) {
     if text.is_empty() {
         faults.at(place.clone(), "expected text, found an empty string");
     } else if text.len() > most {
@@ -204,7 +218,7 @@ fn text(place: &Place, text: &str, most: usize, faults: &mut Faults) {
     }
 }
 
-fn entries(place: &Place, count: usize, faults: &mut Faults) {
+pub(super) fn entries(place: &Place, count: usize, faults: &mut Faults) {
     if count > MAX_ENTRIES {
         faults.at(
             place.clone(),
@@ -424,7 +438,7 @@ pub(super) fn selects(wanted: &Match, connection: &Connection) -> bool {
             .all(|(key, value)| connection.labels.get(key) == Some(value))
 }
 
-fn references(
+pub(super) fn references(
     place: &Place,
     what: &str,
     names: &[String],
@@ -482,40 +496,6 @@ fn labels(
         }
     }
     good
-}
-
-fn masking(place: &Place, rule: &MaskingRule, known: &Known<'_>, faults: &mut Faults) {
-    name(place, "name", &rule.name, faults);
-    for (key, empty) in [
-        ("detectors", rule.detectors.is_empty()),
-        ("on", rule.on.is_empty()),
-    ] {
-        if empty {
-            faults.at(place.key(key), "expected at least one entry");
-        }
-    }
-    entries(&place.key("detectors"), rule.detectors.len(), faults);
-    for (index, selector) in rule.detectors.iter().enumerate() {
-        if let Err(message) = super::masking::check_selector(selector) {
-            faults.at(place.key("detectors").index(index), message);
-        }
-    }
-    if let Some(connections) = &rule.connections {
-        let place = place.key("connections");
-        if connections.is_empty() {
-            faults.at(
-                place.clone(),
-                "expected at least one entry: leave the key out for all",
-            );
-        }
-        references(
-            &place,
-            "connection",
-            connections,
-            &known.connections,
-            faults,
-        );
-    }
 }
 
 fn test(place: &Place, test: &PolicyTest, known: &Known<'_>, faults: &mut Faults) {

@@ -103,7 +103,7 @@ pub fn compile_custom(
 /// # Errors
 /// A sentence for its author.
 #[cfg(feature = "authoring")]
-pub(super) fn check_allow(allow: &Allow) -> Result<(), String> {
+pub(crate) fn check_allow(allow: &Allow) -> Result<(), String> {
     check::Allowed::compile(allow).map(drop)
 }
 

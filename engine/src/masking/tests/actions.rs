@@ -105,3 +105,27 @@ fn what_was_masked_in_a_request_comes_back_in_its_answer_and_nothing_else_does()
         assert_eq!(out, answer.replace(&placeholder, &pat()), "cut {cut}");
     }
 }
+
+#[test]
+fn where_a_body_was_changed_can_be_asked_whatever_the_cut() {
+    let text = format!("one {} two {} three", pat(), pat());
+    let plan = Arc::new(Plan::masking(all()));
+    for cut in 0..text.len() {
+        let mut masker = Masker::new(Arc::clone(&plan), key(), &Content::text()).keeping_changes();
+        let (first, second) = text.split_at(cut);
+        masker.push(first.as_bytes());
+        masker.push(second.as_bytes());
+        masker.finish();
+        let places: Vec<(u64, u64)> = masker.changes().iter().map(|c| (c.start, c.end)).collect();
+        assert_eq!(places, [(4, 44), (49, 89)], "cut {cut}");
+        let replacement = String::from_utf8_lossy(&masker.changes()[1].replacement).into_owned();
+        assert!(
+            replacement.starts_with("[masked:github-pat:"),
+            "{replacement}"
+        );
+    }
+    let mut masker = Masker::new(plan, key(), &Content::text());
+    masker.push(text.as_bytes());
+    masker.finish();
+    assert_eq!(masker.changes(), []);
+}

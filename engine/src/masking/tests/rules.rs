@@ -4,7 +4,7 @@ use super::{
     super::{
         Content, Detector, DetectorSet, Masker, Plan, Severity,
         bytes::{Anchor, ByteSet},
-        rule::{BEHIND, Check, Context, Found, From, Lead, Left, RuleSpec},
+        rule::{BEHIND, Check, Context, Ends, Found, From, Lead, Left, RuleSpec},
     },
     key,
 };
@@ -19,6 +19,7 @@ fn rule(anchor: Anchor, secret: &str) -> RuleSpec {
         secret: secret.to_owned().into(),
         tail: None,
         after: 0,
+        ends: Ends::Longest,
         must: None,
     }
 }
@@ -436,6 +437,7 @@ mod generated {
                         .into(),
                         tail: (!tail.is_empty()).then(|| tail.to_owned().into()),
                         after: 0,
+                        ends: Ends::Longest,
                         must: None,
                     };
                     (spec, whole)

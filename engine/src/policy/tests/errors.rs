@@ -121,11 +121,6 @@ fn what_is_not_supported_yet_says_so() {
             "connections[0].protocol (line 5, column 59): expected `http` or `azure-arm`, found \"openai\"",
         ],
     );
-    check(
-        "action: mask",
-        "action: block",
-        &["masking[0].action (line 21, column 72): expected `mask`, found \"block\""],
-    );
 }
 
 #[test]
@@ -541,6 +536,163 @@ fn detectors_exist() {
         &[
             "masking[0].detectors[0] (line 21, column 34): no detector is called `secrets/githb-pat`; did you mean `secrets/github-pat`?",
         ],
+    );
+}
+
+const RULE: &str =
+    r#"  - { name: secrets, detectors: ["secrets/*"], on: [response], action: mask }"#;
+
+#[test]
+fn a_masking_rule_says_what_to_look_for_and_only_what_its_action_can_do() {
+    let rule = |rule: &str, expected: &str| check(RULE, &format!("  - {rule}"), &[expected]);
+    rule(
+        "{ name: m, on: [response] }",
+        "masking[0] (line 21, column 5): this rule looks for nothing: expected `detectors`, as in `detectors: [\"secrets/*\"]`, or `keys`",
+    );
+    rule(
+        "{ name: m, detectors: [], on: [response] }",
+        "masking[0].detectors (line 21, column 16): expected at least one entry: leave the key out to match anything",
+    );
+    rule(
+        "{ name: m, detectors: [secrets/jwt], on: [response], action: blok }",
+        "masking[0].action (line 21, column 66): expected `mask`, `block` or `report`, found \"blok\"; did you mean `block`?",
+    );
+    rule(
+        "{ name: m, detectors: [secrets/jwt], on: [response], action: block, keep: 4 }",
+        "masking[0].keep (line 21, column 79): `keep` is only for `action: mask`, and this rule's action is `block`",
+    );
+    for keep in [0, 17, 200] {
+        rule(
+            &format!("{{ name: m, detectors: [secrets/jwt], on: [response], keep: {keep} }}"),
+            &format!(
+                "masking[0].keep (line 21, column 64): expected a number from 1 to 16, found {keep}; leave the key out to show nothing"
+            ),
+        );
+    }
+    rule(
+        "{ name: m, detectors: [secrets/jwt], on: [request], action: report, restore: true }",
+        "masking[0].restore (line 21, column 82): `restore` is only for `action: mask`, and this rule's action is `report`",
+    );
+    rule(
+        "{ name: m, detectors: [secrets/jwt], on: [request, response], restore: true }",
+        "masking[0].restore (line 21, column 76): `restore` gives back in the answer what was masked in the request: expected `on: [request]`; write another rule for responses",
+    );
+}
+
+#[test]
+fn keys_are_the_default_ones_or_a_list_of_names() {
+    let keys = |keys: &str, expected: &str| {
+        check(
+            RULE,
+            &format!("  - {{ name: m, keys: {keys}, on: [response] }}"),
+            &[expected],
+        );
+    };
+    for good in ["default", "[password]", "[client_secret, x-api-key]"] {
+        keys(good, "nothing is wrong");
+    }
+    keys(
+        "usual",
+        "masking[0].keys (line 21, column 22): expected a list of keys, as in `[password, client_secret]`, or `default`, found \"usual\"",
+    );
+    keys(
+        "[]",
+        "masking[0].keys (line 21, column 16): expected at least one key: leave `keys` out for none",
+    );
+    keys(
+        "[default, acme]",
+        "masking[0].keys[0] (line 21, column 23): `default` stands for itself in a list; write `keys: default` in a rule of its own to add the usual keys",
+    );
+    keys(
+        "[client_secret, clientSecret]",
+        "masking[0].keys[1] (line 21, column 38): the key `clientSecret` is there already: case, `-`, `_`, `.` and spaces do not count",
+    );
+    keys(
+        "['a/b']",
+        "masking[0].keys[0] (line 21, column 23): expected a key of 1 to 64 letters, digits, `.`, `_`, `-` or spaces, found `a/b`",
+    );
+}
+
+/// What is said of these detectors where a rule chooses all of them.
+#[track_caller]
+fn own(detectors: &str, expected: &[&str]) {
+    check(
+        "masking:\n  - { name: secrets, detectors: [\"secrets/*\"]",
+        &format!("{detectors}\nmasking:\n  - {{ name: secrets, detectors: [\"custom/*\"]"),
+        expected,
+    );
+}
+
+#[test]
+fn a_detector_of_ones_own_has_a_name_in_its_group_and_a_use() {
+    let named = |name: &str, expected: &[&str]| {
+        own(
+            &format!(
+                "detectors:\n  - {{ name: {name}, regex: 'acme_[a-z0-9]{{32}}' }}\n  - {{ name: custom/other, regex: 'other_[a-z0-9]{{32}}' }}"
+            ),
+            expected,
+        );
+    };
+    named("custom/acme-token", &["nothing is wrong"]);
+    let rule = "expected `custom/` and then 1 to 63 of `a-z`, `0-9`, `.`, `_` or `-`, beginning with a letter or digit";
+    let at = "detectors[0].name (line 21, column 13): ";
+    for (name, meant) in [
+        ("acme", "acme"),
+        ("secrets/github-pat", "github-pat"),
+        ("custom/ACME", "acme"),
+    ] {
+        named(
+            name,
+            &[&format!("{at}{rule}; did you mean `custom/{meant}`?")],
+        );
+    }
+    named("custom/a b", &[&format!("{at}{rule}")]);
+    named(
+        "custom/other",
+        &[
+            "detectors[1].name (line 22, column 13): the name `custom/other` is taken by detectors[0]; expected a unique one",
+        ],
+    );
+    check(
+        "masking:",
+        "detectors:\n  - { name: custom/acme, regex: 'acme_[a-z0-9]{32}' }\nmasking:",
+        &[
+            "detectors[0] (line 21, column 5): no masking rule chooses `custom/acme`, so it would find nothing; choose it, for example with `detectors: [\"custom/*\"]`",
+        ],
+    );
+    check(
+        "secrets/*\"",
+        "custom/acme\"",
+        &[
+            "masking[0].detectors[0] (line 21, column 34): no detector is called `custom/acme`; this document has no `detectors` of its own",
+        ],
+    );
+    check(
+        "masking:",
+        "detectors_allow:\n  - stopwords: [example]\nmasking:",
+        &[
+            "detectors_allow (line 20, column 1): this is about the document's own `detectors`, and there are none; the built-in ones do not ask it",
+        ],
+    );
+}
+
+#[test]
+fn every_pattern_that_cannot_be_compiled_is_named_with_its_place() {
+    let text = GOOD.replacen(
+        "masking:\n  - { name: secrets, detectors: [\"secrets/*\"]",
+        "detectors:\n  - { name: custom/a, regex: 'acme_[a-z0-9' }\n  - { name: custom/b, regex: 'acme_[a-z0-9]{32}' }\n  - name: custom/c\n    regex: '(?<=x)acme_[a-z0-9]{32}'\nmasking:\n  - { name: secrets, detectors: [\"custom/*\"]",
+        1,
+    );
+    let told = told(&text);
+    let lines: Vec<&str> = told.lines().collect();
+    assert_eq!(lines.len(), 2, "{told}");
+    assert!(
+        lines[0].starts_with("detectors[0].regex (line 21, column 30): "),
+        "{told}"
+    );
+    assert!(
+        lines[1].starts_with("detectors[2].regex (line 24, column 12): "),
+        "{told}"
     );
 }
 

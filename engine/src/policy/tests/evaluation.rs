@@ -3,7 +3,7 @@
 use super::{compiled, member_of};
 use crate::identity::Principal;
 use crate::policy::{
-    CompiledPolicy, Decision, Direction, Effect, NO_RULE_MATCHED, UNKNOWN_CONNECTION, parse_json,
+    CompiledPolicy, Decision, Effect, NO_RULE_MATCHED, UNKNOWN_CONNECTION, parse_json,
 };
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -258,29 +258,6 @@ fn a_host_finds_its_connection() {
             "{host}"
         );
     }
-}
-
-#[test]
-fn masking_is_chosen_by_connection_and_direction() {
-    let policy = compiled(&format!(
-        r#"{CONNECTIONS}, "rules": [], "masking": [
-            {{ "name": "all", "detectors": ["secrets/*"], "on": ["response"], "action": "mask" }},
-            {{ "name": "arm", "detectors": ["secrets/github-pat", "secrets/*"], "on": ["request", "response"], "action": "mask", "connections": ["arm"] }}
-        ]"#
-    ));
-    assert_eq!(
-        policy.masking_for("models", Direction::Response),
-        ["secrets/*"]
-    );
-    assert!(policy.masking_for("models", Direction::Request).is_empty());
-    assert_eq!(
-        policy.masking_for("arm", Direction::Request),
-        ["secrets/github-pat", "secrets/*"]
-    );
-    assert_eq!(
-        policy.masking_for("arm", Direction::Response),
-        ["secrets/*", "secrets/github-pat"]
-    );
 }
 
 #[test]

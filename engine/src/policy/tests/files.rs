@@ -1,5 +1,6 @@
 //! The files that people read: the guide and the schema say what the code does.
 
+use crate::gate::MaskingPlans;
 use crate::policy::{CompiledPolicy, parse, schema};
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -52,6 +53,9 @@ fn every_example_of_the_guide_is_a_good_policy_whose_tests_pass() {
             Ok(policy) => policy,
             Err(errors) => panic!("the example on line {line} of docs/policy.md: {errors}"),
         };
+        if let Err(why) = MaskingPlans::compile(&policy, None) {
+            panic!("the example on line {line} of docs/policy.md: {why}");
+        }
         for outcome in CompiledPolicy::compile(policy).unwrap().run_tests() {
             assert!(
                 outcome.passed,
@@ -83,4 +87,19 @@ fn whole(text: &str) -> String {
         }
     }
     whole + text
+}
+
+#[test]
+fn the_guide_names_every_key_that_default_stands_for() {
+    let written = GUIDE
+        .split_once("`default` stands for\n\n")
+        .and_then(|(_, rest)| rest.split_once("\n\n"))
+        .map(|(list, _)| list.replace(['`', '\n', '.'], " "))
+        .unwrap();
+    let written: Vec<&str> = written
+        .split([',', ' '])
+        .filter(|w| !w.is_empty())
+        .collect();
+    let names = crate::masking::KeyNames::common();
+    assert_eq!(written, names.iter().collect::<Vec<_>>());
 }

@@ -1,0 +1,310 @@
+//! From masking rules to plans: for each connection and direction what the masker has to do.
+//!
+//! Rules add up. Where several rules for one body name one detector (or key), what is stricter counts: the action in
+//! the order block, mask, report; the smallest `keep`; and a secret is restored only if every
+//! rule that masks it says so. So adding a rule never loosens masking.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::masking::{
+    Action, Allow, CustomDetector, Detector, DetectorSet, KeyNames, Plan, Treatment, catalogue,
+    chooses, compile_custom,
+};
+use crate::policy::{Connection, Direction, MaskingAction, MaskingRule, Policy, rules_for};
+
+/// Most memory that the compiled detectors of one policy may take, in bytes: every Envoy worker holds them, twice
+/// while one version follows another.
+pub const MAX_COMPILED_BYTES: usize = 8 * 1024 * 1024;
+
+/// The plans of one policy, with the detectors that they share, compiled.
+#[derive(Debug, Default)]
+pub struct MaskingPlans {
+    /// What the next version can take over: compiling takes longest by far, and detectors rarely change.
+    sets: BTreeMap<SetKey, Arc<DetectorSet>>,
+    connections: BTreeMap<String, ByDirection>,
+}
+
+/// The plan for requests, then for responses; nothing where there is nothing to do.
+type ByDirection = [Option<Arc<Plan>>; 2];
+
+/// What makes two detector sets the same.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct SetKey {
+    /// Full names, in the order of precedence.
+    names: Vec<String>,
+    /// The policy's own detectors among them, as JSON: their names alone do not say what they find.
+    custom: String,
+}
+
+/// What is to be done with what one detector finds, or with the value of one key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Wanted {
+    action: Action,
+    /// Of the rules that mask.
+    keep: Option<u8>,
+    /// Of the rules that mask.
+    restore: bool,
+}
+
+impl MaskingPlans {
+    /// Makes the plans of a valid policy, taking over the detectors that `before` compiled.
+    ///
+    /// # Errors
+    /// A sentence that names the detector which cannot be compiled, or which detectors take too much memory.
+    pub fn compile(policy: &Policy, before: Option<&Self>) -> Result<Self, String> {
+        Self::within(MAX_COMPILED_BYTES, policy, before)
+    }
+
+    fn within(limit: usize, policy: &Policy, before: Option<&Self>) -> Result<Self, String> {
+        let mut maker = Maker::new(
+            limit,
+            &policy.masking,
+            &policy.detectors,
+            &policy.detectors_allow,
+        )?;
+        maker.before = before;
+        let mut connections = BTreeMap::new();
+        for Connection { name, .. } in &policy.connections {
+            let by_direction = [
+                maker.plan(name, Direction::Request)?,
+                maker.plan(name, Direction::Response)?,
+            ];
+            connections.insert(name.clone(), by_direction);
+        }
+        Ok(Self {
+            sets: maker.sets,
+            connections,
+        })
+    }
+
+    /// What one rule does that stands in no policy, wherever it is used; with these detectors beside the built-in ones.
+    ///
+    /// # Errors
+    /// As [`compile`](Self::compile); whether the rule is good is not asked here.
+    pub fn of_rule(
+        rule: &MaskingRule,
+        detectors: &[CustomDetector],
+        allow: &[Allow],
+    ) -> Result<Arc<Plan>, String> {
+        let rules = std::slice::from_ref(rule);
+        let mut maker = Maker::new(usize::MAX, rules, detectors, allow)?;
+        Ok(Arc::new(maker.make(&[0])?))
+    }
+
+    /// What is to be done with the bodies of one direction of a connection; `None` where there is nothing to do.
+    pub fn plan(&self, connection: &str, direction: Direction) -> Option<Arc<Plan>> {
+        let [request, response] = self.connections.get(connection)?;
+        match direction {
+            Direction::Request => request.clone(),
+            Direction::Response => response.clone(),
+        }
+    }
+
+    /// Bytes that the compiled detectors take.
+    pub fn memory(&self) -> usize {
+        let sizes = self.sets.values().map(|set| set.memory());
+        sizes.fold(0, usize::saturating_add)
+    }
+}
+
+/// What plans are made from, and what was made already.
+struct Maker<'a> {
+    /// Bytes of compiled detectors.
+    limit: usize,
+    rules: &'a [MaskingRule],
+    before: Option<&'a MaskingPlans>,
+    custom: Vec<Detector>,
+    /// Names of all detectors, in the order of precedence, and what [`SetKey`] says of them.
+    known: Vec<(String, String)>,
+    sets: BTreeMap<SetKey, Arc<DetectorSet>>,
+    /// By the rules that apply: most connections have the same.
+    plans: BTreeMap<Vec<usize>, Arc<Plan>>,
+}
+
+impl<'a> Maker<'a> {
+    fn new(
+        limit: usize,
+        rules: &'a [MaskingRule],
+        detectors: &[CustomDetector],
+        allow: &[Allow],
+    ) -> Result<Self, String> {
+        let custom = compile_custom(detectors, allow).map_err(|error| error.to_string())?;
+        let built_in = catalogue().iter();
+        let mut known: Vec<(String, String)> = built_in
+            .map(|detector| (detector.name().to_owned(), String::new()))
+            .collect();
+        for detector in detectors {
+            let text =
+                serde_json::to_string(&(detector, allow)).map_err(|error| error.to_string())?;
+            known.push((detector.name.clone(), text));
+        }
+        Ok(Self {
+            limit,
+            rules,
+            before: None,
+            custom,
+            known,
+            sets: BTreeMap::new(),
+            plans: BTreeMap::new(),
+        })
+    }
+
+    fn plan(
+        &mut self,
+        connection: &str,
+        direction: Direction,
+    ) -> Result<Option<Arc<Plan>>, String> {
+        let rules = rules_for(self.rules, connection, direction);
+        if rules.is_empty() {
+            return Ok(None);
+        }
+        if let Some(plan) = self.plans.get(&rules) {
+            return Ok(Some(Arc::clone(plan)));
+        }
+        let plan = Arc::new(self.make(&rules)?);
+        self.plans.insert(rules, Arc::clone(&plan));
+        Ok(Some(plan))
+    }
+
+    fn make(&mut self, rules: &[usize]) -> Result<Plan, String> {
+        let mut wanted: BTreeMap<String, Wanted> = BTreeMap::new();
+        let mut keys = KeyNames::default();
+        for rule in rules.iter().filter_map(|at| self.rules.get(*at)) {
+            let chosen = self.known.iter().map(|(name, _)| name);
+            let chosen = chosen.filter(|name| rule.detectors.iter().any(|s| chooses(s, name)));
+            for name in chosen {
+                Wanted::add(&mut wanted, name.clone(), rule);
+            }
+            if let Some(list) = &rule.keys {
+                let names = list.names();
+                for name in names.iter() {
+                    Wanted::add(&mut wanted, key_detector(name), rule);
+                }
+                keys = keys.and(names);
+            }
+        }
+        let acting =
+            self.set(|name| wanted.get(name).is_some_and(|w| w.action > Action::Report))?;
+        let mut plan = Plan::masking(acting).with_keys(keys);
+        let reports = |name: &str| wanted.get(name).is_some_and(|w| w.action == Action::Report);
+        if self.known.iter().any(|(name, _)| reports(name)) {
+            plan = plan.reporting(self.set(reports)?);
+        }
+        let mut restored = BTreeSet::new();
+        for (name, wanted) in wanted {
+            // A detector that only reports is in no need of a treatment; a key has no other place to say it.
+            if wanted.action == Action::Report && !name.starts_with(KEYS) {
+                continue;
+            }
+            let treatment = Treatment {
+                action: wanted.action,
+                keep: wanted.keep.unwrap_or_default(),
+            };
+            plan = plan.treating(&name, treatment);
+            if wanted.action == Action::Mask && wanted.restore {
+                restored.insert(name);
+            }
+        }
+        Ok(plan.remembering_only(restored))
+    }
+
+    /// The compiled set of the detectors that `chosen` chooses.
+    fn set(&mut self, chosen: impl Fn(&str) -> bool) -> Result<Arc<DetectorSet>, String> {
+        let known = self.known.iter().filter(|(name, _)| chosen(name));
+        let (names, custom): (Vec<String>, Vec<&str>) = known
+            .map(|(name, custom)| (name.clone(), custom.as_str()))
+            .unzip();
+        let key = SetKey {
+            custom: custom.concat(),
+            names,
+        };
+        let made = self.sets.get(&key);
+        if let Some(set) = made.or_else(|| self.before.and_then(|before| before.sets.get(&key))) {
+            let set = Arc::clone(set);
+            self.sets.insert(key, Arc::clone(&set));
+            return self.bounded(set);
+        }
+        let set = DetectorSet::compile_with(&key.names, &self.custom)
+            .map_err(|error| error.to_string())?;
+        let set = Arc::new(set);
+        self.sets.insert(key, Arc::clone(&set));
+        self.bounded(set)
+    }
+
+    /// Asked after every set, so that a policy with too many of them is refused before they are all compiled.
+    fn bounded(&self, set: Arc<DetectorSet>) -> Result<Arc<DetectorSet>, String> {
+        let sizes = self.sets.values().map(|set| set.memory());
+        let all = sizes.fold(0, usize::saturating_add);
+        if all <= self.limit {
+            return Ok(set);
+        }
+        let largest = self.sets.iter().max_by_key(|(_, set)| set.memory());
+        let (names, memory) = largest.map_or((&[] as &[String], 0), |(key, set)| {
+            (key.names.as_slice(), set.memory())
+        });
+        let one = match names {
+            [] => String::new(),
+            [only] => format!("`{only}`"),
+            [first, .., last] => {
+                format!("{} detectors from `{first}` to `{last}`", names.len())
+            }
+        };
+        Err(format!(
+            "the compiled detectors take {}, and a worker may hold {}; {} of it in {} (the largest of {} sets): choose \
+             fewer detectors, or the same ones for requests, responses and connections, which then share them",
+            mebibytes(all),
+            mebibytes(self.limit),
+            mebibytes(memory),
+            one,
+            self.sets.len(),
+        ))
+    }
+}
+
+impl Wanted {
+    fn add(all: &mut BTreeMap<String, Self>, name: String, rule: &MaskingRule) {
+        let masks = rule.action == MaskingAction::Mask;
+        let new = Self {
+            action: match rule.action {
+                MaskingAction::Report => Action::Report,
+                MaskingAction::Mask => Action::Mask,
+                MaskingAction::Block => Action::Block,
+            },
+            keep: masks.then(|| rule.keep.unwrap_or_default()),
+            // Only rules that mask have a say in it.
+            restore: rule.restore || !masks,
+        };
+        all.entry(name)
+            .and_modify(|wanted| *wanted = wanted.and(new))
+            .or_insert(new);
+    }
+
+    fn and(self, other: Self) -> Self {
+        Self {
+            action: self.action.max(other.action),
+            keep: match (self.keep, other.keep) {
+                (Some(a), Some(b)) => Some(a.min(b)),
+                (a, b) => a.or(b),
+            },
+            restore: self.restore && other.restore,
+        }
+    }
+}
+
+/// What the names of keys begin with where they stand for detectors.
+const KEYS: &str = "keys/";
+
+/// The name that values of a key are treated and counted under.
+fn key_detector(key: &str) -> String {
+    format!("{KEYS}{key}")
+}
+
+fn mebibytes(bytes: usize) -> String {
+    const MIB: usize = 1024 * 1024;
+    let tenths = bytes.saturating_mul(10).div_ceil(MIB);
+    format!("{}.{} MiB", tenths.wrapping_div(10), tenths % 10)
+}
