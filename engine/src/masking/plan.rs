@@ -45,6 +45,7 @@ pub struct Plan {
     /// By full detector name; [`Treatment::default`] for those that are not here.
     pub(super) treatments: BTreeMap<String, Treatment>,
     pub(super) keys: KeyNames,
+    pub(super) kubernetes: bool,
     remembers: Remembers,
     pub(super) restores: Option<Arc<Secrets>>,
 }
@@ -66,6 +67,7 @@ impl Plan {
             reporting: None,
             treatments: BTreeMap::new(),
             keys: KeyNames::default(),
+            kubernetes: false,
             remembers: Remembers::Nothing,
             restores: None,
         }
@@ -89,6 +91,14 @@ impl Plan {
     #[must_use]
     pub fn with_keys(mut self, keys: KeyNames) -> Self {
         self.keys = keys;
+        self
+    }
+
+    /// Masks the values of Kubernetes Secrets whole. They are counted, and [treated](Self::treating), as
+    /// `secrets/kubernetes-secret-data`.
+    #[must_use]
+    pub fn with_kubernetes_secrets(mut self) -> Self {
+        self.kubernetes = true;
         self
     }
 

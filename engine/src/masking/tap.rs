@@ -9,6 +9,7 @@ use super::{
     desk::Desk,
     edit::Edit,
 };
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use std::collections::VecDeque;
 
 /// A run of a text and the raw bytes that it was read from. If both have the same length they
@@ -44,6 +45,8 @@ pub(super) enum Escaping {
     Json { nested: u8 },
     /// Percent-encoded (application/x-www-form-urlencoded).
     Percent,
+    /// In base64, alone (RFC 4648 §4).
+    Base64,
     /// As it is, cut or filled up to the secret's own length, for formats that count bytes.
     SameLength,
 }
@@ -274,6 +277,7 @@ impl Escaping {
                 (0..=nested).fold(text.to_vec(), |text, _| json_escaped(&text))
             }
             Self::Percent => percent_encoded(text),
+            Self::Base64 => BASE64_STANDARD.encode(text).into_bytes(),
             Self::SameLength => {
                 let length = usize::try_from(length).unwrap_or(0);
                 let filled = text.iter().copied().chain(std::iter::repeat(b'*'));

@@ -57,6 +57,6 @@ fn open_within(content: &Content, nested: u8) -> Box<dyn Format> {
         Kind::Multipart(boundary) if nested < MAX_NESTED => {
             Box::new(multipart::Multipart::new(&boundary, nested))
         }
-        kind => Box::new(sniff::Sniff::new(kind)),
+        kind => Box::new(sniff::Sniff::new(kind, content.path.clone())),
     }
 }

@@ -6,21 +6,26 @@ use crate::masking::{content::Kind, desk::Desk};
 /// A body whose format is not known before its first byte that is not blank.
 pub(in crate::masking) struct Sniff {
     kind: Kind,
+    path: Option<Box<[u8]>>,
     known: Option<Box<dyn Format>>,
 }
 
 impl Sniff {
     /// A body that is of this kind unless it begins like another one.
-    pub(in crate::masking) fn new(kind: Kind) -> Self {
-        Self { kind, known: None }
+    pub(in crate::masking) fn new(kind: Kind, path: Option<Box<[u8]>>) -> Self {
+        Self {
+            kind,
+            path,
+            known: None,
+        }
     }
 }
 
 /// `{` and `[` begin JSON, whatever the type says: clients send it as a form or as text, and readers take it. What goes
 /// on as something else is read as text from there on.
-fn open(kind: &Kind, first: u8) -> Box<dyn Format> {
+fn open(kind: &Kind, path: Option<&[u8]>, first: u8) -> Box<dyn Format> {
     match (first, kind) {
-        (b'{' | b'[', _) | (_, Kind::Json) => Box::new(Json::new()),
+        (b'{' | b'[', _) | (_, Kind::Json) => Box::new(Json::at_path(path)),
         (_, Kind::Form) => Box::new(Form::new()),
         (_, Kind::Octets | Kind::Binary) => Box::new(Binary::new()),
         _ => Box::new(Text::new()),
@@ -41,7 +46,7 @@ impl Format for Sniff {
         let body = chunk.get(at..).unwrap_or_default();
         let first = body.first().copied().unwrap_or_default();
         self.known
-            .insert(open(&self.kind, first))
+            .insert(open(&self.kind, self.path.as_deref(), first))
             .push(desk, body, from.saturating_add(at as u64))
     }
 

@@ -77,6 +77,12 @@ impl<'a> Transcript<'a> {
         self.plain = to.max(self.plain);
     }
 
+    /// Writes text that was left out before, at this place.
+    pub(super) fn insert(&mut self, text: &[u8], pieces: &[Piece]) {
+        self.buffers.text.extend_from_slice(text);
+        self.buffers.pieces.extend_from_slice(pieces);
+    }
+
     /// Whether it is time to [emit](Self::emit).
     pub(super) fn is_full(&self) -> bool {
         self.buffers.text.len() >= COPIED

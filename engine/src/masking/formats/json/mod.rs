@@ -11,14 +11,14 @@
 //! Bytes that are not JSON make the rest of the body plain text: whatever a malformed or mislabelled body
 //! is, secrets in it are masked.
 
+mod encoded;
 mod escape;
 mod keys;
-mod path;
+pub(super) mod kubernetes;
 mod tokenizer;
 
 use keys::Keys;
 
-pub(in crate::masking) use path::{Path, Step};
 pub(in crate::masking) use tokenizer::{NotJson, Sink, Tokenizer};
 
 use super::{
@@ -43,20 +43,27 @@ pub(in crate::masking) struct Json {
     carry_at: u64,
     buffers: Buffers,
     keys: Keys,
+    path: Option<Box<[u8]>>,
 }
 
 const ESCAPING: Escaping = Escaping::Json { nested: 0 };
 
 impl Json {
     pub(in crate::masking) fn new() -> Self {
+        Self::at_path(None)
+    }
+
+    /// In the body of a request to this path, or of its answer.
+    pub(in crate::masking) fn at_path(path: Option<&[u8]>) -> Self {
         Self {
+            path: path.map(Into::into),
             tap: Tap::new(ESCAPING),
             tokenizer: Tokenizer::new(),
             is_text: false,
             carry: Vec::new(),
             carry_at: 0,
             buffers: Buffers::default(),
-            keys: Keys::default(),
+            keys: Keys::at_path(path),
         }
     }
 
@@ -141,8 +148,8 @@ impl Format for Json {
                 out: Transcript::new(Buffers::default(), &[], end),
             };
             self.tokenizer.finish(&mut reader);
+            reader.keys.finish(reader.desk, &mut reader.out);
             reader.out.emit(reader.desk, reader.tap, end);
-            self.keys.finish(desk);
             if !in_string && !self.carry.is_empty() {
                 self.give_up(desk);
             }
@@ -150,7 +157,7 @@ impl Format for Json {
         self.tap.finish(desk);
         self.tap.escape(ESCAPING);
         self.tokenizer = Tokenizer::new();
-        self.keys = Keys::default();
+        self.keys = Keys::at_path(self.path.as_deref());
         self.is_text = false;
         self.carry.clear();
     }
@@ -227,7 +234,7 @@ impl Sink for Reader<'_, '_> {
             }
             _ => {}
         }
-        self.keys.structure(byte, self.depth);
+        self.keys.structure(self.desk, byte, self.depth);
     }
 
     #[inline]
@@ -241,7 +248,7 @@ impl Sink for Reader<'_, '_> {
 
     #[inline]
     fn string_end(&mut self, raw: u64) {
-        self.keys.string_end(self.desk, self.depth);
+        self.keys.string_end(self.desk, &mut self.out, self.depth);
         self.out.seam(raw);
         if self.depth == 0 {
             self.out.seam(raw.saturating_add(1));
@@ -250,21 +257,20 @@ impl Sink for Reader<'_, '_> {
 
     #[inline]
     fn plain(&mut self, text: &[u8], raw: u64) {
-        if self.keys.take(self.desk, text, raw, text.len() as u64) {
-            self.out.skip(raw, raw.saturating_add(text.len() as u64));
-        } else {
+        let raw_len = text.len() as u64;
+        if !self.keys.take(self.desk, &mut self.out, text, raw, raw_len) {
             self.out.plain(text, raw);
         }
     }
 
     fn unit(&mut self, text: &[u8], raw: u64, raw_len: u32) {
-        if self.keys.take(self.desk, text, raw, u64::from(raw_len)) {
-            self.out.skip(raw, raw.saturating_add(u64::from(raw_len)));
+        let length = u64::from(raw_len);
+        if self.keys.take(self.desk, &mut self.out, text, raw, length) {
             return;
         }
         self.out.unit(text, raw, raw_len);
         if self.out.is_full() {
-            let to = raw.saturating_add(u64::from(raw_len));
+            let to = raw.saturating_add(length);
             self.out.emit(self.desk, self.tap, to);
         }
     }

@@ -4,6 +4,7 @@ mod binary;
 mod form;
 mod json;
 mod keys;
+mod kubernetes;
 mod multipart;
 
 use super::{cases::Case, cases::cases, key, plan, replacement};

@@ -1,0 +1,99 @@
+//! Strings that may be base64 (RFC 4648 §4) with a secret in it.
+
+use crate::masking::{
+    channel::MAX_HELD,
+    desk::Desk,
+    edit::{Edit, Edits},
+    formats::transcript::Transcript,
+    tap::{Escaping, Piece, Tap},
+};
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+
+/// A string that is base64 so far. It is held until its end, but no longer than a secret would be.
+#[derive(Default)]
+pub(super) struct Encoded {
+    text: Vec<u8>,
+    pieces: Vec<Piece>,
+}
+
+impl Encoded {
+    /// Reads on. Gives whether it still may be base64; if not, it is to be [released](Self::release), and what was pushed
+    /// last is not in it.
+    pub(super) fn push(&mut self, text: &[u8], raw: u64, raw_len: u64) -> bool {
+        let is_base64 = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'=');
+        let length = self.text.len().saturating_add(text.len());
+        if length > MAX_HELD || !text.iter().all(is_base64) {
+            return false;
+        }
+        self.text.extend_from_slice(text);
+        self.pieces.push(Piece {
+            len: u32::try_from(text.len()).unwrap_or(0),
+            raw,
+            raw_len: u32::try_from(raw_len).unwrap_or(0),
+        });
+        true
+    }
+
+    /// Gives the text back, to be read as other text is.
+    pub(super) fn release(&mut self, out: &mut Transcript<'_>) {
+        out.insert(&self.text, &self.pieces);
+        self.text.clear();
+        self.pieces.clear();
+    }
+
+    /// The string ended: if it is base64 with a secret in it, it becomes base64 without.
+    pub(super) fn finish(&mut self, desk: &mut Desk<'_>, out: &mut Transcript<'_>) {
+        let found = match BASE64_STANDARD.decode(&self.text) {
+            Ok(decoded) => self.mask(desk, &decoded),
+            Err(_) => false,
+        };
+        if !found {
+            self.release(out);
+        }
+    }
+
+    pub(super) fn undecided(&self) -> Option<u64> {
+        self.pieces.first().map(|piece| piece.raw)
+    }
+
+    fn mask(&self, desk: &mut Desk<'_>, decoded: &[u8]) -> bool {
+        let Some(start) = self.undecided() else {
+            return false;
+        };
+        let mut edits = Edits::default();
+        let blocked = desk.blocked.is_some();
+        {
+            let mut inner = Desk {
+                plan: desk.plan,
+                key: desk.key,
+                findings: desk.findings,
+                edits: &mut edits,
+                secrets: desk.secrets,
+                blocked: desk.blocked,
+                only_reports: desk.only_reports,
+                marks: Vec::new(),
+            };
+            let mut tap = Tap::new(Escaping::Plain);
+            tap.push_plain(&mut inner, decoded, 0);
+            tap.finish(&mut inner);
+        }
+        if let (false, Some(block)) = (blocked, &mut desk.blocked) {
+            block.at = Some(start);
+            return true;
+        }
+        if edits.is_empty() {
+            return false;
+        }
+        let mut masked = Vec::new();
+        edits.apply(decoded, 0, decoded.len() as u64, &mut masked);
+        let mut replacement = BASE64_STANDARD.encode(masked).into_bytes();
+        for piece in &self.pieces {
+            desk.edits.add(Edit {
+                start: piece.raw,
+                end: piece.raw.saturating_add(u64::from(piece.raw_len)),
+                replacement: std::mem::take(&mut replacement),
+            });
+        }
+        true
+    }
+}
