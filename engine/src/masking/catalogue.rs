@@ -622,6 +622,15 @@ const CATALOGUE: &[Builtin] = &[
         )],
         confirm: None,
     },
+    // No pattern: the format knows the place. See `formats/json/kubernetes.rs`.
+    Builtin {
+        name: "secrets/kubernetes-secret-data",
+        description: "Value of a Kubernetes Secret, whatever it looks like",
+        severity: Severity::Critical,
+        source: "https://kubernetes.io/docs/concepts/configuration/secret/",
+        shapes: &[],
+        confirm: None,
+    },
     Builtin {
         name: "secrets/vault-token",
         description: "HashiCorp Vault service, batch or recovery token",

@@ -36,6 +36,9 @@ impl Default for Treatment {
     }
 }
 
+/// The detector that has no pattern: where a value stands makes it a secret. Chosen like any other.
+pub(super) const KUBERNETES: &str = "secrets/kubernetes-secret-data";
+
 /// What is to be done with one direction's bodies. Immutable, shared by all streams behind an `Arc`.
 #[derive(Debug)]
 pub struct Plan {
@@ -45,6 +48,7 @@ pub struct Plan {
     /// By full detector name; [`Treatment::default`] for those that are not here.
     pub(super) treatments: BTreeMap<String, Treatment>,
     pub(super) keys: KeyNames,
+    /// The values of Kubernetes Secrets are masked whole.
     pub(super) kubernetes: bool,
     remembers: Remembers,
     pub(super) restores: Option<Arc<Secrets>>,
@@ -62,12 +66,15 @@ enum Remembers {
 impl Plan {
     /// Masks all that `acting` finds.
     pub fn masking(acting: Arc<DetectorSet>) -> Self {
+        let kubernetes = acting
+            .detectors()
+            .any(|detector| detector.name() == KUBERNETES);
         Self {
             acting,
             reporting: None,
             treatments: BTreeMap::new(),
             keys: KeyNames::default(),
-            kubernetes: false,
+            kubernetes,
             remembers: Remembers::Nothing,
             restores: None,
         }
@@ -91,14 +98,6 @@ impl Plan {
     #[must_use]
     pub fn with_keys(mut self, keys: KeyNames) -> Self {
         self.keys = keys;
-        self
-    }
-
-    /// Masks the values of Kubernetes Secrets whole. They are counted, and [treated](Self::treating), as
-    /// `secrets/kubernetes-secret-data`.
-    #[must_use]
-    pub fn with_kubernetes_secrets(mut self) -> Self {
-        self.kubernetes = true;
         self
     }
 

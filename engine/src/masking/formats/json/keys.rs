@@ -6,12 +6,13 @@
 use super::{
     ESCAPING,
     encoded::Encoded,
-    kubernetes::{self, Kubernetes, Role},
+    kubernetes::{Kubernetes, Role},
 };
 use crate::masking::{
     desk::Desk,
     formats::{transcript::Transcript, whole::Whole},
     keys::MAX_NAME,
+    plan::KUBERNETES,
     tap::Escaping,
 };
 
@@ -82,7 +83,7 @@ impl Keys {
             }
             return;
         }
-        let secret = |escaping| Whole::new(desk, kubernetes::DETECTOR.to_owned(), escaping);
+        let secret = |escaping| Whole::new(desk, KUBERNETES.to_owned(), escaping);
         let role = match kubernetes {
             true => self.kubernetes.role(),
             false => Role::Other,

@@ -7,9 +7,6 @@
 /// Deepest container that is known.
 const MAX_LEVELS: usize = 32;
 
-/// The full name under which they are counted.
-pub(in crate::masking) const DETECTOR: &str = "secrets/kubernetes-secret-data";
-
 /// What is known at one place of a document.
 #[derive(Default)]
 pub(super) struct Kubernetes {

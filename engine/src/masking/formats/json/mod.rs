@@ -14,7 +14,7 @@
 mod encoded;
 mod escape;
 mod keys;
-pub(super) mod kubernetes;
+mod kubernetes;
 mod tokenizer;
 
 use keys::Keys;

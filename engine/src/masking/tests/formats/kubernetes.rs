@@ -16,7 +16,7 @@ use std::sync::Arc;
 const SECRETS: &[u8] = b"/api/v1/namespaces/x/secrets/y?watch=1";
 
 fn masked(path: Option<&[u8]>, body: &str) -> String {
-    let plan = Arc::new(Plan::masking(all()).with_kubernetes_secrets());
+    let plan = Arc::new(Plan::masking(all()));
     let mut content = Content::of(Some(b"application/json"));
     if let Some(path) = path {
         content = content.at_path(path);
