@@ -3,7 +3,7 @@
 //! Every match of a rule holds one of its *anchors* (`ghp_`, `AccountKey`, four digits) at a known place. Of
 //! each anchor two runs of three bytes are chosen, one that begins at an even offset and one that begins at an odd one, those
 //! that are rarest in text. One of them begins at an even position of the chunk wherever the anchor stands. So one look at
-//! every second position, in a hashed bit set of all runs that matter (8 KiB, stays in the first-level cache),
+//! every second position, in a hashed bit set of all runs that matter (8 or 32 KiB, in the first-level cache),
 //! finds every anchor; each hit is compared with the whole anchor. An anchor of wide sets whose runs would
 //! fill the bit set, but which has one rare byte (`@`), is found by searching for that byte instead.
 //!
@@ -77,18 +77,50 @@ impl Target {
 }
 
 /// A place in a text that may belong to target number `target`, which begins `offset` bytes earlier.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy)]
 struct Clue {
     gram: u32,
     target: u16,
     offset: i8,
+    guard: Guard,
+}
+
+/// One more byte of a target, looked at before the others: it refutes most false alarms.
+#[derive(Debug, Clone, Copy)]
+struct Guard {
+    /// The byte with its case bit set.
+    byte: u8,
+    /// Where it stands, counted from the clue.
+    at: i8,
+}
+
+impl Guard {
+    /// The rarest byte of `positions` that is the only one at its place (but for its case) and not in the run at
+    /// `offset`. Without one it is the run's first byte.
+    fn of(positions: &[(i8, ByteSet)], offset: i8, gram: u32) -> Self {
+        let [first, ..] = gram.to_le_bytes();
+        let outside = positions
+            .iter()
+            // What stands before the anchor may lie in an earlier chunk.
+            .filter(|(at, _)| *at >= 0 && !(0..3).contains(&at.saturating_sub(offset)));
+        outside
+            .filter_map(|&(at, set)| Some((folded(set).single()?, at.saturating_sub(offset))))
+            .min_by_key(|&(byte, _)| share(byte))
+            .map_or(Self { byte: first, at: 0 }, |(byte, at)| Self { byte, at })
+    }
+
+    #[inline]
+    fn stands(self, text: &[u8], at: usize) -> bool {
+        at.checked_add_signed(isize::from(self.at))
+            .and_then(|at| text.get(at))
+            .is_some_and(|&b| b | 0x20 == self.byte)
+    }
 }
 
 /// The compiled search for all anchors of a set.
 pub(super) struct Prefilter {
     targets: Vec<Target>,
-    /// One bit for each hash of a run that matters.
-    bits: Box<[u64; 1024]>,
+    bits: Bits,
     /// Clues in the order of their hashes.
     clues: Vec<Clue>,
     /// For the upper twelve bits of each hash where its clues begin.
@@ -99,6 +131,18 @@ pub(super) struct Prefilter {
     rarities: Vec<Clue>,
 }
 
+/// One bit for each hash of a run that matters. The smaller table stays in the first-level cache whatever else is
+/// there; in the larger one few bits of a large set are set for nothing.
+enum Bits {
+    /// 8 KiB.
+    Small(Box<[u64; 1024]>),
+    /// 32 KiB.
+    Large(Box<[u64; 4096]>),
+}
+
+/// From this number of clues on the table is the large one.
+const LARGE: usize = 2000;
+
 /// Fewest positions of a target: they hold a run at an even and one at an odd offset.
 pub(super) const WINDOW: usize = 4;
 /// Longest anchor; keeps offsets in a byte and the tail short.
@@ -107,8 +151,8 @@ pub(super) const MAX_ANCHOR: usize = 64;
 const MAX_RUNS: u32 = 4096;
 /// Above this many an anchor is rather found by a rare byte.
 const MANY_RUNS: usize = 256;
-/// Most runs of a set. A sixth of the bit set is full then, and one position in six is looked at.
-const MAX_CLUES: usize = 12_000;
+/// Most runs of a set. A tenth of the bit set is full then, and one position in ten is looked at.
+const MAX_CLUES: usize = 24_000;
 /// The share of a byte (see [`share`]) that is rare enough to be searched for singly.
 const RARE: u64 = 2;
 
@@ -138,10 +182,23 @@ fn grams(sets: [ByteSet; 3]) -> Vec<u32> {
         .collect()
 }
 
-/// The upper 16 bits of the product with 2^32 over the golden ratio (Knuth, TAOCP 6.4).
+/// The product with 2^32 over the golden ratio (Knuth, TAOCP 6.4); its upper bits are the better ones.
 #[inline]
-fn hash(gram: u32) -> u16 {
-    (gram.wrapping_mul(0x9E37_79B1) >> 16) as u16
+const fn hash(gram: u32) -> u32 {
+    gram.wrapping_mul(0x9E37_79B1)
+}
+
+/// Where the bit of a run stands in a table of 2^`log` words: the word and the bit.
+#[inline]
+const fn place(gram: u32, log: u32) -> (usize, u64) {
+    let upper = hash(gram).wrapping_shr(26_u32.wrapping_sub(log));
+    ((upper >> 6) as usize, 1_u64.wrapping_shl(upper))
+}
+
+/// Where the clues of a run begin in [`Prefilter::buckets`].
+#[inline]
+const fn bucket(gram: u32) -> usize {
+    (hash(gram) >> 20) as usize
 }
 
 impl Prefilter {
@@ -152,7 +209,7 @@ impl Prefilter {
     pub(super) fn new(targets: Vec<Target>) -> Result<Self, (usize, String)> {
         let mut this = Self {
             targets: Vec::new(),
-            bits: Box::new([0; 1024]),
+            bits: Bits::Small(Box::new([0; 1024])),
             clues: Vec::new(),
             buckets: Box::new([0; 4097]),
             rare: Vec::new(),
@@ -176,6 +233,10 @@ impl Prefilter {
                     gram: u32::from(byte),
                     target: number,
                     offset,
+                    guard: Guard {
+                        byte: byte | 0x20,
+                        at: 0,
+                    },
                 });
                 continue;
             }
@@ -184,11 +245,13 @@ impl Prefilter {
                     "it would have to be tried at almost every byte: give it a keyword or a literal beginning",
                 );
             };
+            let positions = target.positions();
             this.clues
                 .extend(runs.into_iter().map(|(offset, gram)| Clue {
                     gram,
                     target: number,
                     offset,
+                    guard: Guard::of(&positions, offset, gram),
                 }));
             if this.clues.len() > MAX_CLUES {
                 return refuse(
@@ -198,14 +261,22 @@ impl Prefilter {
         }
         this.targets = targets;
         this.clues
-            .sort_unstable_by_key(|clue| (hash(clue.gram), *clue));
+            .sort_unstable_by_key(|clue| (hash(clue.gram), clue.gram, clue.target, clue.offset));
+        if this.clues.len() >= LARGE {
+            this.bits = Bits::Large(Box::new([0; 4096]));
+        }
         for clue in &this.clues {
-            let hash = hash(clue.gram);
-            if let Some(word) = this.bits.get_mut(usize::from(hash >> 6)) {
-                *word |= 1_u64.wrapping_shl(u32::from(hash));
+            let bits = match &mut this.bits {
+                Bits::Small(bits) => bits.as_mut_slice(),
+                Bits::Large(bits) => bits.as_mut_slice(),
+            };
+            let (word, bit) = place(clue.gram, bits.len().trailing_zeros());
+            if let Some(word) = bits.get_mut(word) {
+                *word |= bit;
             }
             // For now how many there are in each bucket, one further on.
-            if let Some(count) = this.buckets.get_mut(usize::from(hash >> 4).wrapping_add(1)) {
+            let bucket = bucket(clue.gram).wrapping_add(1);
+            if let Some(count) = this.buckets.get_mut(bucket) {
                 *count = count.saturating_add(1);
             }
         }
@@ -220,8 +291,10 @@ impl Prefilter {
     /// Calls `found` with the number and position of every anchor that stands in `text` with its whole
     /// [window](Target::window). The order is that of the clues, not of the positions.
     pub(super) fn search(&self, text: &[u8], mut found: impl FnMut(u16, usize)) {
-        if !self.clues.is_empty() {
-            self.search_runs(text, &mut found);
+        match &self.bits {
+            _ if self.clues.is_empty() => {}
+            Bits::Small(bits) => self.search_runs(bits, text, &mut found),
+            Bits::Large(bits) => self.search_runs(bits, text, &mut found),
         }
         let mut rarity = |at: usize| self.check_rarity(text, at, &mut found);
         match *self.rare {
@@ -232,7 +305,12 @@ impl Prefilter {
         }
     }
 
-    fn search_runs(&self, text: &[u8], found: &mut impl FnMut(u16, usize)) {
+    fn search_runs<const WORDS: usize>(
+        &self,
+        bits: &[u64; WORDS],
+        text: &[u8],
+        found: &mut impl FnMut(u16, usize),
+    ) {
         let (blocks, _) = text.as_chunks::<32>();
         // Hits are noted first and looked at later, a batch at a time: a branch for each block would often be
         // guessed wrong.
@@ -247,7 +325,7 @@ impl Prefilter {
                     Some([first, ..]) => *first,
                     None => text.get(at.wrapping_add(32)).copied().unwrap_or(0),
                 };
-                let hits = self.hits(block, following);
+                let hits = hits(bits, block, following);
                 if let Some(slot) = noted.get_mut(n) {
                     *slot = (at, hits);
                 }
@@ -266,39 +344,10 @@ impl Prefilter {
             let Some(run) = text.get(at..).and_then(<[u8]>::first_chunk::<3>) else {
                 break;
             };
-            if self.bit(u64::from(gram(*run))) != 0 {
+            if bit(bits, u64::from(gram(*run))) != 0 {
                 self.check(text, at, found);
             }
         }
-    }
-
-    /// One bit for each of the sixteen even positions of a block. Without branches, so that the
-    /// processor overlaps the sixteen loads.
-    #[inline]
-    fn hits(&self, block: &[u8; 32], following: u8) -> u16 {
-        let (words, _) = block.as_chunks::<8>();
-        let mut following = u64::from(following);
-        let mut hits = 0_u16;
-        // Backwards, so that each word's last run can take the first byte of the next word.
-        for word in words.iter().rev() {
-            let word = u64::from_le_bytes(*word);
-            let last = (word >> 48) | (following << 16);
-            let four = self.bit(word)
-                | self.bit(word >> 16) << 1
-                | self.bit(word >> 32) << 2
-                | self.bit(last) << 3;
-            hits = (hits << 4) | four;
-            following = word & 0xFF;
-        }
-        hits
-    }
-
-    /// Whether the run in the lowest three bytes may matter, as 0 or 1.
-    #[inline]
-    fn bit(&self, run: u64) -> u16 {
-        let hash = hash((run as u32 & 0xFF_FFFF) | FOLD);
-        let word = self.bits.get(usize::from(hash >> 6)).copied().unwrap_or(0);
-        (word.wrapping_shr(u32::from(hash)) & 1) as u16
     }
 
     /// Looks whether the run at `at` belongs to an anchor.
@@ -307,7 +356,7 @@ impl Prefilter {
             return;
         };
         let gram = gram(*run);
-        let bucket = usize::from(hash(gram) >> 4);
+        let bucket = bucket(gram);
         let (Some(&from), Some(&to)) = (
             self.buckets.get(bucket),
             self.buckets.get(bucket.wrapping_add(1)),
@@ -316,7 +365,7 @@ impl Prefilter {
         };
         let clues = self.clues.get(usize::from(from)..usize::from(to));
         for clue in clues.unwrap_or_default() {
-            if clue.gram == gram {
+            if clue.gram == gram && clue.guard.stands(text, at) {
                 self.compare(clue, text, at, found);
             }
         }
@@ -355,12 +404,44 @@ impl Prefilter {
             .map(|t| size_of::<Target>().wrapping_add(size_of_val(t.text.sets())))
             .fold(0, usize::wrapping_add);
         size_of::<Self>()
-            .saturating_add(size_of_val(&*self.bits))
+            .saturating_add(match &self.bits {
+                Bits::Small(bits) => size_of_val(&**bits),
+                Bits::Large(bits) => size_of_val(&**bits),
+            })
             .saturating_add(size_of_val(&*self.buckets))
             .saturating_add(size_of_val(&*self.clues))
             .saturating_add(size_of_val(&*self.rarities))
             .saturating_add(targets)
     }
+}
+
+/// One bit for each of the sixteen even positions of a block. Without branches, so that the processor overlaps
+/// the sixteen loads.
+#[inline]
+fn hits<const WORDS: usize>(bits: &[u64; WORDS], block: &[u8; 32], following: u8) -> u16 {
+    let (words, _) = block.as_chunks::<8>();
+    let mut following = u64::from(following);
+    let mut hits = 0_u16;
+    // Backwards, so that each word's last run can take the first byte of the next word.
+    for word in words.iter().rev() {
+        let word = u64::from_le_bytes(*word);
+        let last = (word >> 48) | (following << 16);
+        let four = bit(bits, word)
+            | bit(bits, word >> 16) << 1
+            | bit(bits, word >> 32) << 2
+            | bit(bits, last) << 3;
+        hits = (hits << 4) | four;
+        following = word & 0xFF;
+    }
+    hits
+}
+
+/// Whether the run in the lowest three bytes may matter, as 0 or 1.
+#[inline]
+fn bit<const WORDS: usize>(bits: &[u64; WORDS], run: u64) -> u16 {
+    let log = const { WORDS.trailing_zeros() };
+    let (word, bit) = place((run as u32 & 0xFF_FFFF) | FOLD, log);
+    u16::from(bits.get(word).is_some_and(|word| word & bit != 0))
 }
 
 /// Runs of three bytes that are frequent in text, most frequent first: counted, in equal shares, over documentation, Rust,
