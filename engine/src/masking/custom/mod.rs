@@ -111,7 +111,7 @@ pub(crate) fn check_allow(allow: &Allow) -> Result<(), String> {
 #[derive(Default)]
 struct Compiler {
     allows: Allows,
-    fits: HashMap<String, bool>,
+    fits: HashMap<(String, usize), bool>,
 }
 
 impl Compiler {

@@ -17,8 +17,11 @@ use crate::masking::{
     rule::{Ends, Lead, Left},
 };
 
-/// Memory for an automaton while it is built, for expressions that could need much.
-const FITS: usize = 1 << 19;
+/// Memory for an automaton while it is built, where an expression could need much. A context too large is asked for in
+/// another way, a secret less exactly, but without its tail a secret could be anything.
+const CONTEXT_FITS: usize = 1 << 18;
+const SECRET_FITS: usize = 1 << 19;
+const TAIL_FITS: usize = 1 << 20;
 /// Bytes between a keyword and what it announces.
 pub(super) const NEAR: u32 = 255;
 /// Most bytes of a run before an anchor.
@@ -52,14 +55,17 @@ pub(super) struct Draft {
 /// Turns branches into rules. Remembers which patterns fit into an automaton.
 pub(super) struct Drafter<'a> {
     keywords: &'a [String],
-    fits: &'a mut HashMap<String, bool>,
+    fits: &'a mut HashMap<(String, usize), bool>,
     drafts: Vec<Draft>,
     steps: u32,
     misfits: u32,
 }
 
 impl<'a> Drafter<'a> {
-    pub(super) fn new(keywords: &'a [String], fits: &'a mut HashMap<String, bool>) -> Self {
+    pub(super) fn new(
+        keywords: &'a [String],
+        fits: &'a mut HashMap<(String, usize), bool>,
+    ) -> Self {
         Self {
             keywords,
             fits,
@@ -95,7 +101,7 @@ impl<'a> Drafter<'a> {
         branch.secret = self.fitting(branch.secret)?;
         // What follows and is too large to be run is not asked for: more is masked.
         let tail = tail(branch.after.clone());
-        branch.tail = (!tail.is_empty() && self.fits(&Hir::concat(tail.clone())))
+        branch.tail = (!tail.is_empty() && self.fits(&Hir::concat(tail.clone()), TAIL_FITS))
             .then(|| print(&Hir::concat(tail)));
         // The nearer to its beginning a context is anchored, the more of it is asked for before anything is held.
         let mut context_fits = true;
@@ -106,7 +112,8 @@ impl<'a> Drafter<'a> {
                 continue;
             }
             let end = branch.end_of_context(skip);
-            if !end.before.is_empty() && !self.fits(&Hir::concat(end.before.clone())) {
+            if !end.before.is_empty() && !self.fits(&Hir::concat(end.before.clone()), CONTEXT_FITS)
+            {
                 context_fits &= skip > 0;
                 // Without its first repetition it can be smaller; sooner it cannot.
                 let rest = branch.before.iter().skip(skip);
@@ -169,28 +176,31 @@ impl<'a> Drafter<'a> {
     fn fitting(&mut self, secret: Vec<Hir>) -> Result<Vec<Hir>, String> {
         for ease in Ease::ALL {
             let eased: Vec<Hir> = secret.iter().map(|hir| ease.of(hir)).collect();
-            if self.fits(&Hir::concat(eased.clone())) {
+            if self.fits(&Hir::concat(eased.clone()), SECRET_FITS) {
                 return Ok(eased);
             }
         }
         Err("the secret needs too large an automaton; make its repetitions smaller".to_owned())
     }
 
-    fn fits(&mut self, hir: &Hir) -> bool {
+    fn fits(&mut self, hir: &Hir, limit: usize) -> bool {
         if !may_be_large(hir) {
             return true;
         }
-        let pattern = print(hir);
-        if let Some(&fits) = self.fits.get(&pattern) {
+        let key = (print(hir), limit);
+        if let Some(&fits) = self.fits.get(&key) {
             return fits;
         }
+        if self.misfits >= MAX_MISFITS {
+            return false;
+        }
         // Behind something, so that a pattern that may be empty is not refused for that.
-        let behind = format!("(?s-u:.)(?:{pattern})");
-        let fits = self.misfits < MAX_MISFITS && Automaton::compile_within(&behind, FITS).is_ok();
+        let behind = format!("(?s-u:.)(?:{})", key.0);
+        let fits = Automaton::compile_within(&behind, limit).is_ok();
         if !fits {
             self.misfits = self.misfits.saturating_add(1);
         }
-        self.fits.insert(pattern, fits);
+        self.fits.insert(key, fits);
         fits
     }
 }
