@@ -135,6 +135,11 @@ impl Channel {
         self.base = 0;
     }
 
+    /// Says that a secret may begin at the next byte whatever stood before it.
+    pub(super) fn boundary(&mut self) {
+        self.trail.boundary();
+    }
+
     /// Decides the leftmost undecided place now, as if it had reached [`MAX_HELD`]: for formats whose raw
     /// bytes outgrow their own cap while one text waits. Places after it may stay undecided.
     pub(super) fn force(&mut self, set: &DetectorSet, desk: &mut Desk<'_>, marks: &mut Vec<Mark>) {

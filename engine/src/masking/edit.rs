@@ -66,6 +66,19 @@ impl Edits {
         }
     }
 
+    /// Whether something between these raw offsets is to be changed.
+    pub(super) fn touch(&self, start: u64, end: u64) -> bool {
+        let first = self.waiting.partition_point(|edit| edit.end <= start);
+        self.waiting.get(first).is_some_and(|edit| edit.start < end)
+    }
+
+    /// Takes an edit that makes those inside of its range needless.
+    pub(super) fn replace(&mut self, edit: Edit) {
+        self.waiting
+            .retain(|other| other.end <= edit.start || other.start >= edit.end);
+        self.add(edit);
+    }
+
     /// Whether there is nothing to change.
     pub(super) fn is_empty(&self) -> bool {
         self.waiting.is_empty()

@@ -84,6 +84,12 @@ impl Trail {
             runs: Vec::new(),
         }
     }
+
+    /// Forgets what stood before, but not what goes on.
+    pub(super) fn boundary(&mut self) {
+        self.behind = [b'='; BEHIND];
+        self.begun = false;
+    }
 }
 
 impl DetectorSet {

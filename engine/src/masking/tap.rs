@@ -43,6 +43,8 @@ pub(super) enum Escaping {
     Plain,
     /// In a JSON string, inside of so many further JSON strings (RFC 8259 §7).
     Json { nested: u8 },
+    /// In a line of `data` of an event stream: a line's end begins another such line (WHATWG HTML §9.2.6).
+    EventData,
     /// Percent-encoded (application/x-www-form-urlencoded).
     Percent,
     /// In base64, alone (RFC 4648 §4).
@@ -139,6 +141,14 @@ impl Tap {
         self.read = 0;
         self.runs.clear();
         self.edited = 0;
+    }
+
+    /// Says that what comes next may also be a text of its own: a secret may begin there whatever stood before.
+    pub(super) fn boundary(&mut self) {
+        self.acting.boundary();
+        if let Some(reporting) = &mut self.reporting {
+            reporting.boundary();
+        }
     }
 
     /// Decides the leftmost undecided place now: it is masked. For formats whose raw bytes outgrow their cap.
@@ -276,6 +286,7 @@ impl Escaping {
             Self::Json { nested } => {
                 (0..=nested).fold(text.to_vec(), |text, _| json_escaped(&text))
             }
+            Self::EventData => event_data(text),
             Self::Percent => percent_encoded(text),
             Self::Base64 => BASE64_STANDARD.encode(text).into_bytes(),
             Self::SameLength => {
@@ -299,6 +310,20 @@ fn json_escaped(text: &[u8]) -> Vec<u8> {
             _ => out.push(byte),
         }
     }
+    out
+}
+
+fn event_data(text: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = memchr::memchr2(b'\n', b'\r', rest) {
+        let (line, end) = rest.split_at_checked(at).unwrap_or((rest, &[]));
+        out.extend_from_slice(line);
+        out.extend_from_slice(b"\ndata: ");
+        let skip = if end.starts_with(b"\r\n") { 2 } else { 1 };
+        rest = end.get(skip..).unwrap_or_default();
+    }
+    out.extend_from_slice(rest);
     out
 }
 

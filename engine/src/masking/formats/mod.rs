@@ -9,6 +9,7 @@ mod form;
 pub(super) mod json;
 mod multipart;
 mod sniff;
+mod sse;
 mod text;
 mod transcript;
 mod whole;

@@ -1,6 +1,6 @@
 //! Bodies whose type says little or lies: their first bytes say what they are.
 
-use super::{Format, binary::Binary, form::Form, json::Json, text::Text};
+use super::{Format, binary::Binary, form::Form, json::Json, sse::Sse, text::Text};
 use crate::masking::{content::Kind, desk::Desk};
 
 /// A body whose format is not known before its first byte that is not blank.
@@ -26,6 +26,7 @@ impl Sniff {
 fn open(kind: &Kind, path: Option<&[u8]>, first: u8) -> Box<dyn Format> {
     match (first, kind) {
         (b'{' | b'[', _) | (_, Kind::Json) => Box::new(Json::at_path(path)),
+        (_, Kind::EventStream) => Box::new(Sse::new()),
         (_, Kind::Form) => Box::new(Form::new()),
         (_, Kind::Octets | Kind::Binary) => Box::new(Binary::new()),
         _ => Box::new(Text::new()),

@@ -9,6 +9,7 @@ mod formats;
 mod promises;
 mod rules;
 mod semantics;
+mod sse;
 
 use super::{Content, DetectorSet, Findings, FingerprintKey, Masker, Plan, mask_whole};
 use std::sync::{Arc, OnceLock};

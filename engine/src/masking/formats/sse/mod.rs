@@ -1,0 +1,409 @@
+//! Server-sent events (WHATWG HTML §9.2), and in them the texts of agent protocols.
+//!
+//! # What is a text
+//!
+//! - A string in an event's JSON is a text of its own, unless it is a piece of a text that goes on over
+//!   events: a delta of a model's answer, of its reasoning, of a tool's arguments, for each choice, block or tool call. See
+//!   [`protocols`].
+//! - Data that is no JSON is a text that goes on over the events of the same name, since models and tools stream
+//!   text like this. It may as well be a text for each event, so a secret may also begin wherever an event does.
+//! - Comments, names of events, identifiers and unknown fields are each a text of their own.
+//!
+//! # What happens to events
+//!
+//! They are never made, dropped or reordered. An event leaves with its last byte, unless a text is undecided: then all
+//! events wait from the first on that holds an undecided byte, and leave as they came if it was a false alarm. The
+//! first piece of a secret gets the replacement, the pieces in later events become empty. A text ends, and is
+//! decided, where its protocol says so, or with the stream.
+//!
+//! An event that has not ended waits; no reader can use a part of it. Together no more than
+//! 2 × 32 KiB wait. If more whole events wait, the leftmost undecided places are masked. A longer event is read as it
+//! comes, and each of its strings is a text of its own: no protocol sends such deltas.
+
+mod channels;
+mod ending;
+mod lines;
+mod long;
+mod protocols;
+mod tape;
+
+use super::{Format, json::Json};
+use crate::masking::{
+    desk::Desk,
+    tap::{Escaping, Piece, Tap},
+};
+use channels::{Channels, Tie};
+use lines::{Ends, Line};
+use long::LongEvent;
+use protocols::{Deltas, Protocol};
+use tape::{Kind, Room, Tape};
+
+/// Longest event that is read as a whole.
+const MAX_EVENT: usize = 32 * 1024;
+
+/// What identifies the text of events that hold no JSON begins so; no protocol's does.
+const PLAIN: u8 = 0xFE;
+
+const MARK: &[u8] = &[0xEF, 0xBB, 0xBF];
+
+pub(in crate::masking) struct Sse {
+    ends: Ends,
+    /// The beginning of an event that has not ended.
+    event: Vec<u8>,
+    /// Raw offset of the event that has not ended, or else of the next byte.
+    start: u64,
+    long: Option<Box<LongEvent>>,
+    channels: Channels,
+    reader: Reader,
+    protocol: Protocol,
+    /// A part of an event has left, so no other can follow.
+    is_torn: bool,
+}
+
+/// Reads one event; its memory is used again for the next one.
+struct Reader {
+    tape: Tape,
+    deltas: Deltas,
+    room: Room,
+    /// A line that is no data.
+    line: Tap,
+    /// All of the event's JSON but the pieces of texts that go on.
+    own: Json,
+    /// Where anchors of detectors stand in the event.
+    places: Vec<usize>,
+    /// The values of `data`: raw offsets, and offsets in the event.
+    data: Vec<(u64, usize, usize)>,
+}
+
+impl Sse {
+    pub(in crate::masking) fn new() -> Self {
+        Self {
+            ends: Ends::default(),
+            event: Vec::new(),
+            start: 0,
+            long: None,
+            channels: Channels::default(),
+            reader: Reader {
+                tape: Tape::default(),
+                deltas: Deltas::default(),
+                room: Room::default(),
+                line: Tap::new(Escaping::Plain),
+                own: Json::new(),
+                places: Vec::new(),
+                data: Vec::new(),
+            },
+            protocol: Protocol::default(),
+            is_torn: false,
+        }
+    }
+
+    /// Reads an event that is there as a whole, from the raw offset `self.start` on.
+    fn whole(&mut self, desk: &mut Desk<'_>, event: &[u8]) {
+        self.reader
+            .read(desk, event, self.start, &mut self.channels);
+        if let Some(protocol) = self.reader.deltas.protocol {
+            self.protocol = protocol;
+        }
+        let end = self.start.saturating_add(event.len() as u64);
+        self.channels.event(desk, self.start, end);
+    }
+
+    /// Reads an event that has become too long to wait for its end.
+    fn too_long(&mut self, desk: &mut Desk<'_>) {
+        // Nothing can wait for it: more than the cap would.
+        self.channels.force(desk);
+        let mut long = Box::new(LongEvent::new());
+        long.push(desk, &std::mem::take(&mut self.event), self.start);
+        self.long = Some(long);
+    }
+
+    /// How far everything is decided, if `at` is how far the stream was read.
+    fn decided(&mut self, desk: &mut Desk<'_>, at: u64) -> u64 {
+        let read = match &self.long {
+            Some(long) => long.undecided().unwrap_or(at),
+            None if self.is_torn => at,
+            None => self.start,
+        };
+        let decided = self.channels.waits_from().map_or(read, |at| at.min(read));
+        self.channels.settle(desk, decided);
+        decided
+    }
+}
+
+impl Format for Sse {
+    fn push(&mut self, desk: &mut Desk<'_>, chunk: &[u8], from: u64) -> u64 {
+        let mut rest = chunk;
+        let mut at = from;
+        // A block ends the stream at the first event that tells of it, wherever the chunk ends.
+        while !rest.is_empty() && desk.blocked.is_none() {
+            let is_new = self.event.is_empty() && self.long.is_none();
+            if is_new && self.ends.skips(rest) {
+                rest = rest.get(1..).unwrap_or_default();
+                at = at.saturating_add(1);
+                self.start = at;
+                continue;
+            }
+            if is_new {
+                self.start = at;
+            }
+            let end = self.ends.find(rest);
+            let (new, later) = rest
+                .split_at_checked(end.unwrap_or(rest.len()))
+                .unwrap_or((rest, &[]));
+            if self.long.is_none() && self.event.len().saturating_add(new.len()) > MAX_EVENT {
+                self.too_long(desk);
+            }
+            if let Some(long) = &mut self.long {
+                long.push(desk, new, at);
+                self.is_torn |= blocked_from(desk, self.start);
+            } else if end.is_some() && self.event.is_empty() {
+                self.whole(desk, new);
+            } else {
+                self.event.extend_from_slice(new);
+                if end.is_some() {
+                    let mut event = std::mem::take(&mut self.event);
+                    self.whole(desk, &event);
+                    event.clear();
+                    event.shrink_to(4096);
+                    self.event = event;
+                }
+            }
+            rest = later;
+            at = at.saturating_add(new.len() as u64);
+            if end.is_some() {
+                if let Some(mut long) = self.long.take() {
+                    long.finish(desk);
+                    self.is_torn |= blocked_from(desk, self.start);
+                }
+                if desk.blocked.is_none() {
+                    self.start = at;
+                }
+            }
+        }
+        self.decided(desk, at)
+    }
+
+    fn finish(&mut self, desk: &mut Desk<'_>, end: u64) {
+        // Readers drop an event without its blank line, but not all do.
+        if let Some(mut long) = self.long.take() {
+            long.finish(desk);
+            self.is_torn |= blocked_from(desk, self.start);
+        } else if !self.event.is_empty() {
+            let event = std::mem::take(&mut self.event);
+            self.whole(desk, &event);
+        }
+        self.channels.end(desk, &[]);
+        self.channels.settle(desk, end);
+    }
+
+    fn cut(&self, at: u64) -> u64 {
+        if self.is_torn {
+            at
+        } else if at >= self.start {
+            self.start
+        } else {
+            self.channels.event_at(at).unwrap_or(at)
+        }
+    }
+
+    fn ending(&self, message: &str) -> Option<Vec<u8>> {
+        let deltas = &self.reader.deltas;
+        (!self.is_torn).then(|| {
+            ending::ending(
+                self.protocol,
+                deltas.sequence_number,
+                deltas.answers.as_deref(),
+                message,
+            )
+        })?
+    }
+}
+
+/// Whether the body has to end at or after this raw offset.
+fn blocked_from(desk: &Desk<'_>, start: u64) -> bool {
+    let at = desk.blocked.as_ref().and_then(|block| block.at);
+    at.is_some_and(|at| at >= start)
+}
+
+impl Reader {
+    /// Reads an event that is there as a whole, at the raw offset `base`.
+    fn read(&mut self, desk: &mut Desk<'_>, event: &[u8], base: u64, channels: &mut Channels) {
+        self.data.clear();
+        let mut name: &[u8] = b"";
+        for (mut at, mut line) in lines::lines(event) {
+            if base == 0
+                && at == 0
+                && let Some(rest) = line.strip_prefix(MARK)
+            {
+                (at, line) = (MARK.len(), rest);
+            }
+            match Line::read(line) {
+                Line::Data(skip, value) => {
+                    let from = at.saturating_add(skip);
+                    let raw = base.saturating_add(from as u64);
+                    self.data
+                        .push((raw, from, from.saturating_add(value.len())));
+                    continue;
+                }
+                Line::Event(value) => name = value,
+                Line::Other => {}
+            }
+            // Nothing is restored there: a secret of several lines would become several fields.
+            if !line.is_empty() && desk.plan.restores.is_none() {
+                self.line
+                    .push_plain(desk, line, base.saturating_add(at as u64));
+                self.line.finish(desk);
+            }
+        }
+        let parts = || {
+            self.data
+                .iter()
+                .map(|&(raw, from, to)| (raw, event.get(from..to).unwrap_or_default()))
+        };
+        let first = parts()
+            .flat_map(|(_, part)| part)
+            .find(|byte| !byte.is_ascii_whitespace());
+        match first {
+            None => {}
+            Some(b'{' | b'[' | b'"') if self.tape.read(base, parts()) => {
+                self.json(desk, event, channels);
+            }
+            Some(_) if parts().all(|(_, part)| part.trim_ascii() == b"[DONE]") => {
+                channels.end(desk, &[]);
+            }
+            Some(_) => self.plain(desk, event, name, channels),
+        }
+    }
+
+    /// Data that is JSON: the tape holds it.
+    fn json(&mut self, desk: &mut Desk<'_>, event: &[u8], channels: &mut Channels) {
+        self.deltas.read(&self.tape, event);
+        for &piece in &self.deltas.pieces {
+            let (text, places) = self.tape.text(event, piece.at, &mut self.room);
+            // What stands in JSON in a string is escaped twice.
+            let nested = u8::from(piece.is_json);
+            let escaping = Escaping::Json { nested };
+            let key = self.deltas.key(piece);
+            channels.push(desk, key, escaping, piece.perhaps, text, places);
+        }
+        if !self.own_is_clean(desk, event) {
+            self.own(desk, event);
+        }
+        self.probabilities(event, channels);
+        if self.deltas.end_all {
+            channels.end(desk, &[]);
+        }
+        for key in self.deltas.ends() {
+            channels.end(desk, key);
+        }
+    }
+
+    /// Whether no string that is a text of its own can hold a secret: none says something else than what
+    /// stands there, and no anchor stands in any. Nearly always so, and much cheaper than to read them.
+    fn own_is_clean(&mut self, desk: &Desk<'_>, event: &[u8]) -> bool {
+        if !desk.plan.keys.is_empty() {
+            return false;
+        }
+        let pieces = &self.deltas.pieces;
+        let is_piece = |at: usize| pieces.iter().any(|piece| piece.at == at);
+        let mut tokens = (0..).zip(self.tape.tokens());
+        if tokens.any(|(at, token)| token.escaped && !is_piece(at)) {
+            return false;
+        }
+        let plan = desk.plan;
+        for set in std::iter::once(&plan.acting).chain(&plan.reporting) {
+            self.places.clear();
+            self.places.shrink_to(64);
+            set.candidates(event, &mut self.places);
+            let in_piece = |place: usize| {
+                pieces.iter().any(|piece| {
+                    let (from, to) = self.tape.offsets(piece.at);
+                    (from..to).contains(&place)
+                })
+            };
+            if !self.places.iter().all(|&place| in_piece(place)) {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Reads what is no piece of a text that goes on.
+    fn own(&mut self, desk: &mut Desk<'_>, event: &[u8]) {
+        let mut last = None;
+        let mut pieces = self.deltas.pieces.iter().peekable();
+        for &(raw, from, to) in &self.data {
+            if let Some(last) = last {
+                self.own.push(desk, b"\n", last);
+            }
+            let base = raw.saturating_sub(from as u64);
+            let mut at = from;
+            let mut push = |from: usize, to: usize| {
+                let text = event.get(from..to).unwrap_or_default();
+                self.own.push(desk, text, base.saturating_add(from as u64));
+            };
+            while let Some((start, end)) = pieces
+                .peek()
+                .map(|piece| self.tape.offsets(piece.at))
+                .filter(|&(start, _)| start < to)
+            {
+                push(at, start);
+                at = end;
+                pieces.next();
+            }
+            push(at, to);
+            last = Some(base.saturating_add(to as u64));
+        }
+        self.own.finish(desk, last.unwrap_or(0));
+    }
+
+    /// Log probabilities repeat a text token by token, as strings and as numbers, with what might have stood there.
+    /// Where something is masked in the object that has them, they go: `null` and `[]` are what an answer without them
+    /// has.
+    fn probabilities(&self, event: &[u8], channels: &mut Channels) {
+        for (object, key) in self.tape.named(event, b"logprobs") {
+            let value = key.saturating_add(1);
+            let replacement: &[u8] = match self.tape.kind(value) {
+                Some(Kind::Object) => b"null",
+                Some(Kind::Array) => b"[]",
+                _ => continue,
+            };
+            channels.tie(Tie {
+                of: self.tape.range(object),
+                range: self.tape.range(value),
+                replacement,
+            });
+        }
+    }
+
+    /// Data that is no JSON.
+    fn plain(&mut self, desk: &mut Desk<'_>, event: &[u8], name: &[u8], channels: &mut Channels) {
+        let mut text = Vec::new();
+        let mut pieces = Vec::new();
+        let mut last: Option<usize> = None;
+        for &(raw, from, to) in &self.data {
+            if let Some(last) = last {
+                // The end of a line of data, as readers see it: where the next line is data too, it stands between them.
+                let gap = event.get(last..from).unwrap_or_default();
+                let is_next = lines::lines(gap).skip(1).count() <= 1;
+                text.push(b'\n');
+                pieces.push(Piece {
+                    len: 1,
+                    raw: raw.saturating_sub(gap.len() as u64),
+                    raw_len: if is_next {
+                        u32::try_from(gap.len()).unwrap_or(0)
+                    } else {
+                        0
+                    },
+                });
+            }
+            let value = event.get(from..to).unwrap_or_default();
+            text.extend_from_slice(value);
+            pieces.push(Piece::plain(raw, value.len()));
+            last = Some(to);
+        }
+        let mut key = vec![PLAIN];
+        key.extend_from_slice(name.get(..name.len().min(64)).unwrap_or_default());
+        channels.push(desk, &key, Escaping::EventData, true, &text, &pieces);
+    }
+}

@@ -1,0 +1,486 @@
+//! What agent protocols say in their events: which strings are pieces of one text, and where such a text ends.
+//!
+//! Protocols are recognised by the shape of the JSON, not by who was asked: gateways and local models speak
+//! each other's. A protocol is a few lines in [`PATHS`].
+
+use super::tape::{Kind, Tape};
+use std::sync::OnceLock;
+
+/// What stands at a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    /// The next piece of a text; readers put the pieces together as they are.
+    Piece,
+    /// The same, and the text is JSON (arguments of a tool).
+    Json,
+    /// Perhaps the next piece of a text, perhaps a text of its own.
+    Perhaps,
+    /// A text of its own.
+    Own,
+    /// If it is not empty, the texts end that belong to the same element.
+    End,
+}
+
+/// Paths from the root of an event's JSON. The elements of `[]` each have texts of their own, told apart by
+/// their member `index`, or else by their place; those of `[+]` go on with one text. What stands elsewhere
+/// in an object called `delta` is [`Part::Perhaps`].
+const PATHS: &[(&str, Part)] = &[
+    // OpenAI chat completions, and all that imitate them (`reasoning`, `reasoning_content`, Mistral's `thinking`).
+    ("choices[].delta.content", Part::Piece),
+    ("choices[].delta.content[].text", Part::Piece),
+    ("choices[].delta.content[].thinking[].text", Part::Piece),
+    ("choices[].delta.reasoning", Part::Piece),
+    ("choices[].delta.reasoning_content", Part::Piece),
+    ("choices[].delta.refusal", Part::Piece),
+    ("choices[].delta.audio.transcript", Part::Piece),
+    (
+        "choices[].delta.tool_calls[].function.arguments",
+        Part::Json,
+    ),
+    ("choices[].delta.tool_calls[].function.name", Part::Perhaps),
+    ("choices[].delta.tool_calls[].custom.input", Part::Piece),
+    ("choices[].delta.function_call.arguments", Part::Json),
+    ("choices[].text", Part::Piece),
+    ("choices[].finish_reason", Part::End),
+    // Anthropic messages. A block may begin with text.
+    ("content_block.text", Part::Piece),
+    ("content_block.thinking", Part::Piece),
+    ("delta.text", Part::Piece),
+    ("delta.thinking", Part::Piece),
+    ("delta.partial_json", Part::Json),
+    ("delta.citation", Part::Own),
+    // Anthropic's earlier completions.
+    ("completion", Part::Perhaps),
+    // Google Gemini.
+    ("candidates[].content.parts[+].text", Part::Piece),
+    ("candidates[].finishReason", Part::End),
+    // Cohere.
+    ("delta.message.content.text", Part::Piece),
+    ("delta.message.tool_calls.function.arguments", Part::Json),
+    // Ollama, llama.cpp, Text Generation Inference, and others.
+    ("message.content", Part::Perhaps),
+    ("response", Part::Perhaps),
+    ("content", Part::Perhaps),
+    ("token.text", Part::Perhaps),
+    ("text", Part::Perhaps),
+    ("answer", Part::Perhaps),
+];
+
+/// Members of a `delta` that are said whole each time.
+const NAMES: &[&[u8]] = &[
+    b"role",
+    b"id",
+    b"type",
+    b"name",
+    b"object",
+    b"status",
+    b"model",
+    b"call_id",
+    b"format",
+    b"stop_reason",
+    b"stop_sequence",
+];
+
+/// Types of events whose `delta` is the next piece of a text, by the end of their names, and what stands there
+/// when the text ends: OpenAI's responses and its audio, Vercel's streams, AG-UI.
+const TYPES: &[(&[u8], &[u8])] = &[
+    (b".delta", b".done"),
+    (b"-delta", b"-end"),
+    (b"_CONTENT", b"_END"),
+    (b"_ARGS", b"_END"),
+];
+
+/// Types of events after which no text goes on.
+const LAST: &[&[u8]] = &[
+    b"message_stop",
+    b"message-end",
+    b"response.completed",
+    b"response.incomplete",
+    b"response.failed",
+    b"error",
+    b"finish",
+    b"RUN_FINISHED",
+    b"RUN_ERROR",
+];
+
+/// Separates what identifies a text. It occurs in no UTF-8.
+const SEPARATOR: u8 = 0xFF;
+
+/// How the reader of a stream is told of an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Protocol {
+    #[default]
+    Unknown,
+    ChatCompletions,
+    Responses,
+    Messages,
+    Gemini,
+    JsonRpc,
+}
+
+/// A piece of a text that goes on over events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Delta {
+    /// The string, in the tape.
+    pub(super) at: usize,
+    /// What identifies the text: a range of [`Deltas::keys`].
+    key: (usize, usize),
+    /// The text is JSON.
+    pub(super) is_json: bool,
+    /// The string may also be a text of its own.
+    pub(super) perhaps: bool,
+}
+
+/// What one event says about texts that go on over events. Kept from event to event for its memory.
+#[derive(Debug, Default)]
+pub(super) struct Deltas {
+    /// In the order of their places.
+    pub(super) pieces: Vec<Delta>,
+    /// Texts that end with this event, by the beginning of what identifies them.
+    ends: Vec<(usize, usize)>,
+    /// All texts end with this event.
+    pub(super) end_all: bool,
+    pub(super) protocol: Option<Protocol>,
+    /// The number of the event among those of the response.
+    pub(super) sequence_number: Option<u64>,
+    /// The request (JSON-RPC) that this event answers, as it stands there.
+    pub(super) answers: Option<Box<[u8]>>,
+    keys: Vec<u8>,
+    /// What identifies the place that is being read.
+    path: Vec<u8>,
+}
+
+/// What the members of the root say.
+#[derive(Default)]
+struct Root {
+    /// `index`, `output_index`, `content_index`, `summary_index`.
+    indices: [Option<usize>; 4],
+    /// `item_id`, `id`, `messageId`, `toolCallId`.
+    id: Option<usize>,
+    kind: Option<usize>,
+    delta: Option<usize>,
+}
+
+impl Deltas {
+    /// Reads what the tape holds.
+    pub(super) fn read(&mut self, tape: &Tape, event: &[u8]) {
+        self.pieces.clear();
+        self.ends.clear();
+        self.keys.clear();
+        self.end_all = false;
+        self.protocol = None;
+        self.answers = None;
+        for root in tape.roots() {
+            self.path.clear();
+            match tape.kind(root) {
+                Some(Kind::Object) => self.root(tape, event, root),
+                Some(Kind::Text) => self.piece(tape, root, Part::Perhaps),
+                _ => {}
+            }
+        }
+    }
+
+    /// What identifies the text of a piece.
+    pub(super) fn key(&self, delta: Delta) -> &[u8] {
+        self.keys.get(delta.key.0..delta.key.1).unwrap_or_default()
+    }
+
+    /// The beginnings of what identifies texts that end with this event.
+    pub(super) fn ends(&self) -> impl Iterator<Item = &[u8]> {
+        self.ends
+            .iter()
+            .map(|&(from, to)| self.keys.get(from..to).unwrap_or_default())
+    }
+
+    fn root(&mut self, tape: &Tape, event: &[u8], root: usize) {
+        let mut facts = Root::default();
+        let mut is_answer = false;
+        let mut id = None;
+        for (key, value) in tape.members(root) {
+            let is_text = tape.kind(value) == Some(Kind::Text);
+            match &*tape.says(event, key) {
+                b"type" if is_text => facts.kind = Some(value),
+                b"index" => facts.indices[0] = Some(value),
+                b"output_index" => facts.indices[1] = Some(value),
+                b"content_index" => facts.indices[2] = Some(value),
+                b"summary_index" => facts.indices[3] = Some(value),
+                b"id" => {
+                    facts.id = Some(value);
+                    id = Some(value);
+                }
+                b"item_id" | b"messageId" | b"toolCallId" => facts.id = Some(value),
+                b"delta" if is_text => facts.delta = Some(value),
+                b"sequence_number" => {
+                    let number = tape.says(event, value);
+                    self.sequence_number = std::str::from_utf8(&number)
+                        .ok()
+                        .and_then(|n| n.parse().ok());
+                }
+                b"done" if *tape.says(event, value) == *b"true" => self.end_all = true,
+                b"choices" => self.protocol = Some(Protocol::ChatCompletions),
+                b"candidates" => self.protocol = Some(Protocol::Gemini),
+                b"jsonrpc" => self.protocol = Some(Protocol::JsonRpc),
+                b"result" | b"error" => is_answer = true,
+                _ => {}
+            }
+        }
+        if self.protocol == Some(Protocol::JsonRpc) {
+            if let (true, Some(id)) = (is_answer, id) {
+                let (mut from, mut to) = tape.offsets(id);
+                if tape.kind(id) == Some(Kind::Text) {
+                    (from, to) = (from.saturating_sub(1), to.saturating_add(1));
+                }
+                self.answers = event.get(from..to).map(Into::into);
+            }
+            return;
+        }
+        let kind = facts
+            .kind
+            .map(|at| tape.says(event, at))
+            .unwrap_or_default();
+        if kind.starts_with(b"response.") {
+            self.protocol = Some(Protocol::Responses);
+        } else if kind.starts_with(b"message_") || kind.starts_with(b"content_block_") {
+            self.protocol = Some(Protocol::Messages);
+        }
+        for index in facts.indices {
+            let says = index.map(|at| tape.says(event, at)).unwrap_or_default();
+            self.path.extend_from_slice(&says);
+            self.path.push(SEPARATOR);
+        }
+        self.ends_by(&kind);
+        let typed = self.path.len();
+        // Some gateways give an item a new identifier in each event; where there is an index, it tells items apart.
+        if let (None, Some(id)) = (facts.indices[1], facts.id) {
+            self.path.extend_from_slice(&tape.says(event, id));
+        }
+        self.path.push(SEPARATOR);
+        for (goes_on, ended) in TYPES {
+            if let Some(stem) = kind.strip_suffix(*ended) {
+                let from = self.path.len();
+                self.path.extend_from_slice(stem);
+                self.end(self.path.len());
+                self.path.truncate(from);
+            }
+            if let (Some(delta), Some(stem)) = (facts.delta, kind.strip_suffix(*goes_on)) {
+                self.path.extend_from_slice(stem);
+                let is_json = stem.ends_with(b"arguments") || stem.starts_with(b"tool");
+                let part = if is_json || goes_on == b"_ARGS" {
+                    Part::Json
+                } else {
+                    Part::Piece
+                };
+                self.piece(tape, delta, part);
+                return;
+            }
+        }
+        self.path.truncate(typed);
+        if let Some(delta) = facts.delta {
+            self.path.extend_from_slice(&kind);
+            self.piece(tape, delta, Part::Perhaps);
+            return;
+        }
+        if self.protocol != Some(Protocol::Responses) {
+            self.object(tape, event, root, Some(tree()), self.path.len());
+        }
+    }
+
+    /// Ends what the type of the event says has ended. The path holds the indices.
+    fn ends_by(&mut self, kind: &[u8]) {
+        self.end_all |= LAST.contains(&kind);
+        match kind {
+            b"content_block_stop" => self.end(self.path.len()),
+            b"response.output_item.done" => {
+                let mut separators = memchr::memchr_iter(SEPARATOR, &self.path);
+                let to = separators.nth(1).unwrap_or(0).saturating_add(1);
+                self.end(to);
+            }
+            _ => {}
+        }
+    }
+
+    fn end(&mut self, to: usize) {
+        let from = self.keys.len();
+        self.keys
+            .extend_from_slice(self.path.get(..to).unwrap_or_default());
+        self.ends.push((from, self.keys.len()));
+    }
+
+    /// Reads an object, which stands at `node`. `None`: at no path that is known, in a `delta`. The path's first
+    /// `scope` bytes identify the element that it belongs to.
+    fn object(
+        &mut self,
+        tape: &Tape,
+        event: &[u8],
+        at: usize,
+        node: Option<&'static Node>,
+        scope: usize,
+    ) {
+        let len = self.path.len();
+        for (key, value) in tape.members(at) {
+            let name = tape.says(event, key);
+            let next = node.and_then(|node| node.child(&name));
+            if next.is_none()
+                && (node.is_some_and(|node| !node.in_delta) || NAMES.contains(&&*name))
+            {
+                continue;
+            }
+            let is_string = tape.kind(value) == Some(Kind::Text);
+            // What is known needs no name but its own: a block's first text and its deltas are one text.
+            if is_string || next.is_none() {
+                self.path.extend_from_slice(&name);
+            }
+            if !is_string && next.is_none() {
+                self.path.push(SEPARATOR);
+            }
+            self.value(tape, event, value, next, scope);
+            self.path.truncate(len);
+        }
+    }
+
+    fn value(
+        &mut self,
+        tape: &Tape,
+        event: &[u8],
+        at: usize,
+        node: Option<&'static Node>,
+        scope: usize,
+    ) {
+        match tape.kind(at) {
+            Some(Kind::Text) => match node.map_or(Some(Part::Perhaps), |node| node.part) {
+                Some(Part::End) if !tape.is_empty(at) => self.end(scope),
+                Some(part @ (Part::Piece | Part::Json | Part::Perhaps)) => {
+                    self.piece(tape, at, part);
+                }
+                _ if node.is_some_and(|node| node.in_delta && node.part.is_none()) => {
+                    self.piece(tape, at, Part::Perhaps);
+                }
+                _ => {}
+            },
+            Some(Kind::Object) if node.is_none_or(|node| node.part != Some(Part::Own)) => {
+                self.object(tape, event, at, node, scope);
+            }
+            Some(Kind::Array) => self.array(tape, event, at, node),
+            _ => {}
+        }
+    }
+
+    fn array(&mut self, tape: &Tape, event: &[u8], at: usize, node: Option<&'static Node>) {
+        let each = match node {
+            None => None,
+            Some(node) => match &node.each {
+                Some(each) => Some(each),
+                None if node.in_delta && node.part != Some(Part::Own) => None,
+                None => return,
+            },
+        };
+        let len = self.path.len();
+        for (place, element) in tape.elements(at).enumerate() {
+            self.path.push(SEPARATOR);
+            if each.is_none_or(|each| !each.joined) {
+                let mut index = None;
+                if tape.kind(element) == Some(Kind::Object) {
+                    index = tape
+                        .members(element)
+                        .find(|&(key, _)| *tape.says(event, key) == *b"index");
+                }
+                match index {
+                    Some((_, index)) => self.path.extend_from_slice(&tape.says(event, index)),
+                    None => self.path.extend_from_slice(place.to_string().as_bytes()),
+                }
+                self.path.push(SEPARATOR);
+            } else if tape.kind(element) == Some(Kind::Object)
+                && tape.members(element).any(|(key, value)| {
+                    *tape.says(event, key) == *b"thought" && *tape.says(event, value) == *b"true"
+                })
+            {
+                // Gemini's thoughts stand among the parts of its answer and are no part of it.
+                self.path.extend_from_slice(b"thought");
+            }
+            let scope = self.path.len();
+            self.value(tape, event, element, each.map(|each| &each.node), scope);
+            self.path.truncate(len);
+        }
+    }
+
+    fn piece(&mut self, tape: &Tape, at: usize, part: Part) {
+        if tape.is_empty(at) {
+            return;
+        }
+        let from = self.keys.len();
+        self.keys.extend_from_slice(&self.path);
+        self.pieces.push(Delta {
+            at,
+            key: (from, self.keys.len()),
+            is_json: part == Part::Json,
+            perhaps: part == Part::Perhaps,
+        });
+    }
+}
+
+/// [`PATHS`] as a tree.
+#[derive(Debug, Default)]
+struct Node {
+    children: Vec<(&'static [u8], Node)>,
+    each: Option<Box<Each>>,
+    part: Option<Part>,
+    in_delta: bool,
+}
+
+#[derive(Debug, Default)]
+struct Each {
+    node: Node,
+    joined: bool,
+}
+
+impl Node {
+    fn child(&self, name: &[u8]) -> Option<&Self> {
+        self.children
+            .iter()
+            .find(|(key, _)| *key == name)
+            .map(|(_, node)| node)
+    }
+
+    fn add(&mut self, path: &'static str, part: Part) {
+        let (first, rest) = path.split_once('.').unwrap_or((path, ""));
+        let (key, mut arrays) = match first.find('[') {
+            Some(at) => first.split_at_checked(at).unwrap_or((first, "")),
+            None => (first, ""),
+        };
+        let in_delta = self.in_delta || key == "delta";
+        let at = match self.children.iter().position(|(k, _)| *k == key.as_bytes()) {
+            Some(at) => at,
+            None => {
+                self.children.push((key.as_bytes(), Self::default()));
+                self.children.len().saturating_sub(1)
+            }
+        };
+        let Some((_, mut node)) = self.children.get_mut(at).map(|(k, n)| (k, n)) else {
+            return;
+        };
+        node.in_delta = in_delta;
+        while let Some((array, more)) = arrays.split_once(']') {
+            let each = node.each.get_or_insert_default();
+            each.joined = array == "[+";
+            each.node.in_delta = in_delta;
+            node = &mut each.node;
+            arrays = more;
+        }
+        if rest.is_empty() {
+            node.part = Some(part);
+        } else {
+            node.add(rest, part);
+        }
+    }
+}
+
+fn tree() -> &'static Node {
+    static TREE: OnceLock<Node> = OnceLock::new();
+    TREE.get_or_init(|| {
+        let mut root = Node::default();
+        for (path, part) in PATHS {
+            root.add(path, *part);
+        }
+        root
+    })
+}

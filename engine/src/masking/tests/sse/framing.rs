@@ -1,0 +1,102 @@
+//! Lines and events.
+
+use super::{
+    super::{
+        cases::{ALNUM, filler, pem},
+        replacement,
+    },
+    cut, key, masked, plan,
+};
+use crate::masking::Masker;
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
+fn pat() -> String {
+    format!("ghp_{}", filler(36, ALNUM))
+}
+
+#[test]
+fn every_line_of_an_event_is_masked_and_nothing_else_changes() {
+    let secret = pat();
+    let placeholder = replacement("secrets/github-pat", &secret);
+    for end in ["\n", "\r\n", "\r"] {
+        for stream in [
+            format!(": {secret}\n\n"),
+            format!(":{secret}\ndata: x\n\n"),
+            format!(
+                "id: {secret}\nevent: {secret}\nretry: {secret}\n{secret}: x\ndata: {{\"a\":1}}\n\n"
+            ),
+            format!("data:{secret}\n\n"),
+            format!("data: a\ndata: {secret}\ndata\ndata:\n\n"),
+            format!(
+                "data: {{\"a\":\ndata: \"{secret}\",\nid: 7\ndata: \"{secret}\":[\"{secret}\"]}}\n\n"
+            ),
+            format!("\u{FEFF}data: {{\"a\":\"{secret}\"}}\n\ndata: {secret}"),
+            format!("\n\n\ndata: not {{json \"{secret}\"\n\n"),
+            format!("data: \"{secret}\"\n\ndata: [DONE]\n\n"),
+        ] {
+            let stream = stream.replace('\n', end);
+            let expected = stream.replace(&secret, &placeholder);
+            assert_eq!(masked(&stream), expected);
+            for at in 0..stream.len() {
+                let (out, _) = cut(stream.as_bytes(), &[at]);
+                assert_eq!(String::from_utf8(out).unwrap(), expected, "cut at {at}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_key_over_several_lines_of_data_becomes_one_line() {
+    let secret = pem("PRIVATE KEY", "\n", 3);
+    let placeholder = replacement("secrets/private-key", secret.trim_end());
+    let lines = secret.trim_end().replace('\n', "\r\ndata: ");
+    let out = masked(&format!(
+        "event: x\r\ndata: a\r\ndata: {lines}\r\ndata: b\r\n\r\n"
+    ));
+    assert_eq!(
+        out,
+        format!("event: x\r\ndata: a\r\ndata: {placeholder}\r\ndata: b\r\n\r\n")
+    );
+    // A line of another field between them stays.
+    let lines = secret
+        .trim_end()
+        .replacen('\n', "\r\nid: 5\r\ndata: ", 1)
+        .replace("\n-", "\ndata: -");
+    let out = masked(&format!("data: {}\n\n", lines.replace("\nE", "\ndata: E")));
+    assert!(out.contains("\r\nid: 5\r\n"), "{out}");
+}
+
+#[test]
+fn an_event_without_a_secret_leaves_with_its_last_byte() {
+    let stream = "\u{FEFF}: hello\n\n:\nevent: message_start\ndata: {\"type\":\"message_start\"}\n\nid: 1\r\ndata: {\"choices\":\
+        [{\"index\":0,\"delta\":{\"content\":\"Hello\"}}]}\r\n\r\ndata: some text\rdata:  more\r\rretry: 100\n\ndata: [DONE]\n\n\
+        data: {\"broken\n\n\n\n";
+    let mut masker = Masker::new(plan(), key(), &super::events());
+    let mut ends = 0;
+    let bytes = stream.as_bytes();
+    for (at, byte) in bytes.iter().enumerate() {
+        masker.push(&[*byte]);
+        let so_far = &bytes[..=at];
+        if so_far.ends_with(b"\n\n") || so_far.ends_with(b"\r\r") || so_far.ends_with(b"\r\n\r\n") {
+            assert_eq!(
+                masker.held(),
+                0,
+                "after {:?}",
+                String::from_utf8_lossy(so_far)
+            );
+            ends += 1;
+        }
+    }
+    assert_eq!(ends, 9);
+    assert_eq!(masked(stream), stream);
+}
+
+#[test]
+fn a_comment_leaves_with_its_line() {
+    let mut masker = Masker::new(plan(), key(), &super::events());
+    assert_eq!(
+        masker.push(b"data: {}\n\n: still here\n").as_bytes(),
+        b"data: {}\n\n: still here\n"
+    );
+}
