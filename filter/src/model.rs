@@ -5,6 +5,7 @@
 //! what a resume from outside loses, when an answer passes through our own callbacks. The real Envoy
 //! stays the judge (`tests/`); the model finds orders of callbacks that nobody would write a test for.
 
+mod actions;
 mod bodies;
 mod control_plane;
 mod envoy;

@@ -6,13 +6,10 @@
 
 use std::collections::HashMap;
 use std::rc::Rc;
-use std::sync::Arc;
-
-use chaperone_engine::masking::{DetectorSet, Plan};
 
 use crate::host::{CallAnswer, CallId, ContextId, Direction, Host, Level};
 use crate::node::{Config, Node};
-use crate::stream::{Around, Flow, Stream, metric};
+use crate::stream::{Around, Detectors, Flow, Stream, metric};
 
 /// Everything in a VM.
 pub struct Worker<H: Host> {
@@ -25,7 +22,7 @@ pub struct Worker<H: Host> {
 
 struct Ready {
     node: Node,
-    detectors: Arc<Plan>,
+    detectors: Detectors,
 }
 
 impl<H: Host> Worker<H> {
@@ -55,17 +52,9 @@ impl<H: Host> Worker<H> {
             }
         };
         if self.ready.is_none() {
-            // The selector is a constant, so this too depends on nothing that can differ.
-            let detectors = match DetectorSet::compile(&["secrets/*"]) {
-                Ok(detectors) => Arc::new(Plan::masking(Arc::new(detectors))),
-                Err(error) => {
-                    self.host.log(Level::Error, &error.to_string());
-                    return false;
-                }
-            };
             self.ready = Some(Ready {
                 node: Node::new(&self.host),
-                detectors,
+                detectors: Detectors::default(),
             });
         }
         if let Some(ready) = &mut self.ready {

@@ -224,6 +224,11 @@ impl Gate {
         self.masking.plan(connection, direction)
     }
 
+    /// What is masked in all that is recorded or shown; see [`MaskingPlans::shown`].
+    pub fn shown(&self) -> Option<Arc<Plan>> {
+        self.masking.shown()
+    }
+
     /// Whether answers on this connection may hold replacements that are to be given back: then they are changed
     /// even where [`masking`](Self::masking) has nothing to do with responses.
     pub fn restores(&self, connection: &str) -> bool {

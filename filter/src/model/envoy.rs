@@ -125,6 +125,21 @@ impl Envoy {
         .to_vec()
     }
 
+    /// The next stream of the same worker.
+    pub(super) fn again(&mut self) {
+        assert!(self.over, "one stream at a time");
+        let host = self.worker.host();
+        host.streams
+            .borrow_mut()
+            .insert(STREAM, FakeStream::default());
+        self.worker.stream_created(STREAM, ROOT);
+        (self.request, self.response) = (Side::default(), Side::default());
+        (self.upstream, self.downstream) = (Seen::default(), Seen::default());
+        self.answer = None;
+        self.resumes_done = 0;
+        (self.over, self.was_open) = (false, false);
+    }
+
     fn fake<T>(&self, f: impl FnOnce(&mut FakeStream) -> T) -> T {
         f(self
             .worker
@@ -156,10 +171,11 @@ impl Envoy {
 
     // === what the network brings ===
 
-    pub(super) fn headers(&mut self, direction: Direction, headers: Headers, end: bool) {
+    /// Whether the stream still took them.
+    pub(super) fn headers(&mut self, direction: Direction, headers: Headers, end: bool) -> bool {
         let allowed = direction == Direction::Request || self.upstream.headers.is_some();
         if self.side(direction).began || self.over || !allowed {
-            return;
+            return false;
         }
         self.side(direction).began = true;
         self.side(direction).ended = end;
@@ -177,6 +193,12 @@ impl Envoy {
             self.side(direction).stopped_all = true;
         }
         self.after_callback();
+        true
+    }
+
+    /// Whether upstream has answered.
+    pub(super) fn has_response(&self) -> bool {
+        self.response.began
     }
 
     /// Whether the stream still took it.

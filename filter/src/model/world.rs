@@ -16,13 +16,21 @@ fn agent_key() -> SigningKey {
 
 /// A token of the policy's issuer for somebody in `group`.
 pub(super) fn token(group: &str) -> String {
+    token_of(group, None)
+}
+
+/// The same, of a session.
+pub(super) fn token_of(group: &str, session: Option<&str>) -> String {
     let part = |value: Value| URL_SAFE_NO_PAD.encode(value.to_string());
     let header = part(json!({"alg": "EdDSA", "typ": "JWT", "kid": "k"}));
-    let claims = part(json!({
+    let mut claims = json!({
         "iss": ISSUER, "aud": "api://chaperone", "sub": "alice", "groups": [group],
         "exp": NOW / 1000 + 3600
-    }));
-    let message = format!("{header}.{claims}");
+    });
+    if let Some(session) = session {
+        claims["sid"] = session.into();
+    }
+    let message = format!("{header}.{}", part(claims));
     let signature = agent_key().sign(message.as_bytes());
     format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature.to_bytes()))
 }
@@ -31,8 +39,11 @@ fn policy() -> Value {
     json!({
         "apiVersion": "chaperone/v1",
         "issuers": [{"issuer": ISSUER, "audiences": ["api://chaperone"],
-                     "claims": {"subject": "sub", "groups": "groups"}}],
-        "connections": [{"name": "api", "hosts": ["api.example.com"], "protocol": "http"}],
+                     "claims": {"subject": "sub", "groups": "groups", "session": "sid"}}],
+        "connections": [{"name": "api", "hosts": ["api.example.com"], "protocol": "http"},
+                        {"name": "blocking", "hosts": ["blocking.example.com"], "protocol": "http"},
+                        {"name": "restoring", "hosts": ["restoring.example.com"], "protocol": "http"},
+                        {"name": "reporting", "hosts": ["reporting.example.com"], "protocol": "http"}],
         "rules": [
             {"name": "devs", "match": {"groups": ["dev"], "paths": ["/free/**"]}, "effect": "allow"},
             {"name": "durable", "match": {"groups": ["dev"], "paths": ["/durable/**"]},
@@ -42,8 +53,14 @@ fn policy() -> Value {
             {"name": "ask-durable", "match": {"groups": ["dev"], "paths": ["/both/**"]},
              "effect": "approve", "approve": {"by": ["sre"], "hold": "10s"}, "audit": "required"}
         ],
-        "masking": [{"name": "secrets", "detectors": ["secrets/github-pat"],
-                     "on": ["request", "response"], "action": "mask"}]
+        "masking": [{"name": "secrets", "detectors": ["secrets/github-pat"], "connections": ["api"],
+                     "on": ["request", "response"], "action": "mask"},
+                    {"name": "no-pat", "detectors": ["secrets/github-pat"], "connections": ["blocking"],
+                     "on": ["request", "response"], "action": "block"},
+                    {"name": "back", "detectors": ["secrets/github-pat"], "connections": ["restoring"],
+                     "on": ["request"], "action": "mask", "restore": true},
+                    {"name": "seen", "detectors": ["secrets/github-pat"], "connections": ["reporting"],
+                     "on": ["request", "response"], "action": "report"}]
     })
 }
 

@@ -51,8 +51,9 @@ impl Stream {
         let readable = self.request.encoding == Some(Encoding::Identity)
             || self.request_body.pipe().decoder.is_some();
         let content = content_of(self.request.content_type.as_deref(), Some(&case.target.0));
-        let preview = body.filter(|_| readable).map(|body| {
-            let (mut masked, _) = mask_whole(around.detectors, &key, &content, &body);
+        let seen = body.filter(|_| readable).zip(shown.plan.clone());
+        let preview = seen.map(|(body, plan)| {
+            let (mut masked, _) = mask_whole(&plan, &key, &content, &body);
             let truncated = masked.len() > limit;
             masked.truncate(limit);
             BodyPreview {

@@ -72,7 +72,7 @@ impl Stream {
         match (direction, &self.phase) {
             (_, Phase::Waiting(_)) => true,
             (Direction::Request, Phase::Open { .. }) => self.status.is_none(),
-            (Direction::Response, Phase::Open { .. }) => self.response_held,
+            (Direction::Response, Phase::Open { .. }) => self.response_body.holds_headers,
             _ => false,
         }
     }

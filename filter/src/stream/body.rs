@@ -59,6 +59,8 @@ pub(super) struct BodyWay {
     /// The next body callback comes from within a resume of headers and body together. If it paused and
     /// trailers were waiting too, Envoy would lose the whole body (seen on 1.36 and 1.40).
     pub(super) resumed: bool,
+    /// The headers wait for the first look at the body, and go on with its first bytes once these are decided.
+    pub(super) holds_headers: bool,
     /// The whole body was masked in Envoy's buffer.
     pub(super) is_whole: bool,
     /// The body ended before a secret, and its reader was told so; what still comes is dropped.
@@ -123,6 +125,7 @@ impl BodyWay {
             tail,
             placed: None,
             resumed: false,
+            holds_headers: false,
             is_whole: false,
             is_cut: false,
             record_left: record_bytes,
@@ -183,7 +186,12 @@ impl BodyWay {
         }
         self.sent = self.sent.saturating_add(out.sent.len() as u64);
         let waiting = placed.saturating_add(out.sent.len());
-        let flow = match self.tail {
+        let tail = if self.holds_headers {
+            TRAILERS_POSSIBLE
+        } else {
+            self.tail
+        };
+        let flow = match tail {
             Tail::InBuffer { max }
                 if !end && !resumed && self.pipe.held() > 0 && waiting <= max =>
             {
@@ -192,6 +200,7 @@ impl BodyWay {
             }
             _ => Flow::Continue,
         };
+        self.holds_headers &= flow == Flow::Pause;
         Passed {
             flow,
             stop,
@@ -220,6 +229,7 @@ impl BodyWay {
             None => return Passed::stopped(Stop::Lost),
         }
         self.is_cut = stop.is_some();
+        self.holds_headers = false;
         self.sent = self.sent.saturating_add(out.sent.len() as u64);
         Passed {
             stop,

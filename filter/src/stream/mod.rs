@@ -28,13 +28,14 @@ mod response;
 mod shown;
 mod verdict;
 
+use std::cell::OnceCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use chaperone_engine::audit::{ApprovalOutcome, EventKind, RecordId};
 use chaperone_engine::gate::Gate;
 use chaperone_engine::identity::Principal;
-use chaperone_engine::masking::{Findings, FingerprintKey, Plan};
+use chaperone_engine::masking::{DetectorSet, Findings, FingerprintKey, Plan};
 use chaperone_engine::operation::Operation;
 use chaperone_engine::policy::Decision;
 use chaperone_engine::protocol::AskRequest;
@@ -62,8 +63,23 @@ pub struct Around<'a> {
     pub host: &'a dyn Host,
     /// What all streams of the VM share.
     pub node: &'a mut Node,
-    /// All detectors there are: for what is recorded or shown, which nobody gets to see unmasked.
-    pub detectors: &'a Arc<Plan>,
+    /// The built-in detectors, for what is recorded or shown while there is no policy to say so.
+    pub detectors: &'a Detectors,
+}
+
+/// The built-in detectors, compiled when they are first asked for: a policy usually brings the same ones,
+/// compiled rules are the largest thing that a worker holds, and twice is too much.
+#[derive(Debug, Default)]
+pub struct Detectors(OnceCell<Option<Arc<Plan>>>);
+
+impl Detectors {
+    fn plan(&self) -> Option<Arc<Plan>> {
+        let compile = || {
+            let set = DetectorSet::compile(&["secrets/*"]).ok()?;
+            Some(Arc::new(Plan::masking(Arc::new(set))))
+        };
+        self.0.get_or_init(compile).clone()
+    }
 }
 
 /// Where a stream stands.
@@ -153,8 +169,6 @@ pub struct Stream {
     status: Option<u16>,
     request_flow: Flow,
     response_flow: Flow,
-    /// The response's headers wait for the first look at its body.
-    response_held: bool,
     /// What was found outside of bodies.
     found: Findings,
     /// The detector at whose finding a body was ended.
@@ -183,7 +197,6 @@ impl Stream {
             status: None,
             request_flow: Flow::Continue,
             response_flow: Flow::Continue,
-            response_held: false,
             found: Findings::default(),
             blocked: None,
         }
@@ -267,9 +280,6 @@ impl Stream {
             self.stop(around, direction, stop);
         }
         self.set_flow(direction, passed.flow);
-        if direction == Direction::Response && passed.flow == Flow::Continue {
-            self.response_held = false;
-        }
     }
 
     /// News for a stream that waits. The caller has made it the effective stream.
@@ -326,9 +336,12 @@ impl Stream {
         FingerprintKey::from_bytes(*self.config.fingerprint_key.expose())
     }
 
-    fn shown<'a>(&self, around: &Around<'a>) -> Shown<'a> {
+    fn shown(&self, around: &Around<'_>) -> Shown {
+        let own = self.case.as_ref().map(|case| Rc::clone(&case.gate));
+        let gate = own.or_else(|| around.node.gate());
+        let plan = gate.and_then(|gate| gate.shown());
         Shown {
-            detectors: around.detectors,
+            plan: plan.or_else(|| around.detectors.plan()),
             key: self.fingerprint_key(),
         }
     }

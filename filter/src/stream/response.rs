@@ -79,14 +79,10 @@ impl Stream {
         headers::forward_response(around.host, &headers, encoding != Encoding::Identity);
         // What is found in the beginning can still be answered instead of it.
         let may_stop = encoding != Encoding::Identity || plan.as_ref().is_some_and(|p| p.blocks());
-        self.response_held =
-            may_stop && self.config.profile == Profile::Body && !begins_late(&headers);
-        self.response_flow = if self.response_held {
-            Flow::Pause
-        } else {
-            Flow::Continue
-        };
+        let holds = may_stop && self.config.profile == Profile::Body && !begins_late(&headers);
+        self.response_flow = if holds { Flow::Pause } else { Flow::Continue };
         self.response_body = self.response_way(plan, secrets, &headers, encoding);
+        self.response_body.holds_headers = holds;
     }
 
     fn response_way(

@@ -10,15 +10,22 @@ use chaperone_engine::masking::{FingerprintKey, Plan, mask_text};
 use chaperone_engine::operation::{Operation, decode_unreserved};
 
 /// Masks what is not a body.
-pub(super) struct Shown<'a> {
-    pub(super) detectors: &'a Arc<Plan>,
+pub(super) struct Shown {
+    /// The policy's, or those for when there is none.
+    pub(super) plan: Option<Arc<Plan>>,
     pub(super) key: FingerprintKey,
 }
 
-impl Shown<'_> {
+/// What stands where nothing can be masked. Never seen: the detectors are constants that compile.
+const UNSEEN: &str = "[not shown]";
+
+impl Shown {
     /// A host, a content type, an id.
     pub(super) fn text(&self, text: &str) -> String {
-        mask_text(self.detectors, &self.key, text).0
+        match &self.plan {
+            Some(plan) => mask_text(plan, &self.key, text).0,
+            None => UNSEEN.to_owned(),
+        }
     }
 
     /// A path or a query.

@@ -26,6 +26,7 @@ pub struct MaskingPlans {
     /// What the next version can take over: compiling takes longest by far, and detectors rarely change.
     sets: BTreeMap<SetKey, Arc<DetectorSet>>,
     connections: BTreeMap<String, ByDirection>,
+    shown: Option<Arc<Plan>>,
 }
 
 /// The plan for requests, then for responses; nothing where there is nothing to do.
@@ -75,9 +76,20 @@ impl MaskingPlans {
             ];
             connections.insert(name.clone(), by_direction);
         }
+        // Not the author's choice, so not held against their limit; most policies mask with the same set.
+        maker.limit = usize::MAX;
+        let hides = |rule: &&MaskingRule| rule.action != MaskingAction::Report;
+        let hidden = |name: &str| {
+            let rules = policy.masking.iter().filter(hides);
+            let mut selectors = rules.flat_map(|rule| &rule.detectors);
+            selectors.any(|selector| chooses(selector, name))
+        };
+        let own = |name: &str| policy.detectors.iter().any(|own| own.name == name);
+        let shown = maker.set(|name| name.starts_with("secrets/") || own(name) || hidden(name))?;
         Ok(Self {
             sets: maker.sets,
             connections,
+            shown: Some(Arc::new(Plan::masking(shown))),
         })
     }
 
@@ -102,6 +114,12 @@ impl MaskingPlans {
             Direction::Request => request.clone(),
             Direction::Response => response.clone(),
         }
+    }
+
+    /// What is masked in all that is recorded of a request or shown to people, whatever the connection: every secret,
+    /// what the policy's own detectors find, and what any rule hides. `None` for no policy.
+    pub fn shown(&self) -> Option<Arc<Plan>> {
+        self.shown.clone()
     }
 
     /// Bytes that the compiled detectors take.

@@ -127,6 +127,23 @@ fn what_connections_have_in_common_is_compiled_once() {
 }
 
 #[test]
+fn what_is_shown_hides_every_secret_and_shares_its_detectors_with_the_plans() {
+    let rule = r#"{"name":"m","detectors":["secrets/*","custom/*"],"on":["request"]}"#;
+    let own = r#""detectors":[{"name":"custom/acme","regex":"acme_[a-z0-9]{8}"}]"#;
+    let other = r#"{"name":"m","detectors":["custom/*"],"on":["request"]}"#;
+    for (rule, sets) in [(rule, 1), (other, 2)] {
+        let policy = policy(&format!(r#"{own},"masking":[{rule}]"#));
+        let plans = MaskingPlans::compile(&policy, None).unwrap();
+        let text = masked(
+            &plans.shown().unwrap(),
+            &format!("acme_0example {}", github()),
+        );
+        assert!(text.starts_with("[masked:acme:") && !text.contains(&github()));
+        assert_eq!(plans.sets.len(), sets, "{rule}");
+    }
+}
+
+#[test]
 fn a_secret_is_given_back_only_if_every_rule_that_masks_it_says_so() {
     let restore = r#"{"name":"x","detectors":["secrets/*"],"on":["request"],"restore":true}"#;
     let remembered = |rules: &str| {
@@ -170,7 +187,8 @@ fn detectors_that_would_not_fit_into_a_worker_are_refused_with_the_largest_named
             {"name":"a","detectors":["secrets/github-*"],"on":["request"]},
             {"name":"b","detectors":["secrets/jwt"],"on":["response"]}]"#,
     );
-    let all = MaskingPlans::compile(&policy, None).unwrap().memory();
+    let nothing = plans("").memory();
+    let all = MaskingPlans::compile(&policy, None).unwrap().memory() - nothing;
     assert!(MaskingPlans::within(all, &policy, None).is_ok());
     let error = MaskingPlans::within(all - 1, &policy, None).unwrap_err();
     assert!(
