@@ -8,6 +8,7 @@ are stopped (SIGSTOP).
 """
 
 import argparse
+import base64
 import contextlib
 import http.client
 import json
@@ -450,6 +451,22 @@ def decision_to_forwarded(args, processes, token, jwks, issuer):
     return percentiles(tries)
 
 
+def identity(args, directory):
+    """A token, the keys that verify it, and its issuer."""
+    # An issuer key of its own: the developer's stays as it is.
+    os.environ["XDG_STATE_HOME"] = str(directory)
+    dev = [args.chaperone, "dev", "token"]
+    jwks = json.loads(subprocess.run([*dev, "--jwks"], capture_output=True, text=True, check=True).stdout)
+    token = subprocess.run(
+        [*dev, "--subject", "bench", "--groups", f"group-0,group-{GROUPS - 1}",
+         "--claim", f'aud="{ISSUER_AUDIENCE}"', "--ttl", "12h"],
+        capture_output=True, text=True, check=True,
+    ).stdout.strip()
+    payload = token.split(".")[1]
+    claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    return token, jwks, claims["iss"]
+
+
 def table(results):
     for size in SIZES:
         print(f"\n{size} responses")
@@ -478,19 +495,8 @@ def main():
         sys.exit("error: this needs two cores, one for Envoy and one for the load")
 
     with tempfile.TemporaryDirectory(prefix="chaperone-bench-") as directory:
-        # An issuer key of its own: the developer's stays as it is.
-        os.environ["XDG_STATE_HOME"] = directory
         processes = Processes(Path(directory))
-        dev = [args.chaperone, "dev", "token"]
-        jwks = json.loads(subprocess.run([*dev, "--jwks"], capture_output=True, text=True, check=True).stdout)
-        token = subprocess.run(
-            [*dev, "--subject", "bench", "--groups", f"group-0,group-{GROUPS - 1}",
-             "--claim", f'aud="{ISSUER_AUDIENCE}"', "--ttl", "12h"],
-            capture_output=True, text=True, check=True,
-        ).stdout.strip()
-        payload = token.split(".")[1]
-        import base64
-        issuer = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))["iss"]
+        token, jwks, issuer = identity(args, directory)
         report = {"machine": {"cores": os.cpu_count()}, "rounds": args.rounds, "seconds": args.seconds}
         try:
             if args.only != "latency":
