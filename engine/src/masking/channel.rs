@@ -84,7 +84,7 @@ impl Channel {
         }
     }
 
-    /// Reads the next bytes of the text. What is decided and is a secret goes to `marks`. It neither copies nor
+    /// Reads the next bytes of the text. At the offsets in `breaks` a word may begin whatever stands before. What is decided and is a secret goes to `marks`. It neither copies nor
     /// allocates while nothing is undecided and nothing is found.
     pub(super) fn push(
         &mut self,
@@ -92,6 +92,7 @@ impl Channel {
         desk: &mut Desk<'_>,
         text: &[u8],
         seams: Seams<'_>,
+        breaks: &[usize],
         marks: &mut Vec<Mark>,
     ) {
         let spans = Spans {
@@ -100,7 +101,9 @@ impl Channel {
             outside: self.outside,
         };
         self.outside ^= seams.len() % 2 == 1;
+        self.trail.breaks.extend_from_slice(breaks);
         set.discover(text, self.held.len(), &mut self.trail, &mut self.starts);
+        self.trail.breaks.clear();
         if !self.held.is_empty() {
             let mut bytes = std::mem::take(&mut self.held);
             bytes.extend_from_slice(text);

@@ -63,6 +63,7 @@ mod detector;
 mod edit;
 mod encoding;
 mod findings;
+mod fold;
 mod formats;
 #[cfg(feature = "authoring")]
 mod import;

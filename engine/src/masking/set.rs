@@ -72,6 +72,8 @@ pub(super) struct Trail {
     cut: Vec<(u16, u8)>,
     /// For each of [`DetectorSet::runs`] how many bytes of its class came last; empty if all are 0.
     runs: Vec<u16>,
+    /// Offsets in the next chunk at which a word may begin, whatever stands before.
+    pub(super) breaks: Vec<usize>,
 }
 
 impl Trail {
@@ -82,6 +84,7 @@ impl Trail {
             contexts: Vec::new(),
             cut: Vec::new(),
             runs: Vec::new(),
+            breaks: Vec::new(),
         }
     }
 
@@ -528,7 +531,7 @@ impl Sweep<'_> {
         let Some(rule) = self.set.rule(head.rule) else {
             return;
         };
-        if !rule.left.allows(behind(self.trail.behind, self.chunk, at)) {
+        if !rule.left.allows(behind(self.trail.behind, self.chunk, at)) && !self.is_break(at) {
             return;
         }
         match &rule.context {
@@ -580,8 +583,16 @@ impl Sweep<'_> {
         }
     }
 
+    /// Whether a word may begin at `at`, whatever stands before.
+    fn is_break(&self, at: usize) -> bool {
+        self.trail.breaks.binary_search(&at).is_ok()
+    }
+
     /// What stands before `at`.
     fn look(&self, at: usize) -> Look {
+        if self.is_break(at) {
+            return Look::behind(b' ');
+        }
         let before = at.checked_sub(1).and_then(|at| self.chunk.get(at));
         match (before, self.trail.behind) {
             (Some(&byte), _) => Look::behind(byte),

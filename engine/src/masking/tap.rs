@@ -8,6 +8,7 @@ use super::{
     channel::{Channel, Seams, What},
     desk::Desk,
     edit::Edit,
+    fold::Fold,
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use std::collections::VecDeque;
@@ -65,6 +66,7 @@ pub(super) struct Tap {
     runs: VecDeque<(u64, Piece)>,
     /// Raw bytes before this offset were changed already.
     edited: u64,
+    fold: Box<Fold>,
 }
 
 impl Tap {
@@ -76,6 +78,7 @@ impl Tap {
             read: 0,
             runs: VecDeque::new(),
             edited: 0,
+            fold: Box::default(),
         }
     }
 
@@ -97,16 +100,37 @@ impl Tap {
         pieces: &[Piece],
         seams: Seams<'_>,
     ) {
+        if self.fold.is_plain(text) {
+            self.read(desk, text, pieces, seams, &[]);
+            return;
+        }
+        let mut fold = std::mem::take(&mut self.fold);
+        if fold.read(text, pieces, seams, false) {
+            self.read(desk, &fold.text, &fold.pieces, &fold.seams, &fold.breaks);
+        } else {
+            self.read(desk, text, pieces, seams, &[]);
+        }
+        self.fold = fold;
+    }
+
+    fn read(
+        &mut self,
+        desk: &mut Desk<'_>,
+        text: &[u8],
+        pieces: &[Piece],
+        seams: Seams<'_>,
+        breaks: &[usize],
+    ) {
         self.report(desk, |channel, desk| {
             let Some(set) = &desk.plan.reporting else {
                 return;
             };
-            channel.push(set, desk, text, seams, &mut Vec::new());
+            channel.push(set, desk, text, seams, breaks, &mut Vec::new());
         });
         let mut marks = std::mem::take(&mut desk.marks);
         let plan = desk.plan;
         self.acting
-            .push(&plan.acting, desk, text, seams, &mut marks);
+            .push(&plan.acting, desk, text, seams, breaks, &mut marks);
         if marks.is_empty() && self.acting.undecided().is_none() {
             self.runs.clear();
             self.read = self.read.saturating_add(text.len() as u64);
@@ -127,6 +151,10 @@ impl Tap {
 
     /// Ends the text: what was undecided is decided. The tap is then as new.
     pub(super) fn finish(&mut self, desk: &mut Desk<'_>) {
+        let mut fold = std::mem::take(&mut self.fold);
+        if fold.read(&[], &[], &[], true) {
+            self.read(desk, &fold.text, &fold.pieces, &[], &fold.breaks);
+        }
         self.report(desk, |channel, desk| {
             let Some(set) = &desk.plan.reporting else {
                 return;
@@ -162,6 +190,11 @@ impl Tap {
 
     /// Raw offset of the first byte that is not decided; `None` if all are.
     pub(super) fn undecided(&self) -> Option<u64> {
+        let held = self.undecided_text();
+        held.into_iter().chain(self.fold.undecided()).min()
+    }
+
+    fn undecided_text(&self) -> Option<u64> {
         let at = self.acting.undecided()?;
         let (start, piece) = self.runs.front()?;
         let into = at.saturating_sub(*start);

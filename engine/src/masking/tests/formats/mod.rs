@@ -1,6 +1,7 @@
 //! The promises for each format, over generated bodies of which every byte of the masked output is known.
 
 mod binary;
+mod evasions;
 mod form;
 mod json;
 mod keys;

@@ -1,0 +1,264 @@
+//! What hides a secret from a reader of bytes, and is read through; and what is out of reach.
+
+use super::{Body, Dice, Part, every_two_cut_holds, holds, masked_as, text};
+use crate::masking::{
+    Content,
+    tests::{
+        all,
+        cases::{ALNUM, filler},
+        plan, replacement,
+    },
+};
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use proptest::{prelude::*, sample};
+
+fn token() -> String {
+    format!("ghp_{}", filler(36, ALNUM))
+}
+
+/// Masked as text, in every two-cut.
+fn masked(text: &str) -> String {
+    every_two_cut_holds(&Content::text(), text.as_bytes());
+    String::from_utf8(masked_as(&plan(), &Content::text(), text.as_bytes(), &[]).0).unwrap()
+}
+
+/// The token hidden in several ways.
+fn hidden() -> Vec<(&'static str, String)> {
+    let token = token();
+    let (head, tail) = token.split_at(3);
+    let each = |write: &dyn Fn(u8) -> String| token.bytes().map(write).collect::<String>();
+    vec![
+        (
+            "a unicode escape in a text",
+            format!("\\u0067{}", &token[1..]),
+        ),
+        (
+            "an escape in JSON in JSON",
+            format!("gh\\\\u0070_{}", &token[4..]),
+        ),
+        ("an escape of a byte", format!("{head}\\x5f{}", &tail[1..])),
+        (
+            "mixed case of hex digits",
+            format!("{head}\\u005F{}", &tail[1..]),
+        ),
+        ("percent-encoding", format!("{head}%5F{}", &tail[1..])),
+        (
+            "percent-encoding twice",
+            format!("{head}%255f{}", &tail[1..]),
+        ),
+        (
+            "percent-encoding of everything",
+            each(&|b| format!("%{b:02x}")),
+        ),
+        (
+            "a decimal character reference",
+            format!("{head}&#95;{}", &tail[1..]),
+        ),
+        (
+            "a hexadecimal character reference",
+            format!("{head}&#x05F;{}", &tail[1..]),
+        ),
+        (
+            "a character reference by name",
+            format!("{head}&lowbar;{}", &tail[1..]),
+        ),
+        (
+            "a character reference in an escaped text",
+            format!("{head}&amp;#95;{}", &tail[1..]),
+        ),
+        (
+            "a space without width",
+            token.chars().map(|c| format!("{c}\u{200b}")).collect(),
+        ),
+        (
+            "a joiner, a mark, a soft hyphen",
+            format!("g\u{200d}h\u{feff}p\u{ad}\u{2060}{tail}"),
+        ),
+        (
+            "an escape of a character without width",
+            format!("{head}\\u200B{tail}"),
+        ),
+        ("a variation selector", format!("{head}\u{fe0f}{tail}")),
+    ]
+}
+
+#[test]
+fn what_hides_a_secret_is_read_through() {
+    let replacement = replacement("secrets/github-pat", &token());
+    for (how, hidden) in hidden() {
+        let out = masked(&format!("see: {hidden} ok"));
+        assert!(
+            out.starts_with(&format!("see: {replacement}")),
+            "{how}: {out}"
+        );
+        assert!(out.ends_with(" ok"), "{how}: {out}");
+        // In a JSON string, too.
+        let json = serde_json::to_string(&serde_json::json!({ "a": hidden })).unwrap();
+        let content = Content::of(Some(b"application/json"));
+        let (out, _) = masked_as(&plan(), &content, json.as_bytes(), &[]);
+        assert!(
+            String::from_utf8_lossy(&out).contains(&replacement),
+            "{how}"
+        );
+        every_two_cut_holds(&content, json.as_bytes());
+    }
+}
+
+#[test]
+fn what_hides_the_word_before_a_secret_does_not_hide_the_secret() {
+    let token = token();
+    for before in [
+        "x\u{200b}",
+        "\\u0041",
+        "x%41",
+        "x&#65;",
+        "\\n",
+        "\\\"",
+        "%0A",
+        "%22",
+        "\u{ad}\u{ad}",
+        "s\u{200b}g\u{200b}",
+    ] {
+        let out = masked(&format!("{before}{token}"));
+        assert!(!out.contains(&token[8..]), "{before}: {out}");
+        assert!(out.starts_with(before), "{before}: {out}");
+    }
+}
+
+#[test]
+fn what_is_encoded_for_a_reason_does_not_end_a_secret() {
+    let out = masked("postgres://app:EXAMPLE%40pass%2Fword@db.internal/app");
+    assert!(
+        out.starts_with("postgres://app:[masked:") && out.ends_with("]@db.internal/app"),
+        "{out}"
+    );
+}
+
+#[test]
+fn a_secret_that_is_cut_over_the_events_of_a_channel_leaves_what_stands_between() {
+    use crate::masking::{
+        desk::Desk,
+        edit::Edits,
+        tap::{Escaping, Piece, Tap},
+    };
+    let token = token();
+    let (mut edits, key) = (Edits::default(), crate::masking::tests::key());
+    let plan = crate::masking::Plan::masking(all());
+    let (mut findings, mut secrets) = Default::default();
+    let mut desk = Desk {
+        plan: &plan,
+        key: &key,
+        findings: &mut findings,
+        edits: &mut edits,
+        secrets: &mut secrets,
+        blocked: &mut None,
+        only_reports: false,
+        marks: Vec::new(),
+    };
+    // `%5` stands in one event, `F` in the next one.
+    let mut tap = Tap::new(Escaping::Plain);
+    tap.push(&mut desk, b"ghp%5", &[Piece::plain(10, 5)]);
+    assert_eq!(tap.undecided(), Some(10));
+    let rest = format!("F{}", &token[4..]);
+    tap.push(&mut desk, rest.as_bytes(), &[Piece::plain(100, rest.len())]);
+    tap.finish(&mut desk);
+    let mut raw = vec![b'.'; 150];
+    raw[10..15].copy_from_slice(b"ghp%5");
+    raw[100..100 + rest.len()].copy_from_slice(rest.as_bytes());
+    let mut out = Vec::new();
+    edits.apply(&raw, 0, 150, &mut out);
+    let expected = format!(
+        "{}{}{}",
+        ".".repeat(10),
+        replacement("secrets/github-pat", &token),
+        ".".repeat(150 - 15 - rest.len())
+    );
+    assert_eq!(String::from_utf8(out).unwrap(), expected);
+}
+
+/// Documented in docs/masking.md, under what is out of reach.
+#[test]
+fn what_is_out_of_reach_passes() {
+    let token = token();
+    let rot13: String = token
+        .chars()
+        .map(|c| match c {
+            'a'..='m' | 'A'..='M' => char::from(c as u8 + 13),
+            'n'..='z' | 'N'..='Z' => char::from(c as u8 - 13),
+            _ => c,
+        })
+        .collect();
+    for text in [
+        BASE64_STANDARD.encode(&token),
+        rot13,
+        token.chars().rev().collect(),
+        token.replace('p', "\u{440}"),
+        token.chars().map(|c| format!("{c} ")).collect(),
+        token.replace("ghp_", "ghp\" + \"_"),
+        token.bytes().map(|b| format!("{b:02x}")).collect(),
+    ] {
+        assert_eq!(masked(&text), text);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_mixture_of_them_is_read_through_and_every_other_byte_is_equal(
+        parts in text(), seed: u64, at in prop::collection::vec(any::<sample::Index>(), 0..12),
+    ) {
+        let (mut body, mut dice) = (Body::default(), Dice(seed));
+        for part in &parts {
+            match part {
+                Part::Harmless(text) => body.push(text),
+                Part::Secret(case) if case.secret.contains(['%', '\\', '&']) => {}
+                Part::Secret(case) => {
+                    body.push(&case.before);
+                    body.replace(
+                        case.secret.chars().map(|c| hide(c, &mut dice)).collect::<String>(),
+                        replacement(case.detector, &case.secret),
+                    );
+                    body.push(&case.after);
+                    body.secrets.push(case.secret.clone());
+                }
+            }
+        }
+        holds(&Content::text(), &body, &at)?;
+    }
+
+    #[test]
+    fn what_hides_nothing_passes(
+        shards in prop::collection::vec(sample::select(vec![
+            "\\", "\\u", "\\u00", "41", "\\u0041", "\\\\u20", "0b", "%", "%2", "5", "F", "&", "&#", "&#x", "9", ";", "&am", "p;", "\u{200b}", "\u{ad}", "x", " ", "\"",
+        ]), 0..60),
+        at in prop::collection::vec(any::<sample::Index>(), 0..20),
+    ) {
+        let text = shards.concat();
+        // Cut within characters, too.
+        let mut cuts: Vec<usize> = at.iter().map(|at| at.index(text.len() + 1)).collect();
+        cuts.sort_unstable();
+        for content in [Content::text(), Content::of(Some(b"application/x-www-form-urlencoded"))] {
+            let (out, findings) = masked_as(&plan(), &content, text.as_bytes(), &cuts);
+            prop_assert!(findings.is_empty());
+            prop_assert_eq!(&out, text.as_bytes());
+        }
+    }
+}
+
+/// A character of a secret, perhaps hidden; and perhaps something without width before it.
+fn hide(c: char, dice: &mut Dice) -> String {
+    if !c.is_ascii_alphanumeric() && !"+/=:_-.~".contains(c) {
+        return c.to_string();
+    }
+    let number = u32::from(c);
+    match dice.roll(20) {
+        2 if "+/=:".contains(c) => c.to_string(),
+        0 => format!("\\u{number:04x}"),
+        1 => format!("\\\\\\x{number:02X}"),
+        2 => format!("%{number:02x}"),
+        3 => format!("&#{number};"),
+        4 => format!("&#x{number:X};"),
+        _ => c.to_string(),
+    }
+}
