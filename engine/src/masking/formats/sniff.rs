@@ -7,6 +7,9 @@ use crate::masking::{content::Kind, desk::Desk};
 pub(in crate::masking) struct Sniff {
     kind: Kind,
     path: Option<Box<[u8]>>,
+    /// The first bytes, while they say nothing yet, and where they stand.
+    head: Vec<u8>,
+    head_at: u64,
     known: Option<Box<dyn Format>>,
 }
 
@@ -16,20 +19,38 @@ impl Sniff {
         Self {
             kind,
             path,
+            head: Vec::new(),
+            head_at: 0,
             known: None,
         }
     }
 }
 
-/// `{` and `[` begin JSON, whatever the type says: clients send it as a form or as text, and readers take it. What goes
-/// on as something else is read as text from there on.
-fn open(kind: &Kind, path: Option<&[u8]>, first: u8) -> Box<dyn Format> {
-    match (first, kind) {
-        (b'{' | b'[', _) | (_, Kind::Json) => Box::new(Json::at_path(path)),
-        (_, Kind::EventStream) => Box::new(Sse::new()),
-        (_, Kind::Form) => Box::new(Form::new()),
-        (_, Kind::Octets | Kind::Binary) => Box::new(Binary::new()),
-        _ => Box::new(Text::new()),
+/// What lines of server-sent events begin with.
+const FIELDS: [&[u8]; 5] = [b"data:", b"event:", b"id:", b"retry:", b":"];
+
+impl Sniff {
+    /// The format that begins with `head`; `None` if more bytes are needed. `{` and `[` begin JSON, whatever the type says:
+    /// clients send it as a form or as text, and readers take it. What goes on as something else is read as text
+    /// from there on.
+    fn open(&self, head: &[u8], ended: bool) -> Option<Box<dyn Format>> {
+        if matches!(self.kind, Kind::Text | Kind::Json) {
+            if FIELDS.iter().any(|field| head.starts_with(field)) {
+                return Some(Box::new(Sse::new()));
+            }
+            if !ended && FIELDS.iter().any(|field| field.starts_with(head)) {
+                return None;
+            }
+        }
+        Some(match (head.first(), &self.kind) {
+            (Some(b'{' | b'['), _) | (_, Kind::Json) => {
+                Box::new(Json::at_path(self.path.as_deref()))
+            }
+            (_, Kind::EventStream) => Box::new(Sse::new()),
+            (_, Kind::Form) => Box::new(Form::new()),
+            (_, Kind::Octets | Kind::Binary) => Box::new(Binary::new()),
+            _ => Box::new(Text::new()),
+        })
     }
 }
 
@@ -38,20 +59,47 @@ impl Format for Sniff {
         if let Some(known) = &mut self.known {
             return known.push(desk, chunk, from);
         }
-        // Blanks and a byte order mark mean nothing to anybody.
-        let blank = |b: &u8| matches!(b, b' ' | b'\t' | b'\r' | b'\n' | 0xEF | 0xBB | 0xBF);
         let end = from.saturating_add(chunk.len() as u64);
-        let Some(at) = chunk.iter().position(|byte| !blank(byte)) else {
-            return end;
-        };
-        let body = chunk.get(at..).unwrap_or_default();
-        let first = body.first().copied().unwrap_or_default();
-        self.known
-            .insert(open(&self.kind, self.path.as_deref(), first))
-            .push(desk, body, from.saturating_add(at as u64))
+        let mut rest = chunk;
+        if self.head.is_empty() {
+            // Blanks and a byte order mark mean nothing to anybody.
+            let blank = |b: &u8| matches!(b, b' ' | b'\t' | b'\r' | b'\n' | 0xEF | 0xBB | 0xBF);
+            let Some(at) = chunk.iter().position(|byte| !blank(byte)) else {
+                return end;
+            };
+            rest = chunk.get(at..).unwrap_or_default();
+            self.head_at = from.saturating_add(at as u64);
+            if let Some(mut format) = self.open(rest, false) {
+                let decided = format.push(desk, rest, self.head_at);
+                self.known = Some(format);
+                return decided;
+            }
+        }
+        // No more bytes than the longest field are ever needed.
+        while let [first, after @ ..] = rest {
+            self.head.push(*first);
+            rest = after;
+            if let Some(mut format) = self.open(&self.head, false) {
+                let head = std::mem::take(&mut self.head);
+                let mut decided = format.push(desk, &head, self.head_at);
+                if !rest.is_empty() {
+                    let raw = end.saturating_sub(rest.len() as u64);
+                    decided = format.push(desk, rest, raw);
+                }
+                self.known = Some(format);
+                return decided;
+            }
+        }
+        self.head_at
     }
 
     fn finish(&mut self, desk: &mut Desk<'_>, end: u64) {
+        if !self.head.is_empty()
+            && let Some(mut format) = self.open(&self.head, true)
+        {
+            format.push(desk, &self.head, self.head_at);
+            self.known = Some(format);
+        }
         if let Some(known) = &mut self.known {
             known.finish(desk, end);
         }

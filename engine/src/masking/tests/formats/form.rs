@@ -72,6 +72,30 @@ fn every_two_cut_of_a_form_gives_what_the_whole_gives() {
 }
 
 #[test]
+fn events_are_known_by_their_first_line_whatever_the_type_says() {
+    let token = format!("ghp_{}", filler(36, ALNUM));
+    let chunk = |text: &str| {
+        format!(
+            "data: {{\"object\":\"chat.completion.chunk\",\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"{text}\"}}}}]}}\n\n"
+        )
+    };
+    let (head, tail) = token.split_at(20);
+    let body = format!("\n{}{}", chunk(head), chunk(tail));
+    for content_type in ["", "text/plain", "application/json"] {
+        let out = whole_as(content_type, &body);
+        assert!(
+            !out.contains(&tail[..8]) && !out.contains(&head[8..16]),
+            "{content_type}: {out}"
+        );
+        every_two_cut_holds(&Content::of(Some(content_type.as_bytes())), body.as_bytes());
+    }
+    for text in ["d", "dat", "data", "even", "evil: x"] {
+        assert_eq!(whole_as("text/plain", text), text);
+        every_two_cut_holds(&Content::of(None), text.as_bytes());
+    }
+}
+
+#[test]
 fn a_type_that_lies_opens_nothing() {
     let token = format!("ghp_{}", filler(36, ALNUM));
     let escaped = format!("\\u0067hp_{}", filler(36, ALNUM));
