@@ -108,6 +108,44 @@ fn a_secret_that_is_blocked_in_an_answer_ends_it() {
 }
 
 #[test]
+fn a_stream_of_events_is_ended_by_an_event_and_then_closed() {
+    let events = ok(&[("content-type", "text/event-stream")]);
+    for profile in PROFILES {
+        let mut envoy = begin_at(profile, "blocking.example.com", "/free/x", true);
+        envoy.headers(Response, events.clone(), false);
+        assert!(envoy.downstream.headers.is_some(), "events are waited for");
+        envoy.data(Response, b"data: one\n\n", false);
+        envoy.data(
+            Response,
+            format!("data: {} it is\n\n", secret()).as_bytes(),
+            false,
+        );
+        envoy.data(Response, b"data: three\n\n", false);
+        let body = text(&envoy.downstream.body);
+        assert!(body.starts_with("data: one\n\n"), "{body}");
+        assert!(body.contains("error"), "the agent is told: {body}");
+        assert!(!body.contains("ghp_") && !body.contains("three"), "{body}");
+        assert!(!envoy.over, "what is on its way must arrive");
+        envoy.tick(500, Mood::Pending);
+        assert!(!envoy.over, "what is on its way must arrive");
+        envoy.tick(600, Mood::Pending);
+        assert!(envoy.over, "upstream goes on, and nobody waits for it");
+        assert_eq!(closing(&mut envoy)["cause"], "filter");
+    }
+    // Upstream ends by itself: so does the answer, as HTTP says.
+    let mut envoy = begin_at("headers", "blocking.example.com", "/free/x", true);
+    envoy.headers(Response, events, false);
+    envoy.data(
+        Response,
+        format!("data: {} it is\n\n", secret()).as_bytes(),
+        false,
+    );
+    envoy.data(Response, b"data: three\n\n", true);
+    envoy.tick(1_100, Mood::Pending);
+    assert!(envoy.downstream.ended && !envoy.over);
+}
+
+#[test]
 fn what_is_only_reported_passes_and_is_counted_apart() {
     let mut envoy = begin_at("headers", "reporting.example.com", "/free/x", false);
     let body = format!("key: {} ", secret());

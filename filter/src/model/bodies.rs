@@ -85,6 +85,20 @@ fn a_compressed_request_is_decoded_and_masked() {
 }
 
 #[test]
+fn a_character_set_without_ascii_in_it_cannot_be_read() {
+    let utf16 = "text/plain; charset=UTF-16LE";
+    let mut envoy = begin("headers", "/free/x", true);
+    envoy.headers(Response, ok(&[("content-type", utf16)]), false);
+    assert_eq!(code(&envoy), "unreadable_encoding");
+    let mut envoy = Envoy::new("headers");
+    let mut headers = Envoy::request_for("/free/x", "dev");
+    headers.push(("content-type".into(), utf16.into()));
+    envoy.headers(Request, headers, false);
+    assert_eq!(code(&envoy), "unreadable_request_encoding");
+    assert!(envoy.upstream.headers.is_none());
+}
+
+#[test]
 fn approvers_see_a_compressed_body_decoded_and_masked() {
     let mut envoy = Envoy::new("body");
     let mut headers = Envoy::request_for("/risky/x", "dev");

@@ -69,6 +69,11 @@ impl Request {
         }
     }
 
+    /// Whether its body can be read.
+    pub(super) fn is_readable(&self) -> bool {
+        self.encoding.is_some() && content_of(self.content_type.as_deref(), None).is_readable()
+    }
+
     /// `content-type`, if it is text that approvers can be shown.
     pub(super) fn content_type_text(&self) -> Option<String> {
         let text = std::str::from_utf8(self.content_type.as_deref()?).ok()?;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use chaperone_engine::audit::EventKind;
 use chaperone_engine::gate::Code;
-use chaperone_engine::masking::{Decoder, Encoding, Masker, Plan, Secrets};
+use chaperone_engine::masking::{Content, Decoder, Encoding, Masker, Plan, Secrets};
 
 use super::body::{BodyWay, Tail};
 use super::pipe::Pipe;
@@ -55,12 +55,14 @@ impl Stream {
         if bodiless || (plan.is_none() && secrets.is_empty()) {
             return;
         }
-        let Some(encoding) = encoding_of(&headers) else {
+        let content_type = all(&headers, "content-type");
+        let content = content_of(content_type.as_deref(), self.request.path.as_deref());
+        let Some(encoding) = encoding_of(&headers).filter(|_| content.is_readable()) else {
             self.refuse(
                 around,
                 Code::UnreadableEncoding,
-                "The upstream encoded its response although it was asked not to, and what cannot be \
-                 read cannot be masked."
+                "The upstream encoded its response although it was asked not to, or sends it in a character set \
+                 without ASCII, and what cannot be read cannot be masked."
                     .to_owned(),
             );
             return;
@@ -81,7 +83,8 @@ impl Stream {
         let may_stop = encoding != Encoding::Identity || plan.as_ref().is_some_and(|p| p.blocks());
         let holds = may_stop && self.config.profile == Profile::Body && !begins_late(&headers);
         self.response_flow = if holds { Flow::Pause } else { Flow::Continue };
-        self.response_body = self.response_way(plan, secrets, &headers, encoding);
+        let tail = Tail::of(Direction::Response, announces_trailers(&headers));
+        self.response_body = self.response_way(plan, secrets, &content, encoding, tail);
         self.response_body.holds_headers = holds;
     }
 
@@ -89,12 +92,11 @@ impl Stream {
         &self,
         plan: Option<Arc<Plan>>,
         secrets: Secrets,
-        headers: &Headers,
+        content: &Content,
         encoding: Encoding,
+        tail: Tail,
     ) -> BodyWay {
-        let content_type = all(headers, "content-type");
-        let content = content_of(content_type.as_deref(), self.request.path.as_deref());
-        let masker = |plan| Masker::new(plan, self.fingerprint_key(), &content);
+        let masker = |plan| Masker::new(plan, self.fingerprint_key(), content);
         // The detector of placeholders is fixed and compiles; were it ever not to, they stay as they are.
         let restoring = (!secrets.is_empty())
             .then(|| Plan::restoring(Arc::new(secrets)).ok())
@@ -107,7 +109,7 @@ impl Stream {
         BodyWay::new(
             Direction::Response,
             pipe,
-            Tail::of(Direction::Response, announces_trailers(headers)),
+            tail,
             self.config.limits.record_body_bytes,
         )
     }

@@ -282,12 +282,12 @@ impl Stream {
             );
             return;
         }
-        if plan.is_some() && !end && self.request.encoding.is_none() {
+        if plan.is_some() && !end && !self.request.is_readable() {
             self.refuse(
                 around,
                 Code::UnreadableRequest,
-                "Send the body without content-encoding, or with gzip or deflate: what cannot be read cannot be \
-                 masked."
+                "Send the body in UTF-8 or another character set with ASCII in it, and without content-encoding or with \
+                 gzip or deflate: what cannot be read cannot be masked."
                     .to_owned(),
             );
             return;
