@@ -14,6 +14,8 @@ pub(crate) enum Exit {
     Usage = 2,
     /// The control plane cannot be reached.
     Unreachable = 3,
+    /// `mask` found a secret that may not pass.
+    Blocked = 4,
 }
 
 /// Why a command failed.

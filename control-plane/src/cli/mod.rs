@@ -6,7 +6,10 @@
 mod approvals;
 mod audit;
 pub(crate) mod client;
+mod detectors;
 pub(crate) mod failure;
+mod mask;
+mod masking_args;
 mod nodes;
 pub(crate) mod output;
 pub(crate) mod policy;
@@ -34,13 +37,15 @@ Exit codes:
   1  a check failed, or the control plane refused
   2  the command line cannot be understood
   3  the control plane cannot be reached
+  4  a secret was found that may not pass (chaperone mask)
 
 Examples:
   chaperone dev --policy policy.yaml --upstream models=https://api.example.com
   chaperone policy test policy.yaml
   chaperone policy publish policy.yaml --wait
   chaperone approvals watch
-  chaperone audit search --subject alice --effect deny --since 1h";
+  chaperone audit search --subject alice --effect deny --since 1h
+  chaperone mask --format auto < build.log";
 
 /// The gate for AI coding agents: who may do what, who approved it, and what came of it.
 #[derive(Debug, Parser)]
@@ -105,6 +110,11 @@ enum Command {
     /// Search the trail: who did what, when, with what result
     #[command(subcommand)]
     Audit(audit::AuditCommand),
+    /// Mask the secrets in standard input, as the gate masks bodies
+    Mask(mask::MaskArgs),
+    /// List and try what finds secrets, and import rules of other tools
+    #[command(subcommand)]
+    Detectors(detectors::DetectorsCommand),
     /// List Envoy workers, what they enforce, and whether events are missing
     Nodes(nodes::NodesArgs),
     /// Make, list and revoke API tokens
@@ -163,6 +173,12 @@ fn run(command: Command, context: &Context) -> Result<(), Failure> {
     if let Command::Child(args) = command {
         return Err(dev::become_child(&args));
     }
+    // These wait for nobody but their input.
+    match &command {
+        Command::Mask(args) => return mask::run(args),
+        Command::Detectors(command) => return detectors::run(command, context.output),
+        _ => {}
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -178,7 +194,7 @@ fn run(command: Command, context: &Context) -> Result<(), Failure> {
             Command::Audit(command) => audit::run(command, context).await,
             Command::Nodes(args) => nodes::run(&args, context).await,
             Command::Token(command) => token::run(command, context).await,
-            Command::Child(_) => Ok(()),
+            Command::Child(_) | Command::Mask(_) | Command::Detectors(_) => Ok(()),
         }
     })
 }

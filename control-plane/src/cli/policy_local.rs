@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+use chaperone_engine::gate::MaskingPlans;
 use chaperone_engine::identity::Principal;
 use chaperone_engine::policy::{
     CompiledPolicy, Effect, PolicyErrors, TestOutcome, parse, schema as json_schema,
@@ -167,6 +168,9 @@ struct Validated {
     errors: Option<PolicyErrors>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tests: Option<Vec<TestOutcome>>,
+    /// Memory that the compiled detectors take in each worker.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detectors_bytes: Option<usize>,
 }
 
 /// `chaperone policy validate`.
@@ -188,8 +192,16 @@ fn check(files: &[PathBuf], out: Output, run_tests: bool) -> Result<(), Failure>
             valid: true,
             errors: None,
             tests: None,
+            detectors_bytes: None,
         };
-        match compile(&read_document(file)?) {
+        // What a node could not make ready is not valid either.
+        let compiled = compile(&read_document(file)?).and_then(|policy| {
+            let plans = MaskingPlans::compile(policy.policy(), None);
+            plans
+                .map(|plans| (policy, plans))
+                .map_err(PolicyErrors::of_document)
+        });
+        match compiled {
             Err(errors) => {
                 result.valid = false;
                 failed += 1;
@@ -198,7 +210,7 @@ fn check(files: &[PathBuf], out: Output, run_tests: bool) -> Result<(), Failure>
                 }
                 result.errors = Some(errors);
             }
-            Ok(policy) if run_tests => {
+            Ok((policy, _)) if run_tests => {
                 let outcomes = policy.run_tests();
                 let missed = outcomes.iter().filter(|outcome| !outcome.passed).count();
                 failed += missed;
@@ -207,10 +219,15 @@ fn check(files: &[PathBuf], out: Output, run_tests: bool) -> Result<(), Failure>
                 }
                 result.tests = Some(outcomes);
             }
-            Ok(policy) => {
+            Ok((policy, plans)) => {
                 if out.is_text() {
-                    out.line(format!("{}: valid ({})", name(file), summary(&policy)))?;
+                    out.line(format!(
+                        "{}: valid ({})",
+                        name(file),
+                        summary(&policy, &plans)
+                    ))?;
                 }
+                result.detectors_bytes = Some(plans.memory());
             }
         }
         results.push(result);
@@ -246,7 +263,7 @@ fn print_outcomes(
     ))
 }
 
-fn summary(policy: &CompiledPolicy) -> String {
+fn summary(policy: &CompiledPolicy, plans: &MaskingPlans) -> String {
     let policy = policy.policy();
     let count = |n: usize, what: &str| {
         if n == 1 {
@@ -255,8 +272,15 @@ fn summary(policy: &CompiledPolicy) -> String {
             format!("{n} {what}s")
         }
     };
+    let masking = match plans.memory() {
+        0 => String::new(),
+        bytes => format!(
+            ", {:.1} MiB of compiled detectors",
+            bytes as f64 / (1024.0 * 1024.0)
+        ),
+    };
     format!(
-        "{}, {}, {}, {}",
+        "{}, {}, {}, {}{masking}",
         count(policy.issuers.len(), "issuer"),
         count(policy.connections.len(), "connection"),
         count(policy.rules.len(), "rule"),

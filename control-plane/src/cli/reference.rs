@@ -16,6 +16,29 @@ edit it here, but run
 Every command takes `--output json`. The control plane is found by `--server`, then `CHAPERONE_SERVER`,
 then the last started `chaperone dev`; the token by `--token-file`, `CHAPERONE_TOKEN_FILE`,
 `CHAPERONE_TOKEN`, in this order, and only for the last started `chaperone dev` by itself.
+
+## Masking without a gate
+
+`chaperone mask` runs the masker of the filter over standard input, and `chaperone detectors` says what it looks for.
+Neither needs a control plane.
+
+```text
+$ echo '{\"user\":\"ann\",\"client_secret\":\"correct horse battery\"}' | chaperone mask --keys default --keep 4
+{\"user\":\"ann\",\"client_secret\":\"[masked:clientsecret:90b915ee:tery]\"}
+
+$ chaperone detectors test \"my token is $TOKEN, really\"
+DETECTOR            LINE:COLUMN  BYTES   REPLACEMENT
+secrets/github-pat  1:13         12..52  [masked:github-pat:251c148a]
+
+$ chaperone mask --action block --stats < prompt.txt
+clone with {\"findings\":{\"secrets/github-pat\":{\"count\":1,\"fingerprints\":[\"6a6acee4\"]}},\"blocked\":\"secrets/github-pat\",...
+error: A secret (secrets/github-pat, fingerprint 6a6acee4) was found that may not pass; the output ends before it.
+
+$ chaperone detectors import gitleaks.toml --check --to detectors.yaml
+note: `path` is not looked at: the rule applies to all text (freemius-secret-key, hashicorp-tf-password, …)
+note: rules without a regex are left out: they look at the names of files (pkcs12-file)
+221 detectors, 0 not taken over; compiled in … s to 0.8 MiB
+```
 ";
 
 fn page() -> String {

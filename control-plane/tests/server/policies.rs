@@ -165,6 +165,25 @@ async fn a_faulty_document_is_refused_with_places() {
 }
 
 #[tokio::test]
+async fn detectors_that_no_worker_could_compile_are_not_published() {
+    let (server, _temp) = kit::start().await;
+    let with = |regex: &str| {
+        format!(
+            "{POLICY}detectors:\n  - {{ name: custom/acme, regex: '{regex}' }}\nmasking:\n  \
+             - {{ name: m, detectors: [custom/acme], on: [request] }}\n"
+        )
+    };
+    let problem = server.publish(&with("(acme_[a-z]{12}")).await;
+    let problem = problem.problem(422, "policy_invalid");
+    let place = problem["errors"][0]["place"].as_str().unwrap();
+    assert!(
+        place.starts_with("detectors[0].regex (line 17, "),
+        "{problem}"
+    );
+    assert_eq!(server.publish(&with("acme_[a-z]{12}")).await.status, 201);
+}
+
+#[tokio::test]
 async fn failing_tests_in_the_document_keep_it_from_being_published() {
     let (server, _temp) = kit::start().await;
     let problem = server

@@ -470,7 +470,10 @@ impl Frequencies {
     /// How often a run occurs, very roughly, in 2^-30; and what a bit costs that is set for nothing.
     fn of(&self, gram: u32) -> u64 {
         // Counted: about 0.15 divided by the rank plus 100.
-        let by_rank = |rank: u32| 160_000_000_u64 / u64::from(rank.saturating_add(100));
+        let by_rank = |rank: u32| {
+            let places = u64::from(rank.saturating_add(100));
+            160_000_000_u64.checked_div(places).unwrap_or_default()
+        };
         let frequency = match self.0.get(&gram) {
             Some(&rank) => by_rank(rank),
             None => {

@@ -3,9 +3,9 @@
 use super::document::Policy;
 use super::error::{Faults, Place};
 use super::validate::{MAX_TEXT_BYTES, text, unique};
-use crate::masking::{Allow, CustomDetector, MAX_CUSTOM_DETECTORS, catalogue, chooses};
 #[cfg(feature = "authoring")]
-use crate::masking::{DetectorError, DetectorSet, check_allow, compile_custom};
+use crate::masking::{Allow, DetectorError, DetectorSet, check_allow, compile_custom};
+use crate::masking::{CustomDetector, MAX_CUSTOM_DETECTORS, catalogue, chooses};
 
 /// The most detectors that a document may bring.
 pub(super) const MAX_CUSTOM: usize = MAX_CUSTOM_DETECTORS;
