@@ -29,6 +29,11 @@ pub(super) struct Fold {
     pub(super) breaks: Vec<usize>,
 }
 
+/// Whether something in `text`, a text of its own, does not stand for itself.
+pub(super) fn hides(text: &[u8]) -> bool {
+    first_found(text, &[]).is_some()
+}
+
 /// What stands at a byte that may begin an escape.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Found {

@@ -181,6 +181,11 @@ impl Tap {
 
     /// Decides the leftmost undecided place now: it is masked. For formats whose raw bytes outgrow their cap.
     pub(super) fn force(&mut self, desk: &mut Desk<'_>) {
+        // What may be half an escape stands for itself from now on.
+        let mut fold = std::mem::take(&mut self.fold);
+        if fold.read(&[], &[], &[], true) {
+            self.read(desk, &fold.text, &fold.pieces, &[], &fold.breaks);
+        }
         let mut marks = std::mem::take(&mut desk.marks);
         let plan = desk.plan;
         self.acting.force(&plan.acting, desk, &mut marks);

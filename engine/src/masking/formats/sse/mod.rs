@@ -30,6 +30,7 @@ mod tape;
 use super::{Format, json::Json};
 use crate::masking::{
     desk::Desk,
+    fold,
     tap::{Escaping, Piece, Tap},
 };
 use channels::{Channels, Tie};
@@ -229,6 +230,7 @@ impl Reader {
     /// Reads an event that is there as a whole, at the raw offset `base`.
     fn read(&mut self, desk: &mut Desk<'_>, event: &[u8], base: u64, channels: &mut Channels) {
         self.data.clear();
+        self.look(desk, event);
         let mut name: &[u8] = b"";
         for (mut at, mut line) in lines::lines(event) {
             if base == 0
@@ -249,7 +251,8 @@ impl Reader {
                 Line::Other => {}
             }
             // Nothing is restored there: a secret of several lines would become several fields.
-            if !line.is_empty() && desk.plan.restores.is_none() {
+            let is_clean = self.is_clean(event, at, at.saturating_add(line.len()));
+            if !is_clean && desk.plan.restores.is_none() {
                 self.line
                     .push_plain(desk, line, base.saturating_add(at as u64));
                 self.line.finish(desk);
@@ -298,34 +301,68 @@ impl Reader {
         }
     }
 
-    /// Whether no string that is a text of its own can hold a secret: none says something else than what
-    /// stands there, and no anchor stands in any. Nearly always so, and much cheaper than to read them.
-    fn own_is_clean(&mut self, desk: &Desk<'_>, event: &[u8]) -> bool {
-        if !desk.plan.keys.is_empty() {
-            return false;
-        }
-        let pieces = &self.deltas.pieces;
-        let is_piece = |at: usize| pieces.iter().any(|piece| piece.at == at);
-        let mut tokens = (0..).zip(self.tape.tokens());
-        if tokens.any(|(at, token)| token.escaped && !is_piece(at)) {
-            return false;
-        }
+    /// Notes where in the event an anchor of a detector stands. Nearly always nowhere, which is known in one
+    /// pass; many short texts, each searched on its own, would cost ten times as much.
+    fn look(&mut self, desk: &Desk<'_>, event: &[u8]) {
+        self.places.clear();
+        self.places.shrink_to(64);
         let plan = desk.plan;
         for set in std::iter::once(&plan.acting).chain(&plan.reporting) {
-            self.places.clear();
-            self.places.shrink_to(64);
             set.candidates(event, &mut self.places);
-            let in_piece = |place: usize| {
-                pieces.iter().any(|piece| {
-                    let (from, to) = self.tape.offsets(piece.at);
-                    (from..to).contains(&place)
-                })
-            };
-            if !self.places.iter().all(|&place| in_piece(place)) {
+        }
+    }
+
+    /// Whether the texts of their own that stand in this part of the event as they are hold no secret.
+    fn is_clean(&self, event: &[u8], from: usize, to: usize) -> bool {
+        !self.places.iter().any(|place| (from..to).contains(place))
+            && !fold::hides(event.get(from..to).unwrap_or_default())
+    }
+
+    /// Whether no string that is a text of its own holds a secret. If so, what is no piece of a text that goes on need
+    /// not be read.
+    fn own_is_clean(&mut self, desk: &Desk<'_>, event: &[u8]) -> bool {
+        let mut from = 0;
+        for piece in &self.deltas.pieces {
+            let (start, end) = self.tape.offsets(piece.at);
+            if !self.is_clean(event, from, start) {
                 return false;
+            }
+            from = end;
+        }
+        if !self.is_clean(event, from, event.len()) {
+            return false;
+        }
+        let mut pieces = self.deltas.pieces.iter().peekable();
+        for (at, token) in (0..).zip(self.tape.tokens()) {
+            if pieces.next_if(|piece| piece.at == at).is_some() {
+                continue;
+            }
+            if token.kind == Kind::Key && Self::is_special(desk, &self.tape.says(event, at)) {
+                return false;
+            }
+            if token.escaped {
+                let (text, _) = self.tape.text(event, at, &mut self.room);
+                let plan = desk.plan;
+                let mut sets = std::iter::once(&plan.acting).chain(&plan.reporting);
+                let known = self.places.len();
+                let any = sets.any(|set| {
+                    set.candidates(text, &mut self.places);
+                    self.places.len() > known
+                });
+                if any || fold::hides(text) {
+                    return false;
+                }
             }
         }
         true
+    }
+
+    /// Whether the value of this key may be a secret whatever it looks like.
+    fn is_special(desk: &Desk<'_>, key: &[u8]) -> bool {
+        let plan = desk.plan;
+        plan.keys.get(key).is_some()
+            || plan.kubernetes
+                && (matches!(key, b"data" | b"stringData") || key.ends_with(b"configuration"))
     }
 
     /// Reads what is no piece of a text that goes on.

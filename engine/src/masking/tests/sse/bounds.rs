@@ -140,3 +140,20 @@ fn json_that_is_too_deep_or_broken_is_read_as_text() {
         assert_eq!(masked(&stream), expected);
     }
 }
+
+#[test]
+fn half_an_escape_makes_other_events_wait_only_up_to_the_cap_too() {
+    let mut stream = content(0, "10%");
+    let other = content(1, "words and words and words. ");
+    while stream.len() < 80_000 {
+        stream.push_str(&other);
+    }
+    let mut masker = Masker::new(plan(), key(), &super::events());
+    let mut out = Vec::new();
+    for chunk in stream.as_bytes().chunks(100) {
+        out.extend_from_slice(masker.push(chunk).as_bytes());
+        assert!(masker.held() < 34_000);
+    }
+    out.extend_from_slice(masker.finish().as_bytes());
+    assert_eq!(String::from_utf8(out).unwrap(), stream);
+}

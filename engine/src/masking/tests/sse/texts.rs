@@ -2,12 +2,15 @@
 
 use super::{
     super::{
+        all,
         cases::{ALNUM, filler},
         replacement,
     },
-    masked, read,
+    cut_with, masked, read,
 };
+use crate::masking::{KeyNames, Plan};
 use serde_json::{Value, json};
+use std::sync::Arc;
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -298,4 +301,41 @@ fn a_secret_over_events_of_plain_text_is_masked_and_so_is_one_that_begins_with_a
         out,
         format!("data: line\n\ndata: {}\n\ndata:  next\n\n", placeholder())
     );
+}
+
+#[test]
+fn what_hides_a_secret_in_a_body_hides_none_in_an_event() {
+    let secret = pat();
+    let hidden = [
+        secret.replace('_', "%5F"),
+        secret.replace('_', "\\\\u005f"),
+        secret.replace('_', "_\u{200B}"),
+        secret.replace('_', "&#95;"),
+    ];
+    for hidden in hidden {
+        for event in [
+            format!("data: {{\"a\":\"it is {hidden} \\n\"}}\n\n"),
+            format!("id: {hidden}\ndata: {{}}\n\n"),
+            format!("data: it is {hidden}\n\n"),
+            format!("data: {{\"delta\":{{\"partial_json\":\"{hidden}\"}}}}\n\n"),
+        ] {
+            let out = masked(&event);
+            assert!(out.contains("[masked:github-pat:"), "{out}");
+            assert!(!out.contains(&secret[10..18]), "{out}");
+        }
+    }
+}
+
+#[test]
+fn values_of_secret_keys_and_of_kubernetes_secrets_are_masked_in_events() {
+    let keys = KeyNames::of(["password"]);
+    let plan = Arc::new(Plan::masking(all()).with_keys(keys));
+    let stream = "data: {\"result\":{\"user\":\"x\",\"pass\\u0077ord\":\"hunter2\"}}\n\n";
+    let (out, _) = cut_with(&plan, stream.as_bytes(), &[]);
+    let out = String::from_utf8(out).unwrap();
+    assert!(out.contains("\"x\"") && !out.contains("hunter2"), "{out}");
+    let stream =
+        "data: {\"structuredContent\":{\"kind\":\"Secret\",\"data\":{\"a\":\"aHVudGVyMg==\"}}}\n\n";
+    let out = masked(stream);
+    assert!(!out.contains("aHVudGVyMg"), "{out}");
 }
