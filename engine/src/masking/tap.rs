@@ -258,6 +258,13 @@ impl Tap {
             let length = ranges.iter().fold(0, |sum: u64, (start, end)| {
                 sum.saturating_add(end.saturating_sub(*start))
             });
+            if self.escaping == Escaping::SameLength
+                && desk.plan.restores.is_some()
+                && first.len() as u64 != length
+            {
+                // A part of a secret, or one with something behind it, is neither the secret nor its placeholder.
+                continue;
+            }
             first = self.escaping.write(&first, length);
             for (start, end) in ranges {
                 self.edited = end;

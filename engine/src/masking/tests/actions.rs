@@ -129,3 +129,17 @@ fn where_a_body_was_changed_can_be_asked_whatever_the_cut() {
     masker.finish();
     assert_eq!(masker.changes(), []);
 }
+
+#[test]
+fn where_a_format_counts_bytes_only_what_has_the_same_length_is_given_back() {
+    let plan = Arc::new(Plan::masking(all()).remembering());
+    let secret = pat();
+    let mut request = Masker::new(plan, key(), &Content::text());
+    request.push(secret.as_bytes());
+    let placeholder = request.finish();
+    let restoring = Arc::new(Plan::restoring(Arc::new(request.secrets().clone())).unwrap());
+    let binary = Content::of(Some(b"application/x-tar"));
+    let body = [b"\0\x01 ".as_slice(), placeholder.as_bytes(), b" \x02"].concat();
+    let (out, _) = mask_whole(&restoring, &key(), &binary, &body);
+    assert_eq!(out.as_bytes(), body);
+}
