@@ -85,6 +85,27 @@ fn a_compressed_request_is_decoded_and_masked() {
 }
 
 #[test]
+fn a_grpc_message_keeps_its_length_and_its_trailers() {
+    let said = format!("key {} .", secret());
+    let length = u32::try_from(said.len()).unwrap().to_be_bytes();
+    let message = [&[0], length.as_slice(), said.as_bytes()].concat();
+    let mut envoy = begin("headers", "/free/pkg.Service/Method", true);
+    let told = [("content-type", "application/grpc")];
+    envoy.headers(Response, ok(&told), false);
+    // The second message's end is the body's: what may be a secret waits where it can be sent with trailers.
+    for bytes in [&message[..20], &message[20..], &message[..49]] {
+        envoy.data(Response, bytes, false);
+    }
+    envoy.trailers(Response);
+    let body = envoy.downstream.body.clone();
+    assert!(envoy.downstream.ended && !envoy.over);
+    assert_eq!(body.len(), message.len() + 49);
+    assert_eq!(body[..9], message[..9]);
+    assert!(text(&body[9..]).starts_with("[masked:github-pat:"));
+    assert!(!text(&body).contains("ghp_"));
+}
+
+#[test]
 fn a_character_set_without_ascii_in_it_cannot_be_read() {
     let utf16 = "text/plain; charset=UTF-16LE";
     let mut envoy = begin("headers", "/free/x", true);
