@@ -229,6 +229,10 @@ impl Compiler {
         Ok(())
     }
 
+    #[allow(
+        clippy::ptr_arg,
+        reason = "a pattern of the catalogue is kept without a copy"
+    )]
     fn automaton(&mut self, pattern: &Cow<'static, str>) -> Result<Arc<Automaton>, String> {
         if let Some(known) = self.automata.get(pattern) {
             return Ok(Arc::clone(known));

@@ -38,9 +38,9 @@ impl Target {
 
     /// The runs of three bytes to look for, with their offsets, and how often they will hit, very
     /// roughly. `None` if they are too many.
-    fn runs(&self, frequencies: &Frequencies) -> Option<(u64, Vec<(i8, u32)>)> {
+    fn runs(&self, frequencies: &Frequencies) -> Option<(u64, [Run; 2])> {
         let positions = self.positions();
-        let mut best: [Option<(u64, Vec<(i8, u32)>)>; 2] = [None, None];
+        let mut best: [Option<(u64, Run)>; 2] = [None, None];
         for run in positions.windows(3) {
             let [(at, a), (_, b), (_, c)] = *run else {
                 continue;
@@ -57,13 +57,20 @@ impl Target {
             if let Some(slot) = best.get_mut(usize::from(at.rem_euclid(2) == 1))
                 && slot.as_ref().is_none_or(|(least, _)| cost < *least)
             {
-                *slot = Some((cost, grams.into_iter().map(|gram| (at, gram)).collect()));
+                let guard = Guard::of(&positions, at);
+                *slot = Some((
+                    cost,
+                    Run {
+                        offset: at,
+                        grams,
+                        guard,
+                    },
+                ));
             }
         }
         let [even, odd] = best;
-        let ((even_cost, mut runs), (odd_cost, odd)) = (even?, odd?);
-        runs.extend(odd);
-        Some((even_cost.saturating_add(odd_cost), runs))
+        let ((even_cost, even), (odd_cost, odd)) = (even?, odd?);
+        Some((even_cost.saturating_add(odd_cost), [even, odd]))
     }
 
     /// A byte that stands at a known offset and is rare in text.
@@ -76,13 +83,22 @@ impl Target {
     }
 }
 
+/// Three bytes in a row of a target, and what else is known about them.
+#[derive(Debug)]
+struct Run {
+    offset: i8,
+    /// All that may stand there.
+    grams: Vec<u32>,
+    guard: Option<Guard>,
+}
+
 /// A place in a text that may belong to target number `target`, which begins `offset` bytes earlier.
 #[derive(Debug, Clone, Copy)]
 struct Clue {
     gram: u32,
     target: u16,
     offset: i8,
-    guard: Guard,
+    guard: Option<Guard>,
 }
 
 /// One more byte of a target, looked at before the others: it refutes most false alarms.
@@ -96,9 +112,8 @@ struct Guard {
 
 impl Guard {
     /// The rarest byte of `positions` that is the only one at its place (but for its case) and not in the run at
-    /// `offset`. Without one it is the run's first byte.
-    fn of(positions: &[(i8, ByteSet)], offset: i8, gram: u32) -> Self {
-        let [first, ..] = gram.to_le_bytes();
+    /// `offset`, if there is one.
+    fn of(positions: &[(i8, ByteSet)], offset: i8) -> Option<Self> {
         let outside = positions
             .iter()
             // What stands before the anchor may lie in an earlier chunk.
@@ -106,7 +121,7 @@ impl Guard {
         outside
             .filter_map(|&(at, set)| Some((folded(set).single()?, at.saturating_sub(offset))))
             .min_by_key(|&(byte, _)| share(byte))
-            .map_or(Self { byte: first, at: 0 }, |(byte, at)| Self { byte, at })
+            .map(|(byte, at)| Self { byte, at })
     }
 
     #[inline]
@@ -221,7 +236,10 @@ impl Prefilter {
             let runs = target
                 .runs(&frequencies)
                 .filter(|(cost, _)| *cost < EVERYWHERE);
-            let many = runs.as_ref().is_none_or(|(_, runs)| runs.len() > MANY_RUNS);
+            let many = runs.as_ref().is_none_or(|(_, runs)| {
+                let all = runs.iter().map(|run| run.grams.len());
+                all.fold(0, usize::saturating_add) > MANY_RUNS
+            });
             if many
                 && let Some((offset, byte)) = target.rare()
                 && (this.rare.contains(&byte) || this.rare.len() < 3)
@@ -233,10 +251,7 @@ impl Prefilter {
                     gram: u32::from(byte),
                     target: number,
                     offset,
-                    guard: Guard {
-                        byte: byte | 0x20,
-                        at: 0,
-                    },
+                    guard: None,
                 });
                 continue;
             }
@@ -245,14 +260,19 @@ impl Prefilter {
                     "it would have to be tried at almost every byte: give it a keyword or a literal beginning",
                 );
             };
-            let positions = target.positions();
-            this.clues
-                .extend(runs.into_iter().map(|(offset, gram)| Clue {
+            for Run {
+                offset,
+                grams,
+                guard,
+            } in runs
+            {
+                this.clues.extend(grams.into_iter().map(|gram| Clue {
                     gram,
                     target: number,
                     offset,
-                    guard: Guard::of(&positions, offset, gram),
+                    guard,
                 }));
+            }
             if this.clues.len() > MAX_CLUES {
                 return refuse(
                     "the detectors together have too many beginnings to look for: give them keywords or literal beginnings",
@@ -365,7 +385,7 @@ impl Prefilter {
         };
         let clues = self.clues.get(usize::from(from)..usize::from(to));
         for clue in clues.unwrap_or_default() {
-            if clue.gram == gram && clue.guard.stands(text, at) {
+            if clue.gram == gram && clue.guard.is_none_or(|guard| guard.stands(text, at)) {
                 self.compare(clue, text, at, found);
             }
         }
@@ -471,8 +491,8 @@ impl Frequencies {
     fn of(&self, gram: u32) -> u64 {
         // Counted: about 0.15 divided by the rank plus 100.
         let by_rank = |rank: u32| {
-            let places = u64::from(rank.saturating_add(100));
-            160_000_000_u64.checked_div(places).unwrap_or_default()
+            let rank = u64::from(rank.saturating_add(100));
+            160_000_000_u64.checked_div(rank).unwrap_or(u64::MAX)
         };
         let frequency = match self.0.get(&gram) {
             Some(&rank) => by_rank(rank),

@@ -132,7 +132,11 @@ impl DetectorSet {
             }
         }
         let detectors = all.into_iter().zip(chosen);
-        Self::of(detectors.filter_map(|(d, chosen)| chosen.then(|| d.clone())))
+        Self::of(
+            detectors
+                .filter(|(_, chosen)| *chosen)
+                .map(|(detector, _)| detector.clone()),
+        )
     }
 
     /// Compiles these detectors.
