@@ -57,15 +57,7 @@ impl Target {
             if let Some(slot) = best.get_mut(usize::from(at.rem_euclid(2) == 1))
                 && slot.as_ref().is_none_or(|(least, _)| cost < *least)
             {
-                let guard = Guard::of(&positions, at);
-                *slot = Some((
-                    cost,
-                    Run {
-                        offset: at,
-                        grams,
-                        guard,
-                    },
-                ));
+                *slot = Some((cost, Run { offset: at, grams }));
             }
         }
         let [even, odd] = best;
@@ -83,13 +75,12 @@ impl Target {
     }
 }
 
-/// Three bytes in a row of a target, and what else is known about them.
+/// Three bytes in a row of a target.
 #[derive(Debug)]
 struct Run {
     offset: i8,
     /// All that may stand there.
     grams: Vec<u32>,
-    guard: Option<Guard>,
 }
 
 /// A place in a text that may belong to target number `target`, which begins `offset` bytes earlier.
@@ -98,48 +89,50 @@ struct Clue {
     gram: u32,
     target: u16,
     offset: i8,
-    guard: Option<Guard>,
 }
 
-/// One more byte of a target, looked at before the others: it refutes most false alarms.
+/// The first eight bytes of a target, as far as each is one byte (but for its case): compared at once before any of them
+/// is compared exactly.
 #[derive(Debug, Clone, Copy)]
-struct Guard {
-    /// The byte with its case bit set.
-    byte: u8,
-    /// Where it stands, counted from the clue.
-    at: i8,
+struct Sketch {
+    /// The bytes, with their case bits set; 0 where more than one may stand.
+    bytes: u64,
+    /// All bits of the bytes that are known.
+    known: u64,
 }
 
-impl Guard {
-    /// The rarest byte of `positions` that is the only one at its place (but for its case) and not in the run at
-    /// `offset`, if there is one.
-    fn of(positions: &[(i8, ByteSet)], offset: i8) -> Option<Self> {
-        let outside = positions
-            .iter()
-            // What stands before the anchor may lie in an earlier chunk.
-            .filter(|(at, _)| *at >= 0 && !(0..3).contains(&at.saturating_sub(offset)));
-        outside
-            .filter_map(|&(at, set)| Some((folded(set).single()?, at.saturating_sub(offset))))
-            .min_by_key(|&(byte, _)| share(byte))
-            .map(|(byte, at)| Self { byte, at })
+impl Sketch {
+    fn of(target: &Target) -> Self {
+        let mut sketch = ([0_u8; 8], [0_u8; 8]);
+        let slots = sketch.0.iter_mut().zip(sketch.1.iter_mut());
+        for ((byte, known), set) in slots.zip(target.text.sets()) {
+            if let Some(single) = folded(*set).single() {
+                (*byte, *known) = (single, u8::MAX);
+            }
+        }
+        Self {
+            bytes: u64::from_le_bytes(sketch.0),
+            known: u64::from_le_bytes(sketch.1),
+        }
     }
 
+    /// Whether a text that begins with these bytes may begin with the target.
     #[inline]
-    fn stands(self, text: &[u8], at: usize) -> bool {
-        at.checked_add_signed(isize::from(self.at))
-            .and_then(|at| text.get(at))
-            .is_some_and(|&b| b | 0x20 == self.byte)
+    fn agrees(self, eight: [u8; 8]) -> bool {
+        (u64::from_le_bytes(eight) | 0x2020_2020_2020_2020) & self.known == self.bytes
     }
 }
 
 /// The compiled search for all anchors of a set.
 pub(super) struct Prefilter {
     targets: Vec<Target>,
+    /// For each target.
+    sketches: Vec<Sketch>,
     bits: Bits,
     /// Clues in the order of their hashes.
     clues: Vec<Clue>,
-    /// For the upper twelve bits of each hash where its clues begin.
-    buckets: Box<[u16; 4097]>,
+    /// For the upper thirteen bits of each hash where its clues begin.
+    buckets: Box<[u16; 8193]>,
     /// Bytes that are searched for singly, at most three.
     rare: Vec<u8>,
     /// Targets that have one of them, with its offset: the byte as the clue's gram.
@@ -213,7 +206,7 @@ const fn place(gram: u32, log: u32) -> (usize, u64) {
 /// Where the clues of a run begin in [`Prefilter::buckets`].
 #[inline]
 const fn bucket(gram: u32) -> usize {
-    (hash(gram) >> 20) as usize
+    (hash(gram) >> 19) as usize
 }
 
 impl Prefilter {
@@ -224,9 +217,10 @@ impl Prefilter {
     pub(super) fn new(targets: Vec<Target>) -> Result<Self, (usize, String)> {
         let mut this = Self {
             targets: Vec::new(),
+            sketches: targets.iter().map(Sketch::of).collect(),
             bits: Bits::Small(Box::new([0; 1024])),
             clues: Vec::new(),
-            buckets: Box::new([0; 4097]),
+            buckets: Box::new([0; 8193]),
             rare: Vec::new(),
             rarities: Vec::new(),
         };
@@ -251,7 +245,6 @@ impl Prefilter {
                     gram: u32::from(byte),
                     target: number,
                     offset,
-                    guard: None,
                 });
                 continue;
             }
@@ -260,17 +253,11 @@ impl Prefilter {
                     "it would have to be tried at almost every byte: give it a keyword or a literal beginning",
                 );
             };
-            for Run {
-                offset,
-                grams,
-                guard,
-            } in runs
-            {
+            for Run { offset, grams } in runs {
                 this.clues.extend(grams.into_iter().map(|gram| Clue {
                     gram,
                     target: number,
                     offset,
-                    guard,
                 }));
             }
             if this.clues.len() > MAX_CLUES {
@@ -385,9 +372,22 @@ impl Prefilter {
         };
         let clues = self.clues.get(usize::from(from)..usize::from(to));
         for clue in clues.unwrap_or_default() {
-            if clue.gram == gram && clue.guard.is_none_or(|guard| guard.stands(text, at)) {
+            // Both are looked at in any case: which one refutes is hard for the processor to guess.
+            if (clue.gram == gram) & self.may_be(clue, text, at) {
                 self.compare(clue, text, at, found);
             }
+        }
+    }
+
+    /// Whether the first bytes of the clue's target stand in `text`.
+    #[inline]
+    fn may_be(&self, clue: &Clue, text: &[u8], at: usize) -> bool {
+        let start = at.wrapping_sub_signed(isize::from(clue.offset));
+        let eight = text.get(start..).and_then(<[u8]>::first_chunk);
+        let sketch = self.sketches.get(usize::from(clue.target));
+        match (eight, sketch) {
+            (Some(eight), Some(sketch)) => sketch.agrees(*eight),
+            _ => true,
         }
     }
 
@@ -431,6 +431,7 @@ impl Prefilter {
             .saturating_add(size_of_val(&*self.buckets))
             .saturating_add(size_of_val(&*self.clues))
             .saturating_add(size_of_val(&*self.rarities))
+            .saturating_add(size_of_val(&*self.sketches))
             .saturating_add(targets)
     }
 }
