@@ -13,9 +13,8 @@ use serde::Deserialize;
 use toml::{Table, Value};
 
 use super::{
-    DetectorError, Severity,
-    custom::{Allow, AllowOn, CustomDetector, compile_custom},
-    set::DetectorSet,
+    Severity,
+    custom::{Allow, AllowOn, CustomDetector, check_custom},
 };
 
 /// Largest configuration, in bytes.
@@ -372,40 +371,14 @@ impl Importer {
                 }),
             }
         }
-        let (mut detectors, mut compiled) = (Vec::new(), Vec::new());
-        for detector in std::mem::take(&mut self.out.detectors) {
-            match compile_custom(std::slice::from_ref(&detector), &[]) {
-                Ok(one) => {
-                    compiled.extend(one);
-                    detectors.push(detector);
-                }
-                Err(error) => self.refuse(&error),
+        for (place, reason) in check_custom(&self.out.detectors, &[]).into_iter().rev() {
+            if place < self.out.detectors.len() {
+                let rule = self.out.detectors.remove(place).name;
+                self.out.refused.push(Refused { rule, reason });
             }
         }
-        // Together, because what they have in common is compiled once. One that does not fit is taken out.
-        while let Err(error) = DetectorSet::of(compiled.iter().cloned()) {
-            let DetectorError::Invalid { detector: name, .. } = &error else {
-                break;
-            };
-            detectors.retain(|detector| detector.name != *name);
-            let before = compiled.len();
-            compiled.retain(|detector| detector.name() != name);
-            self.refuse(&error);
-            if compiled.len() == before {
-                break;
-            }
-        }
-        self.out.detectors = detectors;
+        self.out.refused.reverse();
         self.out
-    }
-
-    fn refuse(&mut self, error: &DetectorError) {
-        if let DetectorError::Invalid { detector, reason } = error {
-            self.out.refused.push(Refused {
-                rule: detector.clone(),
-                reason: reason.clone(),
-            });
-        }
     }
 }
 

@@ -82,9 +82,9 @@ pub use body::{AsMasked, MaskedBody, MaskedChunk};
 pub use catalogue::catalogue;
 pub use channel::MAX_HELD;
 pub use content::Content;
-#[cfg(feature = "authoring")]
-pub(crate) use custom::check_allow;
 pub use custom::{Allow, AllowOn, CustomDetector, MAX_CUSTOM_DETECTORS, compile_custom};
+#[cfg(feature = "authoring")]
+pub(crate) use custom::{check_allow, check_custom};
 pub use decoding::{Decoder, DecodingError, FREE, MAX_RATIO};
 pub use detector::{Detector, DetectorError, Severity, chooses};
 pub use edit::Change;

@@ -4,7 +4,7 @@ use super::document::Policy;
 use super::error::{Faults, Place};
 use super::validate::{MAX_TEXT_BYTES, text, unique};
 #[cfg(feature = "authoring")]
-use crate::masking::{Allow, DetectorError, DetectorSet, check_allow, compile_custom};
+use crate::masking::{Allow, check_allow, check_custom};
 use crate::masking::{CustomDetector, MAX_CUSTOM_DETECTORS, catalogue, chooses};
 
 /// The most detectors that a document may bring.
@@ -103,18 +103,15 @@ pub(super) fn compile(detectors: &[CustomDetector], shared: &[Allow], faults: &m
         good
     };
     let shared_good = allow(&root.key("detectors_allow"), shared, faults);
+    let mut good = shared_good;
     for (index, detector) in detectors.iter().enumerate() {
-        let place = root.key("detectors").index(index);
-        if !allow(&place.key("allow"), &detector.allow, faults) || !shared_good {
-            continue;
-        }
-        let compiled = compile_custom(std::slice::from_ref(detector), shared)
-            .and_then(|detectors| DetectorSet::compile_with(&[&detector.name], &detectors));
-        match compiled {
-            Ok(_) => {}
-            // The name stands in the place already.
-            Err(DetectorError::Invalid { reason, .. }) => faults.at(place.key("regex"), reason),
-            Err(other) => faults.at(place, other.to_string()),
+        let place = root.key("detectors").index(index).key("allow");
+        good &= allow(&place, &detector.allow, faults);
+    }
+    if good {
+        for (index, reason) in check_custom(detectors, shared) {
+            let place = root.key("detectors").index(index);
+            faults.at(place.key("regex"), reason);
         }
     }
 }

@@ -46,6 +46,8 @@ use self::{
     document::AllowOn as On,
     rules::{Draft, Drafter},
 };
+#[cfg(feature = "authoring")]
+use super::set::DetectorSet;
 use super::{
     detector::{Detector, DetectorError},
     rule::{Check, Context, From as Begin, RuleSpec},
@@ -77,25 +79,43 @@ pub fn compile_custom(
                 "there are more than {MAX_CUSTOM_DETECTORS} custom detectors"
             )));
         }
-        if !is_name(&detector.name) {
-            return Err(invalid(
-                "the name must be `custom/` and then 1 to 63 of a-z, 0-9, `.`, `_` and `-`, beginning with a letter or digit"
-                    .to_owned(),
-            ));
-        }
         if !names.insert(detector.name.as_str()) {
             return Err(invalid("another detector has this name".to_owned()));
         }
-        let rules = compiler.rules(detector, shared).map_err(invalid)?;
-        out.push(Detector::custom(
-            detector.name.clone(),
-            detector.description.clone(),
-            detector.severity,
-            String::new(),
-            rules,
-        ));
+        out.push(compiler.detector(detector, shared).map_err(invalid)?);
     }
     Ok(out)
+}
+
+/// All detectors that cannot be used, by their place in the list, and why. Quicker than compiling each of them
+/// by itself.
+#[cfg(feature = "authoring")]
+pub(crate) fn check_custom(detectors: &[CustomDetector], shared: &[Allow]) -> Vec<(usize, String)> {
+    let mut compiler = Compiler::default();
+    let (mut bad, mut good) = (Vec::new(), Vec::new());
+    for (place, detector) in detectors.iter().enumerate() {
+        match compiler.detector(detector, shared) {
+            Ok(compiled) => good.push((place, compiled)),
+            Err(reason) => bad.push((place, reason)),
+        }
+    }
+    let why = |detectors: Vec<Detector>| match DetectorSet::of(detectors) {
+        Ok(_) => None,
+        Err(DetectorError::Invalid { reason, .. }) => Some(reason),
+        Err(other) => Some(other.to_string()),
+    };
+    if let Some(together) = why(good.iter().map(|(_, d)| d.clone()).collect()) {
+        let known = bad.len();
+        for (place, detector) in &good {
+            bad.extend(why(vec![detector.clone()]).map(|reason| (*place, reason)));
+        }
+        if bad.len() == known {
+            // Each by itself is good; together they are too much.
+            bad.extend(good.last().map(|(place, _)| (*place, together)));
+        }
+        bad.sort_unstable();
+    }
+    bad
 }
 
 /// Whether an allow list can be used.
@@ -115,6 +135,26 @@ struct Compiler {
 }
 
 impl Compiler {
+    fn detector(
+        &mut self,
+        detector: &CustomDetector,
+        shared: &[Allow],
+    ) -> Result<Detector, String> {
+        if !is_name(&detector.name) {
+            return Err(
+                "the name must be `custom/` and then 1 to 63 of a-z, 0-9, `.`, `_` and `-`, beginning with a letter or digit"
+                    .to_owned(),
+            );
+        }
+        Ok(Detector::custom(
+            detector.name.clone(),
+            detector.description.clone(),
+            detector.severity,
+            String::new(),
+            self.rules(detector, shared)?,
+        ))
+    }
+
     fn rules(
         &mut self,
         detector: &CustomDetector,

@@ -43,6 +43,19 @@ fn all_its_rules_import_and_compile_in_little_memory() {
     assert!(set.memory() < 2 << 20, "{}", set.memory());
 }
 
+/// JSON is YAML too.
+#[test]
+fn what_was_imported_can_be_written_into_a_policy() {
+    let Some(imported) = imported() else { return };
+    let document = serde_json::json!({
+        "detectors": imported.detectors,
+        "detectors_allow": imported.allow,
+    });
+    let file = crate::policy::parse_detectors(&document.to_string()).unwrap();
+    assert_eq!(file.detectors, imported.detectors);
+    assert_eq!(file.detectors_allow, imported.allow);
+}
+
 /// What its rules are for is found: texts that each of them matches, without its entropy and allow lists, which a
 /// text of chance does not always satisfy.
 #[test]
