@@ -21,6 +21,8 @@ pub(super) struct Channels {
     clock: u64,
     /// Raw offsets of events that wait, in order; only those that hold a piece of a text.
     waiting: VecDeque<u64>,
+    /// The current event holds such a piece.
+    is_fed: bool,
     ties: Vec<Tie>,
 }
 
@@ -50,6 +52,7 @@ impl Channels {
         text: &[u8],
         pieces: &[Piece],
     ) {
+        self.is_fed = true;
         self.clock = self.clock.saturating_add(1);
         let clock = self.clock;
         let at = match self.open.iter().position(|open| *open.key == *key) {
@@ -93,11 +96,14 @@ impl Channels {
 
     /// Says that the event from `start` to `end` was read. If too much waits, the leftmost places are masked.
     pub(super) fn event(&mut self, desk: &mut Desk<'_>, start: u64, end: u64) {
-        self.waiting.push_back(start);
+        if std::mem::take(&mut self.is_fed) {
+            self.waiting.push_back(start);
+        }
         // Where a stream is to be ended is still asked for.
         while desk.blocked.is_none() {
             let Some(first) = self.waits_from() else {
                 self.waiting.clear();
+                self.waiting.shrink_to(16);
                 return;
             };
             while self.waiting.front().is_some_and(|&start| start < first) {
@@ -140,6 +146,7 @@ impl Channels {
             }
             false
         });
+        self.ties.shrink_to(16);
     }
 
     /// Masks the leftmost undecided place. `false` if that decided nothing.

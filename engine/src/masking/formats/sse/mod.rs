@@ -230,6 +230,7 @@ impl Reader {
     /// Reads an event that is there as a whole, at the raw offset `base`.
     fn read(&mut self, desk: &mut Desk<'_>, event: &[u8], base: u64, channels: &mut Channels) {
         self.data.clear();
+        self.data.shrink_to(64);
         self.look(desk, event);
         let mut name: &[u8] = b"";
         for (mut at, mut line) in lines::lines(event) {
@@ -310,11 +311,13 @@ impl Reader {
         for set in std::iter::once(&plan.acting).chain(&plan.reporting) {
             set.candidates(event, &mut self.places);
         }
+        self.places.sort_unstable();
     }
 
     /// Whether the texts of their own that stand in this part of the event as they are hold no secret.
     fn is_clean(&self, event: &[u8], from: usize, to: usize) -> bool {
-        !self.places.iter().any(|place| (from..to).contains(place))
+        let next = self.places.partition_point(|&place| place < from);
+        self.places.get(next).is_none_or(|&place| place >= to)
             && !fold::hides(event.get(from..to).unwrap_or_default())
     }
 

@@ -106,6 +106,13 @@ const LAST: &[&[u8]] = &[
 /// Separates what identifies a text. It occurs in no UTF-8.
 const SEPARATOR: u8 = 0xFF;
 
+/// Longest identity of a text. What stands at a longer path is a text of its own: else one long name would be
+/// remembered with each string below it.
+const MAX_KEY: usize = 256;
+
+/// What is kept from event to event, in elements.
+const KEPT: usize = 64;
+
 /// How the reader of a stream is told of an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum Protocol {
@@ -165,8 +172,12 @@ impl Deltas {
     /// Reads what the tape holds.
     pub(super) fn read(&mut self, tape: &Tape, event: &[u8]) {
         self.pieces.clear();
+        self.pieces.shrink_to(KEPT);
         self.ends.clear();
+        self.ends.shrink_to(KEPT);
         self.keys.clear();
+        self.keys.shrink_to(KEPT.saturating_mul(8));
+        self.path.shrink_to(KEPT);
         self.end_all = false;
         self.protocol = None;
         self.answers = None;
@@ -300,6 +311,9 @@ impl Deltas {
     }
 
     fn end(&mut self, to: usize) {
+        if to > MAX_KEY {
+            return;
+        }
         let from = self.keys.len();
         self.keys
             .extend_from_slice(self.path.get(..to).unwrap_or_default());
@@ -404,7 +418,7 @@ impl Deltas {
     }
 
     fn piece(&mut self, tape: &Tape, at: usize, part: Part) {
-        if tape.is_empty(at) {
+        if tape.is_empty(at) || self.path.len() > MAX_KEY {
             return;
         }
         let from = self.keys.len();

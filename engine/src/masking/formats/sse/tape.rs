@@ -17,7 +17,7 @@ pub(super) struct Token {
     /// Raw offsets from the beginning of the event; of strings without their quotes.
     pub(super) start: u32,
     pub(super) end: u32,
-    /// Of what opens a container: the token that closes it.
+    /// Of what opens a container: the token that closes it. Of a key: the object that has it.
     link: u32,
 }
 
@@ -62,6 +62,7 @@ impl Tape {
         self.tokens.clear();
         self.tokens.shrink_to(KEPT);
         self.open.clear();
+        self.open.shrink_to(KEPT);
         self.base = base;
         let mut tokenizer = Tokenizer::new();
         for (raw, part) in parts {
@@ -84,7 +85,9 @@ impl Tape {
             return (&[], &[]);
         };
         room.text.clear();
+        room.text.shrink_to(KEPT);
         room.pieces.clear();
+        room.pieces.shrink_to(KEPT);
         let raw = raw(event, token);
         let start = self.base.saturating_add(u64::from(token.start));
         if !token.escaped {
@@ -189,19 +192,7 @@ impl Tape {
         (0..)
             .zip(&self.tokens)
             .filter(move |&(at, token)| is_named(token) && *self.says(event, at) == *name)
-            .filter_map(|(at, _)| Some((self.parent(at)?, at)))
-    }
-
-    /// The container in which a token stands.
-    fn parent(&self, at: usize) -> Option<usize> {
-        let mut before = at;
-        loop {
-            before = before.checked_sub(1)?;
-            let token = self.tokens.get(before)?;
-            if matches!(token.kind, Kind::Object | Kind::Array) && token.link as usize > at {
-                return Some(before);
-            }
-        }
+            .map(|(at, token)| (token.link as usize, at))
     }
 
     /// The values that stand one after another in the event; one, as a rule.
@@ -258,6 +249,11 @@ impl Sink for Tape {
     fn string_start(&mut self, is_key: bool, raw: u64) {
         let kind = if is_key { Kind::Key } else { Kind::Text };
         self.add(kind, raw.saturating_add(1), 0);
+        if let (true, Some(&object), Some(token)) =
+            (is_key, self.open.last(), self.tokens.last_mut())
+        {
+            token.link = object;
+        }
     }
 
     fn unit(&mut self, _text: &[u8], _raw: u64, _raw_len: u32) {

@@ -157,3 +157,15 @@ fn half_an_escape_makes_other_events_wait_only_up_to_the_cap_too() {
     out.extend_from_slice(masker.finish().as_bytes());
     assert_eq!(String::from_utf8(out).unwrap(), stream);
 }
+
+#[test]
+fn a_long_name_is_not_remembered_with_each_string_below_it() {
+    let strings: Vec<_> = (0..200)
+        .map(|n| json!({"index": n, "x": "words"}))
+        .collect();
+    let event = json!({"delta": {"n".repeat(20_000): strings}});
+    let stream = format!("data: {event}\n\n");
+    let begin = format!("data: {}\n\n", json!({"delta": {"x": "gh"}}));
+    assert_eq!(masked(&stream), stream);
+    assert_eq!(masked(&begin), begin);
+}

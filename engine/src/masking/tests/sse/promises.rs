@@ -71,7 +71,10 @@ proptest! {
     fn every_text_is_masked_as_if_it_had_come_whole(spoken in spoken(true)) {
         let (out, findings) = cut(&spoken.stream, &[]);
         let found = texts(spoken.protocol, &read(&out));
-        prop_assert!(findings.total() >= spoken.secrets.len() as u64);
+        // Where a secret may begin with each event, one may swallow the next.
+        prop_assert!(
+            spoken.protocol == Protocol::Plain || findings.total() >= spoken.secrets.len() as u64
+        );
         for (name, text) in &spoken.texts {
             let out = found.get(name).map_or("", String::as_str);
             if spoken.protocol == Protocol::Plain {
