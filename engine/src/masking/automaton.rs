@@ -12,7 +12,14 @@ use regex_automata::{
     nfa::thompson,
     util::{primitives::StateID, start, syntax},
 };
-use std::collections::HashMap;
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, PoisonError, Weak},
+};
+
+/// Automata that are in use, by pattern. Most sets of one policy, and those of the next version, have most of
+/// their patterns in common: a worker builds and keeps each of them once.
+static IN_USE: Mutex<BTreeMap<Box<str>, Weak<Automaton>>> = Mutex::new(BTreeMap::new());
 
 /// Most states that one pattern may have. At 64 byte classes this is 1 MiB of table.
 pub(super) const MAX_STATES: usize = 8192;
@@ -85,6 +92,25 @@ pub(super) struct Automaton {
 }
 
 impl Automaton {
+    /// The automaton of `pattern`, the one that is in use if there is one.
+    ///
+    /// # Errors
+    /// As [`compile`](Self::compile).
+    pub(super) fn shared(pattern: &str) -> Result<Arc<Self>, String> {
+        // What a panic elsewhere left behind is whole: nothing below can panic between two changes.
+        let in_use = || IN_USE.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = in_use().get(pattern).and_then(Weak::upgrade) {
+            return Ok(known);
+        }
+        let automaton = Arc::new(Self::compile(pattern)?);
+        let mut in_use = in_use();
+        if in_use.len().is_power_of_two() {
+            in_use.retain(|_, automaton| automaton.strong_count() > 0);
+        }
+        in_use.insert(pattern.into(), Arc::downgrade(&automaton));
+        Ok(automaton)
+    }
+
     /// Compiles `pattern` (the syntax of the `regex` crate, over bytes, ASCII classes).
     ///
     /// # Errors
@@ -488,6 +514,19 @@ mod tests {
         assert_eq!(run(r"\b", "x"), (vec![0], Some(0)));
         assert!(Automaton::compile("x?").unwrap().matches_nothing());
         assert!(!Automaton::compile("x").unwrap().matches_nothing());
+    }
+
+    #[test]
+    fn an_automaton_in_use_is_not_built_again() {
+        let one = Automaton::shared("shared[0-9]{3}").unwrap();
+        assert!(Arc::ptr_eq(
+            &one,
+            &Automaton::shared("shared[0-9]{3}").unwrap()
+        ));
+        let weak = Arc::downgrade(&one);
+        drop(one);
+        assert!(weak.upgrade().is_none(), "the registry must not keep it");
+        assert!(Automaton::shared("shared[0-9]{3}").is_ok());
     }
 
     #[test]

@@ -237,7 +237,7 @@ impl Compiler {
         if let Some(known) = self.automata.get(pattern) {
             return Ok(Arc::clone(known));
         }
-        let automaton = Arc::new(Automaton::compile(pattern)?);
+        let automaton = Automaton::shared(pattern)?;
         self.memory = self.memory.saturating_add(automaton.memory());
         if self.memory > MAX_MEMORY {
             return Err(format!(
