@@ -35,6 +35,14 @@ impl Piece {
             raw_len: len,
         }
     }
+
+    /// Its raw bytes, if they do not stand for themselves.
+    fn wide(&self) -> u64 {
+        match self.len == self.raw_len {
+            true => 0,
+            false => u64::from(self.raw_len),
+        }
+    }
 }
 
 /// How a replacement is written where this text stands.
@@ -54,6 +62,11 @@ pub(super) enum Escaping {
     SameLength,
 }
 
+/// Most raw bytes of one text that wait for a decision and do not stand for themselves: escapes are longer than what they
+/// mean, and characters without width mean nothing, so the cap on the text does not bound them. At this cap, too, the
+/// possible secret is masked.
+const MAX_WIDE: u64 = 48 * 1024;
+
 /// One text.
 #[derive(Debug)]
 pub(super) struct Tap {
@@ -64,6 +77,8 @@ pub(super) struct Tap {
     read: u64,
     /// Where the text from the first undecided byte on stands; the offset is that of the run in the text.
     runs: VecDeque<(u64, Piece)>,
+    /// Raw bytes of those that do not stand for themselves.
+    wide: u64,
     /// Raw bytes before this offset were changed already.
     edited: u64,
     fold: Box<Fold>,
@@ -77,6 +92,7 @@ impl Tap {
             escaping,
             read: 0,
             runs: VecDeque::new(),
+            wide: 0,
             edited: 0,
             fold: Box::default(),
         }
@@ -121,6 +137,52 @@ impl Tap {
         seams: Seams<'_>,
         breaks: &[usize],
     ) {
+        let wide = pieces.iter().map(Piece::wide);
+        if wide.fold(self.wide, u64::saturating_add) <= MAX_WIDE {
+            self.read_on(desk, text, pieces, seams, breaks);
+            return;
+        }
+        // Piece by piece, so that what the cap masks does not depend on how the text came.
+        let (mut seams, mut breaks) = (seams, breaks);
+        let (mut from, mut rest) = (0_usize, pieces);
+        while let Some((first, _)) = rest.split_first() {
+            let plain = rest.iter().take_while(|piece| piece.wide() == 0).count();
+            let (some, later) = rest.split_at_checked(plain.max(1)).unwrap_or((rest, &[]));
+            rest = later;
+            if self.wide.saturating_add(first.wide()) > MAX_WIDE {
+                self.force(desk);
+            }
+            let length = some.iter().map(|piece| u64::from(piece.len));
+            let length = usize::try_from(length.fold(0, u64::saturating_add)).unwrap_or(0);
+            let to = match rest {
+                [] => text.len(),
+                _ => from.saturating_add(length),
+            };
+            let part = text.get(from..to).unwrap_or_default();
+            // A seam at the end of a part is also one at the beginning of the next; it counts once.
+            let last = rest.is_empty();
+            let mut own = |places: &mut &[usize]| {
+                let n = places.partition_point(|at| *at < to || last);
+                let (own, later) = places.split_at_checked(n).unwrap_or((places, &[]));
+                *places = later;
+                own.iter()
+                    .map(|at| at.saturating_sub(from))
+                    .collect::<Vec<_>>()
+            };
+            let (own_seams, own_breaks) = (own(&mut seams), own(&mut breaks));
+            self.read_on(desk, part, some, &own_seams, &own_breaks);
+            from = to;
+        }
+    }
+
+    fn read_on(
+        &mut self,
+        desk: &mut Desk<'_>,
+        text: &[u8],
+        pieces: &[Piece],
+        seams: Seams<'_>,
+        breaks: &[usize],
+    ) {
         self.report(desk, |channel, desk| {
             let Some(set) = &desk.plan.reporting else {
                 return;
@@ -132,7 +194,7 @@ impl Tap {
         self.acting
             .push(&plan.acting, desk, text, seams, breaks, &mut marks);
         if marks.is_empty() && self.acting.undecided().is_none() {
-            self.runs.clear();
+            self.forget();
             self.read = self.read.saturating_add(text.len() as u64);
             desk.marks = marks;
             return;
@@ -167,7 +229,7 @@ impl Tap {
         desk.marks = marks;
         self.edit(desk);
         self.read = 0;
-        self.runs.clear();
+        self.forget();
         self.edited = 0;
     }
 
@@ -222,8 +284,14 @@ impl Tap {
         }
     }
 
+    fn forget(&mut self) {
+        self.runs.clear();
+        self.wide = 0;
+    }
+
     fn remember(&mut self, piece: Piece) {
         let at = self.read;
+        self.wide = self.wide.saturating_add(piece.wide());
         self.read = at.saturating_add(u64::from(piece.len));
         if let Some((_, last)) = self.runs.back_mut() {
             let plain = last.len == last.raw_len && piece.len == piece.raw_len;
@@ -277,11 +345,12 @@ impl Tap {
         }
         desk.marks = marks;
         match self.acting.undecided() {
-            None => self.runs.clear(),
+            None => self.forget(),
             Some(at) => {
                 while let Some((start, piece)) = self.runs.front()
                     && start.saturating_add(u64::from(piece.len)) <= at
                 {
+                    self.wide = self.wide.saturating_sub(piece.wide());
                     self.runs.pop_front();
                 }
             }
@@ -292,7 +361,9 @@ impl Tap {
     /// The raw ranges of the text from `start` to `end`, in order, those that touch joined.
     fn raw_ranges(&self, start: u64, end: u64) -> Vec<(u64, u64)> {
         let mut ranges: Vec<(u64, u64)> = Vec::with_capacity(1);
-        for &(at, piece) in &self.runs {
+        let before = |(at, piece): &(u64, Piece)| at.saturating_add(u64::from(piece.len)) <= start;
+        let skipped = self.runs.partition_point(before);
+        for &(at, piece) in self.runs.iter().skip(skipped) {
             let to = at.saturating_add(u64::from(piece.len));
             if to <= start || piece.len == 0 && at <= start {
                 continue;

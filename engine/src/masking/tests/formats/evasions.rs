@@ -176,6 +176,35 @@ fn a_secret_that_is_cut_over_the_events_of_a_channel_leaves_what_stands_between(
     assert_eq!(String::from_utf8(out).unwrap(), expected);
 }
 
+#[test]
+fn what_hides_a_secret_is_held_no_longer_than_the_cap_and_masked_there() {
+    let token = token();
+    let blank = "\u{200b}".repeat(3000);
+    let flood = |text: &str| {
+        text.chars()
+            .map(|c| format!("{c}{blank}"))
+            .collect::<String>()
+    };
+    let escapes = format!("ghp_{}", "\\u0041".repeat(20_000));
+    for text in [flood(&token), flood("gx and so on"), escapes] {
+        let text = format!("a {text} b");
+        let content = Content::text();
+        let whole = masked_as(&plan(), &content, text.as_bytes(), &[]);
+        let shown = String::from_utf8_lossy(&whole.0).replace('\u{200b}', "");
+        assert!(
+            !shown.contains("EXAMPLE") && !shown.contains("\\u0041\\u0041"),
+            "{shown}"
+        );
+        for step in [1, 7, 1000, 70_000] {
+            let cuts: Vec<usize> = (step..text.len()).step_by(step).collect();
+            assert!(
+                masked_as(&plan(), &content, text.as_bytes(), &cuts) == whole,
+                "{step}"
+            );
+        }
+    }
+}
+
 /// Documented in docs/masking.md, under what is out of reach.
 #[test]
 fn what_is_out_of_reach_passes() {
