@@ -12,12 +12,14 @@
 //!
 //! Everything here is a statement about the whole text; chunks do not occur in it, which is why promise 1 holds.
 //!
-//! - A rule (one shape of one detector) *starts* at every place where its anchor stands as it should, with an
-//!   allowed boundary before it; if the rule has a context (`AccountKey=`), at every place where the context ends.
-//!   Starts depend on the raw text only, also inside of what another rule masks. The beginning of the text is a
-//!   boundary.
-//! - At a start the rule's pattern is matched, anchored; the *longest* match counts. All rules that start at the
-//!   same place compete: the longest secret wins, among equals the first in the [`catalogue()`].
+//! - A rule (one form of one detector) *starts* at every place where its anchor stands as it should, with an
+//!   allowed boundary before it; if the rule has a context (`AccountKey=`), at every place where the context ends; if its match
+//!   begins with a run (the local part of an address), where the whole run begins. Starts depend on the raw text
+//!   only, also inside of what another rule masks. The beginning of the text is a boundary.
+//! - At a start the rule's pattern is matched, anchored; the *longest* match counts, and if the rule has a tail, the
+//!   longest after which the tail matches (or the first, if the rule says so). What the rule asks beyond its pattern is asked once, of
+//!   this match. All rules that start at the same place compete: the longest secret wins, among equals the
+//!   first in the [`catalogue()`].
 //! - Starts are decided from left to right. A start inside of a secret already found is void; the text
 //!   goes on after the secret's last byte. So secrets never overlap, and of two nested ones the outer is masked.
 //! - A match that is still open after [`MAX_HELD`] bytes is taken for a secret, whether or not it would have matched; its
