@@ -212,7 +212,7 @@ impl Tokenizer {
         let mut rest = bytes;
         let mut at = raw;
         loop {
-            let Some(found) = memchr::memchr2(b'"', b'\\', rest) else {
+            let Some(found) = special(rest) else {
                 if !rest.is_empty() {
                     sink.plain(rest, at);
                 }
@@ -405,6 +405,30 @@ impl Tokenizer {
             _ => self.byte(byte, raw, sink),
         }
     }
+}
+
+/// Where the first quote or backslash stands. Most strings are short: a call of the vector search costs more than
+/// looking at a few words.
+#[inline]
+fn special(text: &[u8]) -> Option<usize> {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    const HIGH: u64 = u64::from_ne_bytes([0x80; 8]);
+    // A byte that is 0 sets its high bit; bytes above it may do so wrongly, those below never do.
+    let zero = |word: u64| word.wrapping_sub(ONES) & !word & HIGH;
+    let (words, _) = text.as_chunks::<8>();
+    let mut at = 0_usize;
+    for word in words.iter().take(4) {
+        let word = u64::from_le_bytes(*word);
+        let quote = zero(word ^ u64::from_ne_bytes([b'"'; 8]));
+        let found = quote | zero(word ^ u64::from_ne_bytes([b'\\'; 8]));
+        if found != 0 {
+            let byte = found.trailing_zeros() >> 3;
+            return Some(at.saturating_add(byte as usize));
+        }
+        at = at.saturating_add(8);
+    }
+    let rest = text.get(at..)?;
+    memchr::memchr2(b'"', b'\\', rest).map(|found| found.saturating_add(at))
 }
 
 impl Number {
