@@ -8,6 +8,8 @@
 //! | [`models`] | answers of model providers, event by event, and what is planted in them |
 //! | [`cuts`] | the same bytes, cut where a reader is most likely to stumble |
 //! | [`agents`] | the official client libraries of model providers and of MCP, and an MCP server |
+//! | [`readings`] | everything that can be made of bytes in which a secret may hide |
+//! | [`compressed`] | bodies in gzip and deflate |
 //! | [`masked`] | what is left of a secret in an answer, and whether the rest is as it was |
 //! | [`raw`] | bytes on a socket, for traffic that no client library sends |
 //! | [`load`] | requests one after the other, and what became of each |
@@ -32,6 +34,7 @@ pub mod agents;
 pub mod api;
 pub mod chaperone;
 pub mod client;
+pub mod compressed;
 pub mod cuts;
 pub mod deployment;
 pub mod envoy;
@@ -44,6 +47,7 @@ pub mod oidc;
 pub mod places;
 pub mod process;
 pub mod raw;
+pub mod readings;
 pub mod script;
 pub mod stage;
 pub mod upstream;
