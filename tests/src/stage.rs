@@ -67,6 +67,7 @@ pub struct Setting {
     client: Http,
     upstream: Http,
     takes_upgrades: bool,
+    workers: usize,
     filter: Value,
 }
 
@@ -87,6 +88,7 @@ impl Setting {
             client: Http::One,
             upstream: Http::One,
             takes_upgrades: false,
+            workers: 2,
             filter: json!({}),
         }
     }
@@ -152,6 +154,13 @@ impl Setting {
         self
     }
 
+    /// Envoy with so many workers.
+    #[must_use]
+    pub fn workers(mut self, workers: usize) -> Self {
+        self.workers = workers;
+        self
+    }
+
     /// With this member of the filter's configuration.
     #[must_use]
     pub fn filter(mut self, name: &str, value: impl Into<Value>) -> Self {
@@ -192,6 +201,7 @@ impl Setting {
         options.envoy = self.envoy.clone();
         options.filter = self.filter.clone();
         options.takes_upgrades = self.takes_upgrades;
+        options.workers = self.workers;
         let deployment = Deployment::start(options).await;
         let client = Client::new(deployment.envoy.listener("agents").await, self.client);
         Stage {
