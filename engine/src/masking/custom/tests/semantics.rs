@@ -1,6 +1,8 @@
 //! Each construct that rule sets in use have, one by one.
 
 use super::*;
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
 
 fn check(detector: &CustomDetector, cases: &[(&str, &str)]) {
     for (text, expected) in cases {
