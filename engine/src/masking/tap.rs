@@ -161,7 +161,7 @@ impl Tap {
             let part = text.get(from..to).unwrap_or_default();
             // A seam at the end of a part is also one at the beginning of the next; it counts once.
             let last = rest.is_empty();
-            let mut own = |places: &mut &[usize]| {
+            let own = |places: &mut &[usize]| {
                 let n = places.partition_point(|at| *at < to || last);
                 let (own, later) = places.split_at_checked(n).unwrap_or((places, &[]));
                 *places = later;
