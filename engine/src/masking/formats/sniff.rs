@@ -26,8 +26,43 @@ impl Sniff {
     }
 }
 
-/// What lines of server-sent events begin with.
-const FIELDS: [&[u8]; 5] = [b"data:", b"event:", b"id:", b"retry:", b":"];
+/// Longest beginning that is looked at.
+const MAX_HEAD: usize = 512;
+
+/// Whether a body of another type is a stream of events: fields, and then data that is JSON. Nothing less, since
+/// YAML begins with `data:` and `id:` too, and what is no stream must be read as one text. `None`: more bytes are
+/// needed.
+fn is_event_stream(head: &[u8]) -> Option<bool> {
+    let mut rest = head;
+    loop {
+        if let Some(value) = rest.strip_prefix(b"data:") {
+            return match value.strip_prefix(b" ").unwrap_or(value) {
+                [] => None,
+                [first, ..] => Some(matches!(first, b'{' | b'[')),
+            };
+        }
+        let fields: [&[u8]; 3] = [b"event:", b"id:", b"retry:"];
+        if !fields.iter().any(|field| rest.starts_with(field)) {
+            let is_cut = fields
+                .iter()
+                .chain([&b"data:".as_slice()])
+                .any(|field| field.starts_with(rest));
+            return if is_cut { None } else { Some(false) };
+        }
+        let Some(end) = memchr::memchr2(b'\n', b'\r', rest) else {
+            return None;
+        };
+        let ending = if rest.get(end..).is_some_and(|end| end.starts_with(b"\r\n")) {
+            2
+        } else {
+            1
+        };
+        rest = rest.get(end.saturating_add(ending)..).unwrap_or_default();
+        if rest == b"\n" || rest.is_empty() {
+            return None;
+        }
+    }
+}
 
 impl Sniff {
     /// The format that begins with `head`; `None` if more bytes are needed. `{` and `[` begin JSON, whatever the type says:
@@ -35,11 +70,11 @@ impl Sniff {
     /// from there on.
     fn open(&self, head: &[u8], ended: bool) -> Option<Box<dyn Format>> {
         if matches!(self.kind, Kind::Text | Kind::Json) {
-            if FIELDS.iter().any(|field| head.starts_with(field)) {
-                return Some(Box::new(Sse::new()));
-            }
-            if !ended && FIELDS.iter().any(|field| field.starts_with(head)) {
-                return None;
+            let looked = head.get(..MAX_HEAD).unwrap_or(head);
+            match is_event_stream(looked) {
+                Some(true) => return Some(Box::new(Sse::new())),
+                None if !ended && head.len() < MAX_HEAD => return None,
+                _ => {}
             }
         }
         Some(match (head.first(), &self.kind) {
@@ -75,7 +110,7 @@ impl Format for Sniff {
                 return decided;
             }
         }
-        // No more bytes than the longest field are ever needed.
+        // No more bytes are ever needed than are looked at.
         while let [first, after @ ..] = rest {
             self.head.push(*first);
             rest = after;

@@ -17,6 +17,8 @@ pub(super) struct LongEvent {
     /// Raw offset after the last byte of data.
     data_end: u64,
     own: Tap,
+    /// Raw offset after the last byte of a line that is no data.
+    own_end: u64,
 }
 
 /// The data of the event, all its lines.
@@ -32,6 +34,8 @@ enum Place {
     /// After `data:`, where one space is no data.
     Space,
     Data,
+    /// After the colon of a comment.
+    Comment,
     Other,
 }
 
@@ -47,6 +51,7 @@ impl LongEvent {
             data: None,
             data_end: 0,
             own: Tap::new(Escaping::Plain),
+            own_end: 0,
         }
     }
 
@@ -74,6 +79,9 @@ impl LongEvent {
                     }
                     if self.name == DATA {
                         self.place = Place::Space;
+                    } else if self.name == b":" {
+                        self.name.clear();
+                        self.place = Place::Comment;
                     } else if !DATA.starts_with(&self.name) {
                         self.place = Place::Other;
                         let name = std::mem::take(&mut self.name);
@@ -83,6 +91,10 @@ impl LongEvent {
                 }
                 Place::Space => {
                     self.data_begins(desk);
+                    usize::from(first == b' ')
+                }
+                Place::Comment => {
+                    self.place = Place::Other;
                     usize::from(first == b' ')
                 }
                 Place::Data | Place::Other => {
@@ -131,7 +143,15 @@ impl LongEvent {
             Place::Space => self.data_begins(desk),
             _ => {}
         }
-        self.own.finish(desk);
+        if matches!(self.place, Place::Other | Place::Comment) && desk.plan.restores.is_none() {
+            // The lines that are no data are one text; their ends stay.
+            let end = Piece {
+                len: 1,
+                raw: self.own_end,
+                raw_len: 0,
+            };
+            self.own.push(desk, b"\n", &[end]);
+        }
         self.name.clear();
         self.place = Place::Name;
     }
@@ -175,5 +195,6 @@ impl LongEvent {
         if desk.plan.restores.is_none() {
             self.own.push_plain(desk, text, raw);
         }
+        self.own_end = raw.saturating_add(text.len() as u64);
     }
 }

@@ -7,7 +7,7 @@
 //!   [`protocols`].
 //! - Data that is no JSON is a text that goes on over the events of the same name, since models and tools stream
 //!   text like this. It may as well be a text for each event, so a secret may also begin wherever an event does.
-//! - Comments, names of events, identifiers and unknown fields are each a text of their own.
+//! - Comments, names of events, identifiers and unknown fields of one event are one text, line by line.
 //!
 //! # What happens to events
 //!
@@ -66,7 +66,7 @@ struct Reader {
     tape: Tape,
     deltas: Deltas,
     room: Room,
-    /// A line that is no data.
+    /// The lines that are no data.
     line: Tap,
     /// All of the event's JSON but the pieces of texts that go on.
     own: Json,
@@ -233,6 +233,8 @@ impl Reader {
         self.data.shrink_to(64);
         self.look(desk, event);
         let mut name: &[u8] = b"";
+        let mut others = Vec::new();
+        let mut is_clean = true;
         for (mut at, mut line) in lines::lines(event) {
             if base == 0
                 && at == 0
@@ -251,13 +253,12 @@ impl Reader {
                 Line::Event(value) => name = value,
                 Line::Other => {}
             }
-            // Nothing is restored there: a secret of several lines would become several fields.
-            let is_clean = self.is_clean(event, at, at.saturating_add(line.len()));
-            if !is_clean && desk.plan.restores.is_none() {
-                self.line
-                    .push_plain(desk, line, base.saturating_add(at as u64));
-                self.line.finish(desk);
-            }
+            is_clean &= self.is_clean(event, at, at.saturating_add(line.len()));
+            others.push((at, line));
+        }
+        // Nothing is restored there: a secret of several lines would become several fields.
+        if !is_clean && desk.plan.restores.is_none() {
+            self.others(desk, &others, base);
         }
         let parts = || {
             self.data
@@ -277,6 +278,31 @@ impl Reader {
             }
             Some(_) => self.plain(desk, event, name, channels),
         }
+    }
+
+    /// The lines that are no data: one text, since what is no event stream at all may say that it is one.
+    fn others(&mut self, desk: &mut Desk<'_>, lines: &[(usize, &[u8])], base: u64) {
+        let mut end = None;
+        for &(at, line) in lines {
+            if let Some(end) = end.replace(at.saturating_add(line.len())) {
+                // The line's end stays.
+                let piece = Piece {
+                    len: 1,
+                    raw: base.saturating_add(end as u64),
+                    raw_len: 0,
+                };
+                self.line.push(desk, b"\n", &[piece]);
+            }
+            let skip = match line {
+                [b':', b' ', ..] => 2,
+                [b':', ..] => 1,
+                _ => 0,
+            };
+            let raw = base.saturating_add(at.saturating_add(skip) as u64);
+            self.line
+                .push_plain(desk, line.get(skip..).unwrap_or_default(), raw);
+        }
+        self.line.finish(desk);
     }
 
     /// Data that is JSON: the tape holds it.

@@ -7,7 +7,7 @@ use super::{
     },
     cut, key, masked, plan,
 };
-use crate::masking::Masker;
+use crate::masking::{Content, Masker};
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -99,4 +99,51 @@ fn a_comment_leaves_with_its_line() {
         masker.push(b"data: {}\n\n: still here\n").as_bytes(),
         b"data: {}\n\n: still here\n"
     );
+}
+
+#[test]
+fn what_is_no_stream_is_read_as_one_text_whatever_it_begins_with() {
+    let secret = pem("PRIVATE KEY", "\n    ", 8);
+    let placeholder = replacement("secrets/private-key", &secret);
+    for head in [
+        "data:\n  tls.key: |\n    ",
+        "id: 7\ndata:\n  tls.key: |\n    ",
+        "event: x\nkey: |\n    ",
+        ": a comment\nkey: |\n    ",
+        "data: |\n    ",
+    ] {
+        let document = format!("{head}{secret}\nend: 1\n");
+        let expected = format!("{head}{placeholder}\nend: 1\n");
+        for content_type in ["", "text/plain", "application/yaml"] {
+            let content = Content::of(Some(content_type.as_bytes()));
+            for at in 0..document.len() {
+                let mut masker = Masker::new(plan(), key(), &content);
+                let mut out = masker.push(&document.as_bytes()[..at]).into_body();
+                out.append(masker.push(&document.as_bytes()[at..]));
+                out.append(masker.finish());
+                let out = String::from_utf8(out.into_bytes()).unwrap();
+                assert_eq!(out, expected, "{content_type:?} {head:?} cut at {at}");
+            }
+        }
+    }
+}
+
+#[test]
+fn lines_that_are_no_data_are_one_text() {
+    // A body that says that it is a stream and is none; a comment of several lines.
+    for (before, gap) in [("key: |\n    ", "\n    "), ("data: x\n: ", "\n: ")] {
+        let secret = pem("PRIVATE KEY", gap, 8);
+        let lines: Vec<&str> = secret.split(gap).collect();
+        for count in [0, 3000] {
+            let long = format!("data: {}\n", "x".repeat(20 * count));
+            let stream = format!("{long}{before}{secret}\n\n");
+            let out = masked(&stream);
+            for line in &lines[1..lines.len() - 1] {
+                assert!(!out.contains(line), "{out}");
+            }
+            for at in (0..stream.len()).step_by(stream.len() / 200) {
+                assert_eq!(cut(stream.as_bytes(), &[at]).0, out.as_bytes(), "at {at}");
+            }
+        }
+    }
 }
