@@ -146,3 +146,20 @@ fn a_long_event_is_torn_off_and_whoever_reads_it_must_be_told() {
     masker.push(stream.as_bytes());
     assert!(!masker.blocked().unwrap().told);
 }
+
+#[test]
+fn where_a_stream_ends_does_not_depend_on_what_comes_after() {
+    let event = |choice: u32, piece: &str| {
+        let event = json!({"choices": [{"index": choice, "delta": {"content": piece}}]});
+        format!("data: {event}\n\n")
+    };
+    // The first text is undecided when the second one's secret is found, and decided by what follows.
+    let secret = format!("{} he said", pat());
+    let stream = [event(1, "x gh"), event(0, &secret), event(1, " y")].concat();
+    let (expected, _) = cut_with(&blocking(), stream.as_bytes(), &[]);
+    assert!(expected.starts_with(b"data: {\"error\""));
+    for at in 0..stream.len() {
+        let (out, _) = cut_with(&blocking(), stream.as_bytes(), &[at]);
+        assert_eq!(out, expected, "cut at {at}");
+    }
+}
