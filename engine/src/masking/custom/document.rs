@@ -20,8 +20,8 @@ pub struct CustomDetector {
     /// What to look for, in the syntax of RE2 and Rust's `regex`: no look-around, no back-references. It
     /// works on bytes: classes and `(?i)` are ASCII.
     pub regex: String,
-    /// The capture group that is the secret; 0 is the whole match. Left out: of the groups the first
-    /// that is not empty, or the whole match if the regex has none.
+    /// The capture group that is the secret; 0 is the whole match. Left out: the first group that can hold one
+    /// (not empty, in no repetition, more than a choice of fixed words), or the whole match if there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_group: Option<u32>,
     /// Words, one of which stands in every match or shortly before it; case is ignored. They are only

@@ -1,5 +1,5 @@
-//! Detectors that a policy brings itself: from a regular expression as users write it to rules that the
-//! scanner runs.
+//! Detectors that a policy brings itself: from a regular expression as users write it to rules as built-in
+//! detectors have them ([`rule`](super::rule)).
 //!
 //! # What is found
 //!

@@ -1,4 +1,4 @@
-//! From a branch of an expression to rules of the scanner: where to look, what leads to the secret, what it is.
+//! From a branch of an expression to rules: where to look, what leads to the secret, what it is.
 
 use std::collections::HashMap;
 
@@ -381,7 +381,7 @@ impl Plan {
         }
         let looks = whole.iter().take_while(|hir| is_look(hir)).count();
         let leading: Vec<Hir> = whole.iter().take(looks).map(|&hir| hir.clone()).collect();
-        // A boundary is taken out of the pattern where the scanner knows it; others stay in it.
+        // A boundary is taken out of the pattern where [`Left`] says the same; others stay in it.
         let (left, drop) = match self.left(&leading, openings.iter()) {
             Some(left) => (left, looks),
             None => (Left::Any, 0),
@@ -524,7 +524,7 @@ impl Plan {
         }
     }
 
-    /// What the scanner itself can say about the place before a match that begins with these assertions.
+    /// What [`Left`] can say about the place before a match that begins with these assertions.
     fn left<'o>(
         &self,
         looks: &[Hir],
