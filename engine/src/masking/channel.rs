@@ -84,8 +84,9 @@ impl Channel {
         }
     }
 
-    /// Reads the next bytes of the text. At the offsets in `breaks` a word may begin whatever stands before. What is decided and is a secret goes to `marks`. It neither copies nor
-    /// allocates while nothing is undecided and nothing is found.
+    /// Reads the next bytes of the text. At the offsets in `breaks` a word may begin whatever stands before. What is
+    /// decided and is a secret goes to `marks`. It neither copies nor allocates while nothing is undecided and
+    /// nothing is found.
     pub(super) fn push(
         &mut self,
         set: &DetectorSet,

@@ -124,7 +124,8 @@ impl Masker {
         MaskedBody::from_masked(out)
     }
 
-    /// Raw bytes held back now. 0 unless the last bytes may be (part of) a secret.
+    /// Raw bytes held back now. 0 unless the last bytes may be (part of) a secret, or what they mean is not known yet:
+    /// half an escape, an event that has not ended.
     pub fn held(&self) -> usize {
         self.held.len()
     }

@@ -5,8 +5,11 @@
 //! 1. *Chunk invariance*: for every way of cutting the bytes, the output is what masking the whole gives.
 //! 2. *No leak*: no byte of a secret leaves, not even its first ones, before the secret is decided.
 //! 3. *Nothing else changes*: what holds no secret passes byte for byte.
-//! 4. *Bounded*: a stream holds less than [`MAX_HELD`] bytes; at the cap the possible secret is masked.
-//! 5. *Closed*: an encoding that cannot be read ([`Encoding`], [`Decoder`]) is refused by the caller.
+//! 4. *Bounded*: a text holds less than [`MAX_HELD`] bytes, whatever its escapes less than 64 KiB of the raw stream; a
+//!    stream of events also holds the event that has not ended, and whole events that wait, 32 KiB of each. At a cap the
+//!    possible secret is masked.
+//! 5. *Closed*: what cannot be read is refused by the caller: an encoding ([`Encoding::of`], [`DecodingError`]), a
+//!    character set ([`Content::is_readable`]).
 //!
 //! # What is a secret
 //!
@@ -29,13 +32,21 @@
 //! # How
 //!
 //! ```text
-//! raw bytes ─► Masker: holds raw bytes, makes edits
-//!               └ Format: finds the texts in the raw bytes                (formats)
-//!                   └ Tap: one decoded text; maps it to raw bytes         (tap)
-//!                       └ Channel: decides which ranges are secrets       (channel)
-//!                           └ DetectorSet: where a secret could begin     (set, prefilter)
-//!                           └ Attempt: one rule at one place              (attempt, automaton)
+//! raw bytes ─► Masker: holds raw bytes, makes edits                       (masker, edit)
+//!               └ Format: finds the texts in the raw bytes                (formats; content says which)
+//!                   ├ Tap: one decoded text; maps it to raw bytes         (tap; fold reads through escapes)
+//!                   │   └ Channel: decides which ranges are secrets       (channel)
+//!                   │       ├ DetectorSet: where a secret could begin     (set, prefilter)
+//!                   │       └ Attempt: one rule at one place              (attempt, automaton)
+//!                   └ Whole: a value that is secret because of its key    (formats/whole, keys)
 //! ```
+//!
+//! Beside it stands the *desk*, which all texts of a body share: the plan, what was found, and the edits that wait.
+//! It alone says what becomes of a secret. Detectors come from the `catalogue` and, as regular expressions, from policies
+//! (`custom`, `import`); both are written as a `rule`, and `compile` makes them ready. `decoding` and `encoding` stand
+//! before a masker: they give it the bytes of a body that came compressed.
+//!
+//! `docs/architecture.md` says where to add a detector, a format, a protocol of agents or an action.
 //!
 //! A [`Masker`] is one body in one direction. Its format says, for every chunk, which ranges of the *raw* stream
 //! are to be replaced and how far the stream is decided; the masker alone holds, copies and splices. So what holds no
@@ -43,7 +54,8 @@
 //! many events is an edit in each of them.
 //!
 //! Discovery finds starts in one pass over each text, at memory speed; decision runs the few automata that a start
-//! calls for, and carries their states on. Bytes are held only from the leftmost undecided start on. A
+//! calls for, and carries their states on. A text holds bytes only from its leftmost undecided start on; a format also
+//! holds what it cannot read yet: half an escape, a value that is masked whole, an event that has not ended. A
 //! context (`AccountKey=`) is not secret and is not held.
 //!
 //! The alternative, decoding into a document and writing it anew, was not taken: it changes what it does not

@@ -1,7 +1,9 @@
 //! What agent protocols say in their events: which strings are pieces of one text, and where such a text ends.
 //!
 //! Protocols are recognised by the shape of the JSON, not by who was asked: gateways and local models speak
-//! each other's. A protocol is a few lines in [`PATHS`].
+//! each other's. A protocol is a few lines in [`PATHS`], or in [`TYPES`] where the type of an event says that its `delta`
+//! is a piece; in [`LAST`] if one of its events ends all texts; and a [`Protocol`] if its clients know an event that
+//! means an error, which [`ending`](super::ending) writes.
 
 use super::tape::{Kind, Tape};
 use std::sync::OnceLock;
