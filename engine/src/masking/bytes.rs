@@ -18,7 +18,6 @@ impl ByteSet {
     }
 
     /// The bytes of a list.
-    #[cfg(test)]
     pub(super) const fn of(bytes: &[u8]) -> Self {
         let mut set = Self::EMPTY;
         let mut rest = bytes;

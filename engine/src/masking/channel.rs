@@ -443,7 +443,13 @@ impl Open {
             .attempts
             .iter()
             .filter(|attempt| attempt.is_open())
-            .min_by_key(|attempt| (attempt.matched().is_none(), attempt.rule()))?;
+            .min_by_key(|attempt| {
+                // What a rule demands beyond its pattern was not asked: a rule that demands nothing gives the name.
+                let demands = set
+                    .rule(attempt.rule())
+                    .is_some_and(|rule| rule.must.is_some());
+                (demands, attempt.matched().is_none(), attempt.rule())
+            })?;
         let runaway = Runaway {
             threads: self
                 .attempts

@@ -142,6 +142,8 @@ pub(super) struct Shape {
     /// bounded length only, and the secret may begin at any of its ends. Without it the secret
     /// begins with the match.
     pub(super) context: Option<&'static str>,
+    /// Where the context begins.
+    pub(super) from: From,
     /// The secret.
     pub(super) secret: &'static str,
     /// What must follow the secret.
@@ -168,7 +170,7 @@ impl Shape {
             left: self.left,
             context: self.context.map(|pattern| Context {
                 pattern: Cow::Borrowed(pattern),
-                from: From::Match,
+                from: self.from,
             }),
             secret: Cow::Borrowed(self.secret),
             tail: self.tail.map(Cow::Borrowed),

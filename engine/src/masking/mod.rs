@@ -85,6 +85,7 @@ mod keys;
 mod masker;
 mod plan;
 mod prefilter;
+mod random;
 mod restore;
 mod rule;
 mod set;

@@ -134,8 +134,13 @@ pub(super) enum Left {
     NotWord,
     /// No letter, digit, `_`, `-`, `+` or `/`: not the inside of encoded data or of a longer name.
     NotToken,
+    /// No letter, digit, `_`, `.`, `-`, `+` or `/`: not the inside of a longer number, a version or a path.
+    NotNumber,
     /// Something that opens a value: a quote, `=`, `:`, `>`, `(`, `,`, a backtick; or the text or a line begins.
     Opening,
+    /// Something that assigns a value: `=`, `:` or `>`, also with a quote or a space after it. Not the text's beginning. For what
+    /// begins like any word: words of prose that streams need not wait then.
+    Value,
 }
 
 /// How many bytes before a match decide about [`Left`].
@@ -150,6 +155,8 @@ impl Left {
             Self::Any => false,
             Self::NotWord => is_word(last),
             Self::NotToken => is_word(last) || matches!(last, b'-' | b'+' | b'/'),
+            Self::NotNumber => is_word(last) || matches!(last, b'.' | b'-' | b'+' | b'/'),
+            Self::Value => !assigns(behind),
             Self::Opening => !matches!(
                 last,
                 b'"' | b'\''
@@ -165,12 +172,30 @@ impl Left {
                     | b'\t'
             ),
         };
-        !refused || ends_an_escape(behind)
+        !refused || (self != Self::Value && ends_an_escape(behind))
     }
 }
 
 fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_'
+}
+
+fn assigns(behind: [u8; BEHIND]) -> bool {
+    // What the text's beginning looks like; see `Trail`.
+    if behind == [b'='; BEHIND] {
+        return false;
+    }
+    let mut before = behind.into_iter().rev().peekable();
+    let space = |b: &u8| matches!(b, b' ' | b'\n' | b'\r');
+    while before.next_if(space).is_some() {}
+    if before
+        .next_if(|b| matches!(b, b'"' | b'\'' | b'`'))
+        .is_some()
+    {
+        while before.next_if_eq(&b'\\').is_some() {}
+        while before.next_if(space).is_some() {}
+    }
+    matches!(before.next(), Some(b'=' | b':' | b'>'))
 }
 
 fn ends_an_escape(behind: [u8; BEHIND]) -> bool {
@@ -204,6 +229,32 @@ mod tests {
             assert!(after(text), "{text:?}");
         }
         for text in ["n", "task", "_", "9", "\\q", "u003d", "3D"] {
+            assert!(!after(text), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_value_is_assigned_with_or_without_quotes() {
+        let after = |text: &str| {
+            let mut behind = [b'='; BEHIND];
+            for b in text.bytes() {
+                behind.rotate_left(1);
+                behind[BEHIND - 1] = b;
+            }
+            Left::Value.allows(behind)
+        };
+        for text in [
+            "k=",
+            "k=\"",
+            "\"k\": \"",
+            "k\\\":\\\"",
+            "k: ",
+            "<k>",
+            "k = '",
+        ] {
+            assert!(after(text), "{text:?}");
+        }
+        for text in ["", "a ", "say \"", "(", "x(\"", "{\"", "a\n", "a, \""] {
             assert!(!after(text), "{text:?}");
         }
     }

@@ -1,7 +1,13 @@
 //! Every detector, case by case.
 
 use super::{
-    super::{Content, DetectorError, DetectorSet, Plan, catalogue, mask_whole},
+    super::{
+        Content, DetectorError, DetectorSet, Plan,
+        automaton::{Automaton, State},
+        bytes::{Anchor, ByteSet},
+        catalogue, mask_whole,
+        rule::{From, Lead},
+    },
     cases::{ALNUM, Case, cases, filler, harmless},
     key, masked, replacement, whole,
 };
@@ -47,16 +53,19 @@ fn surroundings(case: &Case) -> Vec<(String, String)> {
 
 #[test]
 fn each_secret_is_masked_whole_and_nothing_around_it() {
+    let mut wrong = Vec::new();
     for case in cases() {
         for (before, after) in surroundings(&case) {
             let text = format!("{before}{}{after}", case.secret);
-            let expected = format!(
-                "{before}{}{after}",
-                replacement(case.detector, &case.secret)
-            );
-            assert_eq!(masked(&text), expected, "{}: {text}", case.detector);
+            let replacement = replacement(case.detector, &case.secret);
+            let expected = format!("{before}{replacement}{after}");
+            let found = masked(&text);
+            if found != expected {
+                wrong.push(format!("{text}\n  gives {found}\n  wanted {expected}"));
+            }
         }
     }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]
@@ -82,9 +91,12 @@ fn neighbouring_secrets_are_masked_one_by_one() {
 
 #[test]
 fn harmless_text_passes_as_it_is() {
-    for text in harmless() {
-        assert_eq!(masked(&text), text);
-    }
+    let masked: Vec<_> = harmless()
+        .iter()
+        .map(|text| (text.clone(), masked(text)))
+        .filter(|(text, masked)| text != masked)
+        .collect();
+    assert!(masked.is_empty(), "{masked:#?}");
 }
 
 #[test]
@@ -95,10 +107,15 @@ fn every_detector_has_a_case_a_source_and_a_name_of_its_own() {
         .map(|c| c.detector)
         .chain(["secrets/kubernetes-secret-data"])
         .collect();
-    let known: BTreeSet<_> = catalogue().iter().map(|d| d.name()).collect();
+    let names: BTreeSet<_> = catalogue().iter().map(|d| d.name()).collect();
+    assert_eq!(names.len(), catalogue().len());
+    // Personal data has its own tests.
+    let known: BTreeSet<_> = names
+        .into_iter()
+        .filter(|name| name.starts_with("secrets/"))
+        .collect();
     assert_eq!(tried, known);
-    assert_eq!(known.len(), catalogue().len());
-    assert!(known.len() >= 30);
+    assert!(known.len() >= 80, "{}", known.len());
     for detector in catalogue() {
         assert!(
             detector.source().starts_with("https://"),
@@ -116,10 +133,11 @@ fn every_detector_has_a_case_a_source_and_a_name_of_its_own() {
 
 #[test]
 fn a_detector_chosen_alone_finds_its_own_secrets_and_no_others() {
+    let cases = cases();
     for detector in catalogue() {
         let set = DetectorSet::compile(&[detector.name()]).unwrap();
         let set = Arc::new(Plan::masking(Arc::new(set)));
-        for case in cases() {
+        for case in &cases {
             let text = format!("{}{}{}", case.before, case.secret, case.after);
             let (_, findings) = mask_whole(&set, &key(), &Content::text(), text.as_bytes());
             assert!(findings.iter().all(|(name, _)| name == detector.name()));
@@ -148,8 +166,8 @@ fn selectors_choose_by_name_or_by_beginning() {
             .collect::<Vec<_>>()
     };
     assert_eq!(names(&["secrets/jwt", "secrets/jwt"]), ["secrets/jwt"]);
-    assert_eq!(names(&["secrets/github-*"]).len(), 6);
-    assert_eq!(names(&["secrets/*"]).len(), catalogue().len());
+    assert_eq!(names(&["secrets/github-*"]).len(), 7);
+    assert_eq!(names(&["secrets/*", "pii/*"]).len(), catalogue().len());
     assert_eq!(names(&[]).len(), 0);
 }
 
@@ -167,7 +185,7 @@ fn an_unknown_selector_is_an_error_that_names_what_was_perhaps_meant() {
         error.to_string().contains("secrets/openai-api-key"),
         "{error}"
     );
-    for selector in ["*", "", "pii/*", "secrets/zzzzzzzzzzzzzzzzz"] {
+    for selector in ["*", "", "pii/zzzzzzzzzzz", "secrets/zzzzzzzzzzzzzzzzz"] {
         let error = DetectorSet::compile(&[selector]).unwrap_err();
         assert!(matches!(error, DetectorError::Unknown { .. }), "{error}");
     }
@@ -182,22 +200,87 @@ fn the_compiled_set_is_small() {
 #[test]
 fn the_documentation_lists_every_detector_with_its_severity_and_source() {
     let page = include_str!("../../../../docs/masking.md");
-    for detector in catalogue() {
-        let begin = format!(
-            "| `{}` | {} | {} | [",
-            detector.name(),
-            detector.description(),
-            detector.severity()
-        );
-        let row = page.lines().find(|line| line.starts_with(&begin));
-        assert!(
-            row.is_some_and(|row| row.contains(detector.source())),
-            "missing in docs/masking.md: {begin}"
-        );
-    }
-    let rows = page
+    let rows: Vec<_> = page
         .lines()
-        .filter(|line| line.starts_with("| `secrets/"))
-        .count();
-    assert_eq!(rows, catalogue().len());
+        .filter(|line| line.starts_with("| `secrets/") || line.starts_with("| `pii/"))
+        .collect();
+    let wanted: Vec<_> = catalogue()
+        .iter()
+        .map(|detector| {
+            let host = detector.source().split('/').nth(2).unwrap_or_default();
+            format!(
+                "| `{}` | {} | {} | [{}]({}) |",
+                detector.name(),
+                detector.description(),
+                detector.severity(),
+                host.trim_start_matches("www."),
+                detector.source()
+            )
+        })
+        .collect();
+    assert!(
+        rows == wanted,
+        "the table in docs/masking.md must read:\n{}",
+        wanted.join("\n")
+    );
+}
+
+/// Discovery looks for anchors, but an anchor that the end of a chunk cuts is only followed by its pattern. So a pattern that
+/// goes on where no anchor stands would find more in small chunks than in the whole.
+#[test]
+fn every_pattern_begins_with_one_of_its_anchors() {
+    let mut wrong = Vec::new();
+    for detector in catalogue() {
+        for rule in detector.rules.iter() {
+            let Lead::Fixed(lead) = rule.lead else {
+                continue;
+            };
+            // What begins after the anchor cannot begin without it.
+            if rule
+                .context
+                .as_ref()
+                .is_some_and(|c| c.from == From::AnchorEnd)
+            {
+                continue;
+            }
+            let pattern = rule.context.as_ref().map_or(&rule.secret, |c| &c.pattern);
+            let automaton = Automaton::compile(pattern).unwrap();
+            let mut states = automaton.beginnings();
+            for _ in 0..lead {
+                states = automaton.after(&states, ByteSet::ALL);
+            }
+            let anchors: Vec<_> = rule.anchors.iter().collect();
+            let mut text = Vec::new();
+            if let Err(text) = follow(&automaton, &states, &anchors, &mut text) {
+                wrong.push(format!("{}: {}", detector.name(), text.escape_ascii()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Follows the pattern while anchors are not complete; gives a text that it takes and none of them begins.
+fn follow(
+    automaton: &Automaton,
+    states: &[State],
+    anchors: &[&Anchor],
+    text: &mut Vec<u8>,
+) -> Result<(), Vec<u8>> {
+    for byte in automaton.followers(states).iter() {
+        text.push(byte);
+        let left: Vec<_> = anchors
+            .iter()
+            .copied()
+            .filter(|anchor| anchor.agrees(text))
+            .collect();
+        if left.is_empty() {
+            return Err(text.clone());
+        }
+        if left.iter().all(|anchor| anchor.sets().len() > text.len()) {
+            let next = automaton.after(states, ByteSet::byte(byte));
+            follow(automaton, &next, &left, text)?;
+        }
+        text.pop();
+    }
+    Ok(())
 }

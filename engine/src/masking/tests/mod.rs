@@ -5,6 +5,7 @@ mod cases;
 mod detectors;
 #[cfg(not(target_arch = "wasm32"))]
 mod formats;
+mod pii;
 #[cfg(not(target_arch = "wasm32"))]
 mod promises;
 mod rules;
@@ -60,4 +61,31 @@ fn replacement(detector: &str, secret: &str) -> String {
     let short = detector.strip_prefix("secrets/").unwrap();
     let known = &secret.as_bytes()[..secret.len().min(super::MAX_HELD)];
     format!("[masked:{short}:{}]", key().fingerprint(known))
+}
+
+/// A made-up token of Azure DevOps in its older form, with the checksum that makes it one.
+pub(super) fn devops_pat() -> String {
+    const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
+    let random: Vec<u8> = (0..28)
+        .map(|i| b"EXAMPLE!"[i % 8] ^ (i as u8).wrapping_mul(37))
+        .collect();
+    let check = (super::checksum::crc32(&random) ^ 0xE0B9_692D).to_be_bytes();
+    let mut bytes = random[..2].to_vec();
+    bytes.push(check[0]);
+    bytes.extend(&random[2..6]);
+    bytes.extend([check[1], check[2]]);
+    bytes.extend(&random[6..19]);
+    bytes.push(check[3]);
+    bytes.extend(&random[19..]);
+    let bit = |at: usize| {
+        bytes
+            .get(at / 8)
+            .is_some_and(|b| b >> (7 - at % 8) & 1 == 1)
+    };
+    (0..52)
+        .map(|digit| {
+            let value = (0..5).fold(0, |v, i| v << 1 | usize::from(bit(digit * 5 + i)));
+            char::from(ALPHABET[value])
+        })
+        .collect()
 }

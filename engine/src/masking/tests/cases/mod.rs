@@ -1,5 +1,11 @@
 //! Made-up secrets of every kind. They are put together here so that no complete token stands in the source.
 
+mod azure;
+mod harmless;
+mod providers;
+
+pub(super) use self::harmless::harmless;
+
 /// A secret in its surroundings.
 #[derive(Debug, Clone)]
 pub(super) struct Case {
@@ -27,6 +33,8 @@ pub(super) fn filler(n: usize, alphabet: &str) -> String {
 }
 
 pub(super) const ALNUM: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+pub(super) const LOWER: &str = "abcdefghijklmnopqrstuvwxyz0123456789";
+pub(super) const CAPITALS: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
 pub(super) const LOWER_HEX: &str = "0123456789abcdef";
 pub(super) const BASE32: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 pub(super) const BASE64: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -77,7 +85,9 @@ pub(super) fn jwt() -> String {
 pub(super) fn cases() -> Vec<Case> {
     let az = || format!("{}==", filler(86, BASE64));
     let entra = || format!("EXa8Q~{}", filler(34, ALNUM));
-    let mut cases = vec![
+    let mut cases = providers::cases();
+    cases.extend(azure::cases());
+    cases.extend(vec![
         bare("secrets/github-pat", "ghp_", filler(36, ALNUM)),
         bare("secrets/github-fine-grained-pat", "github_pat_", format!("{}_{}", filler(22, ALNUM), filler(59, ALNUM))),
         bare("secrets/github-oauth", "gho_", filler(36, ALNUM)),
@@ -140,7 +150,7 @@ pub(super) fn cases() -> Vec<Case> {
         bare("secrets/vault-token", "hvs.", filler(95, ALNUM)),
         bare("secrets/digitalocean-token", "dop_v1_", filler(64, LOWER_HEX)),
         bare("secrets/sendgrid-key", "SG.", format!("{}.{}", filler(22, ALNUM), filler(43, ALNUM))),
-    ];
+    ]);
     for url in ["postgres://app:", "postgresql+psycopg2://app:", "mongodb+srv://app:", "rediss://:", "jdbc:sqlserver://sa:"] {
         let mut case = after("secrets/database-url-password", url, "EXAMPLE-pass%21".to_owned());
         "@db.internal:5432/app".clone_into(&mut case.after);
@@ -159,37 +169,4 @@ pub(super) fn cases() -> Vec<Case> {
     let encrypted = pem("RSA PRIVATE KEY", "\n", 25).replacen('\n', "\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00EXAMPLE\n\n", 1);
     cases.push(bare("secrets/private-key", "", encrypted));
     cases
-}
-
-/// Harmless text that resembles secrets.
-#[rustfmt::skip]
-pub(super) fn harmless() -> Vec<String> {
-    vec![
-        "ghp_short and github_pat_ alone and gho_".to_owned(),
-        "the task-force sat at the desk-side; disk-usage-of-the-very-long-directory-name-listing".to_owned(),
-        "sk-learn sk-proj- sk-ant- sk-".to_owned(),
-        format!("AKIA{} is longer than a key", filler(20, BASE32)),
-        format!("xAKIA{}", filler(16, BASE32)),
-        "aws_secret_access_key = ${AWS_SECRET_ACCESS_KEY}".to_owned(),
-        "{\"value\": \"just a value\", \"key1\": 12, \"auth\": \"AuthenticationRequired\"}".to_owned(),
-        format!("{{\"value\":\"{}\"}}", filler(86, BASE64)),
-        "AccountKey=<your key>;SharedAccessKey=$KEY;Password=[masked:x:00000000];Pwd=${X};".to_owned(),
-        "def connect(password=None, pwd=os.environ['X']): client_secret = get()".to_owned(),
-        "?sig=short&design=1&config=abc".to_owned(),
-        "the Q~ of 8Q~ and \"abc8Q~short\"".to_owned(),
-        "eyJ and eyJhbGciOiJub25lIn0 and eyJhbGciOiJub25lIn0.eyJ9 are no tokens".to_owned(),
-        "-----BEGIN CERTIFICATE-----\nMIIBEXAMPLEMIIBEXAMPLEMIIBEXAMPLE\n-----END CERTIFICATE-----".to_owned(),
-        "-----BEGIN PUBLIC KEY-----\nMIIBEXAMPLEMIIBEXAMPLEMIIBEXAMPLE\n-----END PUBLIC KEY-----".to_owned(),
-        "-----BEGIN PRIVATE KEY-----\n...\n-----END PRIVATE KEY-----".to_owned(),
-        "grep -----BEGIN RSA PRIVATE KEY----- finds keys".to_owned(),
-        "postgres://app@db/x postgres://app:${PASSWORD}@db/x postgres://app:<password>@db/x".to_owned(),
-        "https://host:8080/path https://[::1]:80/ http://a:1234 mysql://h:3306/db?x=@".to_owned(),
-        "https://api.example/v1?at=10:30@noon mailto:a:b@c".to_owned(),
-        "hooks.slack.com/services/ hooks.slack.com/services/T0/B0/x".to_owned(),
-        "npm_config_registry=https://registry.npmjs.org/ _authToken=${NPM_TOKEN}".to_owned(),
-        "hf_hub_download(whsec_, pypi-AgE, dckr_pat_x, SG.a.b, hvs.short)".to_owned(),
-        "client-key-data: REDACTED".to_owned(),
-        "session_token: null, security-token: none".to_owned(),
-        "[masked:github-pat:3f9a1c02]".to_owned(),
-    ]
 }

@@ -4,7 +4,13 @@
 //! would be worth a leak (truncated, a new format, a test token). So these raise confidence in
 //! [`Findings`](super::Findings) and never let a token pass.
 
-use base64::Engine as _;
+pub(super) mod azure;
+pub(super) mod pii;
+
+use base64::{
+    Engine as _,
+    engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD},
+};
 
 const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
@@ -23,7 +29,7 @@ pub(super) fn github(token: &[u8]) -> bool {
 /// A JWT whose header is a JSON object with `alg` (RFC 7515 §4.1.1).
 pub(super) fn jwt(token: &[u8]) -> bool {
     let header = token.split(|&b| b == b'.').next().unwrap_or_default();
-    base64::engine::general_purpose::URL_SAFE_NO_PAD
+    URL_SAFE_NO_PAD
         .decode(header)
         .ok()
         .and_then(|json| serde_json::from_slice::<serde_json::Value>(&json).ok())
@@ -41,15 +47,34 @@ pub(super) fn pypi(token: &[u8]) -> bool {
     .any(|prefix| token.starts_with(prefix))
 }
 
-/// The `auth` member of a Docker configuration is the base64 of `user:password`.
-/// Source: <https://docs.docker.com/reference/cli/docker/login/>.
-pub(super) fn docker_auth(value: &[u8]) -> bool {
-    base64::engine::general_purpose::STANDARD
+/// The token of a Kubernetes service account: its claims name Kubernetes, or its subject is a service account.
+/// Source: <https://kubernetes.io/docs/reference/access-authn-authz/service-accounts-admin/#schema-for-service-account-private-claims>.
+pub(super) fn kubernetes(token: &[u8]) -> bool {
+    token
+        .split(|&b| b == b'.')
+        .nth(1)
+        .and_then(|claims| URL_SAFE_NO_PAD.decode(claims).ok())
+        .and_then(|json| serde_json::from_slice::<serde_json::Value>(&json).ok())
+        .is_some_and(|claims| {
+            claims.get("kubernetes.io").is_some()
+                || claims.get("iss").and_then(|iss| iss.as_str())
+                    == Some("kubernetes/serviceaccount")
+                || claims
+                    .get("sub")
+                    .and_then(|sub| sub.as_str())
+                    .is_some_and(|sub| sub.starts_with("system:serviceaccount:"))
+        })
+}
+
+/// The base64 of `user:password`, as in HTTP (RFC 7617) and in the `auth` member of a Docker configuration.
+pub(super) fn basic_auth(value: &[u8]) -> bool {
+    STANDARD
         .decode(value)
+        .or_else(|_| STANDARD_NO_PAD.decode(value))
         .is_ok_and(|pair| {
             pair.iter()
                 .position(|&b| b == b':')
-                .is_some_and(|at| at > 0)
+                .is_some_and(|at| at.saturating_add(1) < pair.len() || at > 0)
                 && pair.iter().all(|b| (b' '..=b'~').contains(b))
         })
 }
@@ -64,7 +89,7 @@ fn base62(digits: &[u8]) -> Option<u32> {
 }
 
 /// CRC-32 as in zlib and Ethernet (IEEE 802.3, reflected). Bit by bit: inputs have 30 bytes.
-fn crc32(bytes: &[u8]) -> u32 {
+pub(super) fn crc32(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(u32::MAX, |crc, &byte| {
         (0..8).fold(crc ^ u32::from(byte), |crc, _| {
             (crc >> 1) ^ (0xEDB8_8320 & 0_u32.wrapping_sub(crc & 1))
