@@ -14,8 +14,9 @@ fn every_input_of(target: &str, check: impl Fn(&[u8])) {
     let mut inputs = 0;
     for entry in fs::read_dir(&folder).expect("the corpus is there") {
         let path = entry.expect("the corpus can be read").path();
-        println!("{}", path.display());
-        check(&fs::read(&path).expect("the input can be read"));
+        let input = fs::read(&path).expect("the input can be read");
+        let held = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| check(&input)));
+        assert!(held.is_ok(), "see above; the input is {}", path.display());
         inputs += 1;
     }
     assert!(inputs > 0, "{} is empty", folder.display());

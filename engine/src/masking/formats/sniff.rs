@@ -49,9 +49,7 @@ fn is_event_stream(head: &[u8]) -> Option<bool> {
                 .any(|field| field.starts_with(rest));
             return if is_cut { None } else { Some(false) };
         }
-        let Some(end) = memchr::memchr2(b'\n', b'\r', rest) else {
-            return None;
-        };
+        let end = memchr::memchr2(b'\n', b'\r', rest)?;
         let ending = if rest.get(end..).is_some_and(|end| end.starts_with(b"\r\n")) {
             2
         } else {
