@@ -8,7 +8,7 @@ use super::{
     },
     cut_with, masked, read,
 };
-use crate::masking::{KeyNames, Plan};
+use crate::masking::{KeyNames, Masker, Plan};
 use serde_json::{Value, json};
 use std::sync::Arc;
 #[cfg(target_arch = "wasm32")]
@@ -341,4 +341,60 @@ fn values_of_secret_keys_and_of_kubernetes_secrets_are_masked_in_events() {
         "data: {\"structuredContent\":{\"kind\":\"Secret\",\"data\":{\"a\":\"aHVudGVyMg==\"}}}\n\n";
     let out = masked(stream);
     assert!(!out.contains("aHVudGVyMg"), "{out}");
+}
+
+#[test]
+fn what_waits_for_a_text_leaves_when_its_protocol_ends_it() {
+    let response = |kind: &str| json!({"type": kind, "output_index": 1, "content_index": 0});
+    let part = |kind: &str| json!({"type": kind, "id": "7"});
+    for (delta, end) in [
+        (
+            json!({"choices": [{"index": 1, "delta": {"content": "x gh"}}]}),
+            json!({"choices": [{"index": 0, "delta": {}}, {"finish_reason": "stop", "index": 1}]}),
+        ),
+        (
+            json!({"type": "content_block_delta", "index": 1, "delta": {"text": "x gh"}}),
+            json!({"type": "content_block_stop", "index": 1}),
+        ),
+        (
+            json!({"type": "content_block_delta", "index": 1, "delta": {"text": "x gh"}}),
+            json!({"type": "message_stop"}),
+        ),
+        (
+            json!({"type": "response.output_text.delta", "output_index": 1, "content_index": 0, "delta": "x gh"}),
+            response("response.output_text.done"),
+        ),
+        (
+            json!({"type": "response.refusal.delta", "output_index": 1, "content_index": 3, "delta": "x gh"}),
+            response("response.output_item.done"),
+        ),
+        (
+            json!({"type": "response.refusal.delta", "output_index": 1, "content_index": 3, "delta": "x gh"}),
+            json!({"type": "response.completed", "response": {}}),
+        ),
+        (
+            json!({"candidates": [{"content": {"parts": [{"text": "x gh"}]}}]}),
+            json!({"candidates": [{"finishReason": "STOP"}]}),
+        ),
+        (
+            json!({"type": "text-delta", "id": "7", "delta": "x gh"}),
+            part("text-end"),
+        ),
+        (
+            json!({"message": {"content": "x gh"}, "done": false}),
+            json!({"message": {"content": ""}, "done": true}),
+        ),
+        (json!({"text": "x gh"}), json!("[DONE]")),
+    ] {
+        let mut masker = Masker::new(super::plan(), super::key(), &super::events());
+        masker.push(format!("data: {delta}\n\n").as_bytes());
+        assert!(masker.held() > 0, "{delta}");
+        // Another text's end is none of this one's.
+        let other = json!({"type": "content_block_stop", "index": 11});
+        masker.push(format!("data: {other}\n\n").as_bytes());
+        assert!(masker.held() > 0, "{delta}");
+        let end = end.as_str().map_or(end.to_string(), str::to_owned);
+        masker.push(format!("data: {end}\n\n").as_bytes());
+        assert_eq!(masker.held(), 0, "{end}");
+    }
 }
