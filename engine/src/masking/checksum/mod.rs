@@ -2,7 +2,7 @@
 //!
 //! A checksum that is right proves that a token is real; one that is wrong proves nothing that
 //! would be worth a leak (truncated, a new format, a test token). So these raise confidence in
-//! [`Findings`](super::Findings) and never let a token pass.
+//! [`Findings`](super::Findings) and never let a token pass. Personal data is another matter, see [`pii`].
 
 pub(super) mod azure;
 pub(super) mod pii;
