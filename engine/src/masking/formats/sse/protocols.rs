@@ -19,7 +19,7 @@ enum Part {
     Perhaps,
     /// A text of its own.
     Own,
-    /// If it is not empty, the texts end that belong to the same element.
+    /// If it is one of [`REASONS`], the texts end that belong to the same element.
     End,
 }
 
@@ -90,6 +90,51 @@ const TYPES: &[(&[u8], &[u8])] = &[
     (b"-delta", b"-end"),
     (b"_CONTENT", b"_END"),
     (b"_ARGS", b"_END"),
+];
+
+/// Names under which texts stand that go on over events, wherever an event has them: an upstream may wrap what
+/// a protocol says, or speak one that is not known here. Such a text may as well be whole each time.
+const TEXTS: &[&[u8]] = &[
+    b"text",
+    b"content",
+    b"delta",
+    b"thinking",
+    b"reasoning",
+    b"reasoning_content",
+    b"refusal",
+    b"transcript",
+    b"arguments",
+    b"partial_json",
+    b"input",
+    b"output",
+    b"answer",
+    b"response",
+    b"completion",
+    b"generated_text",
+    b"code",
+    b"chunk",
+    b"token",
+    b"stringValue",
+];
+
+/// Why a model stops. Whatever else stands there may stand in every event, and ends nothing.
+const REASONS: &[&[u8]] = &[
+    b"stop",
+    b"length",
+    b"tool_calls",
+    b"function_call",
+    b"content_filter",
+    b"end_turn",
+    b"max_tokens",
+    b"stop_sequence",
+    b"tool_use",
+    b"STOP",
+    b"MAX_TOKENS",
+    b"SAFETY",
+    b"RECITATION",
+    b"MALFORMED_FUNCTION_CALL",
+    b"eos_token",
+    b"error",
 ];
 
 /// Types of events after which no text goes on.
@@ -188,6 +233,14 @@ impl Deltas {
             match tape.kind(root) {
                 Some(Kind::Object) => self.root(tape, event, root),
                 Some(Kind::Text) => self.piece(tape, root, Part::Perhaps),
+                Some(Kind::Array) => {
+                    for element in tape.elements(root) {
+                        self.path.clear();
+                        if tape.kind(element) == Some(Kind::Object) {
+                            self.root(tape, event, element);
+                        }
+                    }
+                }
                 _ => {}
             }
         }
@@ -207,7 +260,7 @@ impl Deltas {
 
     fn root(&mut self, tape: &Tape, event: &[u8], root: usize) {
         let mut facts = Root::default();
-        let mut is_answer = false;
+        let (mut is_answer, mut has_elements) = (false, false);
         let mut id = None;
         for (key, value) in tape.members(root) {
             let is_text = tape.kind(value) == Some(Kind::Text);
@@ -230,8 +283,14 @@ impl Deltas {
                         .and_then(|n| n.parse().ok());
                 }
                 b"done" if *tape.says(event, value) == *b"true" => self.end_all = true,
-                b"choices" => self.protocol = Some(Protocol::ChatCompletions),
-                b"candidates" => self.protocol = Some(Protocol::Gemini),
+                b"choices" => {
+                    self.protocol = Some(Protocol::ChatCompletions);
+                    has_elements = true;
+                }
+                b"candidates" => {
+                    self.protocol = Some(Protocol::Gemini);
+                    has_elements = true;
+                }
                 b"jsonrpc" => self.protocol = Some(Protocol::JsonRpc),
                 b"result" | b"error" => is_answer = true,
                 _ => {}
@@ -251,7 +310,9 @@ impl Deltas {
             .kind
             .map(|at| tape.says(event, at))
             .unwrap_or_default();
-        if kind.starts_with(b"response.") {
+        if has_elements {
+            // They say themselves which they are, whatever else the event says.
+        } else if kind.starts_with(b"response.") {
             self.protocol = Some(Protocol::Responses);
         } else if kind.starts_with(b"message_") || kind.starts_with(b"content_block_") {
             self.protocol = Some(Protocol::Messages);
@@ -284,16 +345,19 @@ impl Deltas {
                     Part::Piece
                 };
                 self.piece(tape, delta, part);
-                return;
+                if !has_elements {
+                    return;
+                }
             }
         }
         self.path.truncate(typed);
-        if let Some(delta) = facts.delta {
+        if has_elements {
+            self.path.clear();
+            self.object(tape, event, root, Some(tree()), 0);
+        } else if let Some(delta) = facts.delta {
             self.path.extend_from_slice(&kind);
             self.piece(tape, delta, Part::Perhaps);
-            return;
-        }
-        if self.protocol != Some(Protocol::Responses) {
+        } else if self.protocol != Some(Protocol::Responses) || kind.ends_with(b".delta") {
             self.object(tape, event, root, Some(tree()), self.path.len());
         }
     }
@@ -335,18 +399,40 @@ impl Deltas {
         let len = self.path.len();
         for (key, value) in tape.members(at) {
             let name = tape.says(event, key);
-            let next = node.and_then(|node| node.child(&name));
-            if next.is_none()
-                && (node.is_some_and(|node| !node.in_delta) || NAMES.contains(&&*name))
-            {
+            let mut next = node.and_then(|node| node.child(&name));
+            let is_last = || {
+                let same = |&(other, _): &(usize, usize)| *tape.says(event, other) == *name;
+                tape.members(at).filter(same).last().map(|(_, last)| last) == Some(value)
+            };
+            let is_loose = next.is_none() && node.is_some_and(|node| !node.in_delta);
+            if is_loose {
+                let is_text = tape.kind(value) == Some(Kind::Text);
+                let says_text = TEXTS.contains(&&*name)
+                    || name.ends_with(b"Delta")
+                    || name.ends_with(b"_delta");
+                if is_text && says_text && is_last() {
+                    self.path.extend_from_slice(&name);
+                    self.piece(tape, value, Part::Perhaps);
+                    self.path.truncate(len);
+                }
+                if is_text {
+                    continue;
+                }
+                next = (*name != *b"delta").then(loose);
+            } else if next.is_none() && NAMES.contains(&&*name) {
+                continue;
+            }
+            // Of members of one name the last counts, for all that read JSON.
+            if tape.kind(value) == Some(Kind::Text) && !is_last() {
                 continue;
             }
             let is_string = tape.kind(value) == Some(Kind::Text);
             // What is known needs no name but its own: a block's first text and its deltas are one text.
-            if is_string || next.is_none() {
+            let is_unknown = is_loose || next.is_none();
+            if is_string || is_unknown {
                 self.path.extend_from_slice(&name);
             }
-            if !is_string && next.is_none() {
+            if !is_string && is_unknown {
                 self.path.push(SEPARATOR);
             }
             self.value(tape, event, value, next, scope);
@@ -364,7 +450,7 @@ impl Deltas {
     ) {
         match tape.kind(at) {
             Some(Kind::Text) => match node.map_or(Some(Part::Perhaps), |node| node.part) {
-                Some(Part::End) if !tape.is_empty(at) => self.end(scope),
+                Some(Part::End) if REASONS.contains(&&*tape.says(event, at)) => self.end(scope),
                 Some(part @ (Part::Piece | Part::Json | Part::Perhaps)) => {
                     self.piece(tape, at, part);
                 }
@@ -386,10 +472,12 @@ impl Deltas {
             None => None,
             Some(node) => match &node.each {
                 Some(each) => Some(each),
-                None if node.in_delta && node.part != Some(Part::Own) => None,
-                None => return,
+                None if node.part == Some(Part::Own) => return,
+                None => None,
             },
         };
+        // What is not known in a `delta` is a piece whatever its name is.
+        let unknown = node.filter(|node| !node.in_delta).map(|_| loose());
         let len = self.path.len();
         for (place, element) in tape.elements(at).enumerate() {
             self.path.push(SEPARATOR);
@@ -398,7 +486,8 @@ impl Deltas {
                 if tape.kind(element) == Some(Kind::Object) {
                     index = tape
                         .members(element)
-                        .find(|&(key, _)| *tape.says(event, key) == *b"index");
+                        .filter(|&(key, _)| *tape.says(event, key) == *b"index")
+                        .last();
                 }
                 match index {
                     Some((_, index)) => self.path.extend_from_slice(&tape.says(event, index)),
@@ -414,7 +503,8 @@ impl Deltas {
                 self.path.extend_from_slice(b"thought");
             }
             let scope = self.path.len();
-            self.value(tape, event, element, each.map(|each| &each.node), scope);
+            let inner = each.map(|each| &each.node).or(unknown);
+            self.value(tape, event, element, inner, scope);
             self.path.truncate(len);
         }
     }
@@ -488,6 +578,12 @@ impl Node {
             node.add(rest, part);
         }
     }
+}
+
+/// Where nothing is known.
+fn loose() -> &'static Node {
+    static LOOSE: OnceLock<Node> = OnceLock::new();
+    LOOSE.get_or_init(Node::default)
 }
 
 fn tree() -> &'static Node {

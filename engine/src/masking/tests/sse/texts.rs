@@ -6,7 +6,7 @@ use super::{
         cases::{ALNUM, filler},
         replacement,
     },
-    cut_with, masked, read,
+    cut, cut_with, masked, read,
 };
 use crate::masking::{KeyNames, Masker, Plan};
 use serde_json::{Value, json};
@@ -396,5 +396,73 @@ fn what_waits_for_a_text_leaves_when_its_protocol_ends_it() {
         let end = end.as_str().map_or(end.to_string(), str::to_owned);
         masker.push(format!("data: {end}\n\n").as_bytes());
         assert_eq!(masker.held(), 0, "{end}");
+    }
+}
+
+#[test]
+fn texts_are_followed_in_shapes_that_no_table_knows() {
+    let secret = pat();
+    let pieces: Vec<&str> = [0, 7, 13, 20, 27, 34]
+        .windows(2)
+        .map(|at| &secret[at[0]..at[1]])
+        .chain([&secret[34..]])
+        .collect();
+    type Shape = fn(usize, &str) -> String;
+    let shapes: &[Shape] = &[
+        // A protocol that is wrapped: Gemini behind its code assistant, a gateway's envelope, an array.
+        |_, p| {
+            format!(
+                r#"{{"response":{{"candidates":[{{"content":{{"parts":[{{"text":"{p}"}}]}}}}]}}}}"#
+            )
+        },
+        |_, p| format!(r#"{{"data":{{"choices":[{{"index":0,"delta":{{"content":"{p}"}}}}]}}}}"#),
+        |_, p| format!(r#"[{{"choices":[{{"index":0,"delta":{{"content":"{p}"}}}}]}}]"#),
+        // Other names for a delta, and none.
+        |_, p| format!(r#"{{"type":"tool-input-delta","toolCallId":"0","inputTextDelta":"{p}"}}"#),
+        |_, p| format!(r#"{{"choices":[{{"index":0,"message":{{"content":"{p}"}}}}]}}"#),
+        |_, p| format!(r#"{{"message":{{"thinking":"{p}"}}}}"#),
+        |_, p| format!(r#"{{"contentBlockDelta":{{"delta":{{"text":"{p}"}}}}}}"#),
+        |_, p| format!(r#"{{"functionCall":{{"partialArgs":[{{"stringValue":"{p}"}}]}}}}"#),
+        |_, p| format!(r#"{{"type":"response.reasoning.delta","delta":{{"text":"{p}"}}}}"#),
+        // Members twice: for all that read JSON the last counts.
+        |n, p| match n % 2 {
+            0 => format!(r#"{{"choices":[{{"index":5,"index":0,"delta":{{"content":"{p}"}}}}]}}"#),
+            _ => format!(
+                r#"{{"choices":[{{"index":0,"delta":{{"content":"x","content":"{p}"}}}}]}}"#
+            ),
+        },
+        // What else an event says of itself hides no choices, and identifies none.
+        |_, p| {
+            format!(
+                r#"{{"type":"response.foo","choices":[{{"index":0,"delta":{{"content":"{p}"}}}}]}}"#
+            )
+        },
+        |_, p| {
+            format!(
+                r#"{{"type":"x.delta","delta":"","choices":[{{"index":0,"delta":{{"content":"{p}"}}}}]}}"#
+            )
+        },
+        |n, p| format!(r#"{{"index":{n},"choices":[{{"index":0,"delta":{{"content":"{p}"}}}}]}}"#),
+        // A reason that is none.
+        |_, p| {
+            format!(
+                r#"{{"choices":[{{"index":0,"delta":{{"content":"{p}"}},"finish_reason":"null"}}]}}"#
+            )
+        },
+    ];
+    for shape in shapes {
+        let mut stream = String::new();
+        for (n, piece) in pieces.iter().enumerate() {
+            stream.push_str(&format!("data: {}\n\n", shape(n, piece)));
+        }
+        stream.push_str("data: [DONE]\n\n");
+        let out = masked(&stream);
+        for piece in &pieces {
+            assert!(!out.contains(piece), "{piece} in {out}");
+        }
+        assert_eq!(
+            cut(stream.as_bytes(), &(0..stream.len()).collect::<Vec<_>>()).0,
+            out.as_bytes()
+        );
     }
 }
