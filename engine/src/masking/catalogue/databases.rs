@@ -1,8 +1,11 @@
 //! Passwords in URLs and in connection strings.
 
 use super::{
-    super::detector::{Builtin, Severity, Shape},
-    after, detector, keyed,
+    super::{
+        detector::{Builtin, Severity, Shape},
+        random,
+    },
+    after, detector, keyed, only_if,
 };
 
 pub(super) const FAMILY: &[Builtin] = &[
@@ -18,9 +21,9 @@ pub(super) const FAMILY: &[Builtin] = &[
                 r#"[^;"'\s\\$\{<\[*][^;"'\s\\]{3,}"#,
             ),
             // Of Redis: members between commas.
-            after(
-                &[",password=", ", password="],
-                r#"[^;,"'\s\\$\{<\[*()][^;,"'\s\\()]{7,}"#,
+            only_if(
+                random::is_password,
+                after(&[",password="], r#"[^;,"'\s\\$\{<\[*()][^;,"'\s\\()]{7,}"#),
             ),
         ],
     ),

@@ -79,6 +79,14 @@ const ANCHORS: &[&str] = &[
 
 const RANDOM: &str = "[A-Za-z0-9_.~+/-]{15,}[A-Za-z0-9_+/-]={0,2}";
 
+/// A value that nothing follows that would make it a call, an index or a part of an expression.
+const fn alone(shape: Shape) -> Shape {
+    Shape {
+        tail: Some(r#"(?:$|[\s"'`,;<&}\])\\])"#),
+        ..shape
+    }
+}
+
 pub(super) const FAMILY: &[Builtin] = &[
     confirmed(
         checksum::jwt,
@@ -190,7 +198,10 @@ pub(super) const FAMILY: &[Builtin] = &[
         "https://cwe.mitre.org/data/definitions/798.html",
         &[
             only_if(random::is_random, keyed(ANCHORS, quoted!(), RANDOM)),
-            only_if(random::is_random, keyed(ANCHORS, unquoted!(), RANDOM)),
+            only_if(
+                random::is_random,
+                alone(keyed(ANCHORS, unquoted!(), RANDOM)),
+            ),
             only_if(
                 random::is_random,
                 Shape {
@@ -228,11 +239,11 @@ pub(super) const FAMILY: &[Builtin] = &[
             ),
             only_if(
                 random::is_random,
-                keyed(
+                alone(keyed(
                     &["password", "passwd", "passphrase"],
                     unquoted!(),
                     r#"[A-Za-z0-9_!@#^*+~.=-]{10,127}"#,
-                ),
+                )),
             ),
             only_if(
                 random::is_password,

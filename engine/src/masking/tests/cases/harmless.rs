@@ -31,6 +31,12 @@ pub(in super::super) fn harmless() -> Vec<String> {
         "hf_hub_download(whsec_, pypi-AgE, dckr_pat_x, SG.a.b, hvs.short)".to_owned(),
         "client-key-data: REDACTED".to_owned(),
         "session_token: null, security-token: none".to_owned(),
+        "password = base64.b16encode(random_bytes[8:])".to_owned(),
+        "console.input(prompt, password=password, stream=stream)".to_owned(),
+        "api_key = os.environ['ACME_API_KEY_V2'], secret: Secret<String>, access_token=oauth2.fetch_token()".to_owned(),
+        "\"nextPageToken\": \"CAUQAA3dK9x0f8Zq1\", \"continuation_token\": \"k7Dq2mPz9XvB4nLw1\"".to_owned(),
+        "\"integrity\": \"sha512-9fK2mP7xQ4nR8wL1sT6uA3bC5dE0==\", \"sha\": \"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b\"".to_owned(),
+        "uid: 3f2504e0-4f89-11d3-9a0c-0305e82c3301, image: data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJ".to_owned(),
         "[masked:github-pat:3f9a1c02]".to_owned(),
     ]
 }
