@@ -3,7 +3,11 @@
 use super::masked_as;
 use crate::masking::{
     Action, Content, KeyNames, MAX_HELD, Plan, Treatment,
-    tests::{all, key},
+    tests::{
+        all,
+        cases::{ALNUM, filler},
+        key,
+    },
 };
 use proptest::{prelude::*, sample};
 use std::sync::Arc;
@@ -75,6 +79,51 @@ fn what_is_no_secret_value_stays() {
         r#"{"password":"[masked:password:0badcafe] hunter2"}"#,
     );
     assert!(!fake.contains("hunter2"));
+}
+
+/// Whoever writes the body may write a secret where a placeholder has its name, or what `keep` shows.
+#[test]
+fn what_looks_like_a_placeholder_and_holds_a_secret_is_masked() {
+    let token = format!("ghp_{}", filler(36, ALNUM));
+    let slack = format!("xoxb-{}-{}", "1234567890", "0987654321098");
+    for fake in [
+        format!("[masked:{token}:00000000]"),
+        format!("[masked:x:00000000:{token}]"),
+        // A name in small letters that a detector knows, and one that none does.
+        format!("[masked:{slack}-examplesecretvalue:00000000]"),
+        "[masked:0123456789abcdef0123456789abcdef:00000000]".to_owned(),
+        "[masked:x:00000000:seventeen-letters]".to_owned(),
+        "[masked:x:0000000G]".to_owned(),
+        "[masked:Hunter2:00000000]".to_owned(),
+        "[masked::00000000]".to_owned(),
+    ] {
+        let expected = replacement("password", &fake);
+        assert_eq!(
+            masked("application/json", &format!(r#"{{"password":"{fake}"}}"#)),
+            format!(r#"{{"password":"{expected}"}}"#)
+        );
+        let form = masked(
+            "application/x-www-form-urlencoded",
+            &format!("password={fake}"),
+        );
+        assert!(!form.contains(&fake), "{form}");
+    }
+}
+
+#[test]
+fn a_replacement_is_not_masked_again() {
+    let names = KeyNames::common();
+    let all_keys = Arc::new(Plan::masking(all()).with_keys(KeyNames::common()));
+    let content = Content::of(Some(b"application/json"));
+    let detectors = all();
+    let shorts = detectors.detectors().map(|detector| detector.short_name());
+    for name in names.iter().chain(shorts) {
+        let body = format!(
+            r#"{{"password":["[masked:{name}:0badcafe]","[masked:{name}:0badcafe:ABcd123456789.~_]"]}}"#
+        );
+        let (out, _) = masked_as(&all_keys, &content, body.as_bytes(), &[]);
+        assert_eq!(String::from_utf8(out).unwrap(), body);
+    }
 }
 
 #[test]

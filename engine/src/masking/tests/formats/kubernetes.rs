@@ -137,3 +137,17 @@ fn other_documents_are_left_alone() {
         assert_eq!(masked(None, body), body);
     }
 }
+
+#[test]
+fn a_value_that_looks_like_a_replacement_and_holds_a_secret_is_masked() {
+    let token = format!("ghp_{}", filler(36, ALNUM));
+    let fake = format!("[masked:x:00000000:{token}]");
+    let document = |value: &str| {
+        let value = base64(value);
+        format!(r#"{{"kind":"Secret","data":{{"a":"{value}"}}}}"#)
+    };
+    assert_eq!(
+        masked(None, &document(&fake)),
+        document(&replacement(&fake))
+    );
+}
