@@ -307,7 +307,7 @@ impl Reader {
 
     /// Data that is JSON: the tape holds it.
     fn json(&mut self, desk: &mut Desk<'_>, event: &[u8], channels: &mut Channels) {
-        self.deltas.read(&self.tape, event);
+        self.deltas.read(desk.plan, &self.tape, event);
         for &piece in &self.deltas.pieces {
             let (text, places) = self.tape.text(event, piece.at, &mut self.room);
             // What stands in JSON in a string is escaped twice.

@@ -6,6 +6,7 @@
 //! means an error, which [`ending`](super::ending) writes.
 
 use super::tape::{Kind, Tape};
+use crate::masking::plan::Plan;
 use std::sync::OnceLock;
 
 /// What stands at a path.
@@ -200,6 +201,10 @@ pub(super) struct Deltas {
     /// The request (JSON-RPC) that this event answers, as it stands there.
     pub(super) answers: Option<Box<[u8]>>,
     keys: Vec<u8>,
+    /// Keys that name a secret, in the tape: their strings are masked whole, and are pieces of nothing.
+    secret: Vec<usize>,
+    /// What is read is the value of such a key, or an element of it.
+    is_secret: bool,
     /// What identifies the place that is being read.
     path: Vec<u8>,
 }
@@ -217,7 +222,7 @@ struct Root {
 
 impl Deltas {
     /// Reads what the tape holds.
-    pub(super) fn read(&mut self, tape: &Tape, event: &[u8]) {
+    pub(super) fn read(&mut self, plan: &Plan, tape: &Tape, event: &[u8]) {
         self.pieces.clear();
         self.pieces.shrink_to(KEPT);
         self.ends.clear();
@@ -228,6 +233,15 @@ impl Deltas {
         self.end_all = false;
         self.protocol = None;
         self.answers = None;
+        self.is_secret = false;
+        self.secret.clear();
+        self.secret.shrink_to(KEPT);
+        if !plan.keys.is_empty() {
+            let keys = (0..).zip(tape.tokens());
+            let keys = keys.filter(|(_, token)| token.kind == Kind::Key);
+            let secret = |&at: &usize| plan.keys.get(&tape.says(event, at)).is_some();
+            self.secret.extend(keys.map(|(at, _)| at).filter(secret));
+        }
         for root in tape.roots() {
             self.path.clear();
             match tape.kind(root) {
@@ -275,7 +289,7 @@ impl Deltas {
                     id = Some(value);
                 }
                 b"item_id" | b"messageId" | b"toolCallId" => facts.id = Some(value),
-                b"delta" if is_text => facts.delta = Some(value),
+                b"delta" if is_text && !self.names_secret(key) => facts.delta = Some(value),
                 b"sequence_number" => {
                     let number = tape.says(event, value);
                     self.sequence_number = std::str::from_utf8(&number)
@@ -376,6 +390,11 @@ impl Deltas {
         }
     }
 
+    /// Whether the value of this key is a secret whatever it looks like.
+    fn names_secret(&self, key: usize) -> bool {
+        self.secret.binary_search(&key).is_ok()
+    }
+
     fn end(&mut self, to: usize) {
         if to > MAX_KEY {
             return;
@@ -399,6 +418,7 @@ impl Deltas {
         let len = self.path.len();
         for (key, value) in tape.members(at) {
             let name = tape.says(event, key);
+            self.is_secret = self.names_secret(key);
             let mut next = node.and_then(|node| node.child(&name));
             let is_last = || {
                 let same = |&(other, _): &(usize, usize)| *tape.says(event, other) == *name;
@@ -438,6 +458,7 @@ impl Deltas {
             self.value(tape, event, value, next, scope);
             self.path.truncate(len);
         }
+        self.is_secret = false;
     }
 
     fn value(
@@ -510,7 +531,7 @@ impl Deltas {
     }
 
     fn piece(&mut self, tape: &Tape, at: usize, part: Part) {
-        if tape.is_empty(at) || self.path.len() > MAX_KEY {
+        if self.is_secret || tape.is_empty(at) || self.path.len() > MAX_KEY {
             return;
         }
         let from = self.keys.len();

@@ -466,3 +466,54 @@ fn texts_are_followed_in_shapes_that_no_table_knows() {
         );
     }
 }
+
+#[test]
+fn the_value_of_a_key_that_names_a_secret_is_no_piece_of_a_text() {
+    let keys = KeyNames::of(["password", "delta", "token"]);
+    let plan = Arc::new(Plan::masking(all()).with_keys(keys));
+    let masked = |name: &str, value: &str| {
+        let fingerprint = super::key().fingerprint(value.as_bytes());
+        format!("[masked:{name}:{fingerprint}]")
+    };
+    let (password, delta, token) = (
+        masked("password", "hunter2"),
+        masked("delta", "hunter2"),
+        masked("token", "hunter2"),
+    );
+    for (event, expected) in [
+        (
+            json!({"delta": {"password": "hunter2"}}),
+            json!({"delta": {"password": password}}),
+        ),
+        (
+            json!({"delta": {"x": {"password": ["hunter2", ["hunter2"], {"y": "z"}]}, "text": "t"}}),
+            json!({"delta": {"x": {"password": [password, [password], {"y": "z"}]}, "text": "t"}}),
+        ),
+        (
+            json!({"choices": [{"delta": {"tool": {"password": "hunter2"}, "content": "t"}}]}),
+            json!({"choices": [{"delta": {"tool": {"password": password}, "content": "t"}}]}),
+        ),
+        (
+            json!({"type": "x.delta", "delta": "hunter2"}),
+            json!({"type": "x.delta", "delta": delta}),
+        ),
+        // A name under which texts go on elsewhere.
+        (
+            json!({"x": {"token": "hunter2"}}),
+            json!({"x": {"token": token}}),
+        ),
+    ] {
+        let stream = format!("data: {event}\n\n");
+        let bytes: Vec<usize> = (1..stream.len()).collect();
+        for cuts in [&[][..], &bytes] {
+            let (out, _) = cut_with(&plan, stream.as_bytes(), cuts);
+            assert_eq!(
+                String::from_utf8(out).unwrap(),
+                format!("data: {expected}\n\n")
+            );
+        }
+    }
+    let escaped = "data: {\"delta\":{\"pass\\u0077ord\":\"hunter2\"}}\n\n";
+    let (out, _) = cut_with(&plan, escaped.as_bytes(), &[]);
+    assert!(!String::from_utf8(out).unwrap().contains("hunter2"));
+}
