@@ -41,9 +41,6 @@ pub(in crate::masking) struct Grpc {
     left: u32,
 }
 
-/// The flag of a message that is compressed.
-const COMPRESSED: u8 = 1;
-
 impl Grpc {
     pub(in crate::masking) fn new() -> Self {
         Self {
@@ -77,13 +74,8 @@ impl Format for Grpc {
                 .unwrap_or(usize::MAX)
                 .min(rest.len());
             let (message, after) = rest.split_at_checked(length).unwrap_or((rest, &[]));
-            let is_compressed = self
-                .prefix
-                .first()
-                .is_some_and(|flags| flags & COMPRESSED != 0);
-            if !is_compressed {
-                self.tap.push_plain(desk, message, raw);
-            }
+            // A message that says it is compressed may not be: read as it is, it costs nothing and keeps its length.
+            self.tap.push_plain(desk, message, raw);
             self.left = self
                 .left
                 .saturating_sub(u32::try_from(length).unwrap_or(u32::MAX));

@@ -5,8 +5,7 @@
 //! treats as text, so that nothing escapes by being malformed.
 //!
 //! A new format is a module here, a [`Kind`] with its content types, and a place where it is chosen: in `open_within` where
-//! the type alone decides, in [`sniff`] where the first bytes may know better. Both have an arm for all that is left, so
-//! the compiler does not ask for the second and the third.
+//! the type alone decides, in [`sniff`] where the first bytes may know better. The compiler asks for both.
 
 mod binary;
 mod form;
@@ -62,6 +61,11 @@ fn open_within(content: &Content, nested: u8) -> Box<dyn Format> {
         Kind::Multipart(boundary) if nested < MAX_NESTED => {
             Box::new(multipart::Multipart::new(&boundary, nested))
         }
-        kind => Box::new(sniff::Sniff::new(kind, content.path.clone())),
+        kind @ (Kind::Json
+        | Kind::EventStream
+        | Kind::Form
+        | Kind::Multipart(_)
+        | Kind::Octets
+        | Kind::Text) => Box::new(sniff::Sniff::new(kind, content.path.clone())),
     }
 }

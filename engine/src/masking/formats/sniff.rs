@@ -81,8 +81,8 @@ impl Sniff {
             }
             (_, Kind::EventStream) => Box::new(Sse::new()),
             (_, Kind::Form) => Box::new(Form::new()),
-            (_, Kind::Octets | Kind::Binary) => Box::new(Binary::new()),
-            _ => Box::new(Text::new()),
+            (_, Kind::Octets | Kind::Binary | Kind::Grpc) => Box::new(Binary::new()),
+            (_, Kind::Text | Kind::Plain | Kind::Multipart(_)) => Box::new(Text::new()),
         })
     }
 }
@@ -95,8 +95,10 @@ impl Format for Sniff {
         let end = from.saturating_add(chunk.len() as u64);
         let mut rest = chunk;
         if self.head.is_empty() {
-            // Blanks and a byte order mark mean nothing to anybody.
-            let blank = |b: &u8| matches!(b, b' ' | b'\t' | b'\r' | b'\n' | 0xEF | 0xBB | 0xBF);
+            // Blanks and a byte order mark mean nothing to anybody, but among octets they may be a tag and a length.
+            let is_text = self.kind != Kind::Octets;
+            let blank =
+                |b: &u8| is_text && matches!(b, b' ' | b'\t' | b'\r' | b'\n' | 0xEF | 0xBB | 0xBF);
             let Some(at) = chunk.iter().position(|byte| !blank(byte)) else {
                 return end;
             };

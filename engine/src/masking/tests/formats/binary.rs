@@ -78,10 +78,11 @@ fn every_two_cut_of_messages_gives_what_the_whole_gives() {
     ]
     .concat();
     every_two_cut_holds(&grpc(), &raw);
-    // What is compressed is not looked into.
+    // One that says it is compressed, and is not, too.
     let (out, findings) = masked_as(&plan(), &grpc(), &raw, &[]);
-    assert_eq!(findings.total(), 1);
+    assert_eq!(findings.total(), 2);
     assert_eq!(out.len(), raw.len());
+    assert!(!String::from_utf8_lossy(&out).contains(&token[8..]));
 }
 
 #[test]
@@ -103,6 +104,13 @@ fn octets_keep_their_length_and_pictures_pass() {
     let (out, _) = masked_as(&plan(), &octets, raw.as_bytes(), &[]);
     assert_eq!(out.len(), raw.len());
     assert!(!String::from_utf8_lossy(&out).contains(&token[8..]));
+    // The first field of a message: its tag and its length, which look like blanks and JSON.
+    for open in ['[', '{'] {
+        let raw = format!("\n{open}1 \"{token}\"");
+        let (out, findings) = masked_as(&plan(), &octets, raw.as_bytes(), &[]);
+        assert_eq!(findings.total(), 1);
+        assert_eq!(out.len(), raw.len(), "{open}");
+    }
     let picture: Vec<u8> = (0..=255).cycle().take(5000).collect();
     let png = Content::of(Some(b"image/png"));
     assert_eq!(masked_as(&plan(), &png, &picture, &[3]).0, picture);
