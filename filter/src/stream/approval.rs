@@ -45,11 +45,12 @@ impl Stream {
             body: binding,
         }
         .digest();
-        // What an encoding hides cannot be masked, so approvers do not see it either.
+        // What an encoding or a character set hides cannot be masked, so approvers do not see it either.
         let key = FingerprintKey::from_bytes(*self.config.fingerprint_key.expose());
         let limit = self.config.limits.preview_bytes;
-        let readable = self.request.encoding == Some(Encoding::Identity)
-            || self.request_body.pipe().decoder.is_some();
+        let readable = self.request.is_readable()
+            && (self.request.encoding == Some(Encoding::Identity)
+                || self.request_body.pipe().decoder.is_some());
         let content = content_of(self.request.content_type.as_deref(), Some(&case.target.0));
         let seen = body.filter(|_| readable).zip(shown.plan.clone());
         let preview = seen.map(|(body, plan)| {
