@@ -6,7 +6,7 @@ use chaperone_engine::masking::{
 use std::sync::{Arc, OnceLock};
 
 /// Raw bytes that a masker may hold when it has read `end`: the documented caps of the formats.
-const MAX_RAW_HELD: usize = 160 * 1024;
+const MAX_RAW_HELD: usize = 66 * 1024;
 
 fn plan() -> Arc<Plan> {
     static PLAN: OnceLock<Arc<Plan>> = OnceLock::new();
