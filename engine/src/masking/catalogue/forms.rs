@@ -39,6 +39,58 @@ macro_rules! pem_line {
     };
 }
 
+/// A sign before or behind a line of a PEM block that is shown as part of something else: quotes, comments, diffs, tables
+/// (also U+2192 and U+2502), string literals. `+` needs none: it is base64.
+macro_rules! pem_sign {
+    () => {
+        r#"(?:[\s"'`,;>|*#%!-]|\\+(?:[nrt"]|u2192)|\xE2(?:\x86\x92|\x94\x82)|///?[\s!])"#
+    };
+}
+
+/// What stands between two lines of such a block: the line's end, then signs and numbers of lines (two in diffs).
+macro_rules! pem_lead {
+    () => {
+        concat!(
+            "(?:",
+            pem_sign!(),
+            r"*(?:[\r\n]|\\+[nr]|<br ?/?>)",
+            pem_sign!(),
+            "*(?:[0-9]+[.)]?",
+            pem_sign!(),
+            "+)*)",
+        )
+    };
+}
+
+/// The same in the output of `grep`: the line's end, the file, perhaps the line's number.
+macro_rules! pem_file {
+    () => {
+        r"(?:[ \t]*(?:[\r\n]|\\+[nr])+[A-Za-z0-9._/@~:-]+[:-][ \t]*)"
+    };
+}
+
+/// A PEM block that tools show with `$lead` between its lines. A path or a word is easily 16 characters long, and may stand
+/// below a BEGIN line that is only mentioned: a line has 32 here, shorter ones count only if the END line follows.
+macro_rules! pem_shown {
+    ($lead:ident) => {
+        concat!(
+            "-----BEGIN ",
+            pem_label!(),
+            "(?:(?:",
+            $lead!(),
+            r"(?:\+?[A-Z][A-Za-z-]+: [^\r\n\\<]*|\+))*",
+            $lead!(),
+            "+[A-Za-z0-9/+=]{32,})+(?:(?:",
+            $lead!(),
+            "+[A-Za-z0-9/+=]+)*",
+            $lead!(),
+            r"+\+?-----END ",
+            pem_label!(),
+            ")?",
+        )
+    };
+}
+
 macro_rules! pem_label {
     () => {
         "(?:[A-Z0-9]{1,12} ){0,3}PRIVATE KEY(?: BLOCK)?-----"

@@ -6,6 +6,7 @@ mod detectors;
 #[cfg(not(target_arch = "wasm32"))]
 mod formats;
 mod pii;
+mod private_keys;
 #[cfg(not(target_arch = "wasm32"))]
 mod promises;
 mod rules;
