@@ -30,7 +30,13 @@ pub(super) struct Channel {
     before: Vec<u8>,
     /// The next byte stands where no secret can be.
     outside: bool,
+    /// Offset in the text up to which secrets were marked; what is held may begin before it.
+    marked: u64,
 }
+
+/// How far before the end of a secret another one may begin and go on after it. A lenient end takes in the beginning of
+/// a token that follows without a gap; the first part of a JWT is about as long as that can be.
+const OVERLAP: usize = 512;
 
 /// Where in a text secrets can be: offsets in the bytes that are pushed with it, sorted, at which by turns a
 /// span ends and the next one begins. Every text begins inside of a span; without seams it is one. A secret never
@@ -81,6 +87,7 @@ impl Channel {
             runaway: None,
             before: Vec::new(),
             outside: false,
+            marked: 0,
         }
     }
 
@@ -135,6 +142,7 @@ impl Channel {
         self.runaway = None;
         self.before.clear();
         self.outside = false;
+        self.marked = 0;
         self.held = bytes;
         self.base = 0;
     }
@@ -149,8 +157,10 @@ impl Channel {
     pub(super) fn force(&mut self, set: &DetectorSet, desk: &mut Desk<'_>, marks: &mut Vec<Mark>) {
         let Some(open) = self.open.take() else { return };
         let bytes = std::mem::take(&mut self.held);
-        let done = self.give_up(set, desk, open, &bytes, marks);
+        let marked = usize::try_from(self.marked.saturating_sub(self.base)).unwrap_or(0);
+        let done = self.give_up(set, desk, open, (&bytes, marked), marks);
         self.remember(set, bytes.get(..done).unwrap_or_default());
+        self.marked = self.base.saturating_add(done as u64);
         self.base = self.base.saturating_add(done as u64);
         self.starts.clear();
         self.held = bytes.get(done..).unwrap_or_default().to_vec();
@@ -171,53 +181,64 @@ impl Channel {
         mut spans: Spans<'_>,
         marks: &mut Vec<Mark>,
     ) -> usize {
-        // Everything before `done` is decided.
-        let mut done = 0;
+        // Everything before `done` is decided, and no secret begins before `floor`.
+        let offset = self.marked.saturating_sub(self.base);
+        let mut done = usize::try_from(offset).unwrap_or(0);
+        let mut floor = 0;
         let mut starts = std::mem::take(&mut self.starts);
         let mut queue = starts.iter().copied().peekable();
-        let keep = loop {
-            if let Some(runaway) = self.runaway.take() {
-                let span = spans.end(done).map_or(done, |end| end.min(bytes.len()));
-                let known = bytes.get(..span).unwrap_or_default();
-                done = self.run_away(set, runaway, known, done, marks);
-                if span < bytes.len() {
-                    self.runaway = None;
+        let keep =
+            loop {
+                if let Some(runaway) = self.runaway.take() {
+                    let span = spans.end(done).map_or(done, |end| end.min(bytes.len()));
+                    let known = bytes.get(..span).unwrap_or_default();
+                    done = self.run_away(set, runaway, known, done, marks);
+                    floor = done;
+                    if span < bytes.len() {
+                        self.runaway = None;
+                    }
+                    if self.runaway.is_some() {
+                        // What began inside it is part of it.
+                        while queue.next().is_some() {}
+                        break bytes.len();
+                    }
                 }
-                if self.runaway.is_some() {
-                    // What began inside it is part of it.
-                    while queue.next().is_some() {}
+                let Some(mut open) = self.open.take().or_else(|| {
+                    next_open(&mut queue, floor.max(done.saturating_sub(OVERLAP)), set)
+                }) else {
                     break bytes.len();
+                };
+                let at = open.at;
+                let Some(end) = spans.end(at) else { continue };
+                let (bytes, ended) = match bytes.get(..end) {
+                    Some(span) => (span, true),
+                    None => (bytes, ended),
+                };
+                if let Verdict::Undecided = open.read_on(set, bytes, ended) {
+                    if open.read.saturating_sub(at) < MAX_HELD {
+                        self.open = Some(open);
+                        break at;
+                    }
+                    // The cap: masked whatever it turns out to be.
+                    done = self.give_up(set, desk, open, (bytes, done), marks);
+                    continue;
                 }
-            }
-            let Some(mut open) = self
-                .open
-                .take()
-                .or_else(|| next_open(&mut queue, done, set))
-            else {
-                break bytes.len();
-            };
-            let at = open.at;
-            let Some(end) = spans.end(at) else { continue };
-            let (bytes, ended) = match bytes.get(..end) {
-                Some(span) => (span, true),
-                None => (bytes, ended),
-            };
-            if let Verdict::Undecided = open.read_on(set, bytes, ended) {
-                if open.read.saturating_sub(at) < MAX_HELD {
-                    self.open = Some(open);
-                    break at;
+                if let Some((end, detector)) = open.secret(set, &self.before, bytes)
+                    && end > done
+                {
+                    let secret = bytes.get(at..end).unwrap_or_default();
+                    let confirmed = detector.confirm.is_some_and(|confirm| confirm(secret));
+                    self.mark(
+                        desk,
+                        detector,
+                        secret,
+                        confirmed,
+                        (at.max(done), end),
+                        marks,
+                    );
+                    done = end;
                 }
-                // The cap: masked whatever it turns out to be.
-                done = self.give_up(set, desk, open, bytes, marks);
-                continue;
-            }
-            if let Some((end, detector)) = open.secret(set, &self.before, bytes) {
-                let secret = bytes.get(at..end).unwrap_or_default();
-                let confirmed = detector.confirm.is_some_and(|confirm| confirm(secret));
-                self.mark(desk, detector, secret, confirmed, (at, end), marks);
-                done = end;
-            }
-        };
+            };
         // Positions become offsets in what is held from now on.
         let left = queue.len();
         starts.drain(..starts.len().saturating_sub(left));
@@ -230,6 +251,7 @@ impl Channel {
             open.rebase(keep);
         }
         self.remember(set, bytes.get(..keep).unwrap_or_default());
+        self.marked = self.base.saturating_add(done as u64);
         self.base = self.base.saturating_add(keep as u64);
         keep
     }
@@ -242,19 +264,20 @@ impl Channel {
         }
     }
 
-    /// Masks a place that is undecided still; gives where its bytes read so far end.
+    /// Masks a place that is undecided still, as far as it is not marked before `done`; gives where its bytes read
+    /// so far end.
     fn give_up(
         &mut self,
         set: &DetectorSet,
         desk: &mut Desk<'_>,
         open: Open,
-        bytes: &[u8],
+        (bytes, done): (&[u8], usize),
         marks: &mut Vec<Mark>,
     ) -> usize {
         let (at, read) = (open.at, open.read);
         if let Some((runaway, detector)) = open.into_runaway(set) {
             let secret = bytes.get(at..read).unwrap_or_default();
-            self.mark(desk, detector, secret, false, (at, read), marks);
+            self.mark(desk, detector, secret, false, (at.max(done), read), marks);
             self.runaway = Some(runaway);
         }
         read
@@ -357,13 +380,13 @@ impl Spans<'_> {
     }
 }
 
-/// The next place at or after `done`, with all rules that start there.
+/// The next place at or after `from`, with all rules that start there.
 fn next_open(
     queue: &mut Peekable<impl Iterator<Item = Start>>,
-    done: usize,
+    from: usize,
     set: &DetectorSet,
 ) -> Option<Open> {
-    while queue.next_if(|start| start.at < done).is_some() {}
+    while queue.next_if(|start| start.at < from).is_some() {}
     let at = queue.peek()?.at;
     let mut attempts = Vec::with_capacity(1);
     while let Some(start) = queue.next_if(|start| start.at == at) {

@@ -23,8 +23,9 @@
 //!   longest after which the tail matches (or the first, if the rule says so). What the rule asks beyond its pattern is asked once, of
 //!   this match. All rules that start at the same place compete: the longest secret wins, among equals the
 //!   first in the [`catalogue()`].
-//! - Starts are decided from left to right. A start inside of a secret already found is void; the text
-//!   goes on after the secret's last byte. So secrets never overlap, and of two nested ones the outer is masked.
+//! - Starts are decided from left to right. A match inside of a secret already found is part of it. One that begins
+//!   in the last 512 bytes of it and goes on after its end is a secret too, of which the rest is masked: patterns are
+//!   lenient at the end, and take in the beginning of a token that follows without a gap.
 //! - A match that is still open after [`MAX_HELD`] bytes is taken for a secret, whether or not it would have matched; its
 //!   fingerprint is that of these bytes. It ends before the first byte that cannot belong to it.
 //! - The end of the text decides what is open: a match that is complete is a secret, all else passes.

@@ -93,6 +93,33 @@ fn a_secret_inside_of_another_is_masked_with_it() {
 }
 
 #[test]
+fn tokens_that_follow_each_other_without_a_gap_are_masked_whole() {
+    let jwt = format!("eyJ{0}.eyJ{0}.{0}", filler(80, ALNUM));
+    let anthropic = format!("sk-ant-api03-{}AA", filler(93, ALNUM));
+    for first in [pat(), jwt.clone(), anthropic.clone()] {
+        // Those that need no boundary before them.
+        for second in [pat(), format!("github_pat_{}", filler(82, ALNUM))] {
+            let text = format!("a {first}{second} b");
+            let (out, findings) = whole(&text);
+            let out = String::from_utf8(out).unwrap();
+            assert!(
+                out.starts_with("a [masked:") && out.ends_with("] b"),
+                "{text} {out}"
+            );
+            assert!(!out.contains("EXAMPLE"), "{out}");
+            for cut in 0..text.len() {
+                let again = in_pieces(text.as_bytes(), &[cut]);
+                assert_eq!(
+                    again,
+                    (out.clone().into_bytes(), findings.clone()),
+                    "at {cut}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
 fn a_secret_inside_of_what_only_looked_like_one_is_found() {
     let text = format!("github_pat_short-{} eyJabcdefghijklm.{}", pat(), pat());
     let expected = text.replace(&pat(), &replacement("secrets/github-pat", &pat()));

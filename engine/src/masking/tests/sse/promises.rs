@@ -94,6 +94,10 @@ proptest! {
         // As it is read, and as it is written.
         let allowed = format!("{allowed}{}", serde_json::json!(allowed));
         for case in &spoken.secrets {
+            // What names a secret in plain text may stand in an event of another name.
+            if spoken.protocol == Protocol::Plain && !case.before.is_empty() {
+                continue;
+            }
             // Prefixes are public; what follows them is not.
             let random = &case.secret.as_bytes()[case.secret.len() / 2..];
             for window in random.windows(8) {
