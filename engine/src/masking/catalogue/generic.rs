@@ -97,9 +97,11 @@ pub(super) const FAMILY: &[Builtin] = &[
             "https://www.rfc-editor.org/rfc/rfc7519",
             &[token(
                 &["eyJ"],
-                Left::NotToken,
+                // Also in a path, where encoded data could stand: the first part is bounded, so that such data is not
+                // taken for a token that never ends.
+                Left::NotWord,
                 concat!(
-                    r"eyJ[A-Za-z0-9_-]{10,}(?:",
+                    r"eyJ[A-Za-z0-9_-]{10,4000}(?:",
                     r"\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]*",
                     r"|\.[A-Za-z0-9_-]*(?:\.[A-Za-z0-9_-]{8,}){3}",
                     r")",

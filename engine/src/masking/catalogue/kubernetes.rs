@@ -20,8 +20,8 @@ pub(super) const FAMILY: &[Builtin] = &[
                 checksum::kubernetes,
                 token(
                     &["eyJ"],
-                    Left::NotToken,
-                    r"eyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]*",
+                    Left::NotWord,
+                    r"eyJ[A-Za-z0-9_-]{10,4000}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]*",
                 ),
             )],
         ),

@@ -203,20 +203,34 @@ fn a_secret_longer_than_the_cap_is_masked_to_its_end() {
 
 #[test]
 fn what_is_undecided_at_the_cap_is_masked_even_if_it_would_not_have_matched() {
-    // A JWT's first part that never comes to its dot.
-    let text = format!("a eyJ{}! z", filler(2 * MAX_HELD, ALNUM));
+    // A JWT's second part that never comes to its dot.
+    let head = format!("eyJ{}.eyJ", filler(20, ALNUM));
+    let text = format!("a {head}{}! z", filler(2 * MAX_HELD, ALNUM));
     let out = masked(&text);
     assert!(
         out.starts_with("a [masked:jwt:") && out.ends_with("]! z"),
         "{out}"
     );
-    let short = format!("a eyJ{}! z", filler(MAX_HELD / 2, ALNUM));
+    let short = format!("a {head}{}! z", filler(MAX_HELD / 2, ALNUM));
     assert_eq!(masked(&short), short);
 }
 
 #[test]
+fn a_json_web_token_is_found_in_a_path_and_encoded_data_is_none() {
+    let part = filler(60, ALNUM);
+    let token = format!("eyJ{part}.eyJ{part}.{part}");
+    let out = masked(&format!("https://a.example/verify/{token}?x=1"));
+    assert!(
+        out.starts_with("https://a.example/verify/[masked:jwt:") && out.ends_with("]?x=1"),
+        "{out}"
+    );
+    let data = format!("{0}/eyJ{0}+eyJ{0}", filler(2 * MAX_HELD, ALNUM));
+    assert_eq!(masked(&data), data);
+}
+
+#[test]
 fn a_secret_that_the_end_of_the_stream_cuts_off_at_the_cap_is_masked() {
-    let secret = format!("eyJ{}", filler(MAX_HELD, ALNUM));
+    let secret = format!("eyJ{0}.eyJ{1}", filler(20, ALNUM), filler(MAX_HELD, ALNUM));
     let out = masked(&secret);
     assert_eq!(out, replacement("secrets/jwt", &secret));
 }

@@ -178,7 +178,13 @@ impl LongEvent {
     }
 
     fn data(&mut self, desk: &mut Desk<'_>, text: &[u8], raw: u64) {
-        let data = self.data.get_or_insert_with(|| match text.first() {
+        let first = text.iter().find(|byte| !byte.is_ascii_whitespace());
+        if self.data.is_none() && first.is_none() {
+            // Blanks before the data say nothing yet.
+            self.data_end = raw.saturating_add(text.len() as u64);
+            return;
+        }
+        let data = self.data.get_or_insert_with(|| match first {
             Some(b'{' | b'[' | b'"') => Data::Json(Box::new(Json::new())),
             _ => Data::Text(Box::new(Tap::new(Escaping::EventData))),
         });

@@ -116,6 +116,8 @@ const TEXTS: &[&[u8]] = &[
     b"chunk",
     b"token",
     b"stringValue",
+    b"value",
+    b"v",
 ];
 
 /// Why a model stops. Whatever else stands there may stand in every event, and ends nothing.
@@ -371,7 +373,7 @@ impl Deltas {
         } else if let Some(delta) = facts.delta {
             self.path.extend_from_slice(&kind);
             self.piece(tape, delta, Part::Perhaps);
-        } else if self.protocol != Some(Protocol::Responses) || kind.ends_with(b".delta") {
+        } else if self.protocol != Some(Protocol::Responses) || kind.ends_with(b"delta") {
             self.object(tape, event, root, Some(tree()), self.path.len());
         }
     }

@@ -5,10 +5,11 @@ use super::{
         cases::{ALNUM, BASE64, filler},
         key, plan, replacement,
     },
-    cut, masked, read,
+    cut, cut_with, masked, read,
 };
 use crate::masking::Masker;
 use serde_json::json;
+use std::sync::Arc;
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -168,4 +169,23 @@ fn a_long_name_is_not_remembered_with_each_string_below_it() {
     let begin = format!("data: {}\n\n", json!({"delta": {"x": "gh"}}));
     assert_eq!(masked(&stream), stream);
     assert_eq!(masked(&begin), begin);
+}
+
+#[test]
+fn a_long_event_is_read_as_json_whatever_blanks_stand_before_it() {
+    let plan = Arc::new(
+        crate::masking::Plan::masking(super::super::all())
+            .with_keys(crate::masking::KeyNames::of(["password"])),
+    );
+    let filling = "x ".repeat(20_000);
+    let stream = format!("data:   {{\"x\":\"{filling}\",\"password\":\"hunter2hunter2\"}}\n\n");
+    let (out, _) = cut_with(&plan, stream.as_bytes(), &[]);
+    assert!(!String::from_utf8_lossy(&out).contains("hunter2"));
+    for at in (0..20).chain([32_700, 32_768, 32_800]) {
+        assert_eq!(
+            cut_with(&plan, stream.as_bytes(), &[at]).0,
+            out,
+            "cut at {at}"
+        );
+    }
 }
