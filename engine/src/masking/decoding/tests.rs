@@ -47,8 +47,9 @@ fn decode(encoding: Encoding, input: &[u8], chunk: usize) -> Result<Vec<u8>, Dec
 }
 
 fn text(len: usize) -> Vec<u8> {
-    (0..len)
-        .map(|n| b"the quick brown fox "[(n * n / 7 + n) % 20])
+    // As numbers of 64 bits also where addresses have 32.
+    (0..len as u64)
+        .map(|n| b"the quick brown fox "[((n * n / 7 + n) % 20) as usize])
         .collect()
 }
 
