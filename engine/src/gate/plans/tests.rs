@@ -185,7 +185,7 @@ fn detectors_that_would_not_fit_into_a_worker_are_refused_with_the_largest_named
     let policy = policy(
         r#""masking":[
             {"name":"a","detectors":["secrets/github-*"],"on":["request"]},
-            {"name":"b","detectors":["secrets/jwt"],"on":["response"]}]"#,
+            {"name":"b","detectors":["secrets/npm-token"],"on":["response"]}]"#,
     );
     let nothing = plans("").memory();
     let all = MaskingPlans::compile(&policy, None).unwrap().memory() - nothing;
