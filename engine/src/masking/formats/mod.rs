@@ -7,8 +7,8 @@
 //! A new format is a module here, a [`Kind`] with its content types, and a place where it is chosen: in `open_within` where
 //! the type alone decides, in [`sniff`] where the first bytes may know better. The compiler asks for both.
 
-mod binary;
 mod form;
+mod grpc;
 pub(super) mod json;
 mod multipart;
 mod sniff;
@@ -56,8 +56,8 @@ const MAX_NESTED: u8 = 3;
 fn open_within(content: &Content, nested: u8) -> Box<dyn Format> {
     match content.kind() {
         Kind::Plain => Box::new(text::Text::new()),
-        Kind::Grpc => Box::new(binary::Grpc::new()),
-        Kind::Binary => Box::new(binary::Binary::new()),
+        Kind::Grpc => Box::new(grpc::Grpc::new()),
+        Kind::Binary => Box::new(text::Text::octets()),
         Kind::Multipart(boundary) if nested < MAX_NESTED => {
             Box::new(multipart::Multipart::new(&boundary, nested))
         }

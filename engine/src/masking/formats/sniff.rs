@@ -1,6 +1,6 @@
 //! Bodies whose type says little or lies: their first bytes say what they are.
 
-use super::{Format, binary::Binary, form::Form, json::Json, sse::Sse, text::Text};
+use super::{Format, form::Form, json::Json, sse::Sse, text::Text};
 use crate::masking::{content::Kind, desk::Desk};
 
 /// A body whose format is not known before its first byte that is not blank.
@@ -81,7 +81,7 @@ impl Sniff {
             }
             (_, Kind::EventStream) => Box::new(Sse::new()),
             (_, Kind::Form) => Box::new(Form::new()),
-            (_, Kind::Octets | Kind::Binary | Kind::Grpc) => Box::new(Binary::new()),
+            (_, Kind::Octets | Kind::Binary | Kind::Grpc) => Box::new(Text::octets()),
             (_, Kind::Text | Kind::Plain | Kind::Multipart(_)) => Box::new(Text::new()),
         })
     }

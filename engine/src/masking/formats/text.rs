@@ -1,4 +1,4 @@
-//! Plain text, and everything that no other format knows: the body is one text.
+//! Plain text, everything that no other format knows, and bytes of an unknown kind: the body is one text.
 
 use super::Format;
 use crate::masking::{
@@ -12,8 +12,17 @@ pub(in crate::masking) struct Text {
 
 impl Text {
     pub(in crate::masking) fn new() -> Self {
+        Self::written(Escaping::Plain)
+    }
+
+    /// Bytes that may count themselves: replacements are as long as what they replace.
+    pub(in crate::masking) fn octets() -> Self {
+        Self::written(Escaping::SameLength)
+    }
+
+    fn written(escaping: Escaping) -> Self {
         Self {
-            tap: Tap::new(Escaping::Plain),
+            tap: Tap::new(escaping),
         }
     }
 }

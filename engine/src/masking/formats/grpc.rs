@@ -1,35 +1,10 @@
-//! Bodies that count their bytes: replacements are as long as what they replace.
+//! gRPC, whose messages count their bytes: replacements are as long as what they replace.
 
 use super::Format;
 use crate::masking::{
     desk::Desk,
     tap::{Escaping, Tap},
 };
-
-/// Bytes of an unknown kind, as one text.
-pub(in crate::masking) struct Binary {
-    tap: Tap,
-}
-
-impl Binary {
-    pub(in crate::masking) fn new() -> Self {
-        Self {
-            tap: Tap::new(Escaping::SameLength),
-        }
-    }
-}
-
-impl Format for Binary {
-    fn push(&mut self, desk: &mut Desk<'_>, chunk: &[u8], from: u64) -> u64 {
-        self.tap.push_plain(desk, chunk, from);
-        let end = from.saturating_add(chunk.len() as u64);
-        self.tap.undecided().unwrap_or(end)
-    }
-
-    fn finish(&mut self, desk: &mut Desk<'_>, _end: u64) {
-        self.tap.finish(desk);
-    }
-}
 
 /// gRPC and gRPC-Web: messages, each with a flag and its length before it
 /// (<https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>). A message is a text of its own.
