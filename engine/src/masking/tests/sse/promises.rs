@@ -1,7 +1,7 @@
 //! The promises as properties, over generated conversations.
 
 use super::{
-    super::{Content, Masker, key, mask_whole, plan},
+    super::{Content, Masker, cases::Case, key, mask_whole, plan},
     cut, read,
     streams::{Protocol, Spoken, spoken, texts},
 };
@@ -91,13 +91,14 @@ proptest! {
         let (out, _) = cut(&spoken.stream, &every);
         let found: String = texts(spoken.protocol, &read(&out)).into_values().collect();
         let allowed: String = spoken.texts.values().map(|text| whole(text)).collect();
+        // What names a secret in plain text may stand in an event of another name: those secrets are not asked for, and
+        // others may have bytes in common with them.
+        let is_asked = |case: &&Case| spoken.protocol != Protocol::Plain || case.before.is_empty();
+        let others = spoken.secrets.iter().filter(|case| !is_asked(case));
+        let allowed = others.fold(allowed, |all, case| all + &case.secret);
         // As it is read, and as it is written.
         let allowed = format!("{allowed}{}", serde_json::json!(allowed));
-        for case in &spoken.secrets {
-            // What names a secret in plain text may stand in an event of another name.
-            if spoken.protocol == Protocol::Plain && !case.before.is_empty() {
-                continue;
-            }
+        for case in spoken.secrets.iter().filter(is_asked) {
             // Prefixes are public; what follows them is not.
             let random = &case.secret.as_bytes()[case.secret.len() / 2..];
             for window in random.windows(8) {
