@@ -77,23 +77,44 @@ fn body(format: &str, dense: bool) -> Vec<u8> {
             let one = serde_json::json!({ "items": document, "paragraphs": paragraphs });
             serde_json::to_vec(&one).unwrap_or_default()
         }
-        "sse" => {
-            let mut stream = String::new();
-            for (index, token) in text.split_inclusive(' ').enumerate() {
-                // As models send it: a word or a part of one in each event.
-                let delta = serde_json::json!({
-                    "id": "chatcmpl-EXAMPLE", "object": "chat.completion.chunk", "created": 1_700_000_000, "model": "m",
-                    "choices": [{ "index": 0, "delta": { "content": token }, "finish_reason": null }],
-                });
-                stream.push_str(&format!("data: {delta}\n\n"));
-                if index > 2000 {
-                    break;
-                }
-            }
+        "sse" | "sse-responses" | "sse-messages" => {
+            // As models send it: a word or a part of one in each event.
+            let tokens = text.split_inclusive(' ').take(2000).enumerate();
+            let mut stream: String = tokens
+                .map(|(index, token)| event(format, index, token))
+                .collect();
             stream.push_str("data: [DONE]\n\n");
             stream.into_bytes()
         }
         _ => text.into_bytes(),
+    }
+}
+
+/// One event as OpenAI sends it for chat completions or for responses, or Anthropic.
+fn event(format: &str, index: usize, token: &str) -> String {
+    // It hides from who sees only lengths how long the token is.
+    let padding = "abcdefghijklmnop".get(token.len() % 16..);
+    match format {
+        "sse-responses" => {
+            let data = serde_json::json!({
+                "type": "response.output_text.delta", "sequence_number": index, "item_id": "msg_EXAMPLE0123456789",
+                "output_index": 0, "content_index": 0, "delta": token, "logprobs": [], "obfuscation": padding,
+            });
+            format!("event: response.output_text.delta\ndata: {data}\n\n")
+        }
+        "sse-messages" => {
+            let delta = serde_json::json!({ "type": "text_delta", "text": token });
+            let data =
+                serde_json::json!({ "type": "content_block_delta", "index": 0, "delta": delta });
+            format!("event: content_block_delta\ndata: {data}\n\n")
+        }
+        _ => {
+            let data = serde_json::json!({
+                "id": "chatcmpl-EXAMPLE", "object": "chat.completion.chunk", "created": 1_700_000_000, "model": "m",
+                "choices": [{ "index": 0, "delta": { "content": token }, "finish_reason": null }],
+            });
+            format!("data: {data}\n\n")
+        }
     }
 }
 

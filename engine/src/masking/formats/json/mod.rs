@@ -19,7 +19,7 @@ mod tokenizer;
 
 use keys::Keys;
 
-pub(in crate::masking) use tokenizer::{NotJson, Sink, Tokenizer};
+pub(in crate::masking) use tokenizer::{NotJson, Sink, Tokenizer, skip_string};
 
 use super::{
     Format,

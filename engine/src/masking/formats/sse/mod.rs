@@ -26,6 +26,7 @@ mod lines;
 mod long;
 mod protocols;
 mod tape;
+mod template;
 
 use super::{Format, json::Json};
 use crate::masking::{
@@ -36,8 +37,9 @@ use crate::masking::{
 use channels::{Channels, Tie};
 use lines::{Ends, Line};
 use long::LongEvent;
-use protocols::{Deltas, Protocol};
+use protocols::{Delta, Deltas, Protocol};
 use tape::{Kind, Room, Tape};
+use template::Template;
 
 /// Longest event that is read as a whole.
 const MAX_EVENT: usize = 32 * 1024;
@@ -63,6 +65,7 @@ pub(in crate::masking) struct Sse {
 
 /// Reads one event; its memory is used again for the next one.
 struct Reader {
+    template: Template,
     tape: Tape,
     deltas: Deltas,
     room: Room,
@@ -76,6 +79,33 @@ struct Reader {
     data: Vec<(u64, usize, usize)>,
 }
 
+/// What the lines of an event say that are no data.
+struct Lines<'a> {
+    name: &'a [u8],
+    /// With their offsets in the event.
+    others: Vec<(usize, &'a [u8])>,
+    /// They hold no secret.
+    is_clean: bool,
+}
+
+/// What the data of an event is.
+#[derive(Debug, PartialEq, Eq)]
+enum Data {
+    None,
+    /// It is on the tape.
+    Json,
+    /// `[DONE]`, with which OpenAI's streams end.
+    Done,
+    Plain,
+}
+
+/// How a replacement is written in a piece. What stands in JSON in a string is escaped twice.
+fn escaping(delta: Delta) -> Escaping {
+    Escaping::Json {
+        nested: u8::from(delta.is_json),
+    }
+}
+
 impl Sse {
     pub(in crate::masking) fn new() -> Self {
         Self {
@@ -84,15 +114,7 @@ impl Sse {
             start: 0,
             long: None,
             channels: Channels::default(),
-            reader: Reader {
-                tape: Tape::default(),
-                deltas: Deltas::default(),
-                room: Room::default(),
-                line: Tap::new(Escaping::Plain),
-                own: Json::new(),
-                places: Vec::new(),
-                data: Vec::new(),
-            },
+            reader: Reader::new(),
             protocol: Protocol::default(),
             is_torn: false,
         }
@@ -102,10 +124,24 @@ impl Sse {
     fn whole(&mut self, desk: &mut Desk<'_>, event: &[u8]) {
         self.reader
             .read(desk, event, self.start, &mut self.channels);
+        self.was_read(desk, event.len());
+    }
+
+    /// Reads the event with which `bytes` begin, from the raw offset `self.start` on, if it is there as a whole and like
+    /// the last one. Gives its length.
+    fn again(&mut self, desk: &mut Desk<'_>, bytes: &[u8]) -> Option<usize> {
+        let length = self
+            .reader
+            .again(desk, bytes, self.start, &mut self.channels)?;
+        self.was_read(desk, length);
+        Some(length)
+    }
+
+    fn was_read(&mut self, desk: &mut Desk<'_>, length: usize) {
         if let Some(protocol) = self.reader.deltas.protocol {
             self.protocol = protocol;
         }
-        let end = self.start.saturating_add(event.len() as u64);
+        let end = self.start.saturating_add(length as u64);
         self.channels.event(desk, self.start, end);
     }
 
@@ -146,6 +182,14 @@ impl Format for Sse {
             }
             if is_new {
                 self.start = at;
+                if let Some(length) = self.again(desk, rest) {
+                    rest = rest.get(length..).unwrap_or_default();
+                    at = at.saturating_add(length as u64);
+                    if desk.blocked.is_none() {
+                        self.start = at;
+                    }
+                    continue;
+                }
             }
             let end = self.ends.find(rest);
             let (new, later) = rest
@@ -163,7 +207,9 @@ impl Format for Sse {
                 self.event.extend_from_slice(new);
                 if end.is_some() {
                     let mut event = std::mem::take(&mut self.event);
-                    self.whole(desk, &event);
+                    if self.again(desk, &event).is_none() {
+                        self.whole(desk, &event);
+                    }
                     event.clear();
                     event.shrink_to(4096);
                     self.event = event;
@@ -227,14 +273,118 @@ fn blocked_from(desk: &Desk<'_>, start: u64) -> bool {
 }
 
 impl Reader {
+    fn new() -> Self {
+        Self {
+            template: Template::default(),
+            tape: Tape::default(),
+            deltas: Deltas::default(),
+            room: Room::default(),
+            line: Tap::new(Escaping::Plain),
+            own: Json::new(),
+            places: Vec::new(),
+            data: Vec::new(),
+        }
+    }
+
+    /// Reads the event with which `bytes` begin, at the raw offset `base`, if it is like the last one that was
+    /// [read](Self::read). Gives its length.
+    fn again(
+        &mut self,
+        desk: &mut Desk<'_>,
+        bytes: &[u8],
+        base: u64,
+        channels: &mut Channels,
+    ) -> Option<usize> {
+        let template = &mut self.template;
+        let length = template.compare(desk.plan, bytes, &mut self.places)?;
+        if length > MAX_EVENT {
+            return None;
+        }
+        let event = bytes.get(..length)?;
+        debug_assert!(self.agrees(desk, event), "an event is not like the last");
+        self.deltas.protocol = self.template.protocol;
+        self.deltas.answers = None;
+        if let Some(number) = self.template.sequence_number {
+            self.deltas.sequence_number = Some(number);
+        }
+        for piece in self.template.pieces() {
+            let (from, to) = piece.place;
+            let raw = event.get(from..to).unwrap_or_default();
+            let start = base.saturating_add(from as u64);
+            let (text, places) = self.room.string(raw, start, piece.escaped);
+            let delta = piece.delta;
+            channels.push(
+                desk,
+                piece.key,
+                escaping(delta),
+                delta.perhaps,
+                text,
+                places,
+            );
+        }
+        Some(length)
+    }
+
+    /// Whether reading an event gives what comparing it with the template has given.
+    fn agrees(&self, desk: &Desk<'_>, event: &[u8]) -> bool {
+        let mut fresh = Self::new();
+        fresh.lines(event, 1);
+        if fresh.data(event, 1) != Data::Json {
+            return false;
+        }
+        fresh.deltas.read(desk.plan, &fresh.tape, event);
+        let deltas = &fresh.deltas;
+        let read = deltas.pieces.iter().map(|&delta| {
+            let place = fresh.tape.offsets(delta.at);
+            let key = delta.key(deltas.keys());
+            (key, place, delta.is_json, delta.perhaps)
+        });
+        let compared = self.template.pieces().map(|piece| {
+            let delta = piece.delta;
+            (piece.key, piece.place, delta.is_json, delta.perhaps)
+        });
+        let number = self.template.sequence_number;
+        let number = number.or(self.deltas.sequence_number);
+        read.eq(compared)
+            && (deltas.sequence_number.is_none() || deltas.sequence_number == number)
+            && !deltas.end_some()
+            && deltas.answers.is_none()
+            && deltas.protocol == self.template.protocol
+            && lines::Ends::default().find(event) == Some(event.len())
+    }
+
     /// Reads an event that is there as a whole, at the raw offset `base`.
     fn read(&mut self, desk: &mut Desk<'_>, event: &[u8], base: u64, channels: &mut Channels) {
+        self.template.clear();
+        self.look(desk, event);
+        let lines = self.lines(event, base);
+        // Nothing is restored there: a secret of several lines would become several fields.
+        if !lines.is_clean && desk.plan.restores.is_none() {
+            self.others(desk, &lines.others, base);
+        }
+        match self.data(event, base) {
+            Data::None => {}
+            Data::Json => {
+                let is_own = self.json(desk, event, channels);
+                // What stands before the first line is no part of it.
+                if lines.is_clean && is_own && base > 0 {
+                    self.template.set(event, &self.tape, &self.deltas);
+                }
+            }
+            Data::Done => channels.end(desk, &[]),
+            Data::Plain => self.plain(desk, event, lines.name, channels),
+        }
+    }
+
+    /// Reads the lines of an event.
+    fn lines<'a>(&mut self, event: &'a [u8], base: u64) -> Lines<'a> {
         self.data.clear();
         self.data.shrink_to(64);
-        self.look(desk, event);
-        let mut name: &[u8] = b"";
-        let mut others = Vec::new();
-        let mut is_clean = true;
+        let mut found = Lines {
+            name: b"",
+            others: Vec::new(),
+            is_clean: true,
+        };
         for (mut at, mut line) in lines::lines(event) {
             if base == 0
                 && at == 0
@@ -250,33 +400,30 @@ impl Reader {
                         .push((raw, from, from.saturating_add(value.len())));
                     continue;
                 }
-                Line::Event(value) => name = value,
+                Line::Event(value) => found.name = value,
                 Line::Other => {}
             }
-            is_clean &= self.is_clean(event, at, at.saturating_add(line.len()));
-            others.push((at, line));
+            found.is_clean &= self.is_clean(event, at, at.saturating_add(line.len()));
+            found.others.push((at, line));
         }
-        // Nothing is restored there: a secret of several lines would become several fields.
-        if !is_clean && desk.plan.restores.is_none() {
-            self.others(desk, &others, base);
-        }
+        found
+    }
+
+    /// Reads what the lines of data say together. JSON is on the tape then.
+    fn data(&mut self, event: &[u8], base: u64) -> Data {
+        let Self { data, tape, .. } = self;
         let parts = || {
-            self.data
-                .iter()
+            data.iter()
                 .map(|&(raw, from, to)| (raw, event.get(from..to).unwrap_or_default()))
         };
         let first = parts()
             .flat_map(|(_, part)| part)
             .find(|byte| !byte.is_ascii_whitespace());
         match first {
-            None => {}
-            Some(b'{' | b'[' | b'"') if self.tape.read(base, parts()) => {
-                self.json(desk, event, channels);
-            }
-            Some(_) if parts().all(|(_, part)| part.trim_ascii() == b"[DONE]") => {
-                channels.end(desk, &[]);
-            }
-            Some(_) => self.plain(desk, event, name, channels),
+            None => Data::None,
+            Some(b'{' | b'[' | b'"') if tape.read(base, parts()) => Data::Json,
+            Some(_) if parts().all(|(_, part)| part.trim_ascii() == b"[DONE]") => Data::Done,
+            Some(_) => Data::Plain,
         }
     }
 
@@ -305,27 +452,26 @@ impl Reader {
         self.line.finish(desk);
     }
 
-    /// Data that is JSON: the tape holds it.
-    fn json(&mut self, desk: &mut Desk<'_>, event: &[u8], channels: &mut Channels) {
+    /// Data that is JSON: the tape holds it. Whether nothing but the pieces of texts that go on had an effect.
+    fn json(&mut self, desk: &mut Desk<'_>, event: &[u8], channels: &mut Channels) -> bool {
         self.deltas.read(desk.plan, &self.tape, event);
         for &piece in &self.deltas.pieces {
             let (text, places) = self.tape.text(event, piece.at, &mut self.room);
-            // What stands in JSON in a string is escaped twice.
-            let nested = u8::from(piece.is_json);
-            let escaping = Escaping::Json { nested };
-            let key = self.deltas.key(piece);
-            channels.push(desk, key, escaping, piece.perhaps, text, places);
+            let key = piece.key(self.deltas.keys());
+            channels.push(desk, key, escaping(piece), piece.perhaps, text, places);
         }
-        if !self.own_is_clean(desk, event) {
+        let is_clean = self.own_is_clean(desk, event);
+        if !is_clean {
             self.own(desk, event);
         }
-        self.probabilities(event, channels);
+        let is_tied = self.probabilities(event, channels);
         if self.deltas.end_all {
             channels.end(desk, &[]);
         }
         for key in self.deltas.ends() {
             channels.end(desk, key);
         }
+        is_clean && !is_tied && !self.deltas.end_some() && self.deltas.answers.is_none()
     }
 
     /// Notes where in the event an anchor of a detector stands. Nearly always nowhere, which is known in one
@@ -432,21 +578,24 @@ impl Reader {
 
     /// Log probabilities repeat a text token by token, as strings and as numbers, with what might have stood there.
     /// Where something is masked in the object that has them, they go: `null` and `[]` are what an answer without them
-    /// has.
-    fn probabilities(&self, event: &[u8], channels: &mut Channels) {
+    /// has. Whether there are any.
+    fn probabilities(&self, event: &[u8], channels: &mut Channels) -> bool {
+        let mut any = false;
         for (object, key) in self.tape.named(event, b"logprobs") {
             let value = key.saturating_add(1);
             let replacement: &[u8] = match self.tape.kind(value) {
                 Some(Kind::Object) => b"null",
-                Some(Kind::Array) => b"[]",
+                Some(Kind::Array) if self.tape.elements(value).next().is_some() => b"[]",
                 _ => continue,
             };
+            any = true;
             channels.tie(Tie {
                 of: self.tape.range(object),
                 range: self.tape.range(value),
                 replacement,
             });
         }
+        any
     }
 
     /// Data that is no JSON.

@@ -95,7 +95,9 @@ const TYPES: &[(&[u8], &[u8])] = &[
 
 /// Names under which texts stand that go on over events, wherever an event has them: an upstream may wrap what
 /// a protocol says, or speak one that is not known here. Such a text may as well be whole each time.
-const TEXTS: &[&[u8]] = &[
+///
+/// What strings of these names say must decide nothing about the event: a [template](super::template) goes by that.
+pub(super) const TEXTS: &[&[u8]] = &[
     b"text",
     b"content",
     b"delta",
@@ -222,6 +224,13 @@ struct Root {
     delta: Option<usize>,
 }
 
+impl Delta {
+    /// What identifies its text; `keys` are those of the [`Deltas`] that it is from.
+    pub(super) fn key(self, keys: &[u8]) -> &[u8] {
+        keys.get(self.key.0..self.key.1).unwrap_or_default()
+    }
+}
+
 impl Deltas {
     /// Reads what the tape holds.
     pub(super) fn read(&mut self, plan: &Plan, tape: &Tape, event: &[u8]) {
@@ -262,9 +271,14 @@ impl Deltas {
         }
     }
 
-    /// What identifies the text of a piece.
-    pub(super) fn key(&self, delta: Delta) -> &[u8] {
-        self.keys.get(delta.key.0..delta.key.1).unwrap_or_default()
+    /// What identifies the texts of the pieces.
+    pub(super) fn keys(&self) -> &[u8] {
+        &self.keys
+    }
+
+    /// Whether a text ends with this event.
+    pub(super) fn end_some(&self) -> bool {
+        self.end_all || !self.ends.is_empty()
     }
 
     /// The beginnings of what identifies texts that end with this event.

@@ -51,6 +51,27 @@ pub(super) struct Room {
 /// What a tape keeps for the next event, in elements.
 const KEPT: usize = 128;
 
+impl Room {
+    /// What a string says that stands at the raw offset `start`, and where.
+    pub(super) fn string<'a>(
+        &'a mut self,
+        raw: &'a [u8],
+        start: u64,
+        escaped: bool,
+    ) -> (&'a [u8], &'a [Piece]) {
+        self.text.clear();
+        self.text.shrink_to(KEPT);
+        self.pieces.clear();
+        self.pieces.shrink_to(KEPT);
+        if !escaped {
+            self.pieces.push(Piece::plain(start, raw.len()));
+            return (raw, &self.pieces);
+        }
+        decode(raw, start, &mut self.text, &mut self.pieces);
+        (&self.text, &self.pieces)
+    }
+}
+
 impl Tape {
     /// Reads the JSON that stands in these parts of the event at the raw offset `base`. `false` if it is none, or not
     /// whole.
@@ -84,18 +105,8 @@ impl Tape {
         let Some(&token) = self.tokens.get(at) else {
             return (&[], &[]);
         };
-        room.text.clear();
-        room.text.shrink_to(KEPT);
-        room.pieces.clear();
-        room.pieces.shrink_to(KEPT);
-        let raw = raw(event, token);
         let start = self.base.saturating_add(u64::from(token.start));
-        if !token.escaped {
-            room.pieces.push(Piece::plain(start, raw.len()));
-            return (raw, &room.pieces);
-        }
-        decode(raw, start, &mut room.text, &mut room.pieces);
-        (&room.text, &room.pieces)
+        room.string(raw(event, token), start, token.escaped)
     }
 
     /// What a string or a scalar says; nothing for a container.

@@ -6,6 +6,8 @@ mod framing;
 #[cfg(not(target_arch = "wasm32"))]
 mod promises;
 mod streams;
+#[cfg(not(target_arch = "wasm32"))]
+mod templates;
 mod texts;
 
 use super::{

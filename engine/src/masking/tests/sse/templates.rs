@@ -1,0 +1,202 @@
+//! Events that are like the one before them, as those of a model's answer are: each is masked as if it stood alone. In
+//! builds with debug assertions each is also read anew and compared.
+
+use super::{
+    super::{
+        cases::{ALNUM, filler},
+        replacement,
+    },
+    cut, masked,
+};
+use crate::masking::{Action, Masker, Plan, Treatment};
+use proptest::{prelude::*, sample};
+use serde_json::json;
+use std::sync::Arc;
+
+fn pat() -> String {
+    format!("ghp_{}", filler(36, ALNUM))
+}
+
+/// An event of OpenAI's responses, with a delta, a number and padding.
+fn response(number: u64, delta: &str, padding: &str) -> String {
+    let data = json!({
+        "type": "response.output_text.delta", "item_id": "msg_1", "output_index": 0, "content_index": 0,
+        "delta": delta, "sequence_number": number, "logprobs": [], "obfuscation": padding,
+    });
+    format!("event: response.output_text.delta\ndata: {data}\n\n")
+}
+
+/// Events in the words of several protocols.
+fn event(protocol: usize, number: u64, delta: &str, padding: &str) -> String {
+    let data = match protocol {
+        0 => return response(number, delta, padding),
+        1 => {
+            json!({"choices": [{"index": 0, "delta": {"content": delta}, "finish_reason": null}], "obfuscation": padding})
+        }
+        2 => json!({"choices": [{"index": 0, "delta": {"tool_calls": [
+            {"index": number % 2, "function": {"arguments": delta}}]}}]}),
+        3 => {
+            let data = json!({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": delta}, "p": padding});
+            return format!("event: content_block_delta\r\ndata: {data}\r\n\r\n");
+        }
+        4 => {
+            json!({"choices": [{"index": 0, "delta": {"content": delta, "reasoning": padding}}], "created": number})
+        }
+        // The padding is a piece here, and what names a secret stands in the event.
+        5 => json!({"delta": {"p": padding, "text": delta}, "created": number, "Password": "none"}),
+        // The same names twice, of which the last counts.
+        6 => {
+            return format!(
+                "data: {{\"text\":{0},\"text\":{0},\"created\":{number},\"created\":1}}\n\n",
+                json!(delta)
+            );
+        }
+        // What readers of JSON take, and others do not.
+        _ => {
+            return format!(
+                ": {padding}\ndata: {{\"content\":\"{delta}\\q\",\n data:\"created\":0{number}}}\n\n"
+            );
+        }
+    };
+    format!("data: {data}\n\n")
+}
+
+#[test]
+fn a_secret_over_events_that_are_alike_is_masked_and_nothing_else_changes() {
+    let secret = pat();
+    let pieces: Vec<String> = [
+        "it ",
+        "is ",
+        &secret[..3],
+        &secret[3..9],
+        "",
+        &secret[9..],
+        " he",
+        " said",
+    ]
+    .map(str::to_owned)
+    .into();
+    let replaced = replacement("secrets/github-pat", &secret);
+    let expected = ["it ", "is ", &replaced, "", "", "", " he", " said"];
+    for protocol in 0..6 {
+        let stream = |pieces: &[&str]| {
+            let numbered = (95..).zip(pieces);
+            let events = numbered.map(|(number, piece)| event(protocol, number, piece, "xyz"));
+            events.collect::<String>()
+        };
+        let pieces: Vec<&str> = pieces.iter().map(String::as_str).collect();
+        if protocol == 2 {
+            // Two texts by turns: neither holds the secret.
+            assert_eq!(masked(&stream(&pieces)), stream(&pieces));
+            continue;
+        }
+        assert_eq!(
+            masked(&stream(&pieces)),
+            stream(&expected),
+            "protocol {protocol}"
+        );
+    }
+}
+
+#[test]
+fn a_secret_in_what_differs_from_event_to_event_is_masked() {
+    let secret = pat();
+    let replaced = replacement("secrets/github-pat", &secret);
+    for (padding, expected) in [
+        (secret.clone(), replaced.clone()),
+        (format!("a {secret} b"), format!("a {replaced} b")),
+    ] {
+        let stream = |padding: &str| {
+            let before = response(1, "a", "x") + &response(2, "b", "xx");
+            before + &response(3, "c", padding) + &response(4, "d", "xxxx")
+        };
+        assert_eq!(masked(&stream(&padding)), stream(&expected));
+    }
+    // Escaped, so that the event does not hold its bytes.
+    let stream =
+        |padding: &str| response(1, "a", "x") + &response(2, "b", "x").replace("\"x\"", padding);
+    let escaped = format!("\"gh\\u0070_{}\"", &secret[4..]);
+    assert_eq!(
+        masked(&stream(&escaped)),
+        stream(&format!("\"{replaced}\""))
+    );
+}
+
+#[test]
+fn what_names_a_secret_in_the_frame_does_so_in_every_event() {
+    let value = filler(40, ALNUM);
+    let data = |value: &str| {
+        let data = json!({"delta": {"text": "x"}, "aws_secret_access_key": "", "p": value});
+        format!("data: {data}\n\n").replace(
+            "\"aws_secret_access_key\":\"\",\"",
+            "\"aws_secret_access_key \":\"\",\"",
+        )
+    };
+    let alone = masked(&data(&value));
+    let stream = data("x") + &data(&value);
+    assert_eq!(masked(&stream), data("x") + &alone);
+}
+
+#[test]
+fn an_event_of_the_frame_before_it_with_a_delta_that_is_too_long_is_read_as_it_comes() {
+    let secret = pat();
+    let long = format!("{}{secret}", "words ".repeat(6000));
+    let stream = response(1, "1 ", "x") + &response(2, &long, "x") + &response(3, "2 ", "x");
+    let (expected, findings) = cut(stream.as_bytes(), &[]);
+    assert_eq!(findings.total(), 1);
+    let every: Vec<_> = (997..stream.len()).step_by(997).collect();
+    assert_eq!(cut(stream.as_bytes(), &every).0, expected);
+}
+
+#[test]
+fn the_error_at_the_end_has_the_number_after_that_of_the_event_that_is_like_the_last() {
+    let treatment = Treatment {
+        action: Action::Block,
+        keep: 0,
+    };
+    let plan = Plan::masking(super::super::all()).treating("secrets/github-pat", treatment);
+    let mut masker = Masker::new(Arc::new(plan), super::super::key(), &super::events());
+    let stream =
+        response(8, "a", "x") + &response(9, "b", "y") + &response(10, &format!("{} ", pat()), "z");
+    let out = masker.push(stream.as_bytes()).into_body();
+    let out = String::from_utf8(out.into_bytes()).unwrap();
+    assert!(out.contains("\"sequence_number\":11"), "{out}");
+}
+
+/// What stands in a delta: words, escapes, pieces of a secret, and what is not allowed in JSON.
+fn delta() -> impl Strategy<Value = String> {
+    let token = pat();
+    prop_oneof![
+        4 => "[a-z \"\\\\\n\t\u{e9}]{0,8}",
+        1 => (any::<sample::Index>(), any::<sample::Index>()).prop_map(move |(a, b)| {
+            let (a, b) = (a.index(token.len()), b.index(token.len()));
+            token[a.min(b)..a.max(b)].to_owned()
+        }),
+        1 => Just(pat()),
+        1 => Just("AccountKey=".to_owned()),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn events_that_are_alike_are_read_the_same_however_they_are_cut(
+        protocols in prop::collection::vec(0_usize..8, 1..3),
+        events in prop::collection::vec((any::<sample::Index>(), 0_u64..20, delta(), delta()), 1..24),
+        damage in prop::option::of((any::<sample::Index>(), any::<u8>())),
+        size in 1_usize..300,
+    ) {
+        let events = events.iter().map(|(protocol, number, delta, padding)| {
+            event(protocols[protocol.index(protocols.len())], *number, delta, padding)
+        });
+        let mut stream = events.collect::<String>().into_bytes();
+        if let Some((at, byte)) = damage {
+            let at = at.index(stream.len());
+            stream[at] = byte;
+        }
+        let expected = cut(&stream, &[]);
+        let every: Vec<_> = (size..stream.len()).step_by(size).collect();
+        prop_assert_eq!(cut(&stream, &every), expected);
+    }
+}
