@@ -3,7 +3,8 @@
 use super::{
     automaton::{Look, State},
     compile::Rule,
-    set::{DetectorSet, Start},
+    discovery::Start,
+    set::DetectorSet,
 };
 
 /// A rule that reads on from a place where its secret may begin.

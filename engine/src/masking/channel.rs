@@ -6,8 +6,9 @@ use super::{
     automaton::State,
     desk::Desk,
     detector::Detector,
+    discovery::{Start, Trail},
     rule::Found,
-    set::{DetectorSet, Start, Trail},
+    set::DetectorSet,
 };
 use std::{borrow::Cow, fmt, iter::Peekable};
 

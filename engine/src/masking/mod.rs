@@ -37,7 +37,7 @@
 //!               └ Format: finds the texts in the raw bytes                (formats; content says which)
 //!                   ├ Tap: one decoded text; maps it to raw bytes         (tap; fold reads through escapes)
 //!                   │   └ Channel: decides which ranges are secrets       (channel)
-//!                   │       ├ DetectorSet: where a secret could begin     (set, prefilter)
+//!                   │       ├ DetectorSet: where a secret could begin     (set; discovery, prefilter, cut)
 //!                   │       └ Attempt: one rule at one place              (attempt, automaton)
 //!                   └ Whole: a value that is secret because of its key    (formats/whole, keys)
 //! ```
@@ -72,9 +72,11 @@ mod checksum;
 mod compile;
 mod content;
 mod custom;
+mod cut;
 mod decoding;
 mod desk;
 mod detector;
+mod discovery;
 mod edit;
 mod encoding;
 mod findings;

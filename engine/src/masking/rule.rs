@@ -126,7 +126,7 @@ impl fmt::Debug for Check {
 
 /// What may stand before a match. The end of an escape (`\n`, `\u0022`, `%3D`) never belongs to the word
 /// that follows, so it counts as a boundary in all of these.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Left {
     /// Anything: the anchor is unmistakable.
     Any,
@@ -174,6 +174,22 @@ impl Left {
         };
         !refused || (self != Self::Value && ends_an_escape(behind))
     }
+
+    /// Whether a match may follow this byte, whatever stands before it: asked first, since it is cheap.
+    pub(super) fn may_follow(self, last: u8) -> bool {
+        match self {
+            Self::Value => matches!(
+                last,
+                b' ' | b'\n' | b'\r' | b'"' | b'\'' | b'`' | b'=' | b':' | b'>' | b'\\'
+            ),
+            // The end of an escape may be a letter or a digit.
+            _ => {
+                self.allows([0, 0, 0, 0, 0, last])
+                    || last.is_ascii_hexdigit()
+                    || matches!(last, b'n' | b'r' | b't' | b'f' | b'b' | b'v')
+            }
+        }
+    }
 }
 
 fn is_word(byte: u8) -> bool {
@@ -214,6 +230,32 @@ mod tests {
     use super::*;
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[test]
+    fn what_may_not_follow_a_byte_follows_nothing_that_ends_with_it() {
+        let all = [
+            Left::Any,
+            Left::NotWord,
+            Left::NotToken,
+            Left::NotNumber,
+            Left::Opening,
+            Left::Value,
+        ];
+        let ends = ["", "\\", "\\x4", "\\u004", "%4", "=", "= ", "=\"", "k", " "];
+        for (left, end) in all.into_iter().flat_map(|left| ends.map(|end| (left, end))) {
+            for last in 0..=255 {
+                let mut behind = [b'k'; BEHIND];
+                for b in end.bytes().chain([last]) {
+                    behind.rotate_left(1);
+                    behind[BEHIND - 1] = b;
+                }
+                assert!(
+                    !left.allows(behind) || left.may_follow(last),
+                    "{left:?} {end:?} {last}"
+                );
+            }
+        }
+    }
 
     #[test]
     fn an_escape_before_a_word_is_a_boundary() {
