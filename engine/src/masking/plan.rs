@@ -143,6 +143,11 @@ impl Plan {
         treatments.any(|treatment| treatment.action == Action::Block)
     }
 
+    /// Whether a key can make its value a secret.
+    pub(super) fn has_keys(&self) -> bool {
+        self.kubernetes || !self.keys.is_empty()
+    }
+
     /// Whether what this detector finds is remembered.
     pub(super) fn remembers_of(&self, detector: &str) -> bool {
         match &self.remembers {

@@ -7,7 +7,7 @@ use crate::masking::{
     findings::Findings,
     plan::Action,
     restore::Secrets,
-    tap::{Escaping, Tap},
+    tap::{Escaping, Piece, Tap},
 };
 use crate::policy::MAX_KEEP;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
@@ -65,12 +65,32 @@ impl Whole {
                 self.give(desk);
             }
         }
-        if self.given && !rest.is_empty() && !self.passes {
+        // Raw bytes may mean nothing by themselves: the second half of an escape.
+        let is_left = !rest.is_empty() || text.is_empty() && raw_len > 0;
+        if self.given && is_left && at < end && !self.passes {
             desk.edits.add(Edit {
                 start: at,
                 end,
                 replacement: Vec::new(),
             });
+        }
+    }
+
+    /// Reads a part of the value that stands in several places.
+    pub(super) fn push_pieces(&mut self, desk: &mut Desk<'_>, text: &[u8], pieces: &[Piece]) {
+        let mut rest = text;
+        for piece in pieces {
+            let length = usize::try_from(piece.len).unwrap_or(0);
+            let (part, after) = rest.split_at_checked(length).unwrap_or((rest, &[]));
+            self.push(desk, part, piece.raw, u64::from(piece.raw_len));
+            rest = after;
+        }
+    }
+
+    /// Masks what came so far, and what still comes.
+    pub(super) fn force(&mut self, desk: &mut Desk<'_>) {
+        if !self.given {
+            self.give(desk);
         }
     }
 

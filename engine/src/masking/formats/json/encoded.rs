@@ -1,10 +1,11 @@
 //! Strings that may be base64 (RFC 4648 §4) with a secret in it.
 
+use super::inner::Rest;
 use crate::masking::{
     channel::MAX_HELD,
     desk::Desk,
     edit::{Edit, Edits},
-    formats::transcript::Transcript,
+    formats::whole::Whole,
     tap::{Escaping, Piece, Tap},
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD};
@@ -19,37 +20,38 @@ pub(super) struct Encoded {
 impl Encoded {
     /// Reads on. Gives whether it still may be base64; if not, it is to be [released](Self::release), and what was pushed
     /// last is not in it.
-    pub(super) fn push(&mut self, text: &[u8], raw: u64, raw_len: u64) -> bool {
+    pub(super) fn push(&mut self, text: &[u8], pieces: &[Piece]) -> bool {
         let is_base64 = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'=');
         let length = self.text.len().saturating_add(text.len());
         if length > MAX_HELD || !text.iter().all(is_base64) {
             return false;
         }
         self.text.extend_from_slice(text);
-        self.pieces.push(Piece {
-            len: u32::try_from(text.len()).unwrap_or(0),
-            raw,
-            raw_len: u32::try_from(raw_len).unwrap_or(0),
-        });
+        self.pieces.extend_from_slice(pieces);
         true
     }
 
     /// Gives the text back, to be read as other text is.
-    pub(super) fn release(&mut self, out: &mut Transcript<'_>) {
-        out.insert(&self.text, &self.pieces);
+    pub(super) fn release(&mut self, rest: &mut dyn Rest) {
+        rest.insert(&self.text, &self.pieces);
         self.text.clear();
         self.pieces.clear();
     }
 
     /// The string ended: if it is base64 with a secret in it, it becomes base64 without.
-    pub(super) fn finish(&mut self, desk: &mut Desk<'_>, out: &mut Transcript<'_>) {
+    pub(super) fn finish(&mut self, desk: &mut Desk<'_>, rest: &mut dyn Rest) {
         let found = match BASE64_STANDARD.decode(&self.text) {
             Ok(decoded) => self.mask(desk, &decoded),
             Err(_) => false,
         };
         if !found {
-            self.release(out);
+            self.release(rest);
         }
+    }
+
+    /// Gives what came so far to a value that is masked whole.
+    pub(super) fn pour(&self, desk: &mut Desk<'_>, whole: &mut Whole) {
+        whole.push_pieces(desk, &self.text, &self.pieces);
     }
 
     pub(super) fn undecided(&self) -> Option<u64> {

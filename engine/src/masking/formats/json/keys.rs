@@ -1,19 +1,20 @@
 //! Strings that are read in a way of their own because of their key, or of where they stand.
 //!
 //! The value of a key that names a secret is masked whole if it is a string, and so is each string of its array. An
-//! object is looked into like any other: `"password": {"type": "string"}` describes a password.
+//! object is looked into like any other: `"password": {"type": "string"}` describes a password. A string that begins like a
+//! document is read as one.
 
 use super::{
-    ESCAPING,
     encoded::Encoded,
+    inner::{self, Inner, MAX_NESTED, Rest},
     kubernetes::{Kubernetes, Role},
 };
 use crate::masking::{
     desk::Desk,
-    formats::{transcript::Transcript, whole::Whole},
+    formats::whole::Whole,
     keys::MAX_NAME,
     plan::KUBERNETES,
-    tap::Escaping,
+    tap::{Escaping, Piece},
 };
 
 /// What is known of keys at one place of a document.
@@ -27,6 +28,10 @@ pub(super) struct Keys {
     armed: Option<(String, u8)>,
     /// The value that is being read.
     value: Value,
+    /// The document in the value that is being read; kept for its memory.
+    inner: Option<Box<Inner>>,
+    /// How many strings the document is in.
+    nested: u8,
 }
 
 /// What `text` is.
@@ -43,8 +48,12 @@ enum Value {
     /// Read as other text is.
     #[default]
     Text,
+    /// Blank so far.
+    Unseen,
     Whole(Whole),
     Encoded(Encoded),
+    /// A document of its own.
+    Inner,
 }
 
 impl Keys {
@@ -52,6 +61,29 @@ impl Keys {
         Self {
             kubernetes: Kubernetes::at_path(path),
             ..Self::default()
+        }
+    }
+
+    /// In a document that stands in so many strings.
+    pub(super) fn nested(nested: u8) -> Self {
+        Self {
+            nested,
+            ..Self::default()
+        }
+    }
+
+    /// Another document begins.
+    pub(super) fn reset(&mut self) {
+        *self = Self {
+            text: std::mem::take(&mut self.text),
+            inner: self.inner.take(),
+            ..Self::nested(self.nested)
+        };
+    }
+
+    fn escaping(&self) -> Escaping {
+        Escaping::Json {
+            nested: self.nested,
         }
     }
 
@@ -89,11 +121,11 @@ impl Keys {
             false => Role::Other,
         };
         self.value = match role {
-            Role::Secret => Value::Whole(secret(ESCAPING)),
+            Role::Secret => Value::Whole(secret(self.escaping())),
             Role::Encoded => Value::Whole(secret(Escaping::Base64)),
             _ if self.armed.is_some() => {
                 let name = self.armed.as_ref().map(|(name, _)| name.clone());
-                Value::Whole(Whole::new(desk, name.unwrap_or_default(), ESCAPING))
+                Value::Whole(Whole::new(desk, name.unwrap_or_default(), self.escaping()))
             }
             Role::Perhaps => Value::Encoded(Encoded::default()),
             Role::Kind => {
@@ -101,49 +133,112 @@ impl Keys {
                 self.text.clear();
                 Value::Text
             }
+            Role::Other if desk.plan.has_keys() && self.nested < MAX_NESTED => Value::Unseen,
             Role::Other => return,
         };
     }
 
-    /// Reads a part of a string: what it means, and the `raw_len` bytes where it stands. Gives whether nobody else is to
-    /// read it.
+    /// Reads a part of a string: what it means, and where it stands. Gives whether nobody else is to read it.
     #[inline]
     pub(super) fn take(
         &mut self,
         desk: &mut Desk<'_>,
-        out: &mut Transcript<'_>,
+        rest: &mut dyn Rest,
         text: &[u8],
-        raw: u64,
-        raw_len: u64,
+        pieces: &[Piece],
     ) -> bool {
         if self.reads != Reads::Nothing && self.text.len() <= MAX_NAME {
             self.text
                 .extend(text.iter().take(MAX_NAME.saturating_add(1)));
         }
-        let taken = match &mut self.value {
-            Value::Text => return false,
+        match self.value {
+            Value::Text => false,
+            _ => self.take_value(desk, rest, text, pieces),
+        }
+    }
+
+    fn take_value(
+        &mut self,
+        desk: &mut Desk<'_>,
+        rest: &mut dyn Rest,
+        text: &[u8],
+        pieces: &[Piece],
+    ) -> bool {
+        if let Value::Unseen = self.value {
+            match inner::begins(text) {
+                Some(true) => {
+                    self.value = Value::Inner;
+                    let nested = self.nested.saturating_add(1);
+                    self.inner
+                        .get_or_insert_with(|| Box::new(Inner::new(nested)));
+                }
+                Some(false) => self.value = Value::Text,
+                None => {}
+            }
+        }
+        match &mut self.value {
+            Value::Text | Value::Unseen => false,
             Value::Whole(whole) => {
-                whole.push(desk, text, raw, raw_len);
+                whole.push_pieces(desk, text, pieces);
                 !whole.passes()
             }
             Value::Encoded(encoded) => {
-                let is_encoded = encoded.push(text, raw, raw_len);
+                let is_encoded = encoded.push(text, pieces);
                 if !is_encoded {
-                    encoded.release(out);
+                    encoded.release(rest);
                     self.value = Value::Text;
                 }
                 is_encoded
             }
-        };
-        if taken {
-            out.skip(raw, raw.saturating_add(raw_len));
+            Value::Inner => {
+                let inner = self.inner.as_mut();
+                inner.is_some_and(|inner| inner.push(desk, rest, text, pieces))
+            }
         }
-        taken
+    }
+
+    /// Whether nobody else is to read what comes next of the string.
+    pub(super) fn takes(&self) -> bool {
+        match &self.value {
+            Value::Text | Value::Unseen => false,
+            Value::Whole(whole) => !whole.passes(),
+            Value::Encoded(_) => true,
+            Value::Inner => self.inner.as_ref().is_some_and(|inner| inner.takes()),
+        }
+    }
+
+    /// Masks raw bytes with the value that they stand in.
+    pub(super) fn take_raw(&mut self, desk: &mut Desk<'_>, raw: u64, raw_len: u32) {
+        self.mask_encoded(desk);
+        match (&mut self.value, &mut self.inner) {
+            (Value::Whole(whole), _) => whole.push(desk, &[], raw, u64::from(raw_len)),
+            (Value::Inner, Some(inner)) => inner.take_raw(desk, raw, raw_len),
+            _ => {}
+        }
+    }
+
+    /// Masks the value as far as it came, whatever it is, and the rest of it.
+    pub(super) fn force(&mut self, desk: &mut Desk<'_>) {
+        self.mask_encoded(desk);
+        match (&mut self.value, &mut self.inner) {
+            (Value::Whole(whole), _) => whole.force(desk),
+            (Value::Inner, Some(inner)) => inner.force(desk),
+            _ => {}
+        }
+    }
+
+    /// What may be base64 with a secret in it is one.
+    fn mask_encoded(&mut self, desk: &mut Desk<'_>) {
+        if let Value::Encoded(encoded) = &self.value {
+            let mut whole = Whole::new(desk, KUBERNETES.to_owned(), Escaping::Base64);
+            encoded.pour(desk, &mut whole);
+            self.value = Value::Whole(whole);
+        }
     }
 
     /// The string ended, with `depth` containers open.
     #[inline]
-    pub(super) fn string_end(&mut self, desk: &mut Desk<'_>, out: &mut Transcript<'_>, depth: u8) {
+    pub(super) fn string_end(&mut self, desk: &mut Desk<'_>, rest: &mut dyn Rest, depth: u8) {
         match std::mem::take(&mut self.reads) {
             Reads::Nothing => {}
             Reads::Kind => self.kubernetes.kind(&self.text),
@@ -156,24 +251,30 @@ impl Keys {
             }
         }
         if !matches!(self.value, Value::Text) {
-            self.finish(desk, out);
+            self.finish(desk, rest);
         }
     }
 
     /// The value ended, or the text in it.
-    pub(super) fn finish(&mut self, desk: &mut Desk<'_>, out: &mut Transcript<'_>) {
+    pub(super) fn finish(&mut self, desk: &mut Desk<'_>, rest: &mut dyn Rest) {
         match std::mem::take(&mut self.value) {
-            Value::Text => {}
+            Value::Text | Value::Unseen => {}
             Value::Whole(mut whole) => whole.finish(desk),
-            Value::Encoded(mut encoded) => encoded.finish(desk, out),
+            Value::Encoded(mut encoded) => encoded.finish(desk, rest),
+            Value::Inner => {
+                if let Some(inner) = &mut self.inner {
+                    inner.finish(desk, rest);
+                }
+            }
         }
     }
 
     pub(super) fn undecided(&self) -> Option<u64> {
         match &self.value {
-            Value::Text => None,
+            Value::Text | Value::Unseen => None,
             Value::Whole(whole) => whole.undecided(),
             Value::Encoded(encoded) => encoded.undecided(),
+            Value::Inner => self.inner.as_ref().and_then(|inner| inner.undecided()),
         }
     }
 }

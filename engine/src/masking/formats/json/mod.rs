@@ -13,11 +13,16 @@
 
 mod encoded;
 mod escape;
+mod inner;
 mod keys;
 mod kubernetes;
+mod text;
 mod tokenizer;
 
+use inner::Rest;
+pub(super) use inner::begins as begins_json;
 use keys::Keys;
+pub(super) use text::JsonText;
 
 pub(in crate::masking) use tokenizer::{NotJson, Sink, Tokenizer, skip_string};
 
@@ -163,6 +168,12 @@ impl Format for Json {
     }
 }
 
+impl Rest for Transcript<'_> {
+    fn insert(&mut self, text: &[u8], pieces: &[Piece]) {
+        Transcript::insert(self, text, pieces);
+    }
+}
+
 /// Appends what the content of a whole string means to `text`, and where it stands to `pieces`. `raw` is the offset of
 /// its first byte.
 pub(in crate::masking) fn decode(
@@ -257,20 +268,27 @@ impl Sink for Reader<'_, '_> {
 
     #[inline]
     fn plain(&mut self, text: &[u8], raw: u64) {
-        let raw_len = text.len() as u64;
-        if !self.keys.take(self.desk, &mut self.out, text, raw, raw_len) {
+        let piece = Piece::plain(raw, text.len());
+        if self.keys.take(self.desk, &mut self.out, text, &[piece]) {
+            self.out.skip(raw, raw.saturating_add(text.len() as u64));
+        } else {
             self.out.plain(text, raw);
         }
     }
 
     fn unit(&mut self, text: &[u8], raw: u64, raw_len: u32) {
-        let length = u64::from(raw_len);
-        if self.keys.take(self.desk, &mut self.out, text, raw, length) {
+        let to = raw.saturating_add(u64::from(raw_len));
+        let piece = Piece {
+            len: u32::try_from(text.len()).unwrap_or(0),
+            raw,
+            raw_len,
+        };
+        if self.keys.take(self.desk, &mut self.out, text, &[piece]) {
+            self.out.skip(raw, to);
             return;
         }
         self.out.unit(text, raw, raw_len);
         if self.out.is_full() {
-            let to = raw.saturating_add(length);
             self.out.emit(self.desk, self.tap, to);
         }
     }

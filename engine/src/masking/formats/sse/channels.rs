@@ -3,7 +3,8 @@
 use crate::masking::{
     desk::Desk,
     edit::Edit,
-    tap::{Escaping, Piece, Tap},
+    formats::json::JsonText,
+    tap::{Escaping, Piece},
 };
 use std::collections::VecDeque;
 
@@ -29,7 +30,7 @@ pub(super) struct Channels {
 #[derive(Debug)]
 struct Open {
     key: Box<[u8]>,
-    tap: Tap,
+    text: JsonText,
     used: u64,
 }
 
@@ -61,7 +62,7 @@ impl Channels {
                 self.make_room(desk);
                 self.open.push(Open {
                     key: key.into(),
-                    tap: Tap::new(escaping),
+                    text: JsonText::new(escaping),
                     used: clock,
                 });
                 self.open.len().saturating_sub(1)
@@ -70,9 +71,9 @@ impl Channels {
         if let Some(open) = self.open.get_mut(at) {
             open.used = clock;
             if perhaps {
-                open.tap.boundary();
+                open.text.boundary(desk);
             }
-            open.tap.push(desk, text, pieces);
+            open.text.push(desk, text, pieces);
         }
     }
 
@@ -81,7 +82,7 @@ impl Channels {
         self.open.retain_mut(|open| {
             let ends = open.key.starts_with(key);
             if ends {
-                open.tap.finish(desk);
+                open.text.finish(desk);
             }
             !ends
         });
@@ -154,19 +155,15 @@ impl Channels {
         let leftmost = self
             .open
             .iter_mut()
-            .filter_map(|open| Some((open.tap.undecided()?, open)))
+            .filter_map(|open| Some((open.text.undecided()?, open)))
             .min_by_key(|(at, _)| *at);
-        let Some((at, open)) = leftmost else {
-            return false;
-        };
-        open.tap.force(desk);
-        open.tap.undecided() != Some(at)
+        leftmost.is_some_and(|(_, open)| open.text.force(desk))
     }
 
     fn undecided(&self) -> Option<u64> {
         self.open
             .iter()
-            .filter_map(|open| open.tap.undecided())
+            .filter_map(|open| open.text.undecided())
             .min()
     }
 
@@ -184,11 +181,6 @@ impl Channels {
 impl Open {
     /// Masks what is undecided.
     fn give_up(&mut self, desk: &mut Desk<'_>) {
-        while let Some(at) = self.tap.undecided() {
-            self.tap.force(desk);
-            if self.tap.undecided() == Some(at) {
-                break;
-            }
-        }
+        while self.text.undecided().is_some() && self.text.force(desk) {}
     }
 }

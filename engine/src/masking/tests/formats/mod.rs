@@ -7,6 +7,7 @@ mod json;
 mod keys;
 mod kubernetes;
 mod multipart;
+mod nested;
 
 use super::{cases::Case, cases::cases, key, plan, replacement};
 use crate::masking::{Content, Findings, Masker, Plan};

@@ -1,5 +1,6 @@
 //! Event streams: generated conversations in the words of each protocol, cut anywhere.
 
+mod arguments;
 mod blocked;
 mod bounds;
 mod framing;
