@@ -270,17 +270,17 @@ impl Reader<'_, '_> {
 }
 
 impl Sink for Reader<'_, '_> {
-    fn structure(&mut self, byte: u8, _raw: u64) {
+    fn structure(&mut self, byte: u8, raw: u64) {
         match byte {
             b'{' | b'[' => self.depth = self.depth.saturating_add(1),
             b'}' | b']' => self.depth = self.depth.saturating_sub(1),
             _ => {}
         }
-        self.keys.structure(self.desk, byte, self.depth);
+        self.keys.structure(self.desk, byte, raw, self.depth);
     }
 
-    fn string_start(&mut self, is_key: bool, _raw: u64) {
-        self.keys.string_start(self.desk, is_key);
+    fn string_start(&mut self, is_key: bool, raw: u64) {
+        self.keys.string_start(self.desk, is_key, raw);
     }
 
     fn plain(&mut self, text: &[u8], raw: u64) {
@@ -291,7 +291,7 @@ impl Sink for Reader<'_, '_> {
         self.part(text, raw, u64::from(raw_len));
     }
 
-    fn string_end(&mut self, _raw: u64) {
-        self.keys.string_end(self.desk, self.rest, self.depth);
+    fn string_end(&mut self, raw: u64) {
+        self.keys.string_end(self.desk, self.rest, raw, self.depth);
     }
 }

@@ -8,6 +8,7 @@ use super::{
     encoded::Encoded,
     inner::{self, Inner, MAX_NESTED, Rest},
     kubernetes::{Kubernetes, Role},
+    logprobs::LogProbs,
 };
 use crate::masking::{
     desk::Desk,
@@ -28,10 +29,15 @@ pub(super) struct Keys {
     armed: Option<(String, u8)>,
     /// The value that is being read.
     value: Value,
+    /// It is blank so far: a document of its own may begin in it.
+    is_blank: bool,
     /// The document in the value that is being read; kept for its memory.
     inner: Option<Box<Inner>>,
     /// How many strings the document is in.
     nested: u8,
+    /// The last key is `logprobs`.
+    expects_logprobs: bool,
+    logprobs: Option<Box<LogProbs>>,
 }
 
 /// What `text` is.
@@ -48,12 +54,12 @@ enum Value {
     /// Read as other text is.
     #[default]
     Text,
-    /// Blank so far.
-    Unseen,
     Whole(Whole),
     Encoded(Encoded),
     /// A document of its own.
     Inner,
+    /// A token among log probabilities.
+    Token,
 }
 
 impl Keys {
@@ -87,11 +93,22 @@ impl Keys {
         }
     }
 
-    /// Reads structure, after which `depth` containers are open.
+    /// Reads structure at the raw offset `raw`, after which `depth` containers are open.
     #[inline]
-    pub(super) fn structure(&mut self, desk: &Desk<'_>, byte: u8, depth: u8) {
+    pub(super) fn structure(&mut self, desk: &mut Desk<'_>, byte: u8, raw: u64, depth: u8) {
         if desk.plan.kubernetes {
             self.kubernetes.structure(byte);
+        }
+        if let Some(logprobs) = self.logprobs.as_mut().filter(|logprobs| logprobs.is_open()) {
+            logprobs.structure(desk, byte, raw, depth);
+        } else if self.expects_logprobs && byte != b':' {
+            self.expects_logprobs = false;
+            if matches!(byte, b'{' | b'[') {
+                let logprobs = self
+                    .logprobs
+                    .get_or_insert_with(|| Box::new(LogProbs::new()));
+                logprobs.begin(depth, byte == b'[');
+            }
         }
         if let Some((_, around)) = &self.armed {
             let gone = match byte {
@@ -105,14 +122,24 @@ impl Keys {
         }
     }
 
+    /// A string begins at the raw offset `raw`.
     #[inline]
-    pub(super) fn string_start(&mut self, desk: &Desk<'_>, is_key: bool) {
+    pub(super) fn string_start(&mut self, desk: &mut Desk<'_>, is_key: bool, raw: u64) {
         let kubernetes = desk.plan.kubernetes;
         if is_key {
-            if kubernetes || !desk.plan.keys.is_empty() {
+            // What is restored is restored in what people read.
+            if desk.plan.restores.is_none() {
                 self.reads = Reads::Key;
                 self.text.clear();
             }
+            return;
+        }
+        self.expects_logprobs = false;
+        if let (Some(logprobs), None) = (&mut self.logprobs, &self.armed)
+            && logprobs.is_open()
+            && logprobs.begins(desk, raw)
+        {
+            self.value = Value::Token;
             return;
         }
         let secret = |escaping| Whole::new(desk, KUBERNETES.to_owned(), escaping);
@@ -133,8 +160,10 @@ impl Keys {
                 self.text.clear();
                 Value::Text
             }
-            Role::Other if desk.plan.has_keys() && self.nested < MAX_NESTED => Value::Unseen,
-            Role::Other => return,
+            Role::Other => {
+                self.is_blank = desk.plan.has_keys() && self.nested < MAX_NESTED;
+                return;
+            }
         };
     }
 
@@ -151,8 +180,12 @@ impl Keys {
             self.text
                 .extend(text.iter().take(MAX_NAME.saturating_add(1)));
         }
+        // Nearly every string begins with a letter.
+        if self.is_blank && text.first().is_some_and(u8::is_ascii_alphanumeric) {
+            self.is_blank = false;
+        }
         match self.value {
-            Value::Text => false,
+            Value::Text if !self.is_blank => false,
             _ => self.take_value(desk, rest, text, pieces),
         }
     }
@@ -164,20 +197,18 @@ impl Keys {
         text: &[u8],
         pieces: &[Piece],
     ) -> bool {
-        if let Value::Unseen = self.value {
-            match inner::begins(text) {
-                Some(true) => {
-                    self.value = Value::Inner;
-                    let nested = self.nested.saturating_add(1);
-                    self.inner
-                        .get_or_insert_with(|| Box::new(Inner::new(nested)));
-                }
-                Some(false) => self.value = Value::Text,
-                None => {}
+        if self.is_blank {
+            let begins = inner::begins(text);
+            self.is_blank = begins.is_none();
+            if begins == Some(true) {
+                self.value = Value::Inner;
+                let nested = self.nested.saturating_add(1);
+                self.inner
+                    .get_or_insert_with(|| Box::new(Inner::new(nested)));
             }
         }
         match &mut self.value {
-            Value::Text | Value::Unseen => false,
+            Value::Text => false,
             Value::Whole(whole) => {
                 whole.push_pieces(desk, text, pieces);
                 !whole.passes()
@@ -194,15 +225,21 @@ impl Keys {
                 let inner = self.inner.as_mut();
                 inner.is_some_and(|inner| inner.push(desk, rest, text, pieces))
             }
+            Value::Token => {
+                if let Some(logprobs) = &mut self.logprobs {
+                    logprobs.take(desk, text, pieces);
+                }
+                true
+            }
         }
     }
 
     /// Whether nobody else is to read what comes next of the string.
     pub(super) fn takes(&self) -> bool {
         match &self.value {
-            Value::Text | Value::Unseen => false,
+            Value::Text => false,
             Value::Whole(whole) => !whole.passes(),
-            Value::Encoded(_) => true,
+            Value::Encoded(_) | Value::Token => true,
             Value::Inner => self.inner.as_ref().is_some_and(|inner| inner.takes()),
         }
     }
@@ -236,9 +273,15 @@ impl Keys {
         }
     }
 
-    /// The string ended, with `depth` containers open.
+    /// The string ended before the raw offset `raw`, with `depth` containers open.
     #[inline]
-    pub(super) fn string_end(&mut self, desk: &mut Desk<'_>, rest: &mut dyn Rest, depth: u8) {
+    pub(super) fn string_end(
+        &mut self,
+        desk: &mut Desk<'_>,
+        rest: &mut dyn Rest,
+        raw: u64,
+        depth: u8,
+    ) {
         match std::mem::take(&mut self.reads) {
             Reads::Nothing => {}
             Reads::Kind => self.kubernetes.kind(&self.text),
@@ -248,17 +291,48 @@ impl Keys {
                 if desk.plan.kubernetes {
                     self.kubernetes.key(&self.text);
                 }
+                if let Some(logprobs) = self.logprobs.as_mut().filter(|logprobs| logprobs.is_open())
+                {
+                    logprobs.key(&self.text);
+                } else {
+                    self.expects_logprobs = self.nested == 0 && self.text == b"logprobs";
+                }
             }
         }
-        if !matches!(self.value, Value::Text) {
-            self.finish(desk, rest);
+        self.is_blank = false;
+        match (&self.value, &mut self.logprobs) {
+            (Value::Text, _) => {}
+            (Value::Token, Some(logprobs)) => {
+                logprobs.ends(desk, raw);
+                self.value = Value::Text;
+            }
+            _ => self.finish(desk, rest),
+        }
+    }
+
+    /// Does what is decided. The document was read up to the raw offset `read`, and its other texts are decided up to
+    /// `to`.
+    #[inline]
+    pub(super) fn settle(&mut self, desk: &mut Desk<'_>, read: u64, to: u64) {
+        if let Some(logprobs) = &mut self.logprobs {
+            logprobs.settle(desk, read, to);
+            if !logprobs.is_open() && logprobs.undecided().is_none() {
+                self.logprobs = None;
+            }
+        }
+    }
+
+    /// The document ended, or is none from the raw offset `raw` on.
+    pub(super) fn end(&mut self, desk: &mut Desk<'_>, raw: u64) {
+        if let Some(logprobs) = &mut self.logprobs {
+            logprobs.finish(desk, raw);
         }
     }
 
     /// The value ended, or the text in it.
     pub(super) fn finish(&mut self, desk: &mut Desk<'_>, rest: &mut dyn Rest) {
         match std::mem::take(&mut self.value) {
-            Value::Text | Value::Unseen => {}
+            Value::Text | Value::Token => {}
             Value::Whole(mut whole) => whole.finish(desk),
             Value::Encoded(mut encoded) => encoded.finish(desk, rest),
             Value::Inner => {
@@ -269,12 +343,16 @@ impl Keys {
         }
     }
 
+    /// Raw offset of the first byte that is not decided; `None` if all are.
     pub(super) fn undecided(&self) -> Option<u64> {
-        match &self.value {
-            Value::Text | Value::Unseen => None,
+        let value = match &self.value {
+            Value::Text | Value::Token => None,
             Value::Whole(whole) => whole.undecided(),
             Value::Encoded(encoded) => encoded.undecided(),
             Value::Inner => self.inner.as_ref().and_then(|inner| inner.undecided()),
-        }
+        };
+        let logprobs = self.logprobs.as_ref();
+        let logprobs = logprobs.and_then(|logprobs| logprobs.undecided());
+        value.into_iter().chain(logprobs).min()
     }
 }

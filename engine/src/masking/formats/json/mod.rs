@@ -16,6 +16,7 @@ mod escape;
 mod inner;
 mod keys;
 mod kubernetes;
+mod logprobs;
 mod text;
 mod tokenizer;
 
@@ -82,6 +83,14 @@ impl Json {
         places.into_iter().flatten().min()
     }
 
+    /// Does what is decided of log probabilities, which other texts may stand in; the document was read up to the raw
+    /// offset `read`.
+    #[inline]
+    fn settle(&mut self, desk: &mut Desk<'_>, read: u64) {
+        let to = self.tap.undecided().map_or(read, |at| at.min(read));
+        self.keys.settle(desk, read, to);
+    }
+
     /// The rest is text. It begins with what was taken for a number.
     fn give_up(&mut self, desk: &mut Desk<'_>) {
         self.is_text = true;
@@ -101,6 +110,7 @@ impl Format for Json {
         let end = from.saturating_add(chunk.len() as u64);
         if self.is_text {
             self.tap.push_plain(desk, chunk, from);
+            self.settle(desk, end);
             return self.undecided().unwrap_or(end);
         }
         let carried = !self.carry.is_empty();
@@ -131,14 +141,17 @@ impl Format for Json {
             .get(usize::try_from(read_to.saturating_sub(from)).unwrap_or(0)..)
             .unwrap_or_default();
         if read.is_err() {
+            self.keys.end(desk, read_to);
             self.give_up(desk);
             self.tap
                 .push_plain(desk, rest, end.saturating_sub(rest.len() as u64));
+            self.settle(desk, end);
             return self.undecided().unwrap_or(end);
         }
         if !self.tokenizer.in_string() {
             self.carry.extend_from_slice(rest);
         }
+        self.settle(desk, read_to);
         self.undecided().unwrap_or(end)
     }
 
@@ -160,6 +173,8 @@ impl Format for Json {
             }
         }
         self.tap.finish(desk);
+        self.keys.end(desk, end);
+        self.keys.settle(desk, end, end);
         self.tap.escape(ESCAPING);
         self.tokenizer = Tokenizer::new();
         self.keys = Keys::at_path(self.path.as_deref());
@@ -245,7 +260,7 @@ impl Sink for Reader<'_, '_> {
             }
             _ => {}
         }
-        self.keys.structure(self.desk, byte, self.depth);
+        self.keys.structure(self.desk, byte, raw, self.depth);
     }
 
     #[inline]
@@ -254,12 +269,13 @@ impl Sink for Reader<'_, '_> {
             self.out.seam(raw);
         }
         self.out.seam(raw.saturating_add(1));
-        self.keys.string_start(self.desk, is_key);
+        self.keys.string_start(self.desk, is_key, raw);
     }
 
     #[inline]
     fn string_end(&mut self, raw: u64) {
-        self.keys.string_end(self.desk, &mut self.out, self.depth);
+        self.keys
+            .string_end(self.desk, &mut self.out, raw, self.depth);
         self.out.seam(raw);
         if self.depth == 0 {
             self.out.seam(raw.saturating_add(1));

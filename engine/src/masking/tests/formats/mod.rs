@@ -6,6 +6,7 @@ mod form;
 mod json;
 mod keys;
 mod kubernetes;
+mod logprobs;
 mod multipart;
 mod nested;
 
