@@ -260,9 +260,11 @@ impl Channel {
     /// Notes the end of what is no longer held.
     fn remember(&mut self, set: &DetectorSet, text: &[u8]) {
         let n = set.lookback();
-        if n > 0 {
-            self.before = last(&self.before, text, n).into_owned();
-        }
+        let new = text.get(text.len().saturating_sub(n)..).unwrap_or(text);
+        let room = n.saturating_sub(new.len());
+        let gone = self.before.len().saturating_sub(room);
+        self.before.drain(..gone);
+        self.before.extend_from_slice(new);
     }
 
     /// Masks a place that is undecided still, as far as it is not marked before `done`; gives where its bytes read
