@@ -19,6 +19,8 @@ pub(super) struct Desk<'a> {
     pub(super) blocked: &'a mut Option<Block>,
     /// What is found is counted and passes.
     pub(super) only_reports: bool,
+    /// Possible secrets so far of which was asked what becomes of them.
+    pub(super) judged: u64,
     /// Room for marks, kept to save allocations.
     pub(super) marks: Vec<Mark>,
 }
@@ -40,6 +42,7 @@ impl Desk<'_> {
         secret: &[u8],
         confirmed: bool,
     ) -> Option<What> {
+        self.judged = self.judged.saturating_add(1);
         if let Some(secrets) = &self.plan.restores {
             return secrets
                 .get(secret)
@@ -57,6 +60,7 @@ impl Desk<'_> {
         secret: &[u8],
         confirmed: bool,
     ) -> Option<What> {
+        self.judged = self.judged.saturating_add(1);
         let fingerprint = self.key.fingerprint(secret);
         if self.only_reports {
             self.findings.report(name, fingerprint, confirmed);

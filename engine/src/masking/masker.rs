@@ -155,6 +155,7 @@ impl Masker {
             secrets: &mut self.secrets,
             blocked: &mut self.block,
             only_reports: false,
+            judged: 0,
             marks: Vec::new(),
         };
         read(&mut *self.format, &mut desk)

@@ -211,6 +211,7 @@ fn holds_secret(desk: &Desk<'_>, text: &[u8]) -> bool {
         secrets: &mut Secrets::default(),
         blocked: &mut None,
         only_reports: true,
+        judged: 0,
         marks: Vec::new(),
     };
     let mut tap = Tap::new(Escaping::Plain);

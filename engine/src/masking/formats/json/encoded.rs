@@ -64,7 +64,7 @@ impl Encoded {
         };
         let mut edits = Edits::default();
         let blocked = desk.blocked.is_some();
-        {
+        desk.judged = {
             let mut inner = Desk {
                 plan: desk.plan,
                 key: desk.key,
@@ -73,12 +73,14 @@ impl Encoded {
                 secrets: desk.secrets,
                 blocked: desk.blocked,
                 only_reports: desk.only_reports,
+                judged: desk.judged,
                 marks: Vec::new(),
             };
             let mut tap = Tap::new(Escaping::Plain);
             tap.push_plain(&mut inner, decoded, 0);
             tap.finish(&mut inner);
-        }
+            inner.judged
+        };
         if let (false, Some(block)) = (blocked, &mut desk.blocked) {
             block.at = Some(start);
             return true;

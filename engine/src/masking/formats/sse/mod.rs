@@ -42,7 +42,7 @@ use lines::{Ends, Line};
 use long::LongEvent;
 use protocols::{Delta, Deltas, Protocol};
 use tape::{Kind, Room, Tape};
-use template::Template;
+use template::{Alike, Template};
 
 /// Longest event that is read as a whole.
 const MAX_EVENT: usize = 32 * 1024;
@@ -299,7 +299,10 @@ impl Reader {
         channels: &mut Channels,
     ) -> Option<usize> {
         let template = &mut self.template;
-        let length = template.compare(desk.plan, bytes, &mut self.places)?;
+        let Alike {
+            length,
+            is_own_known,
+        } = template.compare(desk.plan, bytes, &mut self.places)?;
         if length > MAX_EVENT {
             return None;
         }
@@ -324,6 +327,16 @@ impl Reader {
                 text,
                 places,
             );
+        }
+        if !is_own_known {
+            let lines = self
+                .template
+                .data()
+                .map(|(from, to)| (base.saturating_add(from as u64), from, to));
+            self.data.clear();
+            self.data.extend(lines);
+            let pieces: Vec<_> = self.template.pieces().map(|piece| piece.place).collect();
+            self.own(desk, event, &pieces);
         }
         Some(length)
     }
@@ -361,17 +374,21 @@ impl Reader {
         self.template.clear();
         self.look(desk, event);
         let lines = self.lines(event, base);
+        let judged = desk.judged;
         // Nothing is restored there: a secret of several lines would become several fields.
         if !lines.is_clean && desk.plan.restores.is_none() {
             self.others(desk, &lines.others, base);
         }
+        let others_hold_none = desk.judged == judged;
         match self.data(event, base) {
             Data::None => {}
             Data::Json => {
-                let is_own = self.json(desk, event, channels);
+                let own = self.json(desk, event, channels);
                 // What stands before the first line is no part of it.
-                if lines.is_clean && is_own && base > 0 {
-                    self.template.set(event, &self.tape, &self.deltas);
+                if let (Some(own_is_clean), true, 1..) = (own, others_hold_none, base) {
+                    let lines = self.data.iter().map(|&(_, from, to)| (from, to));
+                    self.template
+                        .set(event, &self.tape, &self.deltas, lines, own_is_clean);
                 }
             }
             Data::Done => channels.end(desk, &[]),
@@ -455,8 +472,9 @@ impl Reader {
         self.line.finish(desk);
     }
 
-    /// Data that is JSON: the tape holds it. Whether nothing but the pieces of texts that go on had an effect.
-    fn json(&mut self, desk: &mut Desk<'_>, event: &[u8], channels: &mut Channels) -> bool {
+    /// Data that is JSON: the tape holds it. If nothing but the pieces of texts that go on had an effect, gives whether
+    /// that could be seen without reading the rest.
+    fn json(&mut self, desk: &mut Desk<'_>, event: &[u8], channels: &mut Channels) -> Option<bool> {
         self.deltas.read(desk.plan, &self.tape, event);
         for &piece in &self.deltas.pieces {
             let (text, places) = self.tape.text(event, piece.at, &mut self.room);
@@ -464,9 +482,13 @@ impl Reader {
             channels.push(desk, key, escaping(piece), piece.perhaps, text, places);
         }
         let is_clean = self.own_is_clean(desk, event);
+        let judged = desk.judged;
         if !is_clean {
-            self.own(desk, event);
+            let pieces = self.deltas.pieces.iter();
+            let pieces: Vec<_> = pieces.map(|piece| self.tape.offsets(piece.at)).collect();
+            self.own(desk, event, &pieces);
         }
+        let holds_none = desk.judged == judged;
         let is_tied = self.probabilities(event, channels);
         if self.deltas.end_all {
             channels.end(desk, &[]);
@@ -474,7 +496,8 @@ impl Reader {
         for key in self.deltas.ends() {
             channels.end(desk, key);
         }
-        is_clean && !is_tied && !self.deltas.end_some() && self.deltas.answers.is_none()
+        let is_quiet = !is_tied && !self.deltas.end_some() && self.deltas.answers.is_none();
+        (holds_none && is_quiet).then_some(is_clean)
     }
 
     /// Notes where in the event an anchor of a detector stands. Nearly always nowhere, which is known in one
@@ -557,10 +580,10 @@ impl Reader {
                 && (matches!(key, b"data" | b"stringData") || key.ends_with(b"configuration"))
     }
 
-    /// Reads what is no piece of a text that goes on.
-    fn own(&mut self, desk: &mut Desk<'_>, event: &[u8]) {
+    /// Reads what is no piece of a text that goes on. `pieces` says where these are.
+    fn own(&mut self, desk: &mut Desk<'_>, event: &[u8], pieces: &[(usize, usize)]) {
         let mut last = None;
-        let mut pieces = self.deltas.pieces.iter().peekable();
+        let mut pieces = pieces.iter().copied().peekable();
         for &(raw, from, to) in &self.data {
             if let Some(last) = last {
                 self.own.push(desk, b"\n", last);
@@ -571,14 +594,9 @@ impl Reader {
                 let text = event.get(from..to).unwrap_or_default();
                 self.own.push(desk, text, base.saturating_add(from as u64));
             };
-            while let Some((start, end)) = pieces
-                .peek()
-                .map(|piece| self.tape.offsets(piece.at))
-                .filter(|&(start, _)| start < to)
-            {
+            while let Some((start, end)) = pieces.next_if(|&(start, _)| start < to) {
                 push(at, start);
                 at = end;
-                pieces.next();
             }
             push(at, to);
             last = Some(base.saturating_add(to as u64));

@@ -4,14 +4,16 @@
 use super::{
     super::{
         cases::{ALNUM, filler},
-        replacement,
+        plan, replacement,
     },
-    cut, masked,
+    cut, cut_with, masked,
 };
-use crate::masking::{Action, Masker, Plan, Treatment};
+use crate::masking::{
+    Action, CustomDetector, DetectorSet, Masker, Plan, Treatment, compile_custom,
+};
 use proptest::{prelude::*, sample};
 use serde_json::json;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 fn pat() -> String {
     format!("ghp_{}", filler(36, ALNUM))
@@ -163,6 +165,27 @@ fn the_error_at_the_end_has_the_number_after_that_of_the_event_that_is_like_the_
     assert!(out.contains("\"sequence_number\":11"), "{out}");
 }
 
+#[test]
+fn what_is_named_in_the_frame_is_masked_where_it_differs() {
+    for (regex, to) in [
+        (r#"obfuscation"\s*:\s*"([a-z]{5,})"#, "[masked:x0:"),
+        // In the frame of each event, and never a secret.
+        (r#"item_id": "msg_[0-9]{20}"#, "abcdef"),
+    ] {
+        let custom = compile_custom(&[custom(0, regex)], &[]).unwrap();
+        let set = DetectorSet::compile_with(&["custom/*"], &custom).unwrap();
+        let plan = Arc::new(Plan::masking(Arc::new(set)));
+        let stream = |padding: &str| {
+            let before = response(1, "a", "x") + &response(2, "b", "xx");
+            before + &response(3, "c", padding) + &response(4, "d", "xxx")
+        };
+        let (out, _) = cut_with(&plan, stream("abcdef").as_bytes(), &[]);
+        let out = String::from_utf8(out).unwrap();
+        assert_eq!(out.matches(to).count(), 1, "{out}");
+        assert_eq!(out.contains("abcdef"), to == "abcdef", "{out}");
+    }
+}
+
 /// What stands in a delta: words, escapes, pieces of a secret, and what is not allowed in JSON.
 fn delta() -> impl Strategy<Value = String> {
     let token = pat();
@@ -199,4 +222,48 @@ proptest! {
         let every: Vec<_> = (size..stream.len()).step_by(size).collect();
         prop_assert_eq!(cut(&stream, &every), expected);
     }
+
+    #[test]
+    fn events_that_are_alike_are_masked_as_if_something_stood_between_them(
+        protocol in 0_usize..8, other in 0_usize..8, is_strange in any::<bool>(),
+        events in prop::collection::vec((0_u8..4, 0_u64..20, delta(), delta()), 1..24),
+    ) {
+        let plan = if is_strange { strange() } else { plan() };
+        let events: Vec<_> = events.iter().map(|(which, number, delta, padding)| {
+            event(if *which == 0 { other } else { protocol }, *number, delta, padding)
+        }).collect();
+        let (out, findings) = cut_with(&plan, events.concat().as_bytes(), &[]);
+        // A comment is like no event, so each after one is read anew.
+        let apart = format!(":7\n{}", events.join(":7\n"));
+        let (apart, found) = cut_with(&plan, apart.as_bytes(), &[]);
+        let apart = String::from_utf8(apart).unwrap().replace(":7\n", "");
+        prop_assert_eq!(String::from_utf8(out).unwrap(), apart);
+        prop_assert_eq!(findings, found);
+    }
+}
+
+/// Detectors whose anchors stand in nearly every event.
+fn strange() -> Arc<Plan> {
+    static PLAN: OnceLock<Arc<Plan>> = OnceLock::new();
+    let plan = || {
+        let regexes = [
+            r#"obfuscation"\s*:\s*"([a-z]{3,})"#,
+            r#"created"\s*:\s*1"#,
+            r#""p"\s*:\s*"([a-z]{2,})"#,
+            r#"index"[^}]{1,30}"([a-z]{3})"#,
+        ];
+        let numbered = (0..).zip(regexes);
+        let detectors: Vec<_> = numbered.map(|(n, regex)| custom(n, regex)).collect();
+        let custom = compile_custom(&detectors, &[]).unwrap();
+        let set = DetectorSet::compile_with(&["custom/*", "secrets/*"], &custom).unwrap();
+        Arc::new(Plan::masking(Arc::new(set)))
+    };
+    Arc::clone(PLAN.get_or_init(plan))
+}
+
+fn custom(number: usize, regex: &str) -> CustomDetector {
+    let detector = json!({
+        "name": format!("custom/x{number}"), "description": "x", "severity": "high", "regex": regex,
+    });
+    serde_json::from_value(detector).unwrap()
 }
