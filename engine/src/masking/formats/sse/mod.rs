@@ -24,6 +24,7 @@ mod channels;
 mod ending;
 mod lines;
 mod long;
+mod paths;
 mod protocols;
 mod tape;
 mod template;

@@ -14,7 +14,8 @@
 //! is looked at to find out what has not changed.
 
 use super::{
-    protocols::{Delta, Deltas, Protocol, TEXTS},
+    paths::{TEXTS, VARYING},
+    protocols::{Delta, Deltas, Protocol},
     tape::{Kind, Tape},
 };
 use crate::masking::{
@@ -24,18 +25,7 @@ use crate::masking::{
     prefilter::{MAX_ANCHOR, WINDOW},
 };
 
-/// Names of strings and numbers that differ from event to event and say nothing about texts: numbers, times, and
-/// what hides how long a text is.
-const VARYING: &[&[u8]] = &[
-    SEQUENCE_NUMBER,
-    b"obfuscation",
-    b"created",
-    b"created_at",
-    b"timestamp",
-    // Anthropic's at Amazon Bedrock.
-    b"p",
-];
-
+/// The number of an event among those of a response, which its error has to go on with.
 const SEQUENCE_NUMBER: &[u8] = b"sequence_number";
 
 /// Longest event that becomes a template: it is kept as long as the stream.
