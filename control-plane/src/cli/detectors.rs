@@ -53,6 +53,8 @@ acme.yaml is written like that part of a policy:
     /// Make detectors for a policy of the rules of a gitleaks configuration (TOML)
     #[command(after_help = "\
 What cannot be taken over, such as rules about paths, is named on standard error.
+Exit codes: 0 all rules with a regex were taken over, or those that can be with --skip-unusable;
+1 some cannot be used, or none can: nothing is written; 2 as everywhere.
 
 Examples:
   chaperone detectors import gitleaks.toml --check
@@ -108,6 +110,9 @@ pub(crate) struct ImportArgs {
     /// Compile the result, and say how much memory and time it takes; prints no detectors unless --to is given
     #[arg(long)]
     check: bool,
+    /// Take over the other rules where some cannot be used; each that is left out masks nothing
+    #[arg(long)]
+    skip_unusable: bool,
 }
 
 /// Runs `chaperone detectors …`.
@@ -333,6 +338,22 @@ fn import_rules(args: &ImportArgs, out: Output) -> Result<(), Failure> {
             &mut std::io::stderr(),
             format!("note: {}\n", super::output::clean(note)).as_bytes(),
         );
+    }
+    let (usable, unusable) = (imported.detectors.len(), imported.refused.len());
+    if usable == 0 {
+        return Err(Failure::failed(format!(
+            "No rule of {} can be used; nothing was written.",
+            args.file.display()
+        ))
+        .next("The notes above say why."));
+    }
+    if unusable > 0 && !args.skip_unusable {
+        return Err(Failure::failed(format!(
+            "{unusable} of {} rules of {} cannot be used; nothing was written.",
+            usable.saturating_add(unusable),
+            args.file.display()
+        ))
+        .next("Change them as the notes above say, or leave them out with --skip-unusable."));
     }
     let compiled = match args.check {
         true => Some(compiled(&imported.detectors, &imported.allow)?),

@@ -167,6 +167,49 @@ fn gitleaks_rules_become_detectors_that_a_policy_can_use() {
 }
 
 #[test]
+fn rules_that_cannot_be_used_fail_an_import_unless_they_may_be_skipped() {
+    let bad = "[[rules]]\nid = 'much'\nregex = '[a-z]{30}'\n";
+    let some = format!("{bad}[[rules]]\nid = 'good'\nregex = 'acme_[a-z]{{9}}'\n");
+    let import = |options: &[&str], rules: &str| {
+        let arguments = [&["detectors", "import", "-"], options].concat();
+        chaperone(&arguments, rules.as_bytes())
+    };
+
+    let output = import(&[], &some);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(stdout(&output), "");
+    let said = stderr(&output);
+    assert!(
+        said.contains("note: The rule custom/much is left out: "),
+        "{said}"
+    );
+    assert!(said.contains("1 of 2 rules of - cannot be used"), "{said}");
+    assert!(said.contains("--skip-unusable"), "{said}");
+
+    let output = import(&["--skip-unusable"], &some);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(
+        stdout(&output).contains("custom/good"),
+        "{}",
+        stdout(&output)
+    );
+    assert!(
+        !stdout(&output).contains("custom/much"),
+        "{}",
+        stdout(&output)
+    );
+
+    // An empty list is no result that anybody wants.
+    for rules in [bad, "[[rules]]\nid = 'files'\npath = 'a'\n"] {
+        let output = import(&["--skip-unusable"], rules);
+        assert_eq!(output.status.code(), Some(1), "{rules}");
+        assert_eq!(stdout(&output), "");
+        let said = stderr(&output);
+        assert!(said.contains("No rule of - can be used"), "{said}");
+    }
+}
+
+#[test]
 fn what_is_no_gitleaks_configuration_is_refused() {
     let output = chaperone(&["detectors", "import", "-"], b"rules: []\n");
     assert_eq!(output.status.code(), Some(1));

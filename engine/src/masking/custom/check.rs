@@ -16,7 +16,7 @@ use super::{
     document::{Allow, AllowOn},
     syntax::parse,
 };
-use crate::masking::rule::Found;
+use crate::masking::{random::entropy, rule::Found};
 
 /// Bytes before a secret that the checks see.
 pub(super) const LOOKBACK: u16 = 512;
@@ -26,6 +26,17 @@ const MAX_NFA: usize = 1 << 20;
 const MAX_CACHE: usize = 1 << 16;
 /// Most regular expressions, and most stopwords, of one allow list.
 const MAX_ENTRIES: usize = 10_000;
+
+/// Fewest bytes of a stopword: of two letters one secret in forty has them by chance.
+const MIN_STOPWORD: usize = 3;
+/// Random text in the alphabets of secrets, one of them each: what matches in all of these matches everywhere.
+const ANY_SECRETS: [&str; 5] = [
+    "kqzvbtxwmrplhdgsnfyc",
+    "KQZVBTXWMRPLHDGSNFYC",
+    "48213907565930172846",
+    "c9f7e0b3a86d41f2095e",
+    "Zx+q/7Rk-0_Gw~v8.Bt=",
+];
 
 /// All that is asked about a find of one rule.
 pub(super) struct Judge {
@@ -85,25 +96,6 @@ impl Judge {
     }
 }
 
-/// Shannon entropy in bits per byte.
-pub(super) fn entropy(secret: &[u8]) -> f64 {
-    let mut counts = [0_u32; 256];
-    for &byte in secret {
-        if let Some(count) = counts.get_mut(usize::from(byte)) {
-            *count = count.saturating_add(1);
-        }
-    }
-    let total = secret.len() as f64;
-    counts
-        .iter()
-        .filter(|&&count| count > 0)
-        .map(|&count| {
-            let share = f64::from(count) / total;
-            -share * share.log2()
-        })
-        .sum()
-}
-
 /// A compiled allow list.
 pub(super) struct Allowed {
     regexes: Option<Lazy>,
@@ -130,10 +122,12 @@ impl Allowed {
         if regexes > MAX_ENTRIES || words > MAX_ENTRIES {
             return Err(format!("an allow list has more than {MAX_ENTRIES} entries"));
         }
-        if allow.stopwords.iter().any(String::is_empty) {
-            return Err(
-                "an allow list has an empty stopword, which stands in every secret".to_owned(),
-            );
+        let short = |word: &&String| word.trim().len() < MIN_STOPWORD;
+        if let Some(short) = allow.stopwords.iter().find(short) {
+            return Err(format!(
+                "an allow list has the stopword {short:?}, which stands in secrets by chance; a stopword has \
+                 {MIN_STOPWORD} characters or more"
+            ));
         }
         let mut alternatives = Vec::new();
         for regex in &allow.regexes {
@@ -143,7 +137,13 @@ impl Allowed {
                     "an allow list has the regex {regex:?}, which matches the empty text and so would allow everything"
                 ));
             }
-            alternatives.push(super::branch::without_groups(&hir));
+            let hir = super::branch::without_groups(&hir);
+            if !allow.all && takes_all(&hir)? {
+                return Err(format!(
+                    "an allow list has the regex {regex:?}, which matches in any secret and so would allow everything"
+                ));
+            }
+            alternatives.push(hir);
         }
         let regexes = (!alternatives.is_empty())
             .then(|| Lazy::forwards(&Hir::alternation(alternatives)))
@@ -165,6 +165,19 @@ impl Allowed {
             self.stopwords.stand_in(secret) || regexes()
         }
     }
+}
+
+/// Whether an expression matches in every secret.
+fn takes_all(hir: &Hir) -> Result<bool, String> {
+    if hir
+        .properties()
+        .minimum_len()
+        .is_some_and(|least| least > 16)
+    {
+        return Ok(false);
+    }
+    let regex = Lazy::forwards(hir).map_err(|e| format!("an allow list: {e}"))?;
+    Ok(ANY_SECRETS.iter().all(|text| regex.finds(text.as_bytes())))
 }
 
 /// Allow lists compiled once for all detectors that have the same.
@@ -317,19 +330,6 @@ mod tests {
     }
 
     #[test]
-    fn entropy_is_counted_in_bits_per_byte() {
-        for (text, bits) in [
-            ("aaaa", 0.0),
-            ("abab", 1.0),
-            ("abcd", 2.0),
-            ("0123456789abcdef", 4.0),
-        ] {
-            assert!((entropy(text.as_bytes()) - bits).abs() < 1e-9, "{text}");
-        }
-        assert_eq!(entropy(b""), 0.0);
-    }
-
-    #[test]
     fn an_allow_list_looks_at_the_secret_the_match_or_the_line() {
         let secret = allow(regexes(AllowOn::Secret, &["^word"]));
         assert!(!holds(&secret, "key=", "wordy"));
@@ -378,6 +378,16 @@ mod tests {
             regexes(AllowOn::Secret, &[]),
             regexes(AllowOn::Secret, &["a*"]),
             regexes(AllowOn::Secret, &["a("]),
+            regexes(AllowOn::Secret, &["^x", r".+"]),
+            regexes(AllowOn::Line, &[r"\S{2}"]),
+            Allow {
+                stopwords: vec!["example".to_owned(), "ab".to_owned()],
+                ..Allow::default()
+            },
+            Allow {
+                stopwords: vec!["   ".to_owned()],
+                ..Allow::default()
+            },
             Allow {
                 stopwords: vec![String::new()],
                 ..Allow::default()

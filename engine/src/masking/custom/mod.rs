@@ -168,6 +168,11 @@ impl Compiler {
         if detector.keywords.len() > MAX_KEYWORDS {
             return Err(format!("there are more than {MAX_KEYWORDS} keywords"));
         }
+        if let Some(blank) = detector.keywords.iter().find(|word| word.trim().is_empty()) {
+            return Err(format!(
+                "the keyword {blank:?} is blank, so it stands nearly everywhere"
+            ));
+        }
         let hir = syntax::parse(&detector.regex)?;
         let mut drafter = Drafter::new(&detector.keywords, &mut self.fits);
         for branch in branch::branches(&hir, detector.secret_group)? {

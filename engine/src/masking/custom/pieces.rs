@@ -3,6 +3,7 @@
 use regex_syntax::hir::{Hir, HirKind, Look};
 
 use super::branch::{MAX_BRANCHES, flatten, repeat};
+use crate::masking::bytes::ByteSet;
 
 pub(super) fn is_look(hir: &Hir) -> bool {
     matches!(hir.kind(), HirKind::Look(_))
@@ -10,6 +11,31 @@ pub(super) fn is_look(hir: &Hir) -> bool {
 
 pub(super) fn is_boundary(hir: &Hir) -> bool {
     matches!(hir.kind(), HirKind::Look(Look::WordAscii))
+}
+
+/// Whether it asks about words on its two sides.
+pub(super) fn is_word_look(hir: &Hir) -> bool {
+    match hir.kind() {
+        HirKind::Look(look) => !matches!(
+            look,
+            Look::Start | Look::StartLF | Look::StartCRLF | Look::End | Look::EndLF | Look::EndCRLF
+        ),
+        _ => false,
+    }
+}
+
+/// Whether it asks for the beginning of a text or line, and bytes of `class` do not go over one: in a run of them
+/// it holds at the beginning or nowhere.
+pub(super) fn begins_before(hir: &Hir, class: ByteSet) -> bool {
+    let HirKind::Look(look) = hir.kind() else {
+        return false;
+    };
+    match look {
+        Look::Start => true,
+        Look::StartLF => !class.contains(b'\n'),
+        Look::StartCRLF => !class.contains(b'\n') && !class.contains(b'\r'),
+        _ => false,
+    }
 }
 
 pub(super) fn is_word(byte: u8) -> bool {

@@ -8,7 +8,10 @@ use super::{
     branch::{Branch, MAX_BRANCHES, repeat},
     ease::{Ease, may_be_large},
     expand::{self, MAX_POSITIONS, Opening, all_rare, rarest, trimmed},
-    pieces::{divide, is_boundary, is_look, is_word, lengths, tail, varies, without_beginning},
+    pieces::{
+        begins_before, divide, is_boundary, is_look, is_word, is_word_look, lengths, tail, varies,
+        without_beginning,
+    },
     syntax::print,
 };
 use crate::masking::{
@@ -137,8 +140,15 @@ impl<'a> Drafter<'a> {
         {
             return self.add_all(parts, depth.saturating_add(1));
         }
-        if context_fits && let Some(draft) = branch.by_keywords_near(self.keywords) {
-            return self.push(draft);
+        if context_fits && !self.keywords.is_empty() {
+            if let Some(poor) = self.keywords.iter().find(|word| !is_telling(word)) {
+                return Err(format!(
+                    "the regex has no part at a fixed place that is rare in text, so its keywords are looked for, and \
+                     the keyword {poor:?} is no good for that: give words of 3 to {MAX_POSITIONS} characters, two of \
+                     them different letters or digits"
+                ));
+            }
+            return self.push(branch.by_keywords_near(self.keywords));
         }
         if !context_fits {
             return Err(
@@ -430,11 +440,13 @@ impl Plan {
         if r.min > u32::from(max) || !all_rare(&openings) || !openings.iter().all(apart) {
             return None;
         }
-        // Before the longest run there is none of its bytes: a boundary says nothing more, if these are word bytes.
-        let drop = matches!(leading, [] | [_])
-            && leading
-                .iter()
-                .all(|hir| is_boundary(hir) && class.iter().all(is_word));
+        // The match begins where the whole run does. A boundary may hold inside of the run only (`\b[^"]+"acme` in `{x"acme`),
+        // so it is not asked for: more is masked. The beginning of a line is asked for if no run goes over it.
+        let drop = leading.iter().all(is_word_look);
+        let keep = leading.iter().all(|hir| begins_before(hir, class));
+        if !drop && !keep {
+            return None;
+        }
         let mut secret: Vec<Hir> = Vec::new();
         if !drop {
             secret.extend(leading.iter().cloned());
@@ -459,26 +471,19 @@ impl Plan {
     }
 
     /// The keywords stand at most [`NEAR`] bytes before.
-    fn by_keywords_near(&self, keywords: &[String]) -> Option<Draft> {
-        let anchors: Vec<Anchor> = keywords
-            .iter()
-            .filter(|word| (3..=MAX_POSITIONS).contains(&word.len()))
-            .map(|word| Anchor::ignoring_case(word))
-            .collect();
-        if anchors.is_empty() || anchors.len() < keywords.len() {
-            return None;
-        }
+    fn by_keywords_near(&self, keywords: &[String]) -> Draft {
+        let anchors = keywords.iter().map(|word| Anchor::ignoring_case(word));
         let context = format!(
             "(?s-u:.){{1,{NEAR}}}{}",
             print(&Hir::concat(self.before.clone()))
         );
-        Some(self.draft(
-            anchors,
+        self.draft(
+            anchors.collect(),
             Lead::Fixed(0),
             Left::Any,
             Some((context, true)),
             &self.secret,
-        ))
+        )
     }
 
     /// The parts of the first piece that has several.
@@ -561,6 +566,16 @@ impl Plan {
             all: self.all.clone(),
         }
     }
+}
+
+/// Whether a keyword can be looked for: it is not too short, and says more than a run of one character or of blanks.
+fn is_telling(word: &str) -> bool {
+    let mut plain = word
+        .bytes()
+        .filter(u8::is_ascii_alphanumeric)
+        .map(|b| b.to_ascii_lowercase());
+    let first = plain.next();
+    (3..=MAX_POSITIONS).contains(&word.len()) && plain.any(|b| Some(b) != first)
 }
 
 /// Where a secret ends. A lazy repetition without a bound says: at the first place where the rest matches.

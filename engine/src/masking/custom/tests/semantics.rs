@@ -194,6 +194,28 @@ fn a_secret_may_begin_with_a_run_or_an_optional_part() {
     );
 }
 
+/// The run begins where no boundary is, the match of the expression further inside: found by generated texts.
+#[test]
+fn a_boundary_that_holds_only_inside_of_a_run_is_enough() {
+    check(
+        &regex(r#"\b[^"]{3,}?"[=:]"#),
+        &[("{A$$\":", "#"), ("\"{A$$\":", "\"#")],
+    );
+    check(
+        &regex(r"\b[a-z.]+@acme\.example"),
+        &[("to ..joe.doe@acme.example", "to #")],
+    );
+    check(
+        &regex(r"(?m)^[a-z]+@acme\.example"),
+        &[
+            ("a\njoe@acme.example", "a\n#"),
+            ("a joe@acme.example", "a joe@acme.example"),
+        ],
+    );
+    // Of a run over lines it cannot be said where in it a line begins.
+    assert!(refusal(&regex(r#"(?m)^[^"]+"acme"#)).contains("keywords"));
+}
+
 #[test]
 fn a_context_may_go_over_lines() {
     check(
@@ -254,6 +276,24 @@ fn keywords_are_looked_for_only_where_the_regex_has_no_rare_part() {
     let mut own = regex("acme_[a-z]{6}");
     own.keywords = vec!["elsewhere".to_owned()];
     check(&own, &[("acme_abcdef", "#")]);
+}
+
+#[test]
+fn keywords_that_stand_everywhere_are_refused() {
+    let with = |word: &str, expression: &str| CustomDetector {
+        keywords: vec!["acme".to_owned(), word.to_owned()],
+        ..regex(expression)
+    };
+    for word in ["   ", "", "aaa", "----", "a-a", "ab"] {
+        let said = refusal(&with(word, "([a-f0-9]{12})"));
+        assert!(said.contains(&format!("keyword {word:?}")), "{said}");
+    }
+    for word in ["a3-", "key", "v1.0-"] {
+        assert!(plan(&[with(word, "([a-f0-9]{12})")]).is_ok(), "{word}");
+    }
+    // Where they are not looked for, a short one does no harm; a blank one is a mistake all the same.
+    assert!(plan(&[with("q~", "acme_[a-z]{6}")]).is_ok());
+    assert!(refusal(&with(" ", "acme_[a-z]{6}")).contains("blank"));
 }
 
 #[test]
