@@ -1,11 +1,36 @@
 //! One rule tried at one place.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use super::{
     automaton::{Look, State},
     compile::Rule,
     discovery::Start,
+    known::{Known, WAYPOINT, Waypoint},
     set::DetectorSet,
 };
+
+/// The bytes that an attempt reads.
+#[derive(Clone, Copy)]
+pub(super) struct Reading<'a> {
+    pub(super) bytes: &'a [u8],
+    /// Where they begin in the text.
+    pub(super) base: u64,
+    /// What earlier attempts found in them.
+    pub(super) known: &'a Known,
+}
+
+impl Reading<'_> {
+    fn place(self, at: usize) -> u64 {
+        self.base.saturating_add(at as u64)
+    }
+
+    /// How many bytes it is from `at` to the next waypoint.
+    fn to_waypoint(self, at: usize) -> usize {
+        let past = self.place(at) & (WAYPOINT as u64).wrapping_sub(1);
+        WAYPOINT.saturating_sub(usize::try_from(past).unwrap_or(0))
+    }
+}
 
 /// A rule that reads on from a place where its secret may begin.
 #[derive(Debug)]
@@ -17,12 +42,21 @@ pub(super) struct Attempt {
     tails: Vec<(State, usize)>,
     /// Where the longest match so far ends.
     matched: Option<usize>,
+    /// Where in the text it began.
+    begun: u64,
+    /// Where it came by, and where its longest match ended then.
+    waypoints: Vec<(Waypoint, Option<usize>)>,
+    /// Where the tail was looked for, if it is a long one, and whether it matches there.
+    looked: Vec<(u64, bool)>,
 }
 
 impl Attempt {
     /// At the place of `start`.
-    pub(super) fn new(set: &DetectorSet, start: Start) -> Self {
+    pub(super) fn new(set: &DetectorSet, start: Start, base: u64) -> Self {
         Self {
+            begun: base.saturating_add(start.at as u64),
+            waypoints: Vec::new(),
+            looked: Vec::new(),
             rule: start.rule,
             state: set
                 .rule(start.rule)
@@ -52,32 +86,28 @@ impl Attempt {
         self.state.is_some() || !self.tails.is_empty()
     }
 
-    /// Reads `bytes[from..to]`; everything before `from` was read.
-    pub(super) fn read(&mut self, set: &DetectorSet, bytes: &[u8], from: usize, to: usize) {
+    /// Reads the bytes `from..to`; everything before `from` was read.
+    pub(super) fn read(&mut self, set: &DetectorSet, on: Reading<'_>, from: usize, to: usize) {
         let Some(rule) = set.rule(self.rule) else {
             self.state = None;
             return;
         };
-        let new = bytes.get(from..to).unwrap_or_default();
         if rule.tail.is_none() && !rule.first_end {
-            if let Some(state) = self.state {
-                let matched = &mut self.matched;
-                self.state = rule
-                    .secret
-                    .read(state, new, |i| *matched = Some(from.saturating_add(i)));
-            }
+            self.read_secret(rule, on, from, to);
             return;
         }
-        let mut behind = from.checked_sub(1).and_then(|at| bytes.get(at).copied());
+        let new = on.bytes.get(from..to).unwrap_or_default();
+        let mut behind = from.checked_sub(1).and_then(|at| on.bytes.get(at).copied());
+        let mut waypoint = from.saturating_add(on.to_waypoint(from));
         for (at, &byte) in (from..).zip(new) {
             if let Some(state) = self.state {
                 let step = rule.secret.step(state, byte);
                 self.state = step.next;
                 if step.matched_before {
-                    self.begin_tail(rule, behind, at);
+                    self.begin_tail(rule, on, behind, at);
                 }
             }
-            self.read_tails(rule, byte);
+            self.read_tails(rule, on, byte);
             if rule.first_end && self.matched.is_some() {
                 self.state = None;
                 self.tails.clear();
@@ -86,6 +116,76 @@ impl Attempt {
                 return;
             }
             behind = Some(byte);
+            let next = at.saturating_add(1);
+            if next == waypoint {
+                self.come_by(on, next);
+                waypoint = next.saturating_add(WAYPOINT);
+            }
+        }
+    }
+
+    /// Reads a rule that is nothing but a secret.
+    fn read_secret(&mut self, rule: &Rule, on: Reading<'_>, from: usize, to: usize) {
+        let mut at = from;
+        while let Some(state) = self.state
+            && at < to
+        {
+            let stop = at.saturating_add(on.to_waypoint(at)).min(to);
+            let new = on.bytes.get(at..stop).unwrap_or_default();
+            let matched = &mut self.matched;
+            self.state = rule
+                .secret
+                .read(state, new, |i| *matched = Some(at.saturating_add(i)));
+            at = stop;
+            if on.to_waypoint(at) == WAYPOINT {
+                self.come_by(on, at);
+            }
+        }
+    }
+
+    /// All before `at` is read: if another came by here in the same state, what it found is what this one would.
+    fn come_by(&mut self, on: Reading<'_>, at: usize) {
+        let (Some(state), place) = (self.state, on.place(at)) else {
+            return;
+        };
+        if place.saturating_sub(self.begun) < WAYPOINT as u64 {
+            return;
+        }
+        let here = Waypoint {
+            at: place,
+            state,
+            tails: self.hash_of_tails(on),
+        };
+        let Some(end) = on.known.end(here, self.rule) else {
+            self.waypoints.push((here, self.matched));
+            return;
+        };
+        let end = end.and_then(|end| usize::try_from(end.saturating_sub(on.base)).ok());
+        self.matched = end.or(self.matched);
+        self.state = None;
+        self.tails.clear();
+    }
+
+    fn hash_of_tails(&self, on: Reading<'_>) -> u64 {
+        if self.tails.is_empty() {
+            return 0;
+        }
+        let mut hasher = DefaultHasher::new();
+        for &(state, end) in &self.tails {
+            (state, on.place(end)).hash(&mut hasher);
+        }
+        hasher.finish()
+    }
+
+    /// It is decided: leaves behind what it found.
+    pub(super) fn teach(&self, known: &mut Known, base: u64) {
+        for &(here, before) in &self.waypoints {
+            let end = self.matched.filter(|_| self.matched != before);
+            let end = end.map(|end| base.saturating_add(end as u64));
+            known.learn_end(here, self.rule, end);
+        }
+        for &(at, matches) in &self.looked {
+            known.learn_tail(self.rule, at, matches);
         }
     }
 
@@ -101,7 +201,7 @@ impl Attempt {
             match rule.tail {
                 Some(_) => {
                     let behind = to.checked_sub(1).and_then(|at| bytes.get(at).copied());
-                    self.begin_tail(rule, behind, to);
+                    self.begin_tail_at_end(rule, behind, to);
                 }
                 None => self.matched = Some(to),
             }
@@ -122,13 +222,28 @@ impl Attempt {
     /// Positions become smaller by `by`.
     pub(super) fn rebase(&mut self, by: usize) {
         self.matched = self.matched.map(|end| end.saturating_sub(by));
+        for (_, end) in &mut self.waypoints {
+            *end = end.map(|end| end.saturating_sub(by));
+        }
         for (_, end) in &mut self.tails {
             *end = end.saturating_sub(by);
         }
     }
 
     /// The secret may end before `at`, if its tail stands there or it has none.
-    fn begin_tail(&mut self, rule: &Rule, behind: Option<u8>, at: usize) {
+    fn begin_tail(&mut self, rule: &Rule, on: Reading<'_>, behind: Option<u8>, at: usize) {
+        let known = match rule.long_tail {
+            true => on.known.tail(self.rule, on.place(at)),
+            false => None,
+        };
+        match known {
+            Some(true) => self.matched = Some(at),
+            Some(false) => {}
+            None => self.begin_tail_at_end(rule, behind, at),
+        }
+    }
+
+    fn begin_tail_at_end(&mut self, rule: &Rule, behind: Option<u8>, at: usize) {
         let look = behind.map_or(Look::Text, Look::behind);
         let Some(tail) = &rule.tail else {
             self.matched = Some(at);
@@ -139,13 +254,16 @@ impl Attempt {
         }
     }
 
-    fn read_tails(&mut self, rule: &Rule, byte: u8) {
+    fn read_tails(&mut self, rule: &Rule, on: Reading<'_>, byte: u8) {
         let Some(tail) = &rule.tail else { return };
-        let matched = &mut self.matched;
+        let (matched, looked) = (&mut self.matched, &mut self.looked);
         self.tails.retain_mut(|(state, end)| {
             let step = tail.step(*state, byte);
             if step.matched_before {
                 *matched = (*matched).max(Some(*end));
+            }
+            if rule.long_tail && (step.matched_before || step.next.is_none()) {
+                looked.push((on.place(*end), step.matched_before));
             }
             match step.next {
                 Some(next) => *state = next,
@@ -158,11 +276,9 @@ impl Attempt {
             if !rule.first_end {
                 self.tails.reverse();
             }
-            let mut seen: Vec<State> = Vec::new();
+            let mut seen = tail.no_states();
             self.tails.retain(|(state, end)| {
-                let useful = matched.is_none_or(|matched| *end > matched) && !seen.contains(state);
-                seen.push(*state);
-                useful
+                matched.is_none_or(|matched| *end > matched) && seen.insert(*state)
             });
             if !rule.first_end {
                 self.tails.reverse();

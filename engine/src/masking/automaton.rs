@@ -31,6 +31,11 @@ const DEAD: u16 = 0;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct State(u16);
 
+impl State {
+    /// The least of all, for ranges.
+    pub(super) const FIRST: Self = Self(0);
+}
+
 /// What one byte did to a match in progress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Step {
@@ -74,6 +79,44 @@ impl Look {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' => Self::Word,
             _ => Self::Other,
         }
+    }
+}
+
+/// A set of states, without memory of its own while they are few.
+pub(super) struct States {
+    few: [u16; 8],
+    /// One bit for each state, once they are many.
+    all: Vec<u64>,
+    words: usize,
+}
+
+impl States {
+    /// Adds a state; `false` if it is there already.
+    pub(super) fn insert(&mut self, state: State) -> bool {
+        if self.all.is_empty() {
+            if self.few.contains(&state.0) {
+                return false;
+            }
+            if let Some(free) = self.few.iter_mut().find(|slot| **slot == DEAD) {
+                *free = state.0;
+                return true;
+            }
+            self.all.resize(self.words, 0);
+            for state in self.few {
+                self.set(state);
+            }
+        }
+        self.set(state.0)
+    }
+
+    fn set(&mut self, state: u16) -> bool {
+        let bit = 1_u64.wrapping_shl(u32::from(state));
+        let Some(word) = self.all.get_mut(usize::from(state >> 6)) else {
+            return false;
+        };
+        let is_new = *word & bit == 0;
+        *word |= bit;
+        is_new
     }
 }
 
@@ -158,6 +201,8 @@ impl Automaton {
     /// Reads one byte.
     #[inline]
     pub(super) fn step(&self, state: State, byte: u8) -> Step {
+        #[cfg(test)]
+        count_step();
         let class = self.classes.get(usize::from(byte)).copied().unwrap_or(0);
         let at = usize::from(state.0)
             .wrapping_mul(self.stride)
@@ -186,6 +231,15 @@ impl Automaton {
             state = step.next?;
         }
         Some(state)
+    }
+
+    /// An empty set of this automaton's states.
+    pub(super) fn no_states(&self) -> States {
+        States {
+            few: [DEAD; 8],
+            all: Vec::new(),
+            words: self.at_end.len(),
+        }
     }
 
     /// Whether a match ends here if the text does.
@@ -225,6 +279,22 @@ impl Automaton {
         after
     }
 
+    /// The states after one byte of any kind, from any of `states`.
+    pub(super) fn after_any(&self, states: &[State]) -> Vec<State> {
+        let mut after: Vec<State> = Vec::new();
+        let mut seen = self.no_states();
+        for state in states {
+            let from = usize::from(state.0).saturating_mul(self.stride);
+            let row = self.table.get(from..from.saturating_add(self.stride));
+            for &next in row.unwrap_or_default() {
+                if next != DEAD && next != self.matched && seen.insert(State(next)) {
+                    after.push(State(next));
+                }
+            }
+        }
+        after
+    }
+
     /// The states to begin with, whatever stands before.
     pub(super) fn beginnings(&self) -> Vec<State> {
         let mut starts: Vec<State> = Look::ALL
@@ -242,6 +312,22 @@ impl Automaton {
             .saturating_add(size_of_val(&*self.table))
             .saturating_add(size_of_val(&*self.at_end))
     }
+}
+
+#[cfg(test)]
+thread_local! {
+    static STEPS: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
+}
+
+#[cfg(test)]
+fn count_step() {
+    STEPS.set(STEPS.get().wrapping_add(1));
+}
+
+/// How many bytes the automata of this thread have read so far, each counted once for each attempt that reads it.
+#[cfg(test)]
+pub(super) fn steps() -> u64 {
+    STEPS.get()
 }
 
 /// What the author of a pattern can do about it.

@@ -2,11 +2,12 @@
 //! yet. The semantics are those of the [module](super).
 
 use super::{
-    attempt::Attempt,
+    attempt::{Attempt, Reading},
     automaton::State,
     desk::Desk,
     detector::Detector,
     discovery::{Start, Trail},
+    known::Known,
     rule::Found,
     set::DetectorSet,
 };
@@ -27,6 +28,8 @@ pub(super) struct Channel {
     starts: Vec<Start>,
     open: Option<Open>,
     runaway: Option<Runaway>,
+    /// What was learned about what is held.
+    known: Known,
     /// The last bytes before `held`, as many as the set's checks want to see.
     before: Vec<u8>,
     /// The next byte stands where no secret can be.
@@ -34,6 +37,9 @@ pub(super) struct Channel {
     /// Offset in the text up to which secrets were marked; what is held may begin before it.
     marked: u64,
 }
+
+/// Most bytes that are looked through before what was found in them is decided.
+const PIECE: usize = 1 << 16;
 
 /// How far before the end of a secret another one may begin and go on after it. A lenient end takes in the beginning of
 /// a token that follows without a gap; the first part of a JWT is about as long as that can be.
@@ -86,6 +92,7 @@ impl Channel {
             starts: Vec::new(),
             open: None,
             runaway: None,
+            known: Known::default(),
             before: Vec::new(),
             outside: false,
             marked: 0,
@@ -96,6 +103,29 @@ impl Channel {
     /// decided and is a secret goes to `marks`. It neither copies nor allocates while nothing is undecided and
     /// nothing is found.
     pub(super) fn push(
+        &mut self,
+        set: &DetectorSet,
+        desk: &mut Desk<'_>,
+        text: &[u8],
+        seams: Seams<'_>,
+        breaks: &[usize],
+        marks: &mut Vec<Mark>,
+    ) {
+        let (mut text, mut seams, mut breaks) = (text, Cow::Borrowed(seams), Cow::Borrowed(breaks));
+        // What discovery notes about a text made for it grows with the chunk.
+        while let Some((piece, rest)) = text.split_at_checked(PIECE)
+            && !rest.is_empty()
+        {
+            let (here, later) = divide(&seams, PIECE);
+            let (breaks_here, breaks_later) = divide(&breaks, PIECE);
+            self.push_piece(set, desk, piece, &here, &breaks_here, marks);
+            (text, seams, breaks) = (rest, later.into(), breaks_later.into());
+        }
+        self.push_piece(set, desk, text, &seams, &breaks, marks);
+    }
+
+    /// The same for a text of a bounded length.
+    fn push_piece(
         &mut self,
         set: &DetectorSet,
         desk: &mut Desk<'_>,
@@ -141,6 +171,7 @@ impl Channel {
         self.starts.clear();
         self.open = None;
         self.runaway = None;
+        self.known.forget_before(0, false);
         self.before.clear();
         self.outside = false;
         self.marked = 0;
@@ -188,58 +219,67 @@ impl Channel {
         let mut floor = 0;
         let mut starts = std::mem::take(&mut self.starts);
         let mut queue = starts.iter().copied().peekable();
-        let keep =
-            loop {
-                if let Some(runaway) = self.runaway.take() {
-                    let span = spans.end(done).map_or(done, |end| end.min(bytes.len()));
-                    let known = bytes.get(..span).unwrap_or_default();
-                    done = self.run_away(set, runaway, known, done, marks);
-                    floor = done;
-                    if span < bytes.len() {
-                        self.runaway = None;
-                    }
-                    if self.runaway.is_some() {
-                        // What began inside it is part of it.
-                        while queue.next().is_some() {}
-                        break bytes.len();
-                    }
+        let keep = loop {
+            if let Some(runaway) = self.runaway.take() {
+                let span = spans.end(done).map_or(done, |end| end.min(bytes.len()));
+                let known = bytes.get(..span).unwrap_or_default();
+                done = self.run_away(set, runaway, known, done, marks);
+                floor = done;
+                if span < bytes.len() {
+                    self.runaway = None;
                 }
-                let Some(mut open) = self.open.take().or_else(|| {
-                    next_open(&mut queue, floor.max(done.saturating_sub(OVERLAP)), set)
-                }) else {
+                if self.runaway.is_some() {
+                    // What began inside it is part of it.
+                    while queue.next().is_some() {}
                     break bytes.len();
-                };
-                let at = open.at;
-                let Some(end) = spans.end(at) else { continue };
-                let (bytes, ended) = match bytes.get(..end) {
-                    Some(span) => (span, true),
-                    None => (bytes, ended),
-                };
-                if let Verdict::Undecided = open.read_on(set, bytes, ended) {
-                    if open.read.saturating_sub(at) < MAX_HELD {
-                        self.open = Some(open);
-                        break at;
-                    }
-                    // The cap: masked whatever it turns out to be.
-                    done = self.give_up(set, desk, open, (bytes, done), marks);
-                    continue;
                 }
-                if let Some((end, detector)) = open.secret(set, &self.before, bytes)
-                    && end > done
-                {
-                    let secret = bytes.get(at..end).unwrap_or_default();
-                    let confirmed = detector.confirm.is_some_and(|confirm| confirm(secret));
-                    self.mark(
-                        desk,
-                        detector,
-                        secret,
-                        confirmed,
-                        (at.max(done), end),
-                        marks,
-                    );
-                    done = end;
-                }
+            }
+            let Some(mut open) = self.open.take().or_else(|| {
+                let from = floor.max(done.saturating_sub(OVERLAP));
+                next_open(&mut queue, from, set, self.base)
+            }) else {
+                break bytes.len();
             };
+            let at = open.at;
+            let Some(end) = spans.end(at) else { continue };
+            let (bytes, ended) = match bytes.get(..end) {
+                Some(span) => (span, true),
+                None => (bytes, ended),
+            };
+            let on = Reading {
+                bytes,
+                base: self.base,
+                known: &self.known,
+            };
+            if let Verdict::Undecided = open.read_on(set, on, ended) {
+                if open.read.saturating_sub(at) < MAX_HELD {
+                    self.open = Some(open);
+                    break at;
+                }
+                // The cap: masked whatever it turns out to be.
+                done = self.give_up(set, desk, open, (bytes, done), marks);
+                continue;
+            }
+            for attempt in &open.attempts {
+                attempt.teach(&mut self.known, self.base);
+            }
+            let text = (self.before.as_slice(), bytes, self.base);
+            if let Some((end, detector)) = open.secret(set, &mut self.known, text)
+                && end > done
+            {
+                let secret = bytes.get(at..end).unwrap_or_default();
+                let confirmed = detector.confirm.is_some_and(|confirm| confirm(secret));
+                self.mark(
+                    desk,
+                    detector,
+                    secret,
+                    confirmed,
+                    (at.max(done), end),
+                    marks,
+                );
+                done = end;
+            }
+        };
         // Positions become offsets in what is held from now on.
         let left = queue.len();
         starts.drain(..starts.len().saturating_sub(left));
@@ -254,6 +294,8 @@ impl Channel {
         self.remember(set, bytes.get(..keep).unwrap_or_default());
         self.marked = self.base.saturating_add(done as u64);
         self.base = self.base.saturating_add(keep as u64);
+        let held = keep < bytes.len();
+        self.known.forget_before(self.base, held);
         keep
     }
 
@@ -388,12 +430,13 @@ fn next_open(
     queue: &mut Peekable<impl Iterator<Item = Start>>,
     from: usize,
     set: &DetectorSet,
+    base: u64,
 ) -> Option<Open> {
     while queue.next_if(|start| start.at < from).is_some() {}
     let at = queue.peek()?.at;
     let mut attempts = Vec::with_capacity(1);
     while let Some(start) = queue.next_if(|start| start.at == at) {
-        attempts.push(Attempt::new(set, start));
+        attempts.push(Attempt::new(set, start, base));
     }
     Some(Open {
         at,
@@ -410,11 +453,12 @@ enum Verdict {
 
 impl Open {
     /// Reads on until nothing longer can come, or the bytes or the cap are reached.
-    fn read_on(&mut self, set: &DetectorSet, bytes: &[u8], ended: bool) -> Verdict {
+    fn read_on(&mut self, set: &DetectorSet, on: Reading<'_>, ended: bool) -> Verdict {
+        let bytes = on.bytes;
         let to = bytes.len().min(self.at.saturating_add(MAX_HELD));
         let mut undecided = false;
         for attempt in &mut self.attempts {
-            attempt.read(set, bytes, self.read, to);
+            attempt.read(set, on, self.read, to);
             undecided |= attempt.is_open();
         }
         self.read = to;
@@ -430,13 +474,13 @@ impl Open {
         Verdict::Undecided
     }
 
-    /// The longest secret found here, by its end; among equals the first detector's. `before` is the text before
-    /// `bytes`, as far as it is remembered.
+    /// The longest secret found here, by its end; among equals the first detector's. The text is what is remembered of it,
+    /// the bytes at hand, and where these begin.
     fn secret<'s>(
         &self,
         set: &'s DetectorSet,
-        before: &[u8],
-        bytes: &[u8],
+        known: &mut Known,
+        (before, bytes, base): (&[u8], &[u8], u64),
     ) -> Option<(usize, &'s Detector)> {
         let mut best: Option<(usize, &Detector)> = None;
         for attempt in &self.attempts {
@@ -448,7 +492,11 @@ impl Open {
             if secret.is_empty() || best.is_some_and(|(longest, _)| end <= longest) {
                 continue;
             }
+            let place = base.saturating_add(end as u64);
             let holds = rule.must.as_ref().is_none_or(|must| {
+                if !known.may_be_refused(secret.len(), place, attempt.rule()) {
+                    return true;
+                }
                 let seen = bytes.get(..self.at).unwrap_or_default();
                 let before = last(before, seen, must.lookback());
                 must.holds(&Found {
@@ -458,6 +506,8 @@ impl Open {
             });
             if holds {
                 best = Some((end, &rule.detector));
+            } else {
+                known.refused(secret.len(), place, attempt.rule());
             }
         }
         best
@@ -493,6 +543,13 @@ impl Open {
             attempt.rebase(by);
         }
     }
+}
+
+/// Offsets before `at`, and those from it on, counted from there.
+fn divide(offsets: &[usize], at: usize) -> (Vec<usize>, Vec<usize>) {
+    let (here, later) = offsets.split_at(offsets.partition_point(|&offset| offset < at));
+    let later = later.iter().map(|offset| offset.saturating_sub(at));
+    (here.to_vec(), later.collect())
 }
 
 /// The last `n` bytes of two texts that follow each other.

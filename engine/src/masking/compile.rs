@@ -23,6 +23,9 @@ pub(super) struct Rule {
     pub(super) context: Option<(Arc<Automaton>, From)>,
     pub(super) secret: Arc<Automaton>,
     pub(super) tail: Option<Arc<Automaton>>,
+    /// Whether the tail may be undecided for more than a few bytes, and only the last end counts: then what is known of it
+    /// at one place is the same for all attempts.
+    pub(super) long_tail: bool,
     pub(super) after: usize,
     /// Whether the first end counts; otherwise the last one does.
     pub(super) first_end: bool,
@@ -75,6 +78,12 @@ impl Compiler {
         Ok(())
     }
 
+    /// Whether nothing more can be added.
+    #[cfg(feature = "authoring")]
+    pub(super) fn is_full(&self) -> bool {
+        self.memory > MAX_MEMORY || self.rules.len() >= MAX_RULES || self.heads.len() >= MAX_RULES
+    }
+
     /// Bytes of memory that what was compiled occupies.
     pub(super) fn memory(&self) -> usize {
         let heads = self.heads.iter().map(|head| {
@@ -111,6 +120,8 @@ impl Compiler {
                 Lead::Fixed(_) => None,
                 Lead::Run { class, max } => Some((class, usize::from(max))),
             },
+            long_tail: spec.ends == Ends::Longest
+                && tail.as_ref().is_some_and(|tail| reads_many(tail)),
             context,
             secret,
             tail,
@@ -151,7 +162,7 @@ impl Compiler {
         }
         let (first, after_lead) = match &rule.context {
             Some((context, From::Match)) => (context, false),
-            Some((context, From::AnchorEnd)) => (context, true),
+            Some((context, From::AnchorEnd | From::Near)) => (context, true),
             None => (&rule.secret, false),
         };
         let mut states = first.beginnings();
@@ -191,6 +202,9 @@ impl Compiler {
                     "its pattern never matches where its anchor {anchor:?} stands"
                 ));
             }
+        }
+        if let Some((_, From::Near)) = rule.context {
+            states.clear();
         }
         let mut sets = own.to_vec();
         // One more than needed: what cannot follow refutes most false alarms at once.
@@ -249,6 +263,15 @@ impl Compiler {
             .insert(pattern.clone(), Arc::clone(&automaton));
         Ok(automaton)
     }
+}
+
+/// Whether a pattern may read more than 8 bytes.
+fn reads_many(automaton: &Automaton) -> bool {
+    let mut states = automaton.beginnings();
+    for _ in 0..8 {
+        states = automaton.after_any(&states);
+    }
+    !states.is_empty()
 }
 
 /// The states after one to `max` bytes of `class`.

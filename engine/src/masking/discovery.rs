@@ -29,6 +29,8 @@ pub(super) struct Trail {
     begun: bool,
     /// Contexts that go on.
     contexts: Vec<(u16, State)>,
+    /// Rules whose context may begin at the next bytes because of an anchor before, and at how many of them.
+    near: Vec<(u16, usize)>,
     /// Nodes of anchors that the end of the chunk cut; see [`Cuts`](super::cut::Cuts).
     cut: Vec<u32>,
     /// For each of [`DetectorSet::runs`] how many bytes of its class came last; empty if all are 0.
@@ -43,6 +45,7 @@ impl Trail {
             behind: [b'='; BEHIND],
             begun: false,
             contexts: Vec::new(),
+            near: Vec::new(),
             cut: Vec::new(),
             runs: Vec::new(),
             breaks: Vec::new(),
@@ -89,13 +92,16 @@ impl DetectorSet {
             trail,
             starts,
             contexts: Vec::new(),
+            near: Vec::new(),
             cut: Vec::new(),
+            tried: BTreeSet::new(),
             seen: BTreeSet::new(),
         };
         sweep.resume();
         self.prefilter
             .search(chunk, |target, at| sweep.anchor(target, at));
         sweep.tail();
+        sweep.near();
         let Sweep {
             mut contexts, cut, ..
         } = sweep;
@@ -123,7 +129,11 @@ struct Sweep<'a> {
     trail: &'a mut Trail,
     starts: &'a mut Vec<Start>,
     contexts: Vec<(u16, State)>,
+    /// Anchors that a context may follow at a distance: where they end.
+    near: Vec<(u16, usize)>,
     cut: Vec<u32>,
+    /// Secrets that were looked at after a context: rule and position.
+    tried: BTreeSet<(u16, usize)>,
     /// Where long contexts have come by: rule, state, position.
     seen: BTreeSet<(u16, State, usize)>,
 }
@@ -253,7 +263,9 @@ impl Sweep<'_> {
             return;
         }
         match &rule.context {
-            Some((_, From::AnchorEnd)) => self.lead_on(head, at.saturating_add(head.own)),
+            Some((_, From::AnchorEnd | From::Near)) => {
+                self.lead_on(head, at.saturating_add(head.own))
+            }
             _ => self.lead_in(head.rule, at),
         }
     }
@@ -274,15 +286,61 @@ impl Sweep<'_> {
     /// The anchor of a head ends at `at`, where its context begins.
     fn lead_on(&mut self, head: &Head, at: usize) {
         let rule = self.set.rule(head.rule);
-        if let Some((context, _)) = rule.and_then(|rule| rule.context.as_ref())
-            && let Some(state) = context.start(self.look(at))
-        {
-            self.follow(head.rule, state, at);
+        match rule.and_then(|rule| rule.context.as_ref()) {
+            Some((_, From::Near)) => self.near.push((head.rule, at)),
+            Some((context, _)) => {
+                if let Some(state) = context.start(self.look(at)) {
+                    self.follow(head.rule, state, at);
+                }
+            }
+            None => {}
+        }
+    }
+
+    /// Begins the contexts that may follow an anchor at a distance: once at each place, however many anchors stand
+    /// before it.
+    fn near(&mut self) {
+        if self.near.is_empty() && self.trail.near.is_empty() {
+            return;
+        }
+        let n = self.chunk.len();
+        let mut reaches: Vec<(u16, usize, usize)> = std::mem::take(&mut self.trail.near)
+            .into_iter()
+            .map(|(number, more)| (number, 0, more))
+            .collect();
+        let anchors = std::mem::take(&mut self.near).into_iter();
+        reaches.extend(anchors.map(|(number, end)| (number, end, end.saturating_add(NEAR))));
+        reaches.sort_unstable();
+        let mut done = (u16::MAX, 0);
+        for (number, after, to) in reaches {
+            if done.0 != number {
+                done = (number, 0);
+            }
+            let rule = self.set.rule(number);
+            let Some((context, _)) = rule.and_then(|rule| rule.context.as_ref()) else {
+                continue;
+            };
+            for at in after.max(done.1).saturating_add(1)..=to.min(n) {
+                if let Some(state) = context.start(self.look(at)) {
+                    self.follow(number, state, at);
+                }
+            }
+            done.1 = done.1.max(to);
+            let more = to.saturating_sub(n);
+            match self.trail.near.last_mut() {
+                _ if more == 0 => {}
+                Some((last, reach)) if *last == number => *reach = more.max(*reach),
+                _ => self.trail.near.push((number, more)),
+            }
         }
     }
 
     /// A secret of `number` may begin at `at`.
     fn start(&mut self, number: u16, at: usize) {
+        let after_context = self.set.rule(number).is_some_and(|r| r.context.is_some());
+        if after_context && !self.tried.insert((number, at)) {
+            return;
+        }
         let look = self.look(at);
         // Most are refuted by the next bytes, here at no more cost than reading them.
         let secret = self.set.rule(number).map(|rule| &*rule.secret);
@@ -344,8 +402,11 @@ impl Sweep<'_> {
     }
 }
 
+/// At most so many bytes after an anchor a context [`From::Near`] it begins.
+pub(super) const NEAR: usize = 255;
+
 /// How many bytes of a secret are read when its place is found.
-const GLANCE: usize = 32;
+pub(super) const GLANCE: usize = 32;
 
 /// At every position that is a multiple of this, contexts in the same state become one. A power of two.
-const CHECKPOINT: usize = 128;
+pub(super) const CHECKPOINT: usize = 128;

@@ -38,7 +38,7 @@
 //!                   ├ Tap: one decoded text; maps it to raw bytes         (tap; fold reads through escapes)
 //!                   │   └ Channel: decides which ranges are secrets       (channel)
 //!                   │       ├ DetectorSet: where a secret could begin     (set; discovery, prefilter, cut)
-//!                   │       └ Attempt: one rule at one place              (attempt, automaton)
+//!                   │       └ Attempt: one rule at one place              (attempt, automaton, known)
 //!                   └ Whole: a value that is secret because of its key    (formats/whole, keys)
 //! ```
 //!
@@ -71,6 +71,8 @@ mod channel;
 mod checksum;
 mod compile;
 mod content;
+#[cfg(feature = "authoring")]
+mod cost;
 mod custom;
 mod cut;
 mod decoding;
@@ -85,6 +87,7 @@ mod formats;
 #[cfg(feature = "authoring")]
 mod import;
 mod keys;
+mod known;
 mod masker;
 mod plan;
 mod prefilter;

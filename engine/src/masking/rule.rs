@@ -69,6 +69,8 @@ pub(super) enum From {
     Match,
     /// After the anchor: what rules that differ in their keyword only have in common is compiled once.
     AnchorEnd,
+    /// At each of the bytes after the first that follows the anchor, up to [`NEAR`](super::discovery::NEAR) of them.
+    Near,
 }
 
 /// What is asked about a secret that a pattern has found.

@@ -69,3 +69,19 @@ pub(super) fn may_be_large(hir: &Hir) -> bool {
     count(hir, &mut varying, &mut repeated);
     varying > 1 || (varying > 0 && repeated > 0)
 }
+
+/// How many places in an expression an attempt can be at: what it counts with. `{10,150}` counts to 150, `{10,}` to 10.
+pub(super) fn places(hir: &Hir) -> usize {
+    match hir.kind() {
+        HirKind::Empty | HirKind::Look(_) => 0,
+        HirKind::Literal(literal) => literal.0.len(),
+        HirKind::Class(_) => 1,
+        HirKind::Capture(capture) => places(&capture.sub),
+        HirKind::Repetition(r) => {
+            let count = usize::try_from(r.max.unwrap_or(r.min).max(1)).unwrap_or(usize::MAX);
+            places(&r.sub).saturating_mul(count)
+        }
+        HirKind::Concat(all) => all.iter().map(places).fold(0, usize::saturating_add),
+        HirKind::Alternation(all) => all.iter().map(places).max().unwrap_or(0),
+    }
+}

@@ -47,10 +47,10 @@ use self::{
     rules::{Draft, Drafter},
 };
 #[cfg(feature = "authoring")]
-use super::set::DetectorSet;
+use super::{compile::Compiler as Rules, cost, set::DetectorSet};
 use super::{
     detector::{Detector, DetectorError},
-    rule::{Check, Context, From as Begin, RuleSpec},
+    rule::{Check, Context, RuleSpec},
 };
 
 /// Most detectors that a policy may bring.
@@ -99,22 +99,46 @@ pub(crate) fn check_custom(detectors: &[CustomDetector], shared: &[Allow]) -> Ve
             Err(reason) => bad.push((place, reason)),
         }
     }
-    let why = |detectors: Vec<Detector>| match DetectorSet::of(detectors) {
-        Ok(_) => None,
-        Err(DetectorError::Invalid { reason, .. }) => Some(reason),
-        Err(other) => Some(other.to_string()),
-    };
-    if let Some(together) = why(good.iter().map(|(_, d)| d.clone()).collect()) {
-        let known = bad.len();
-        for (place, detector) in &good {
-            bad.extend(why(vec![detector.clone()]).map(|reason| (*place, reason)));
+    // One after the other, so that what is too much together is noticed before all of it is compiled.
+    let mut rules = Rules::default();
+    for (place, detector) in &good {
+        match rules.add(&Arc::new(detector.clone())) {
+            Ok(()) => {}
+            Err(DetectorError::Invalid { reason, .. }) => bad.push((*place, reason)),
+            Err(other) => bad.push((*place, other.to_string())),
         }
-        if bad.len() == known {
-            // Each by itself is good; together they are too much.
-            bad.extend(good.last().map(|(place, _)| (*place, together)));
+        if rules.is_full() {
+            break;
         }
-        bad.sort_unstable();
     }
+    let known = bad.len();
+    let place_of = |name: &str| {
+        good.iter()
+            .find(|(_, d)| d.name() == name)
+            .map(|(place, _)| *place)
+    };
+    if known == 0 {
+        for (rule, reason) in cost::excesses(&rules) {
+            let detector = rules
+                .rules
+                .get(usize::from(rule))
+                .map(|rule| &rule.detector);
+            let place = detector.and_then(|detector| place_of(detector.name()));
+            bad.extend(place.map(|place| (place, reason)));
+        }
+        bad.dedup_by_key(|(place, _)| *place);
+    }
+    if bad.is_empty()
+        && let Err(error) = DetectorSet::of(good.iter().map(|(_, detector)| detector.clone()))
+    {
+        let (place, reason) = match error {
+            DetectorError::Invalid { detector, reason } => (place_of(&detector), reason),
+            other => (None, other.to_string()),
+        };
+        let last = good.last().map(|(place, _)| *place);
+        bad.extend(place.or(last).map(|place| (place, reason)));
+    }
+    bad.sort_unstable();
     bad
 }
 
@@ -215,13 +239,9 @@ fn spec(draft: Draft, judge: Judge) -> RuleSpec {
         anchors: draft.anchors,
         lead: draft.lead,
         left: draft.left,
-        context: draft.context.map(|(pattern, after_anchor)| Context {
+        context: draft.context.map(|(pattern, from)| Context {
             pattern: pattern.into(),
-            from: if after_anchor {
-                Begin::AnchorEnd
-            } else {
-                Begin::Match
-            },
+            from,
         }),
         secret: draft.secret.into(),
         tail: draft.tail.map(Into::into),

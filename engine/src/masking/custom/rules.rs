@@ -6,7 +6,7 @@ use regex_syntax::hir::{Hir, HirKind};
 
 use super::{
     branch::{Branch, MAX_BRANCHES, repeat},
-    ease::{Ease, may_be_large},
+    ease::{Ease, may_be_large, places},
     expand::{self, MAX_POSITIONS, Opening, all_rare, rarest, trimmed},
     pieces::{
         begins_before, divide, is_boundary, is_look, is_word, is_word_look, lengths, tail, varies,
@@ -17,7 +17,7 @@ use super::{
 use crate::masking::{
     automaton::Automaton,
     bytes::Anchor,
-    rule::{Ends, Lead, Left},
+    rule::{Ends, From, Lead, Left},
 };
 
 /// Memory for an automaton while it is built, where an expression could need much. A context too large is asked for in
@@ -25,8 +25,9 @@ use crate::masking::{
 const CONTEXT_FITS: usize = 1 << 18;
 const SECRET_FITS: usize = 1 << 19;
 const TAIL_FITS: usize = 1 << 20;
-/// Bytes between a keyword and what it announces.
-pub(super) const NEAR: u32 = 255;
+/// What a secret after something else may count to, and what follows a secret.
+const MAX_PLACES: usize = 144;
+const LONGEST_TAIL: usize = 256;
 /// Most bytes of a run before an anchor.
 const LONGEST_RUN: u8 = 128;
 /// How often a branch may be divided further.
@@ -44,8 +45,8 @@ pub(super) struct Draft {
     pub(super) anchors: Vec<Anchor>,
     pub(super) lead: Lead,
     pub(super) left: Left,
-    /// The context and whether it begins after the anchor.
-    pub(super) context: Option<(String, bool)>,
+    /// The context and where it begins.
+    pub(super) context: Option<(String, From)>,
     pub(super) secret: String,
     pub(super) tail: Option<String>,
     pub(super) ends: Ends,
@@ -101,11 +102,14 @@ impl<'a> Drafter<'a> {
             Step::Divided(parts) => return self.add_all(parts, depth),
         };
         branch.ends = ends(&branch.secret, !branch.after.is_empty());
-        branch.secret = self.fitting(branch.secret)?;
+        let follows = !branch.before.is_empty();
+        branch.secret = self.fitting(branch.secret, follows)?;
         // What follows and is too large to be run is not asked for: more is masked.
         let tail = tail(branch.after.clone());
-        branch.tail = (!tail.is_empty() && self.fits(&Hir::concat(tail.clone()), TAIL_FITS))
-            .then(|| print(&Hir::concat(tail)));
+        let tail = Hir::concat(tail);
+        let asked = !matches!(tail.kind(), HirKind::Empty);
+        branch.tail = (asked && places(&tail) <= LONGEST_TAIL && self.fits(&tail, TAIL_FITS))
+            .then(|| print(&tail));
         // The nearer to its beginning a context is anchored, the more of it is asked for before anything is held.
         let mut context_fits = true;
         let mut too_large_until = None;
@@ -148,6 +152,7 @@ impl<'a> Drafter<'a> {
                      them different letters or digits"
                 ));
             }
+            branch.secret = self.fitting(branch.secret, true)?;
             return self.push(branch.by_keywords_near(self.keywords));
         }
         if !context_fits {
@@ -182,11 +187,27 @@ impl<'a> Drafter<'a> {
     }
 
     /// The same secret in a form that an automaton can hold: if need be its repetitions are asked for less
-    /// exactly, so that more is masked.
-    fn fitting(&mut self, secret: Vec<Hir>) -> Result<Vec<Hir>, String> {
+    /// exactly, so that more is masked. One that `follows` something else may begin at every byte in a row, so that as many
+    /// attempts are alive at once as it counts bytes.
+    fn fitting(&mut self, secret: Vec<Hir>, follows: bool) -> Result<Vec<Hir>, String> {
+        let mut most = usize::MAX;
         for ease in Ease::ALL {
             let eased: Vec<Hir> = secret.iter().map(|hir| ease.of(hir)).collect();
-            if self.fits(&Hir::concat(eased.clone()), SECRET_FITS) {
+            let whole = Hir::concat(eased.clone());
+            if follows && !matches!(ease, Ease::Loose) {
+                most = most.min(places(&whole));
+                if places(&whole) > MAX_PLACES {
+                    continue;
+                }
+            }
+            if follows && most > MAX_PLACES {
+                return Err(format!(
+                    "the secret is counted to {most} bytes, and nothing in it is rare: in text made for it, it would be \
+                     tried anew at each of them; count to {MAX_PLACES} at most (`{{32,}}` instead of `{{500}}`), or \
+                     let it begin with fixed characters"
+                ));
+            }
+            if self.fits(&whole, SECRET_FITS) {
                 return Ok(eased);
             }
         }
@@ -365,7 +386,7 @@ impl Plan {
             words.into_iter().map(|o| Anchor::from(o.sets)).collect(),
             Lead::Fixed(0),
             left,
-            Some((print(&Hir::concat(rest)), true)),
+            Some((print(&Hir::concat(rest)), From::AnchorEnd)),
             &self.secret,
         ))
     }
@@ -403,7 +424,7 @@ impl Plan {
             &mut before
         };
         from.drain(..drop.min(from.len()));
-        let context = (!before.is_empty()).then(|| (print(&Hir::concat(before)), false));
+        let context = (!before.is_empty()).then(|| (print(&Hir::concat(before)), From::Match));
         by_lead
             .into_iter()
             .map(|(lead, anchors)| {
@@ -470,18 +491,15 @@ impl Plan {
         ))
     }
 
-    /// The keywords stand at most [`NEAR`] bytes before.
+    /// The keywords stand at most [`NEAR`](crate::masking::discovery::NEAR) bytes before.
     fn by_keywords_near(&self, keywords: &[String]) -> Draft {
         let anchors = keywords.iter().map(|word| Anchor::ignoring_case(word));
-        let context = format!(
-            "(?s-u:.){{1,{NEAR}}}{}",
-            print(&Hir::concat(self.before.clone()))
-        );
+        let context = print(&Hir::concat(self.before.clone()));
         self.draft(
             anchors.collect(),
             Lead::Fixed(0),
             Left::Any,
-            Some((context, true)),
+            Some((context, From::Near)),
             &self.secret,
         )
     }
@@ -551,7 +569,7 @@ impl Plan {
         anchors: Vec<Anchor>,
         lead: Lead,
         left: Left,
-        context: Option<(String, bool)>,
+        context: Option<(String, From)>,
         secret: &[Hir],
     ) -> Draft {
         Draft {

@@ -5,6 +5,8 @@ mod generated;
 #[cfg(all(feature = "authoring", not(target_arch = "wasm32")))]
 mod gitleaks;
 mod semantics;
+#[cfg(all(feature = "authoring", not(target_arch = "wasm32")))]
+mod work;
 
 use std::sync::Arc;
 

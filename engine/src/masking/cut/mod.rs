@@ -122,7 +122,7 @@ impl Cuts {
             }
             let wide = !this.list(head.text.sets());
             let spaced = inner(&head.text).iter().any(|set| set.contains(b' '));
-            let carried = matches!(rule.context, Some((_, From::AnchorEnd)));
+            let carried = matches!(rule.context, Some((_, From::AnchorEnd | From::Near)));
             this.reach = this.reach.max(head.text.sets().len());
             let group = groups.entry((rule.left, wide, spaced, carried));
             group.or_default().push(Member {

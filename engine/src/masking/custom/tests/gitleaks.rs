@@ -10,7 +10,7 @@ use super::{
 };
 use crate::masking::{Imported, import};
 
-fn imported() -> Option<Imported> {
+pub(super) fn imported() -> Option<Imported> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.tools/gitleaks.toml");
     match fs::read_to_string(&path) {
         Ok(text) => Some(import(&text).unwrap()),
