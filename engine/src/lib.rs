@@ -44,6 +44,7 @@ pub mod gate;
 pub mod identity;
 pub mod masking;
 pub mod operation;
+mod percent;
 pub mod policy;
 pub mod protocol;
 pub mod time;

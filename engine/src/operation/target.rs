@@ -5,6 +5,7 @@
 //! forwarding something other than what was decided on. So they are refused, and what is accepted
 //! has one reading.
 
+use crate::percent;
 use std::borrow::Cow;
 use std::fmt;
 
@@ -143,7 +144,7 @@ impl RequestTarget {
             // `;` was a separator in HTML 4 and still is for some servers; reading both finds more.
             .split(['&', ';'])
             .map(|pair| pair.split('=').next().unwrap_or_default())
-            .map(|name| String::from_utf8_lossy(&percent_decode_lossy(name)).into_owned())
+            .map(|name| String::from_utf8_lossy(&percent::decoded(name.as_bytes())).into_owned())
     }
 }
 
@@ -282,24 +283,15 @@ fn is_confusing(c: char) -> bool {
     )
 }
 
-fn hex_value(byte: u8) -> Option<u8> {
-    char::from(byte)
-        .to_digit(16)
-        .and_then(|digit| u8::try_from(digit).ok())
-}
-
-fn hex_pair(high: Option<u8>, low: Option<u8>) -> Option<u8> {
-    let (high, low) = (hex_value(high?)?, hex_value(low?)?);
-    Some(high.wrapping_shl(4) | low)
-}
-
 /// Percent-decodes one segment, strictly.
 fn decode(segment: &str) -> Result<String, TargetError> {
     let mut bytes = segment.bytes();
     let mut decoded = Vec::with_capacity(segment.len());
     while let Some(byte) = bytes.next() {
         if byte == b'%' {
-            decoded.push(hex_pair(bytes.next(), bytes.next()).ok_or(TargetError::PercentEncoding)?);
+            decoded.push(
+                percent::pair(bytes.next(), bytes.next()).ok_or(TargetError::PercentEncoding)?,
+            );
         } else {
             decoded.push(byte);
         }
@@ -319,7 +311,7 @@ pub fn decode_unreserved(text: &str) -> Cow<'_, str> {
     while let Some((before, after)) = rest.split_once('%') {
         out.push_str(before);
         let mut pair = after.bytes();
-        let byte = hex_pair(pair.next(), pair.next()).map(char::from);
+        let byte = percent::pair(pair.next(), pair.next()).map(char::from);
         match byte.filter(|c| c.is_ascii_alphanumeric() || "-._~".contains(*c)) {
             Some(c) => {
                 out.push(c);
@@ -333,24 +325,6 @@ pub fn decode_unreserved(text: &str) -> Cow<'_, str> {
     }
     out.push_str(rest);
     Cow::Owned(out)
-}
-
-/// Percent-decodes what can be decoded; for looking at names only.
-fn percent_decode_lossy(text: &str) -> Vec<u8> {
-    let mut rest = text.as_bytes();
-    let mut decoded = Vec::with_capacity(rest.len());
-    while let Some((&byte, tail)) = rest.split_first() {
-        rest = tail;
-        if byte == b'%'
-            && let Some(value) = hex_pair(tail.first().copied(), tail.get(1).copied())
-        {
-            decoded.push(value);
-            rest = tail.get(2..).unwrap_or_default();
-        } else {
-            decoded.push(byte);
-        }
-    }
-    decoded
 }
 
 /// Percent-encodes what is not allowed in a segment (RFC 3986 `pchar`), and `;`, which servers that

@@ -12,6 +12,7 @@ use crate::masking::{
     keys::MAX_NAME,
     tap::{Escaping, Tap},
 };
+use crate::percent;
 
 /// A form.
 pub(in crate::masking) struct Form {
@@ -90,8 +91,7 @@ impl Format for Form {
                 if byte.is_ascii_hexdigit() {
                     cut.push(byte);
                     if let [_, high, low] = *cut {
-                        let digit = |d: u8| char::from(d).to_digit(16).unwrap_or(0) as u8;
-                        let meant = (digit(high) << 4) | digit(low);
+                        let meant = percent::pair(Some(high), Some(low)).unwrap_or(0);
                         self.byte(desk, meant, self.cut_at, 3, &mut out);
                         cut.clear();
                     }

@@ -9,10 +9,58 @@ use crate::masking::{
     desk::Desk,
     tap::{Escaping, Tap},
 };
+use crate::percent;
 use memchr::memmem::Finder;
 
 /// Longest block of a part's headers that is read; later ones are not known.
 const MAX_HEADERS: usize = 8 * 1024;
+
+/// The headers with each on one line: a line that begins with a blank goes on with the one before (RFC 5322 §2.2.3).
+fn unfolded(headers: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(headers.len());
+    for line in headers.split_inclusive(|byte| *byte == b'\n') {
+        if matches!(line.first(), Some(b' ' | b'\t')) {
+            while matches!(out.last(), Some(b'\r' | b'\n')) {
+                out.pop();
+            }
+        }
+        out.extend_from_slice(line);
+    }
+    out
+}
+
+/// Most pieces that a name is read from.
+const MAX_PIECES: usize = 8;
+
+/// What a disposition may say that the part's name is: `name`; `name*` (RFC 8187), which RFC 7578 forbids and some readers
+/// take; and its pieces `name*0`, `name*1*` (RFC 2231 §3). Readers differ in which they believe.
+fn names(disposition: &[u8]) -> Vec<Vec<u8>> {
+    let plain = parameter(disposition, b"name");
+    let encoded = parameter(disposition, b"name*").map(|value| extended(&value));
+    let pieces = (0..MAX_PIECES).map_while(|n| {
+        let name = format!("name*{n}");
+        parameter(disposition, name.as_bytes()).or_else(|| {
+            let value = parameter(disposition, format!("{name}*").as_bytes())?;
+            Some(if n == 0 {
+                extended(&value)
+            } else {
+                percent::decoded(&value)
+            })
+        })
+    });
+    let pieces = pieces.fold(Vec::new(), |all, piece| [all, piece].concat());
+    plain
+        .into_iter()
+        .chain(encoded)
+        .chain((!pieces.is_empty()).then_some(pieces))
+        .collect()
+}
+
+/// The value of `UTF-8'en'pass%77ord`.
+fn extended(value: &[u8]) -> Vec<u8> {
+    let text = value.splitn(3, |byte| *byte == b'\'').last();
+    percent::decoded(text.unwrap_or(value))
+}
 
 /// A body of parts.
 pub(in crate::masking) struct Multipart {
@@ -187,7 +235,7 @@ impl Multipart {
 
     /// Begins the part that the headers announce.
     fn open(&mut self, desk: &Desk<'_>) {
-        let headers = std::mem::take(&mut self.headers);
+        let headers = unfolded(&std::mem::take(&mut self.headers));
         let find = |name: &[u8]| {
             headers.split(|b| *b == b'\n').find_map(|line| {
                 let at = line.iter().position(|b| *b == b':')?;
@@ -196,8 +244,9 @@ impl Multipart {
                 is_it.then(|| value.get(1..).unwrap_or_default().trim_ascii())
             })
         };
-        let name = find(b"content-disposition").and_then(|value| parameter(value, b"name"));
-        let key = name.and_then(|name| desk.plan.keys.get(&name).map(|key| format!("keys/{key}")));
+        let names = find(b"content-disposition").map(names).unwrap_or_default();
+        let key = names.iter().find_map(|name| desk.plan.keys.get(name));
+        let key = key.map(|key| format!("keys/{key}"));
         let key = key.map(|key| Whole::new(desk, key, Escaping::Plain));
         self.part = Some(match key {
             Some(whole) if !whole.passes() => Part::Masked(whole),

@@ -96,3 +96,52 @@ fn a_body_that_is_not_what_its_type_says_is_masked_as_text() {
         );
     }
 }
+
+#[test]
+fn a_part_is_named_in_any_of_the_ways_that_readers_take() {
+    let keys = crate::masking::KeyNames::of(["password"]);
+    let plan = std::sync::Arc::new(
+        crate::masking::Plan::masking(crate::masking::tests::all()).with_keys(keys),
+    );
+    let content = Content::of(Some(b"multipart/form-data; boundary=x"));
+    let fingerprint = crate::masking::tests::key().fingerprint(b"hunter2");
+    let masked = format!("[masked:password:{fingerprint}]");
+    let body = |disposition: &str, value: &str| {
+        format!("--x\r\nContent-Disposition: {disposition}\r\nX: y\r\n\r\n{value}\r\n--x--\r\n")
+    };
+    for disposition in [
+        "form-data; name=password",
+        "form-data; NAME = \"pass\\word\"",
+        "form-data;\r\n name=\"password\"",
+        "form-data;\r\n\tfilename=a;\r\n  name=password",
+        "form-data; name*=UTF-8\'\'password",
+        "form-data; name=\"x\"; name*=utf-8\'en\'pass%77or%64",
+        "form-data; name*0=pass; name*1=\"word\"",
+        "form-data; name*0*=utf-8\'\'p%61ss; name*1*=w%6Frd",
+    ] {
+        let raw = body(disposition, "hunter2");
+        let whole = masked_as(&plan, &content, raw.as_bytes(), &[]);
+        assert_eq!(
+            String::from_utf8_lossy(&whole.0),
+            body(disposition, &masked)
+        );
+        for cut in 0..=raw.len() {
+            assert_eq!(
+                masked_as(&plan, &content, raw.as_bytes(), &[cut]),
+                whole,
+                "cut at {cut}"
+            );
+        }
+    }
+    for disposition in [
+        "form-data; name=user",
+        "form-data\r\nname=password",
+        "form-data; filename*=UTF-8\'\'password",
+    ] {
+        let raw = body(disposition, "hunter2");
+        assert_eq!(
+            masked_as(&plan, &content, raw.as_bytes(), &[]).0,
+            raw.as_bytes()
+        );
+    }
+}
