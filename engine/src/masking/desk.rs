@@ -5,6 +5,7 @@ use super::{
     detector::Detector,
     edit::Edits,
     findings::{Findings, Fingerprint, FingerprintKey},
+    placeholder,
     plan::{Action, Plan},
     restore::Secrets,
 };
@@ -78,11 +79,8 @@ impl Desk<'_> {
             }
             return Some(What::Blocked);
         }
-        let placeholder = match kept(secret, treatment.keep) {
-            Some(kept) => format!("[masked:{short_name}:{fingerprint}:{kept}]"),
-            None => format!("[masked:{short_name}:{fingerprint}]"),
-        }
-        .into_bytes();
+        let kept = kept(secret, treatment.keep);
+        let placeholder = placeholder::write(short_name, &fingerprint, kept);
         if self.plan.remembers_of(name) {
             self.secrets.remember(&placeholder, secret);
         }
@@ -95,6 +93,5 @@ impl Desk<'_> {
 fn kept(secret: &[u8], keep: u8) -> Option<&str> {
     let keep = usize::from(keep).min(secret.len() / 4);
     let text = std::str::from_utf8(secret.get(secret.len().saturating_sub(keep)..)?).ok()?;
-    let harmless = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'~');
-    (!text.is_empty() && text.bytes().all(harmless)).then_some(text)
+    (!text.is_empty() && text.bytes().all(placeholder::is_shown)).then_some(text)
 }

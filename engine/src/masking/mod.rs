@@ -89,6 +89,7 @@ mod import;
 mod keys;
 mod known;
 mod masker;
+mod placeholder;
 mod plan;
 mod prefilter;
 mod random;

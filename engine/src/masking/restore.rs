@@ -4,6 +4,7 @@ use super::{
     DetectorError,
     bytes::Anchor,
     detector::{Detector, Severity},
+    placeholder,
     rule::{Ends, Lead, Left, RuleSpec},
     set::DetectorSet,
 };
@@ -75,11 +76,11 @@ impl fmt::Debug for Secrets {
 /// What finds placeholders.
 fn detector() -> Detector {
     let rule = RuleSpec {
-        anchors: vec![Anchor::literal("[masked:")],
+        anchors: vec![Anchor::literal(placeholder::beginning())],
         lead: Lead::Fixed(0),
         left: Left::Any,
         context: None,
-        secret: r"\[masked:[a-z0-9._-]{1,64}:[0-9a-f]{8}(?::[A-Za-z0-9._~-]{1,64})?\]".into(),
+        secret: placeholder::pattern().into(),
         tail: None,
         after: 0,
         ends: Ends::Longest,

@@ -3,13 +3,11 @@
 use crate::masking::{
     channel::{MAX_HELD, What},
     desk::Desk,
-    edit::{Edit, Edits},
-    findings::Findings,
+    edit::Edit,
+    placeholder,
     plan::Action,
-    restore::Secrets,
-    tap::{Escaping, Piece, Tap},
+    tap::{Escaping, Piece},
 };
-use crate::policy::MAX_KEEP;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 
 /// One value, masked whole.
@@ -132,7 +130,8 @@ impl Whole {
     fn give(&mut self, desk: &mut Desk<'_>) {
         self.given = true;
         let value = self.meaning();
-        if is_placeholder(desk, &value) {
+        // What masking has put there, here or before, stays.
+        if placeholder::read(&value).is_some_and(|found| found.is_known(desk.plan)) {
             return;
         }
         let short = self.name.split_once('/').map_or("key", |(_, short)| short);
@@ -162,60 +161,4 @@ impl Whole {
             });
         }
     }
-}
-
-/// Most characters in a row that a name in a placeholder has between its dots and dashes, unless it is that of a key. A
-/// token has more.
-const MAX_RUN: usize = 20;
-
-/// Whether a value is what masking has put there: of that form, and no detector finds anything in it. Anybody can write
-/// a secret where the name stands, or where `keep` shows its characters, and this value is given to nobody else.
-fn is_placeholder(desk: &Desk<'_>, value: &[u8]) -> bool {
-    placeholder_name(value).is_some_and(|name| {
-        let mut runs = name.split(|byte| !byte.is_ascii_alphanumeric());
-        let is_name = runs.all(|run| run.len() < MAX_RUN) || desk.plan.keys.get(name).is_some();
-        is_name && !holds_secret(desk, value)
-    })
-}
-
-/// The name in a value of the form `[masked:NAME:FINGERPRINT]` or `[masked:NAME:FINGERPRINT:KEPT]`.
-fn placeholder_name(value: &[u8]) -> Option<&[u8]> {
-    let inside = value.strip_prefix(b"[masked:")?.strip_suffix(b"]")?;
-    let mut parts = inside.split(|&byte| byte == b':');
-    let (name, fingerprint) = (parts.next()?, parts.next()?);
-    let kept = parts.next();
-    let is_lower = |b: &u8| b.is_ascii_lowercase() || b.is_ascii_digit();
-    let is_hex = |b: &u8| matches!(b, b'0'..=b'9' | b'a'..=b'f');
-    let is_shown = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'~');
-    let is_placeholder = (1..=64).contains(&name.len())
-        && name
-            .iter()
-            .all(|b| is_lower(b) || matches!(b, b'-' | b'_' | b'.'))
-        && fingerprint.len() == 8
-        && fingerprint.iter().all(is_hex)
-        && kept.is_none_or(|kept| {
-            (1..=usize::from(MAX_KEEP)).contains(&kept.len()) && kept.iter().all(is_shown)
-        })
-        && parts.next().is_none();
-    is_placeholder.then_some(name)
-}
-
-/// Whether any detector finds something in a text. Nothing is counted or changed.
-fn holds_secret(desk: &Desk<'_>, text: &[u8]) -> bool {
-    let (mut findings, mut edits) = (Findings::default(), Edits::default());
-    let mut inner = Desk {
-        plan: desk.plan,
-        key: desk.key,
-        findings: &mut findings,
-        edits: &mut edits,
-        secrets: &mut Secrets::default(),
-        blocked: &mut None,
-        only_reports: true,
-        judged: 0,
-        marks: Vec::new(),
-    };
-    let mut tap = Tap::new(Escaping::Plain);
-    tap.push_plain(&mut inner, text, 0);
-    tap.finish(&mut inner);
-    !findings.is_empty()
 }

@@ -69,7 +69,7 @@ fn the_strings_of_a_key_that_names_a_secret_are_masked_whole() {
 fn what_is_no_secret_value_stays() {
     for body in [
         r#"{"password":"","password":null,"password":12,"passwords":"x","x":["password","y"]}"#,
-        r#"{"password":"[masked:password:0badcafe]","client_secret":"[masked:x:0badcafe:ab]"}"#,
+        r#"{"password":"[masked:password:0badcafe]","client_secret":"[masked:github-pat:0badcafe]"}"#,
         r#""password""#,
     ] {
         assert_eq!(masked("application/json", body), body);
@@ -92,8 +92,11 @@ fn what_looks_like_a_placeholder_and_holds_a_secret_is_masked() {
         // A name in small letters that a detector knows, and one that none does.
         format!("[masked:{slack}-examplesecretvalue:00000000]"),
         "[masked:0123456789abcdef0123456789abcdef:00000000]".to_owned(),
-        "[masked:x:00000000:seventeen-letters]".to_owned(),
-        "[masked:x:0000000G]".to_owned(),
+        "[masked:hunter2:00000000]".to_owned(),
+        // Nothing is kept here.
+        "[masked:password:00000000:hunter2]".to_owned(),
+        "[masked:password:00000000:seventeen-letters]".to_owned(),
+        "[masked:password:0000000G]".to_owned(),
         "[masked:Hunter2:00000000]".to_owned(),
         "[masked::00000000]".to_owned(),
     ] {
@@ -113,15 +116,25 @@ fn what_looks_like_a_placeholder_and_holds_a_secret_is_masked() {
 #[test]
 fn a_replacement_is_not_masked_again() {
     let names = KeyNames::common();
-    let all_keys = Arc::new(Plan::masking(all()).with_keys(KeyNames::common()));
-    let content = Content::of(Some(b"application/json"));
     let detectors = all();
     let shorts = detectors.detectors().map(|detector| detector.short_name());
+    let keep = Treatment {
+        action: Action::Mask,
+        keep: 16,
+    };
+    let mut plan = Plan::masking(all()).with_keys(KeyNames::common());
+    let full = names.iter().map(|name| format!("keys/{name}"));
+    let full = full.chain(detectors.detectors().map(|d| d.name().to_owned()));
+    for name in full {
+        plan = plan.treating(&name, keep);
+    }
+    let plan = Arc::new(plan);
+    let content = Content::of(Some(b"application/json"));
     for name in names.iter().chain(shorts) {
         let body = format!(
             r#"{{"password":["[masked:{name}:0badcafe]","[masked:{name}:0badcafe:ABcd123456789.~_]"]}}"#
         );
-        let (out, _) = masked_as(&all_keys, &content, body.as_bytes(), &[]);
+        let (out, _) = masked_as(&plan, &content, body.as_bytes(), &[]);
         assert_eq!(String::from_utf8(out).unwrap(), body);
     }
 }
