@@ -90,6 +90,10 @@ fn in_json() -> Vec<Evasion> {
         _ => c.to_string(),
     });
     let slashes = format!("AccountKey={}", storage_key()).replace('/', "\\/");
+    let tokens: Vec<_> = secret
+        .chars()
+        .map(|c| json!({"token": c, "bytes": [u32::from(c)], "top_logprobs": [{"token": c}]}))
+        .collect();
     let nested = json!({"b": json!({"c": format!("\"{secret}\"\n")}).to_string()}).to_string();
     vec![
         answer("json-escapes", JSON, format!("{{\"a\":\"{escaped}\"}}")),
@@ -129,6 +133,19 @@ fn in_json() -> Vec<Evasion> {
             "json-lines",
             "application/x-ndjson",
             format!("{{\"a\":1}}\n{{\"a\":\"{escaped}\"}}\n"),
+        ),
+        answer(
+            "lines-of-deltas",
+            "application/x-ndjson",
+            each(&secret, |_, c| {
+                json!({"response": c, "done": false}).to_string() + "\n"
+            }),
+        ),
+        answer(
+            "log-probabilities",
+            JSON,
+            json!({"choices": [{"message": {"content": secret}, "logprobs": {"content": tokens}}]})
+                .to_string(),
         ),
         answer(
             "json-parts",

@@ -11,8 +11,10 @@ pub struct Content {
 /// The formats that a content type can say.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// JSON, NDJSON, JSON text sequences.
+    /// JSON, JSON text sequences.
     Json,
+    /// A value of JSON on each line.
+    JsonLines,
     /// Server-sent events.
     EventStream,
     /// Percent-encoded pairs.
@@ -89,10 +91,15 @@ impl Content {
             return Kind::Grpc;
         }
         match (group, suffix) {
+            // Cohere's streams, before they were event streams.
+            (b"application", b"json") if name == b"stream+json" => Kind::JsonLines,
             (
                 b"application" | b"text",
-                b"json" | b"json5" | b"x-json" | b"x-ndjson" | b"ndjson" | b"x-jsonlines"
-                | b"jsonlines" | b"jsonl" | b"x-jsonl" | b"json-seq" | b"csp-report",
+                b"x-ndjson" | b"ndjson" | b"x-jsonlines" | b"jsonlines" | b"jsonl" | b"x-jsonl",
+            ) => Kind::JsonLines,
+            (
+                b"application" | b"text",
+                b"json" | b"json5" | b"x-json" | b"json-seq" | b"csp-report",
             )
             | (b"model" | b"image" | b"message", b"json") => Kind::Json,
             (b"text", b"event-stream") => Kind::EventStream,
@@ -210,7 +217,9 @@ mod tests {
             (" Application/JSON ; charset=utf-8", Kind::Json),
             ("application/vnd.api+json", Kind::Json),
             ("application/merge-patch+json", Kind::Json),
-            ("application/x-ndjson", Kind::Json),
+            ("application/x-ndjson", Kind::JsonLines),
+            ("application/stream+json", Kind::JsonLines),
+            ("application/json-seq", Kind::Json),
             ("text/event-stream;charset=utf-8", Kind::EventStream),
             ("application/x-www-form-urlencoded", Kind::Form),
             ("application/grpc+proto", Kind::Grpc),

@@ -62,6 +62,7 @@ fn open_within(content: &Content, nested: u8) -> Box<dyn Format> {
             Box::new(multipart::Multipart::new(&boundary, nested))
         }
         kind @ (Kind::Json
+        | Kind::JsonLines
         | Kind::EventStream
         | Kind::Form
         | Kind::Multipart(_)

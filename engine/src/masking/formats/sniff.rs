@@ -1,6 +1,12 @@
 //! Bodies whose type says little or lies: their first bytes say what they are.
 
-use super::{Format, form::Form, json::Json, sse::Sse, text::Text};
+use super::{
+    Format,
+    form::Form,
+    json::Json,
+    sse::{Records, Sse},
+    text::Text,
+};
 use crate::masking::{content::Kind, desk::Desk};
 
 /// A body whose format is not known before its first byte that is not blank.
@@ -67,7 +73,7 @@ impl Sniff {
     /// clients send it as a form or as text, and readers take it. What goes on as something else is read as text
     /// from there on.
     fn open(&self, head: &[u8], ended: bool) -> Option<Box<dyn Format>> {
-        if matches!(self.kind, Kind::Text | Kind::Json) {
+        if matches!(self.kind, Kind::Text | Kind::Json | Kind::JsonLines) {
             let looked = head.get(..MAX_HEAD).unwrap_or(head);
             match is_event_stream(looked) {
                 Some(true) => return Some(Box::new(Sse::new())),
@@ -76,7 +82,9 @@ impl Sniff {
             }
         }
         Some(match (head.first(), &self.kind) {
-            (Some(b'{' | b'['), _) | (_, Kind::Json) => {
+            (Some(b'{'), Kind::JsonLines) => Box::new(Records::lines(self.path.as_deref())),
+            (Some(b'['), Kind::Json) if self.is_gemini() => Box::new(Records::elements()),
+            (Some(b'{' | b'['), _) | (_, Kind::Json | Kind::JsonLines) => {
                 Box::new(Json::at_path(self.path.as_deref()))
             }
             (_, Kind::EventStream) => Box::new(Sse::new()),
@@ -84,6 +92,15 @@ impl Sniff {
             (_, Kind::Octets | Kind::Binary | Kind::Grpc) => Box::new(Text::octets()),
             (_, Kind::Text | Kind::Plain | Kind::Multipart(_)) => Box::new(Text::new()),
         })
+    }
+}
+
+impl Sniff {
+    /// Whether an array is the deltas of a model's answer: Gemini's, where events were not asked for.
+    fn is_gemini(&self) -> bool {
+        let path = self.path.as_deref().unwrap_or_default();
+        let path = path.split(|byte| *byte == b'?').next().unwrap_or_default();
+        path.ends_with(b":streamGenerateContent")
     }
 }
 

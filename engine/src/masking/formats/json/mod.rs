@@ -83,6 +83,19 @@ impl Json {
         places.into_iter().flatten().min()
     }
 
+    /// Whether all that came is JSON.
+    pub(in crate::masking) fn is_json(&self) -> bool {
+        !self.is_text
+    }
+
+    /// Whether all that came is whole values of JSON.
+    pub(in crate::masking) fn is_between(&self) -> bool {
+        self.is_json()
+            && self.tokenizer.depth() == 0
+            && self.tokenizer.pending().is_none()
+            && !self.tokenizer.in_string()
+    }
+
     /// Does what is decided of log probabilities, which other texts may stand in; the document was read up to the raw
     /// offset `read`.
     #[inline]

@@ -26,6 +26,7 @@ mod lines;
 mod long;
 mod paths;
 mod protocols;
+mod records;
 mod tape;
 mod template;
 
@@ -42,6 +43,7 @@ use channels::{Channels, Tie};
 use lines::{Ends, Line};
 use long::LongEvent;
 use protocols::{Delta, Deltas, Protocol};
+pub(super) use records::Records;
 use tape::{Kind, Room, Tape};
 use template::{Alike, Template};
 
@@ -473,10 +475,54 @@ impl Reader {
         self.line.finish(desk);
     }
 
+    /// Reads a record that is there as a whole, at the raw offset `base`: it is JSON alone, which has pieces of texts that
+    /// go on if it has one of the members `says`, or if these are none. `false` if it is no JSON.
+    fn record(
+        &mut self,
+        desk: &mut Desk<'_>,
+        record: &[u8],
+        base: u64,
+        says: &[&[u8]],
+        channels: &mut Channels,
+    ) -> bool {
+        self.data.clear();
+        self.data.push((base, 0, record.len()));
+        match self.data(record, base) {
+            Data::None => return true,
+            Data::Json => {}
+            Data::Done | Data::Plain => return false,
+        }
+        self.look(desk, record);
+        if says.is_empty() || self.says(record, says) {
+            self.deltas.read(desk.plan, &self.tape, record);
+        } else {
+            self.deltas.clear();
+        }
+        self.json_read(desk, record, channels);
+        true
+    }
+
+    /// Whether the JSON on the tape has a member of one of these names.
+    fn says(&self, record: &[u8], names: &[&[u8]]) -> bool {
+        let members = self.tape.roots().flat_map(|root| self.tape.members(root));
+        let mut said = members.map(|(key, _)| self.tape.says(record, key));
+        said.any(|name| names.contains(&&*name))
+    }
+
     /// Data that is JSON: the tape holds it. If nothing but the pieces of texts that go on had an effect, gives whether
     /// that could be seen without reading the rest.
     fn json(&mut self, desk: &mut Desk<'_>, event: &[u8], channels: &mut Channels) -> Option<bool> {
         self.deltas.read(desk.plan, &self.tape, event);
+        self.json_read(desk, event, channels)
+    }
+
+    /// The same, where it is known what pieces it has.
+    fn json_read(
+        &mut self,
+        desk: &mut Desk<'_>,
+        event: &[u8],
+        channels: &mut Channels,
+    ) -> Option<bool> {
         for &piece in &self.deltas.pieces {
             let (text, places) = self.tape.text(event, piece.at, &mut self.room);
             let key = piece.key(self.deltas.keys());

@@ -86,8 +86,8 @@ impl Delta {
 }
 
 impl Deltas {
-    /// Reads what the tape holds.
-    pub(super) fn read(&mut self, plan: &Plan, tape: &Tape, event: &[u8]) {
+    /// Forgets what was read.
+    pub(super) fn clear(&mut self) {
         self.pieces.clear();
         self.pieces.shrink_to(KEPT);
         self.ends.clear();
@@ -101,6 +101,11 @@ impl Deltas {
         self.is_secret = false;
         self.secret.clear();
         self.secret.shrink_to(KEPT);
+    }
+
+    /// Reads what the tape holds.
+    pub(super) fn read(&mut self, plan: &Plan, tape: &Tape, event: &[u8]) {
+        self.clear();
         if !plan.keys.is_empty() {
             let keys = (0..).zip(tape.tokens());
             let keys = keys.filter(|(_, token)| token.kind == Kind::Key);

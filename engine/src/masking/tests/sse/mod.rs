@@ -6,6 +6,7 @@ mod bounds;
 mod framing;
 #[cfg(not(target_arch = "wasm32"))]
 mod promises;
+mod records;
 mod streams;
 #[cfg(not(target_arch = "wasm32"))]
 mod templates;
