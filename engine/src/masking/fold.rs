@@ -241,16 +241,47 @@ impl Source<'_> {
 }
 
 /// The next byte at or after `from` that may begin something.
+///
+/// One pass for all of them, written so that it becomes vector instructions on every target: two searches, each for three
+/// bytes, read a text that has many of one kind and none of the other over and over.
 #[inline]
 fn next(text: &[u8], from: usize) -> Option<usize> {
     let rest = text.get(from..)?;
-    let ascii = memchr::memchr3(b'\\', b'%', b'&', rest);
-    let before = rest.get(..ascii.unwrap_or(rest.len())).unwrap_or_default();
-    let wide = match before.is_ascii() {
-        true => None,
-        false => memchr::memchr3(0xE2, 0xEF, 0xC2, before),
-    };
-    wide.or(ascii).map(|at| at.saturating_add(from))
+    let any = |block: &[u8; BLOCK]| block.iter().fold(0, |any, &byte| any | begins(byte)) != 0;
+    let (blocks, _) = rest.as_chunks();
+    let clean = blocks.iter().take_while(|block| !any(block)).count();
+    let clean = clean.saturating_mul(BLOCK);
+    let begins = |&byte: &u8| BEGINS.get(usize::from(byte)).is_some_and(|begins| *begins);
+    let at = rest.get(clean..)?.iter().position(begins)?;
+    Some(from.saturating_add(clean).saturating_add(at))
+}
+
+/// How many bytes are asked at once whether one of them begins something.
+const BLOCK: usize = 32;
+
+/// The same for each byte: one look-up is less than six comparisons where bytes are asked singly.
+static BEGINS: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0_u8;
+    while let Some(slot) = table.split_at_mut(byte as usize).1.first_mut() {
+        *slot = begins(byte) != 0;
+        match byte.checked_add(1) {
+            Some(next) => byte = next,
+            None => break,
+        }
+    }
+    table
+};
+
+/// Whether something to fold may begin with this byte, as 0 or 1.
+#[inline]
+const fn begins(byte: u8) -> u8 {
+    (byte == b'\\') as u8
+        | (byte == b'%') as u8
+        | (byte == b'&') as u8
+        | (byte == 0xE2) as u8
+        | (byte == 0xEF) as u8
+        | (byte == 0xC2) as u8
 }
 
 /// The first place where there is something to fold, or the beginning of it.
@@ -421,5 +452,43 @@ fn entity(rest: &[u8]) -> Found {
         }
         None if count < 8 => Found::Cut,
         _ => Found::Nothing,
+    }
+}
+
+#[cfg(all(test, not(target_arch = "wasm32")))]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Text in which much may begin something to fold and little does.
+    fn text() -> impl Strategy<Value = Vec<u8>> {
+        let bytes = prop_oneof![
+            30 => proptest::sample::select(b"abc ".to_vec()),
+            1 => proptest::sample::select(vec![b'\\', b'%', b'&', 0xE2, 0xEF, 0xC2]),
+        ];
+        proptest::collection::vec(bytes, 0..300)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+        #[test]
+        fn every_byte_that_may_begin_something_is_found(text in text()) {
+            let mut found = Vec::new();
+            let mut from = 0;
+            while let Some(at) = next(&text, from) {
+                found.push(at);
+                from = at + 1;
+            }
+            let expected: Vec<usize> =
+                (0..text.len()).filter(|&at| matches!(text[at], b'\\' | b'%' | b'&' | 0xE2 | 0xEF | 0xC2)).collect();
+            prop_assert_eq!(found, expected);
+        }
+    }
+
+    #[test]
+    fn text_full_of_what_may_begin_something_is_read_once() {
+        // Lines of tables, an E2 every third byte: read from each of them to the end this would take minutes.
+        let text = "─".repeat(4 << 20);
+        assert_eq!(first_found(text.as_bytes(), &[]), None);
     }
 }
