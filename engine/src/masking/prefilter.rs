@@ -7,9 +7,10 @@
 //! finds every anchor; each hit is compared with the whole anchor. An anchor of wide sets whose runs would
 //! fill the bit set, but which has one rare byte (`@`), is found by searching for that byte instead.
 //!
-//! Measured against it: pairs instead of threes (5 to 10 hits in a hundred positions: 0.5 GB/s), Aho-Corasick (a step
-//! through a table of states for each byte: 0.4 GB/s inside V8; its vector searcher exists only for native
-//! targets).
+//! The alternatives: pairs instead of threes (many more places to look at); Aho-Corasick (a step through a table of states
+//! for each byte, one after another, where these look-ups overlap; its vector searcher exists only for native targets);
+//! a look at every third place or fewer (tokens begin with as little as `sk-` and one more byte, which hold runs at an
+//! even and an odd offset only).
 
 use super::bytes::{Anchor, ByteSet};
 use std::collections::HashMap;
@@ -89,6 +90,18 @@ struct Clue {
     gram: u32,
     target: u16,
     offset: i8,
+    /// Of the target; here, so that most hits are refuted by what lies side by side in memory.
+    sketch: Sketch,
+}
+
+impl Clue {
+    /// Whether the first bytes of the target may stand in `text`, in which the run stands at `at`.
+    #[inline]
+    fn may_be(&self, text: &[u8], at: usize) -> bool {
+        let start = at.wrapping_sub_signed(isize::from(self.offset));
+        let eight = text.get(start..).and_then(<[u8]>::first_chunk);
+        eight.is_none_or(|eight| self.sketch.agrees(*eight))
+    }
 }
 
 /// The first eight bytes of a target, as far as each is one byte (but for its case): compared at once before any of them
@@ -119,15 +132,13 @@ impl Sketch {
     /// Whether a text that begins with these bytes may begin with the target.
     #[inline]
     fn agrees(self, eight: [u8; 8]) -> bool {
-        (u64::from_le_bytes(eight) | 0x2020_2020_2020_2020) & self.known == self.bytes
+        (u64::from_le_bytes(eight) | FOLDED_WORD) & self.known == self.bytes
     }
 }
 
 /// The compiled search for all anchors of a set.
 pub(super) struct Prefilter {
     targets: Vec<Target>,
-    /// For each target.
-    sketches: Vec<Sketch>,
     bits: Bits,
     /// Clues in the order of their hashes.
     clues: Vec<Clue>,
@@ -143,9 +154,9 @@ pub(super) struct Prefilter {
 /// there; in the larger one few bits of a large set are set for nothing.
 enum Bits {
     /// 8 KiB.
-    Small(Box<[u64; 1024]>),
+    Small(Box<[u8; 8192]>),
     /// 32 KiB.
-    Large(Box<[u64; 4096]>),
+    Large(Box<[u8; 32768]>),
 }
 
 /// From this number of clues on the table is the large one.
@@ -164,11 +175,14 @@ const MAX_CLUES: usize = 24_000;
 /// The share of a byte (see [`share`]) that is rare enough to be searched for singly.
 const RARE: u64 = 2;
 
-/// Blocks of 32 bytes whose hits are noted before they are looked at.
+/// Bytes whose runs are looked up without a branch.
+const BLOCK: usize = 32;
+/// Blocks whose hits are noted before they are looked at.
 const BATCH: usize = 64;
 
 /// Sets the bit by which upper and lower case differ.
 const FOLD: u32 = 0x20_2020;
+const FOLDED_WORD: u64 = 0x2020_2020_2020_2020;
 
 /// Three bytes as a number, letters of both cases alike (some other bytes too, which is harmless).
 fn gram(run: [u8; 3]) -> u32 {
@@ -190,17 +204,18 @@ fn grams(sets: [ByteSet; 3]) -> Vec<u32> {
         .collect()
 }
 
-/// The product with 2^32 over the golden ratio (Knuth, TAOCP 6.4); its upper bits are the better ones.
+/// The product with 2^24 over the golden ratio (Knuth, TAOCP 6.4), moved to the upper 24 bits; the uppermost ones are the
+/// better ones. What stands above the three bytes of the run falls out.
 #[inline]
 const fn hash(gram: u32) -> u32 {
-    gram.wrapping_mul(0x9E37_79B1)
+    gram.wrapping_mul(0x9E37_7900)
 }
 
-/// Where the bit of a run stands in a table of 2^`log` words: the word and the bit.
+/// Where the bit of a run stands in a table of 2^`log` bytes: the byte and the bit.
 #[inline]
-const fn place(gram: u32, log: u32) -> (usize, u64) {
-    let upper = hash(gram).wrapping_shr(26_u32.wrapping_sub(log));
-    ((upper >> 6) as usize, 1_u64.wrapping_shl(upper))
+const fn place(gram: u32, log: u32) -> (usize, u32) {
+    let upper = hash(gram).wrapping_shr(29_u32.wrapping_sub(log));
+    ((upper >> 3) as usize, upper & 7)
 }
 
 /// Where the clues of a run begin in [`Prefilter::buckets`].
@@ -217,8 +232,7 @@ impl Prefilter {
     pub(super) fn new(targets: Vec<Target>) -> Result<Self, (usize, String)> {
         let mut this = Self {
             targets: Vec::new(),
-            sketches: targets.iter().map(Sketch::of).collect(),
-            bits: Bits::Small(Box::new([0; 1024])),
+            bits: Bits::Small(Box::new([0; 8192])),
             clues: Vec::new(),
             buckets: Box::new([0; 8193]),
             rare: Vec::new(),
@@ -226,6 +240,7 @@ impl Prefilter {
         };
         let frequencies = Frequencies::new();
         for (number, target) in (0_u16..).zip(&targets) {
+            let sketch = Sketch::of(target);
             let refuse = |reason: &str| Err((usize::from(number), reason.to_owned()));
             let runs = target
                 .runs(&frequencies)
@@ -245,6 +260,7 @@ impl Prefilter {
                     gram: u32::from(byte),
                     target: number,
                     offset,
+                    sketch,
                 });
                 continue;
             }
@@ -258,6 +274,7 @@ impl Prefilter {
                     gram,
                     target: number,
                     offset,
+                    sketch,
                 }));
             }
             if this.clues.len() > MAX_CLUES {
@@ -270,16 +287,16 @@ impl Prefilter {
         this.clues
             .sort_unstable_by_key(|clue| (hash(clue.gram), clue.gram, clue.target, clue.offset));
         if this.clues.len() >= LARGE {
-            this.bits = Bits::Large(Box::new([0; 4096]));
+            this.bits = Bits::Large(Box::new([0; 32768]));
         }
         for clue in &this.clues {
             let bits = match &mut this.bits {
                 Bits::Small(bits) => bits.as_mut_slice(),
                 Bits::Large(bits) => bits.as_mut_slice(),
             };
-            let (word, bit) = place(clue.gram, bits.len().trailing_zeros());
-            if let Some(word) = bits.get_mut(word) {
-                *word |= bit;
+            let (byte, bit) = place(clue.gram, bits.len().trailing_zeros());
+            if let Some(byte) = bits.get_mut(byte) {
+                *byte |= 1_u8.wrapping_shl(bit);
             }
             // For now how many there are in each bucket, one further on.
             let bucket = bucket(clue.gram).wrapping_add(1);
@@ -312,31 +329,28 @@ impl Prefilter {
         }
     }
 
-    fn search_runs<const WORDS: usize>(
+    fn search_runs<const BYTES: usize>(
         &self,
-        bits: &[u64; WORDS],
+        bits: &[u8; BYTES],
         text: &[u8],
         found: &mut impl FnMut(u16, usize),
     ) {
-        let (blocks, _) = text.as_chunks::<32>();
         // Hits are noted first and looked at later, a batch at a time: a branch for each block would often be
         // guessed wrong.
         let mut noted = [(0_usize, 0_u16); BATCH];
-        for (i, batch) in blocks.chunks(BATCH).enumerate() {
-            let base = i.wrapping_mul(BATCH * 32);
+        let mut base = 0_usize;
+        loop {
+            let rest = text.get(base..).unwrap_or_default();
             let mut n = 0_usize;
-            let mut after = batch.iter().skip(1);
-            for (j, block) in batch.iter().enumerate() {
-                let at = base.wrapping_add(j.wrapping_mul(32));
-                let following = match after.next() {
-                    Some([first, ..]) => *first,
-                    None => text.get(at.wrapping_add(32)).copied().unwrap_or(0),
-                };
-                let hits = hits(bits, block, following);
+            let mut at = base;
+            // Each block with the two bytes after it, in which its last run ends.
+            for block in rest.windows(BLOCK + 2).step_by(BLOCK).take(BATCH) {
+                let hits = block.first_chunk().map_or(0, |block| hits(bits, block));
                 if let Some(slot) = noted.get_mut(n) {
                     *slot = (at, hits);
                 }
                 n = n.wrapping_add(usize::from(hits != 0));
+                at = at.wrapping_add(BLOCK);
             }
             for &(at, mut hits) in noted.iter().take(n) {
                 while hits != 0 {
@@ -345,13 +359,16 @@ impl Prefilter {
                     hits &= hits.wrapping_sub(1);
                 }
             }
+            if at == base {
+                break;
+            }
+            base = at;
         }
-        let base = blocks.len().wrapping_mul(32);
         for at in (base..text.len()).step_by(2) {
             let Some(run) = text.get(at..).and_then(<[u8]>::first_chunk::<3>) else {
                 break;
             };
-            if bit(bits, u64::from(gram(*run))) != 0 {
+            if bit(bits, gram(*run)) != 0 {
                 self.check(text, at, found);
             }
         }
@@ -372,22 +389,9 @@ impl Prefilter {
         };
         let clues = self.clues.get(usize::from(from)..usize::from(to));
         for clue in clues.unwrap_or_default() {
-            // Both are looked at in any case: which one refutes is hard for the processor to guess.
-            if (clue.gram == gram) & self.may_be(clue, text, at) {
+            if clue.gram == gram && clue.may_be(text, at) {
                 self.compare(clue, text, at, found);
             }
-        }
-    }
-
-    /// Whether the first bytes of the clue's target stand in `text`.
-    #[inline]
-    fn may_be(&self, clue: &Clue, text: &[u8], at: usize) -> bool {
-        let start = at.wrapping_sub_signed(isize::from(clue.offset));
-        let eight = text.get(start..).and_then(<[u8]>::first_chunk);
-        let sketch = self.sketches.get(usize::from(clue.target));
-        match (eight, sketch) {
-            (Some(eight), Some(sketch)) => sketch.agrees(*eight),
-            _ => true,
         }
     }
 
@@ -431,38 +435,27 @@ impl Prefilter {
             .saturating_add(size_of_val(&*self.buckets))
             .saturating_add(size_of_val(&*self.clues))
             .saturating_add(size_of_val(&*self.rarities))
-            .saturating_add(size_of_val(&*self.sketches))
             .saturating_add(targets)
     }
 }
 
-/// One bit for each of the sixteen even positions of a block. Without branches, so that the processor overlaps
-/// the sixteen loads.
+/// One bit for each of the sixteen even positions of a block, which the next bytes follow. Without branches, so that the
+/// processor overlaps the sixteen loads.
 #[inline]
-fn hits<const WORDS: usize>(bits: &[u64; WORDS], block: &[u8; 32], following: u8) -> u16 {
-    let (words, _) = block.as_chunks::<8>();
-    let mut following = u64::from(following);
-    let mut hits = 0_u16;
-    // Backwards, so that each word's last run can take the first byte of the next word.
-    for word in words.iter().rev() {
-        let word = u64::from_le_bytes(*word);
-        let last = (word >> 48) | (following << 16);
-        let four = bit(bits, word)
-            | bit(bits, word >> 16) << 1
-            | bit(bits, word >> 32) << 2
-            | bit(bits, last) << 3;
-        hits = (hits << 4) | four;
-        following = word & 0xFF;
-    }
-    hits
+fn hits<const BYTES: usize>(bits: &[u8; BYTES], block: &[u8; BLOCK + 2]) -> u16 {
+    let runs = block.windows(4).step_by(2).rev();
+    runs.fold(0, |hits, run| {
+        let run = run.first_chunk().map_or(0, |run| u32::from_le_bytes(*run));
+        (hits << 1) | bit(bits, run | FOLD)
+    })
 }
 
-/// Whether the run in the lowest three bytes may matter, as 0 or 1.
+/// Whether the run in the lowest three bytes, whose case bits are set, may matter, as 0 or 1.
 #[inline]
-fn bit<const WORDS: usize>(bits: &[u64; WORDS], run: u64) -> u16 {
-    let log = const { WORDS.trailing_zeros() };
-    let (word, bit) = place((run as u32 & 0xFF_FFFF) | FOLD, log);
-    u16::from(bits.get(word).is_some_and(|word| word & bit != 0))
+fn bit<const BYTES: usize>(bits: &[u8; BYTES], run: u32) -> u16 {
+    let log = const { BYTES.trailing_zeros() };
+    let (byte, bit) = place(run, log);
+    bits.get(byte).map_or(0, |byte| u16::from(byte >> bit & 1))
 }
 
 /// Runs of three bytes that are frequent in text, most frequent first: counted, in equal shares, over documentation, Rust,
