@@ -14,6 +14,7 @@ use regex_automata::{
 };
 use std::{
     collections::{BTreeMap, HashMap},
+    fmt,
     sync::{Arc, Mutex, PoisonError, Weak},
 };
 
@@ -141,17 +142,32 @@ impl Automaton {
     /// As [`compile`](Self::compile).
     pub(super) fn shared(pattern: &str) -> Result<Arc<Self>, String> {
         // What a panic elsewhere left behind is whole: nothing below can panic between two changes.
-        let in_use = || IN_USE.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = in_use().get(pattern).and_then(Weak::upgrade) {
+        let in_use = IN_USE.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = in_use.get(pattern).and_then(Weak::upgrade);
+        drop(in_use);
+        if let Some(known) = known {
             return Ok(known);
         }
-        let automaton = Arc::new(Self::compile(pattern)?);
-        let mut in_use = in_use();
+        Ok(Self::share(pattern, Self::compile(pattern)?))
+    }
+
+    /// The automaton of `pattern` that is in use, or else `built`, which is then.
+    pub(super) fn share(pattern: &str, built: Self) -> Arc<Self> {
+        let mut in_use = IN_USE.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = in_use.get(pattern).and_then(Weak::upgrade) {
+            return known;
+        }
+        let automaton = Arc::new(built);
         if in_use.len().is_power_of_two() {
             in_use.retain(|_, automaton| automaton.strong_count() > 0);
         }
         in_use.insert(pattern.into(), Arc::downgrade(&automaton));
-        Ok(automaton)
+        automaton
+    }
+
+    /// How many states it has.
+    pub(super) fn states(&self) -> usize {
+        self.table.len().checked_div(self.stride).unwrap_or(0)
     }
 
     /// Compiles `pattern` (the syntax of the `regex` crate, over bytes, ASCII classes).
@@ -268,12 +284,21 @@ impl Automaton {
             .collect()
     }
 
-    /// The states after one byte of `set`, from any of `states`.
+    /// The states after one byte of `set`, from any of `states`; sorted.
     pub(super) fn after(&self, states: &[State], set: ByteSet) -> Vec<State> {
-        let mut after: Vec<State> = set
-            .iter()
-            .flat_map(|byte| states.iter().filter_map(move |&s| self.step(s, byte).next))
-            .collect();
+        let mut wanted = [false; 256];
+        for byte in set.iter() {
+            let class = self.classes.get(usize::from(byte)).copied().unwrap_or(0);
+            if let Some(wanted) = wanted.get_mut(usize::from(class)) {
+                *wanted = true;
+            }
+        }
+        let mut after = Vec::new();
+        for state in states {
+            let row = self.row(*state).iter().zip(&wanted);
+            let next = row.filter(|&(&next, &wanted)| wanted && self.goes_on(next));
+            after.extend(next.map(|(&next, _)| State(next)));
+        }
         after.sort_unstable();
         after.dedup();
         after
@@ -284,15 +309,27 @@ impl Automaton {
         let mut after: Vec<State> = Vec::new();
         let mut seen = self.no_states();
         for state in states {
-            let from = usize::from(state.0).saturating_mul(self.stride);
-            let row = self.table.get(from..from.saturating_add(self.stride));
-            for &next in row.unwrap_or_default() {
-                if next != DEAD && next != self.matched && seen.insert(State(next)) {
+            let mut last = DEAD;
+            for &next in self.row(*state) {
+                // Neighbours are mostly the same.
+                if next != last && self.goes_on(next) && seen.insert(State(next)) {
                     after.push(State(next));
                 }
+                last = next;
             }
         }
         after
+    }
+
+    /// Where each class of bytes leads from a state.
+    fn row(&self, state: State) -> &[u16] {
+        let from = usize::from(state.0).saturating_mul(self.stride);
+        let row = self.table.get(from..from.saturating_add(self.stride));
+        row.unwrap_or_default()
+    }
+
+    fn goes_on(&self, next: u16) -> bool {
+        next != DEAD && next != self.matched
     }
 
     /// The states to begin with, whatever stands before.
@@ -328,6 +365,14 @@ fn count_step() {
 #[cfg(test)]
 pub(super) fn steps() -> u64 {
     STEPS.get()
+}
+
+impl fmt::Debug for Automaton {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Automaton")
+            .field("states", &self.states())
+            .finish_non_exhaustive()
+    }
 }
 
 /// What the author of a pattern can do about it.

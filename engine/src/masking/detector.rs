@@ -1,6 +1,7 @@
 //! What a detector is, and how a policy chooses detectors.
 
 use super::{
+    automaton::Automaton,
     bytes::{Anchor, ByteSet},
     rule::{Check, Context, Ends, From, Lead, RuleSpec},
 };
@@ -46,6 +47,8 @@ pub struct Detector {
     /// Confirms a match by its checksum or structure. Confirmation is reported, never required:
     /// see [`checksum`](super::checksum).
     pub(super) confirm: Option<fn(&[u8]) -> bool>,
+    /// Automata that were built when it was checked: what is in use is not built again.
+    _built: Arc<[Arc<Automaton>]>,
 }
 
 impl Detector {
@@ -64,6 +67,15 @@ impl Detector {
             source: Cow::Owned(source),
             rules: rules.into(),
             confirm: None,
+            _built: Arc::default(),
+        }
+    }
+
+    /// The same, which keeps automata of its patterns in use.
+    pub(super) fn with_built(self, built: Vec<Arc<Automaton>>) -> Self {
+        Self {
+            _built: built.into(),
+            ..self
         }
     }
 
@@ -119,6 +131,7 @@ impl Builtin {
             source: Cow::Borrowed(self.source),
             rules: self.shapes.iter().map(Shape::rule).collect(),
             confirm: self.confirm,
+            _built: Arc::default(),
         }
     }
 }

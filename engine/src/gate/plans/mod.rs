@@ -25,8 +25,16 @@ pub const MAX_COMPILED_BYTES: usize = 8 * 1024 * 1024;
 pub struct MaskingPlans {
     /// What the next version can take over: compiling takes longest by far, and detectors rarely change.
     sets: BTreeMap<SetKey, Arc<DetectorSet>>,
+    /// The policy's own detectors, and what [`SetKey`] says of them.
+    custom: Arc<Custom>,
     connections: BTreeMap<String, ByDirection>,
     shown: Option<Arc<Plan>>,
+}
+
+#[derive(Debug, Default)]
+struct Custom {
+    texts: Vec<String>,
+    detectors: Vec<Detector>,
 }
 
 /// The plan for requests, then for responses; nothing where there is nothing to do.
@@ -66,8 +74,8 @@ impl MaskingPlans {
             &policy.masking,
             &policy.detectors,
             &policy.detectors_allow,
+            before,
         )?;
-        maker.before = before;
         let mut connections = BTreeMap::new();
         for Connection { name, .. } in &policy.connections {
             let by_direction = [
@@ -88,6 +96,7 @@ impl MaskingPlans {
         let shown = maker.set(|name| name.starts_with("secrets/") || own(name) || hidden(name))?;
         Ok(Self {
             sets: maker.sets,
+            custom: maker.custom,
             connections,
             shown: Some(Arc::new(Plan::masking(shown))),
         })
@@ -103,7 +112,7 @@ impl MaskingPlans {
         allow: &[Allow],
     ) -> Result<Arc<Plan>, String> {
         let rules = std::slice::from_ref(rule);
-        let mut maker = Maker::new(usize::MAX, rules, detectors, allow)?;
+        let mut maker = Maker::new(usize::MAX, rules, detectors, allow, None)?;
         Ok(Arc::new(maker.make(&[0])?))
     }
 
@@ -135,7 +144,7 @@ struct Maker<'a> {
     limit: usize,
     rules: &'a [MaskingRule],
     before: Option<&'a MaskingPlans>,
-    custom: Vec<Detector>,
+    custom: Arc<Custom>,
     /// Names of all detectors, in the order of precedence, and what [`SetKey`] says of them.
     known: Vec<(String, String)>,
     sets: BTreeMap<SetKey, Arc<DetectorSet>>,
@@ -149,21 +158,29 @@ impl<'a> Maker<'a> {
         rules: &'a [MaskingRule],
         detectors: &[CustomDetector],
         allow: &[Allow],
+        before: Option<&'a MaskingPlans>,
     ) -> Result<Self, String> {
-        let custom = compile_custom(detectors, allow).map_err(|error| error.to_string())?;
+        let texts = detectors.iter().map(|detector| {
+            serde_json::to_string(&(detector, allow)).map_err(|error| error.to_string())
+        });
+        let texts: Vec<String> = texts.collect::<Result<_, _>>()?;
+        let custom = match before.filter(|before| before.custom.texts == texts) {
+            Some(before) => Arc::clone(&before.custom),
+            None => Arc::new(Custom {
+                detectors: compile_custom(detectors, allow).map_err(|error| error.to_string())?,
+                texts,
+            }),
+        };
         let built_in = catalogue().iter();
         let mut known: Vec<(String, String)> = built_in
             .map(|detector| (detector.name().to_owned(), String::new()))
             .collect();
-        for detector in detectors {
-            let text =
-                serde_json::to_string(&(detector, allow)).map_err(|error| error.to_string())?;
-            known.push((detector.name.clone(), text));
-        }
+        let names = detectors.iter().map(|detector| detector.name.clone());
+        known.extend(names.zip(custom.texts.iter().cloned()));
         Ok(Self {
             limit,
             rules,
-            before: None,
+            before,
             custom,
             known,
             sets: BTreeMap::new(),
@@ -246,7 +263,7 @@ impl<'a> Maker<'a> {
             self.sets.insert(key, Arc::clone(&set));
             return self.bounded(set);
         }
-        let set = DetectorSet::compile_with(&key.names, &self.custom)
+        let set = DetectorSet::compile_with(&key.names, &self.custom.detectors)
             .map_err(|error| error.to_string())?;
         let set = Arc::new(set);
         self.sets.insert(key, Arc::clone(&set));

@@ -28,6 +28,7 @@ mod check;
 mod document;
 mod ease;
 mod expand;
+mod fit;
 mod pieces;
 mod rules;
 mod syntax;
@@ -36,15 +37,13 @@ mod tests;
 
 pub use document::{Allow, AllowOn, CustomDetector};
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use std::{collections::HashSet, sync::Arc};
 
 use self::{
     check::{Allows, Judge, Lazy},
     document::AllowOn as On,
-    rules::{Draft, Drafter},
+    fit::Fits,
+    rules::{Draft, Drafter, LIMITS},
 };
 #[cfg(feature = "authoring")]
 use super::{compile::Compiler as Rules, cost, set::DetectorSet};
@@ -97,6 +96,9 @@ pub(crate) fn check_custom(detectors: &[CustomDetector], shared: &[Allow]) -> Ve
         match compiler.detector(detector, shared) {
             Ok(compiled) => good.push((place, compiled)),
             Err(reason) => bad.push((place, reason)),
+        }
+        if compiler.fits.is_spent() {
+            return bad;
         }
     }
     // One after the other, so that what is too much together is noticed before all of it is compiled.
@@ -155,7 +157,7 @@ pub(crate) fn check_allow(allow: &Allow) -> Result<(), String> {
 #[derive(Default)]
 struct Compiler {
     allows: Allows,
-    fits: HashMap<(String, usize), bool>,
+    fits: Fits,
 }
 
 impl Compiler {
@@ -170,13 +172,20 @@ impl Compiler {
                     .to_owned(),
             );
         }
-        Ok(Detector::custom(
+        let rules = self.rules(detector, shared)?;
+        let patterns = rules.iter().flat_map(|rule| {
+            let context = rule.context.as_ref().map(|context| &*context.pattern);
+            [Some(&*rule.secret), rule.tail.as_deref(), context]
+        });
+        let built = self.fits.built(patterns.flatten(), &LIMITS);
+        let detector = Detector::custom(
             detector.name.clone(),
             detector.description.clone(),
             detector.severity,
             String::new(),
-            self.rules(detector, shared)?,
-        ))
+            rules,
+        );
+        Ok(detector.with_built(built))
     }
 
     fn rules(
@@ -198,11 +207,21 @@ impl Compiler {
             ));
         }
         let hir = syntax::parse(&detector.regex)?;
+        self.fits.next();
         let mut drafter = Drafter::new(&detector.keywords, &mut self.fits);
-        for branch in branch::branches(&hir, detector.secret_group)? {
-            drafter.add(branch, 0)?;
-        }
+        let branches = branch::branches(&hir, detector.secret_group)?;
+        let added = branches
+            .into_iter()
+            .try_for_each(|branch| drafter.add(branch, 0));
         let drafts = drafter.into_drafts();
+        if self.fits.is_spent() {
+            return Err(
+                "with this one the detectors take too long to compile; make what they repeat after a choice smaller \
+                 (`(a|b)*a(a|b){11}` has 4,000 states), or leave some out"
+                    .to_owned(),
+            );
+        }
+        added?;
         if drafts.is_empty() {
             return Err("the regex matches nothing or the empty text".to_owned());
         }

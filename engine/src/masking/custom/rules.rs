@@ -1,13 +1,12 @@
 //! From a branch of an expression to rules: where to look, what leads to the secret, what it is.
 
-use std::collections::HashMap;
-
 use regex_syntax::hir::{Hir, HirKind};
 
 use super::{
     branch::{Branch, MAX_BRANCHES, repeat},
-    ease::{Ease, may_be_large, places},
+    ease::{Ease, places},
     expand::{self, MAX_POSITIONS, Opening, all_rare, rarest, trimmed},
+    fit::Fits,
     pieces::{
         begins_before, divide, is_boundary, is_look, is_word, is_word_look, lengths, tail, varies,
         without_beginning,
@@ -15,7 +14,6 @@ use super::{
     syntax::print,
 };
 use crate::masking::{
-    automaton::Automaton,
     bytes::Anchor,
     rule::{Ends, From, Lead, Left},
 };
@@ -30,14 +28,14 @@ const MAX_PLACES: usize = 144;
 const LONGEST_TAIL: usize = 256;
 /// Most bytes of a run before an anchor.
 const LONGEST_RUN: u8 = 128;
+/// All of them.
+pub(super) const LIMITS: [usize; 3] = [CONTEXT_FITS, SECRET_FITS, TAIL_FITS];
 /// How often a branch may be divided further.
 const MAX_DEPTH: u32 = 6;
 /// Most beginnings of a context that are tried as anchors.
 const MAX_SKIPPED: usize = 32;
-/// Most branches looked at, and most automata tried that do not fit, for one detector: the time that a hostile
-/// expression takes.
+/// Most branches looked at for one detector: the time that a hostile expression takes.
 const MAX_STEPS: u32 = 2000;
-const MAX_MISFITS: u32 = 24;
 
 /// A rule before it gets its checks.
 #[derive(Debug)]
@@ -59,23 +57,18 @@ pub(super) struct Draft {
 /// Turns branches into rules. Remembers which patterns fit into an automaton.
 pub(super) struct Drafter<'a> {
     keywords: &'a [String],
-    fits: &'a mut HashMap<(String, usize), bool>,
+    fits: &'a mut Fits,
     drafts: Vec<Draft>,
     steps: u32,
-    misfits: u32,
 }
 
 impl<'a> Drafter<'a> {
-    pub(super) fn new(
-        keywords: &'a [String],
-        fits: &'a mut HashMap<(String, usize), bool>,
-    ) -> Self {
+    pub(super) fn new(keywords: &'a [String], fits: &'a mut Fits) -> Self {
         Self {
             keywords,
             fits,
             drafts: Vec::new(),
             steps: 0,
-            misfits: 0,
         }
     }
 
@@ -108,7 +101,7 @@ impl<'a> Drafter<'a> {
         let tail = tail(branch.after.clone());
         let tail = Hir::concat(tail);
         let asked = !matches!(tail.kind(), HirKind::Empty);
-        branch.tail = (asked && places(&tail) <= LONGEST_TAIL && self.fits(&tail, TAIL_FITS))
+        branch.tail = (asked && places(&tail) <= LONGEST_TAIL && self.fits.fits(&tail, TAIL_FITS))
             .then(|| print(&tail));
         // The nearer to its beginning a context is anchored, the more of it is asked for before anything is held.
         let mut context_fits = true;
@@ -119,7 +112,10 @@ impl<'a> Drafter<'a> {
                 continue;
             }
             let end = branch.end_of_context(skip);
-            if !end.before.is_empty() && !self.fits(&Hir::concat(end.before.clone()), CONTEXT_FITS)
+            if !end.before.is_empty()
+                && !self
+                    .fits
+                    .fits(&Hir::concat(end.before.clone()), CONTEXT_FITS)
             {
                 context_fits &= skip > 0;
                 // Without its first repetition it can be smaller; sooner it cannot.
@@ -207,32 +203,11 @@ impl<'a> Drafter<'a> {
                      let it begin with fixed characters"
                 ));
             }
-            if self.fits(&whole, SECRET_FITS) {
+            if self.fits.fits(&whole, SECRET_FITS) {
                 return Ok(eased);
             }
         }
         Err("the secret needs too large an automaton; make its repetitions smaller".to_owned())
-    }
-
-    fn fits(&mut self, hir: &Hir, limit: usize) -> bool {
-        if !may_be_large(hir) {
-            return true;
-        }
-        let key = (print(hir), limit);
-        if let Some(&fits) = self.fits.get(&key) {
-            return fits;
-        }
-        if self.misfits >= MAX_MISFITS {
-            return false;
-        }
-        // Behind something, so that a pattern that may be empty is not refused for that.
-        let behind = format!("(?s-u:.)(?:{})", key.0);
-        let fits = Automaton::compile_within(&behind, limit).is_ok();
-        if !fits {
-            self.misfits = self.misfits.saturating_add(1);
-        }
-        self.fits.insert(key, fits);
-        fits
     }
 }
 

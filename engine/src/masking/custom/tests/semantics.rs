@@ -390,6 +390,26 @@ fn what_cannot_be_used_is_refused_with_a_sentence() {
 }
 
 #[test]
+#[cfg(feature = "authoring")]
+fn many_large_automata_are_refused_before_all_are_built() {
+    let numbered = |n: usize| CustomDetector {
+        name: format!("custom/a{n}"),
+        ..regex(&format!("acme{n}_(a|b)*a(a|b){{11}}z"))
+    };
+    let all: Vec<CustomDetector> = (0..1000).map(numbered).collect();
+    // Each has 4096 states, of which a quarter of a million may be built.
+    let bad = check_custom(&all, &[]);
+    let [(place, reason)] = bad.as_slice() else {
+        panic!("{bad:?}")
+    };
+    assert!((32..=70).contains(place), "{place}");
+    assert!(reason.contains("too long to compile"), "{reason}");
+    let error = compile_custom(&all, &[]).unwrap_err().to_string();
+    assert!(error.contains(&format!("custom/a{place}")), "{error}");
+    assert_eq!(check_custom(&all[..20], &[]), []);
+}
+
+#[test]
 #[cfg(not(target_arch = "wasm32"))]
 fn a_hostile_regex_takes_bounded_time() {
     let deep = format!("{}acme{}", "(?:".repeat(60), "){0,9}".repeat(60));
