@@ -23,6 +23,7 @@
 //! Everything is compiled when a policy is published or loaded, in bounded time and memory; what does not fit is
 //! refused with a sentence. At run time each byte costs a bounded number of steps, whatever was written.
 
+mod anchors;
 mod branch;
 mod check;
 mod document;
@@ -30,6 +31,7 @@ mod ease;
 mod expand;
 mod fit;
 mod pieces;
+mod plan;
 mod rules;
 mod syntax;
 #[cfg(test)]
