@@ -10,7 +10,7 @@ use super::{
 use crate::masking::automaton::steps;
 
 /// Most steps for each byte of a text made for one detector: what [`cost`](crate::masking::cost) allows, and a little more. A
-/// step takes one to two nanoseconds.
+/// step takes a few nanoseconds.
 const MOST: u64 = 500;
 
 /// Steps for each byte of `text`.
