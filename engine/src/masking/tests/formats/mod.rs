@@ -9,6 +9,7 @@ mod kubernetes;
 mod logprobs;
 mod multipart;
 mod nested;
+mod rubble;
 
 use super::{cases::Case, cases::cases, key, plan, replacement};
 use crate::masking::{Content, Findings, Masker, Plan};
