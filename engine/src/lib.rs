@@ -47,4 +47,6 @@ pub mod operation;
 mod percent;
 pub mod policy;
 pub mod protocol;
+#[cfg(all(test, not(target_arch = "wasm32")))]
+mod testing;
 pub mod time;

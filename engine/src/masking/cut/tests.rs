@@ -52,7 +52,7 @@ fn text() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: crate::testing::cases(2000), failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
     fn the_end_of_a_chunk_cuts_what_may_go_on_after_it_and_nothing_else(
         rules in proptest::collection::vec(rule(), 1..5), before in text(), chunk in text(), next in text(),

@@ -70,7 +70,7 @@ fn cuts(len: usize, at: &[sample::Index]) -> Vec<usize> {
 
 proptest! {
     // No files: these tests also run where there are none.
-    #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: crate::testing::cases(100), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn any_cut_gives_what_the_whole_gives(

@@ -561,7 +561,7 @@ mod generated {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+        #![proptest_config(ProptestConfig { cases: crate::testing::cases(300), failure_persistence: None, ..ProptestConfig::default() })]
 
         #[test]
         fn any_rules_over_any_cut_do_what_they_say(

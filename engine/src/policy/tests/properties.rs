@@ -335,7 +335,7 @@ mod reference {
 
 proptest! {
     // More rules than fit into one word of a set.
-    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: crate::testing::cases(24), ..ProptestConfig::default() })]
 
     #[test]
     fn many_rules_decide_like_few(policy in a_policy(120..200), requests in vec(a_request(), 10)) {
@@ -353,7 +353,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: crate::testing::cases(256), ..ProptestConfig::default() })]
 
     #[test]
     fn the_indexes_decide_what_the_definition_decides(policy in a_policy(0..12), requests in vec(a_request(), 1..8)) {

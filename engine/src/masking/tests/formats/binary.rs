@@ -31,7 +31,7 @@ fn fitted(detector: &str, secret: &str) -> Vec<u8> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: crate::testing::cases(100), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn messages_keep_their_lengths_and_all_bytes_but_secrets(

@@ -232,7 +232,7 @@ fn what_is_out_of_reach_passes() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: crate::testing::cases(100), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn any_mixture_of_them_is_read_through_and_every_other_byte_is_equal(

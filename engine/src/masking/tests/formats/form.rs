@@ -26,7 +26,7 @@ fn encoded(text: &str, dice: &mut Dice) -> Vec<u8> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: crate::testing::cases(100), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn secrets_in_pairs_are_masked_and_every_other_byte_is_equal(

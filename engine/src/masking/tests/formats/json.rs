@@ -108,7 +108,7 @@ pub(super) fn write(node: &Node, body: &mut Body, dice: &mut Dice) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: crate::testing::cases(150), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn secrets_in_strings_are_masked_and_every_other_byte_is_equal(

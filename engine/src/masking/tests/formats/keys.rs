@@ -204,7 +204,7 @@ fn a_key_may_only_be_counted() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: crate::testing::cases(100), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn no_value_of_such_a_key_passes_wherever_it_stands(

@@ -301,7 +301,7 @@ fn elements_wait_only_up_to_a_cap_and_are_masked_there() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: crate::testing::cases(100), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn documents_that_break_off_or_are_none_are_the_same_for_every_cut(

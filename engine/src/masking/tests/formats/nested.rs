@@ -222,7 +222,7 @@ fn document() -> impl Strategy<Value = (Value, Value)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: crate::testing::cases(150), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn however_each_level_is_escaped_and_cut_only_the_value_changes(

@@ -69,7 +69,7 @@ fn shard() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: crate::testing::cases(400), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn any_cut_gives_what_the_whole_gives(

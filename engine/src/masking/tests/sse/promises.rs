@@ -55,7 +55,7 @@ fn frame(data: &str) -> Value {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: crate::testing::cases(60), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn any_cut_gives_what_the_whole_gives(

@@ -223,7 +223,7 @@ fn delta() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: crate::testing::cases(60), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn events_that_are_alike_are_read_the_same_however_they_are_cut(
