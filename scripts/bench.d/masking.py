@@ -20,7 +20,9 @@ from pathlib import Path
 import bench
 import envoy as config
 
-FORMATS = [("text", "text/plain"), ("json", "application/json"), ("sse", "text/event-stream")]
+FORMATS = [("text", "text/plain"), ("json", "application/json"), ("sse", "text/event-stream"),
+           # Besides chat completions: the Responses API, whose events differ in numbers and padding, and messages.
+           ("sse-responses", "text/event-stream"), ("sse-messages", "text/event-stream")]
 TARGETS = {
     ("text", "default"): 1000, ("text", "all rules"): 400,
     ("json", "default"): 300, ("sse", "default"): 150,
@@ -128,7 +130,8 @@ async def stream(port, token):
     status = await reader.readline()
     if b" 200 " not in status:
         sys.exit(f"error: the stream was answered {status!r}")
-    while line := await reader.readline():
+    # The connection stays open after the answer.
+    while (line := await reader.readline()) and not line.startswith(b"data: [DONE]"):
         # Without chunk sizes and separators: events only.
         if line.startswith(b"data: {"):
             now = time.monotonic()
@@ -136,6 +139,8 @@ async def stream(port, token):
             delays.append(now - json.loads(line[6:])["sent"])
             arrivals.append(now)
     writer.close()
+    if not line:
+        sys.exit("error: a stream ended before its last event")
     gaps = [b - a for a, b in zip(arrivals, arrivals[1:])]
     return first, delays, gaps
 
