@@ -9,12 +9,12 @@
 //! must not end the password. A word may begin right after anything that is read through (*softly*): it may
 //! as well stand for itself.
 //!
-//! What hides nothing costs a search for six bytes.
+//! What hides nothing costs one pass that looks for six bytes.
 
 use super::tap::Piece;
 
 /// What is carried from push to push.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Fold {
     /// The beginning of what may be an escape, cut by the end of the last push.
     carry: Vec<u8>,
@@ -27,6 +27,13 @@ pub(super) struct Fold {
     pub(super) seams: Vec<usize>,
     /// Offsets in `text` at which a word may begin softly.
     pub(super) breaks: Vec<usize>,
+}
+
+impl std::fmt::Debug for Fold {
+    /// Without what it holds: it may be a secret.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Fold").finish_non_exhaustive()
+    }
 }
 
 /// Whether something in `text`, a text of its own, does not stand for itself.

@@ -44,8 +44,8 @@ pub(super) struct Cuts {
 /// A set of roots: one bit for each. At most 48 groups could be told apart, of which no set of detectors has many.
 type Roots = u64;
 
-/// The trie of the heads that have this in common; and whether they are wide, and whether they have spaces in them
-/// (`BEGIN PRIVATE KEY`): for the others the search ends at the last space.
+/// The trie of the heads for which this is the same, and also whether they are wide, and whether they have spaces in
+/// them (`BEGIN PRIVATE KEY`): of those without, none can lie over the last space before a chunk's end.
 struct Root {
     left: Left,
     /// The context begins after the anchor: nothing waits while the anchor is cut, its node is carried.

@@ -93,9 +93,7 @@ impl Sniff {
             (_, Kind::Text | Kind::Plain | Kind::Multipart(_)) => Box::new(Text::new()),
         })
     }
-}
 
-impl Sniff {
     /// Whether an array is the deltas of a model's answer: Gemini's, where events were not asked for.
     fn is_gemini(&self) -> bool {
         let path = self.path.as_deref().unwrap_or_default();

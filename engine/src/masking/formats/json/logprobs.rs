@@ -41,7 +41,7 @@ pub(super) struct LogProbs {
     current: Option<Element>,
     /// Those before it of which the token is undecided.
     waiting: VecDeque<Element>,
-    drops: Vec<Drop>,
+    drops: Vec<Removal>,
     /// Raw offset of the token that is being read.
     token: Option<u64>,
 }
@@ -70,11 +70,11 @@ struct Element {
     /// Where the token stands.
     token: Option<(u64, u64)>,
     is_masked: Option<bool>,
-    ties: Vec<Drop>,
+    ties: Vec<Removal>,
 }
 
 /// A value that goes, if its token does.
-struct Drop {
+struct Removal {
     /// Raw offset of its first byte that is not replaced yet.
     start: u64,
     /// Not known while it is being read.
@@ -250,7 +250,7 @@ impl LogProbs {
         match (self.key, byte) {
             // What might have stood there, for each token. Before the tokens nobody knows whether it may pass.
             (Key::Top, _) if self.tokens == Some(false) => {}
-            (Key::Top, _) => self.drops.push(Drop::at(raw, b"null")),
+            (Key::Top, _) => self.drops.push(Removal::at(raw, b"null")),
             (key, b'[') => {
                 self.list = Some(List {
                     depth: self.depth.saturating_add(1),
@@ -267,8 +267,8 @@ impl LogProbs {
     /// A value begins that may go with its token.
     fn begins_tie(&mut self, raw: u64) {
         let tie = match self.key {
-            Key::Bytes => Drop::at(raw, b"null"),
-            Key::Top => Drop::at(raw, b"[]"),
+            Key::Bytes => Removal::at(raw, b"null"),
+            Key::Top => Removal::at(raw, b"[]"),
             _ => return,
         };
         match &mut self.current {
@@ -381,7 +381,7 @@ impl LogProbs {
 }
 
 /// Says where a value ends, if the last one goes on.
-fn close(drops: &mut [Drop], end: u64) {
+fn close(drops: &mut [Removal], end: u64) {
     if let Some(drop) = drops.last_mut() {
         drop.end.get_or_insert(end);
     }
@@ -398,7 +398,7 @@ impl Element {
     }
 }
 
-impl Drop {
+impl Removal {
     fn at(start: u64, replacement: &'static [u8]) -> Self {
         Self {
             start,

@@ -42,7 +42,7 @@ pub(super) struct Tape {
 }
 
 /// Room for the decoded text of a string, kept for its memory.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Room {
     text: Vec<u8>,
     pieces: Vec<Piece>,
