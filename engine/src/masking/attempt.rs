@@ -182,7 +182,7 @@ impl Attempt {
         for &(here, before) in &self.waypoints {
             let end = self.matched.filter(|_| self.matched != before);
             let end = end.map(|end| base.saturating_add(end as u64));
-            known.learn_end(here, self.rule, end);
+            known.learn_end(here, self.rule, end, self.begun);
         }
         for &(at, matches) in &self.looked {
             known.learn_tail(self.rule, at, matches);

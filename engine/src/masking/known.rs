@@ -19,7 +19,8 @@ const LONG: usize = 512;
 /// How many beginnings of a long find are refused, with the same end, before the next is masked without being asked about.
 /// Text made for it has a beginning at every byte of a find of 8 KiB, and each is asked about all of it.
 const MAX_REFUSALS: u32 = 64;
-/// Most entries: 256 waypoints in what a text holds, with 64 states each. When there are more, places are read again.
+/// Most entries: 256 waypoints in what a text holds, with 64 states each. Of more states than that the later ones are
+/// read again by each attempt, which costs more than `cost` counts.
 const MAX_ENTRIES: usize = 1 << 14;
 
 /// A place at which an attempt came by, and all that decides what it finds from there on.
@@ -54,8 +55,15 @@ impl Known {
         self.ends.get(&(here, rule)).copied()
     }
 
-    /// An attempt of `rule` that came by here is decided, and found its last end only after that, or no more.
-    pub(super) fn learn_end(&mut self, here: Waypoint, rule: u16, end: Option<u64>) {
+    /// An attempt of `rule` that came by here is decided, and found its last end only after that, or no more. It had begun
+    /// at `begun`, and no later one comes by at places before that: they make room.
+    pub(super) fn learn_end(&mut self, here: Waypoint, rule: u16, end: Option<u64>, begun: u64) {
+        if self.ends.len() >= MAX_ENTRIES
+            && let Some(first) = self.ends.first_entry()
+            && first.key().0.at < begun
+        {
+            first.remove();
+        }
         if self.ends.len() < MAX_ENTRIES {
             self.ends.insert((here, rule), end);
         }
