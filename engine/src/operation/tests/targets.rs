@@ -178,7 +178,7 @@ mod properties {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(2000))]
+        #![proptest_config(ProptestConfig::with_cases(crate::testing::cases(2000)))]
 
         #[test]
         fn an_accepted_path_has_no_dot_segment_after_any_decoding(path in hostile_path()) {

@@ -91,7 +91,7 @@ fn piece() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(192))]
+    #![proptest_config(ProptestConfig::with_cases(crate::testing::cases(192)))]
 
     #[test]
     fn nothing_that_somebody_writes_panics(text in "\\PC{0,40}|[()|?*+{}\\[\\]^$.,0-9a-z\\\\-]{0,60}") {

@@ -218,7 +218,7 @@ fn hostile() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig::with_cases(crate::testing::cases(48)))]
 
     #[test]
     fn no_accepted_expression_costs_more_than_a_bounded_number_of_steps(
