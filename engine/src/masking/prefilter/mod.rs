@@ -12,8 +12,10 @@
 //! a look at every third place or fewer (tokens begin with as little as `sk-` and one more byte, which hold runs at an
 //! even and an odd offset only).
 
+mod frequency;
+
 use super::bytes::{Anchor, ByteSet};
-use std::collections::HashMap;
+use frequency::{EVERYWHERE, Frequencies, share};
 
 /// An anchor to look for, with what is known about the bytes around it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -458,117 +460,5 @@ fn bit<const BYTES: usize>(bits: &[u8; BYTES], run: u32) -> u16 {
     bits.get(byte).map_or(0, |byte| u16::from(byte >> bit & 1))
 }
 
-/// Runs of three bytes that are frequent in text, most frequent first: counted, in equal shares, over documentation, Rust,
-/// Python, JavaScript, JSON, YAML and manuals.
-const FREQUENT: &str = include_str!("frequent.txt");
-
-/// From this sum of [frequencies](Frequencies::of) on runs hit more than one position in eight.
-const EVERYWHERE: u64 = 1 << 27;
-
-/// How often runs of three bytes occur in text.
-struct Frequencies(HashMap<u32, u32>);
-
-impl Frequencies {
-    fn new() -> Self {
-        let runs = FREQUENT
-            .lines()
-            .flat_map(|line| line.as_bytes().as_chunks().0);
-        let mut ranks = HashMap::new();
-        for (rank, run) in (0..).zip(runs) {
-            // Some bytes are alike when cases are; the more frequent run counts.
-            ranks.entry(gram(*run)).or_insert(rank);
-        }
-        Self(ranks)
-    }
-
-    /// How often a run occurs, very roughly, in 2^-30; and what a bit costs that is set for nothing.
-    fn of(&self, gram: u32) -> u64 {
-        // Counted: about 0.15 divided by the rank plus 100.
-        let by_rank = |rank: u32| {
-            let rank = u64::from(rank.saturating_add(100));
-            160_000_000_u64.checked_div(rank).unwrap_or(u64::MAX)
-        };
-        let frequency = match self.0.get(&gram) {
-            Some(&rank) => by_rank(rank),
-            None => {
-                let [run @ .., _] = gram.to_le_bytes();
-                let product = run.iter().fold(1_u64, |p, &b| p.saturating_mul(share(b)));
-                product.min(by_rank(u32::try_from(self.0.len()).unwrap_or(u32::MAX)))
-            }
-        };
-        frequency.saturating_add(1 << 12)
-    }
-}
-
-/// The share of a byte in text, very roughly, in thousandths and never 0.
-fn share(byte: u8) -> u64 {
-    match byte.to_ascii_lowercase() {
-        b' ' => 120,
-        b'e' => 80,
-        b't' | b'a' | b'o' | b'i' | b'n' | b's' | b'r' => 50,
-        b'l' | b'd' | b'c' | b'u' | b'm' | b'p' | b'h' | b'"' => 28,
-        b'f' | b'g' | b'y' | b'b' | b'w' | b'v' | b'_' | b':' | b'/' | b'.' | b',' => 15,
-        b'k' | b'x' | b'-' | b'=' | b'(' | b')' | b'0'..=b'9' => 9,
-        b'j' | b'q' | b'z' => 4,
-        _ => 2,
-    }
-}
-
 #[cfg(all(test, not(target_arch = "wasm32")))]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn set() -> impl Strategy<Value = ByteSet> {
-        prop_oneof![
-            4 => proptest::sample::select(b"abcAB_-@~".to_vec()).prop_map(ByteSet::byte),
-            1 => proptest::sample::select(b"abc".to_vec()).prop_map(ByteSet::either_case),
-            1 => Just(ByteSet::of(b"abcd")),
-            1 => Just(ByteSet::range(b'a', b'z')),
-        ]
-    }
-
-    fn target() -> impl Strategy<Value = Target> {
-        (
-            proptest::collection::vec(set(), WINDOW..7),
-            proptest::option::of(set()),
-        )
-            .prop_map(|(sets, before)| Target {
-                text: sets.into(),
-                before,
-            })
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
-        #[test]
-        fn every_anchor_is_found_wherever_it_stands(
-            targets in proptest::collection::vec(target(), 1..6),
-            text in proptest::collection::vec(proptest::sample::select(b"abcAB_-@~".to_vec()), 0..200),
-        ) {
-            // What is too frequent is refused; see the tests of whole sets.
-            let Ok(search) = Prefilter::new(targets.clone()) else { return Ok(()) };
-            let mut found = Vec::new();
-            search.search(&text, |target, at| found.push((at, target)));
-            found.sort_unstable();
-            found.dedup();
-            // What stands before an anchor need not be looked at.
-            let before = |target: &Target, at: usize| match (target.before, at.checked_sub(1)) {
-                (Some(set), Some(at)) => set.contains(text[at]),
-                (Some(_), None) => false,
-                (None, _) => true,
-            };
-            found.retain(|&(at, n)| before(&targets[usize::from(n)], at));
-            let mut expected = Vec::new();
-            for at in 0..text.len() {
-                for (number, target) in (0_u16..).zip(&targets) {
-                    let rest = &text[at..];
-                    if rest.len() >= target.window() && target.text.agrees(rest) && before(target, at) {
-                        expected.push((at, number));
-                    }
-                }
-            }
-            prop_assert_eq!(found, expected);
-        }
-    }
-}
+mod tests;
