@@ -8,6 +8,10 @@ use serde_json::{Value, json};
 /// Why the stream ended, for programs.
 const CODE: &str = "secret_blocked";
 
+/// The same as a code of JSON-RPC: from the range for servers, at the end that no one gives a meaning to. MCP's clients take
+/// -32000 for a closed connection and -32001 for a timeout.
+const BLOCKED: i64 = -32099;
+
 /// The bytes of the event; nothing if the protocol has none that its reader would understand.
 pub(super) fn ending(
     protocol: Protocol,
@@ -41,7 +45,7 @@ pub(super) fn ending(
             let id: Value = serde_json::from_slice(answers?).ok()?;
             (
                 Some("message"),
-                json!({"jsonrpc": "2.0", "id": id, "error": {"code": -32001, "message": message, "data": {"code": CODE}}}),
+                json!({"jsonrpc": "2.0", "id": id, "error": {"code": BLOCKED, "message": message, "data": {"code": CODE}}}),
             )
         }
         Protocol::Unknown => (
