@@ -17,7 +17,7 @@ import OpenAI from 'openai';
 import Anthropic from '@anthropic-ai/sdk';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
-import { LoggingMessageNotificationSchema } from '@modelcontextprotocol/sdk/types.js';
+import { CreateMessageRequestSchema, LoggingMessageNotificationSchema } from '@modelcontextprotocol/sdk/types.js';
 
 const lookup = dns.lookup;
 dns.lookup = (host, options, done) => lookup(host.endsWith('.example') ? '127.0.0.1' : host, options, done);
@@ -74,10 +74,11 @@ const calls = {
     return stream.finalMessage();
   },
   // Everything that an agent does with a server: initialize, list, call; `request.calls` are the tools
-  // to call, one after the other. Ends when all that was announced has come (`request.messages`).
+  // to call, one after the other. Ends when all that was announced has come (`request.messages`). What the
+  // server asks for (sampling) is answered with what was asked and `request.knows`.
   mcp: async (call) => {
-    const client = new Client({ name: 'chaperone-tests', version: '1.0.0' });
-    const { calls: tools, messages = 0 } = call.request;
+    const client = new Client({ name: 'chaperone-tests', version: '1.0.0' }, { capabilities: { sampling: {} } });
+    const { calls: tools, messages = 0, knows = '' } = call.request;
     let told = () => {};
     const all = new Promise((resolve) => (told = resolve));
     let seen = 0;
@@ -86,25 +87,33 @@ const calls = {
       seen += 1;
       if (seen === messages) told();
     });
+    client.setRequestHandler(CreateMessageRequestSchema, ({ params }) => {
+      call.events.push({ asked: params });
+      const text = `${params.messages[0].content.text} ${knows}`;
+      return { model: 'example-1', role: 'assistant', stopReason: 'endTurn', content: { type: 'text', text } };
+    });
     client.onerror = (error) => call.complaints.push(String(error));
     const transport = new StreamableHTTPClientTransport(new URL(`${call.base}/mcp`), {
       requestInit: { headers: { authorization: `Bearer ${call.token}` } },
       fetch: call.fetch,
     });
-    await client.connect(transport);
-    // Before, the server has nowhere to send messages of its own to.
-    await call.listens;
-    const final = { tools: (await client.listTools()).tools, results: [] };
-    for (const { name, arguments: args } of tools) {
-      const onprogress = (progress) => call.events.push({ progress });
-      final.results.push(await client.callTool({ name, arguments: args }, undefined, { onprogress }));
+    try {
+      await client.connect(transport);
+      // Before, the server has nowhere to send messages of its own to.
+      await call.listens;
+      const final = { tools: (await client.listTools()).tools, results: [] };
+      for (const { name, arguments: args } of tools) {
+        const onprogress = (progress) => call.events.push({ progress });
+        final.results.push(await client.callTool({ name, arguments: args }, undefined, { onprogress, timeout: 20_000 }));
+      }
+      if (messages > 0) await all;
+      return final;
+    } finally {
+      await transport.terminateSession();
+      // Its own stream of the server's messages is aborted by this, which is no complaint.
+      client.onerror = () => {};
+      await client.close();
     }
-    if (messages > 0) await all;
-    await transport.terminateSession();
-    // Its own stream of the server's messages is aborted by this, which is no complaint.
-    client.onerror = () => {};
-    await client.close();
-    return final;
   },
 };
 
@@ -115,6 +124,7 @@ const told = (error) => ({
   type: error.type,
   message: error.message,
   body: error.error,
+  data: error.data,
 });
 
 for await (const line of createInterface({ input: process.stdin })) {

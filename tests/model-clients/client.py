@@ -22,6 +22,10 @@ def openai_client(call):
     return openai.OpenAI(base_url=call["base"] + "/v1", api_key=call["token"], max_retries=0)
 
 
+def whole_chat(call):
+    return openai_client(call).chat.completions.create(**call["request"])
+
+
 def chat(call):
     with openai_client(call).chat.completions.stream(**call["request"]) as stream:
         return stream.get_final_completion()
@@ -39,6 +43,7 @@ def messages(call):
 
 
 CALLS = {
+    "openai.chat": whole_chat,
     "openai.chat.stream": chat,
     "openai.responses.stream": responses,
     "anthropic.messages.stream": messages,

@@ -161,8 +161,16 @@ impl McpServer {
     /// # Panics
     /// When the packages are missing.
     pub async fn start(text: &str, is_json: bool) -> Self {
+        Self::start_with(&json!({"text": text, "json": is_json})).await
+    }
+
+    /// Starts one with the options that `mcp-server.mjs` lists.
+    ///
+    /// # Panics
+    /// When the packages are missing.
+    pub async fn start_with(options: &Value) -> Self {
         let mut command = node("mcp-server.mjs");
-        command.arg(json!({"text": text, "json": is_json}).to_string());
+        command.arg(options.to_string());
         let mut process = Process::start("the MCP server", command);
         let line = process.wait_for_line("\"url\"").await;
         let ready: Value = serde_json::from_str(&line).expect("the server's first line is JSON");

@@ -8,6 +8,7 @@
 //! | [`models`] | answers of model providers, event by event, and what is planted in them |
 //! | [`cuts`] | the same bytes, cut where a reader is most likely to stumble |
 //! | [`agents`] | the official client libraries of model providers and of MCP, and an MCP server |
+//! | [`runs`] | streamed answers, read by a library directly and through the gate |
 //! | [`readings`] | everything that can be made of bytes in which a secret may hide |
 //! | [`compressed`] | bodies in gzip and deflate |
 //! | [`masked`] | what is left of a secret in an answer, and whether the rest is as it was |
@@ -48,6 +49,7 @@ pub mod places;
 pub mod process;
 pub mod raw;
 pub mod readings;
+pub mod runs;
 pub mod script;
 pub mod stage;
 pub mod upstream;

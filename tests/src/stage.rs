@@ -35,6 +35,15 @@ pub fn secret() -> String {
     .join("_")
 }
 
+/// A private key that no one has; its lines end as they do in a file.
+#[must_use]
+pub fn private_key() -> String {
+    let body = "MIIEXAMPLEEXAMPLEEXAMPLEEXAMPLEEXAMPLEEXAMPLE";
+    ["BEGIN", "END"]
+        .map(|word| ["-----", word, " PRIVATE KEY-----"].concat())
+        .join(&format!("\n{body}\n"))
+}
+
 /// The beginning of what stands in the place of [`secret`].
 pub const MASKED: &str = "[masked:github-fine-grained-pat:";
 

@@ -6,29 +6,19 @@
 
 use std::path::PathBuf;
 
-use chaperone_tests::agents::{Library, McpServer, Outcome, Request};
+use chaperone_tests::agents::{Library, Request};
 use chaperone_tests::client::Call;
 use chaperone_tests::cuts;
-use chaperone_tests::deployment::Connection;
 use chaperone_tests::files;
-use chaperone_tests::masked::{
-    HERE, assert_masked, assert_nothing_of, expected, without_fingerprints,
-};
+use chaperone_tests::masked::{HERE, assert_masked, assert_nothing_of, without_fingerprints};
 use chaperone_tests::models::{Api, Said, Wire};
 use chaperone_tests::places;
+use chaperone_tests::runs::{self, Run, directly, gate, outcomes, play, read_masked};
 use chaperone_tests::script::{Gate, Script};
-use chaperone_tests::stage::{API, Setting, Stage, allow, secret};
+use chaperone_tests::stage::{Setting, Stage, allow, private_key, secret};
 use chaperone_tests::upstream::{Reply, Seen};
 use chaperone_tests::wait;
 use serde_json::{Value, json};
-
-/// A private key that no one has; its lines end as they do in a file.
-fn private_key() -> String {
-    let body = "MIIEXAMPLEEXAMPLEEXAMPLEEXAMPLEEXAMPLEEXAMPLE";
-    ["BEGIN", "END"]
-        .map(|word| ["-----", word, " PRIVATE KEY-----"].concat())
-        .join(&format!("\n{body}\n"))
-}
 
 /// As it stands in a JSON string.
 fn in_json(text: &str) -> String {
@@ -72,31 +62,6 @@ fn clean() -> Said {
     }
 }
 
-/// An answer that the upstream gives below a path of its own, and how.
-struct Run {
-    api: Api,
-    how: String,
-    body: Vec<u8>,
-    script: Script,
-}
-
-impl Run {
-    fn new(api: Api, how: &str, body: &[u8], script: Script) -> Self {
-        Self {
-            api,
-            how: format!("{api:?}, {how}"),
-            body: body.to_vec(),
-            script,
-        }
-    }
-
-    /// The same bytes without a cut.
-    fn uncut(&self) -> Self {
-        let script = Script::new().chunk(self.body.clone());
-        Self::new(self.api, "uncut", &self.body, script)
-    }
-}
-
 /// Streams in deltas of many sizes, written in every legal way, cut at every kind of hostile place.
 fn hostile_runs(said: &Said) -> Vec<Run> {
     let mut runs = Vec::new();
@@ -126,107 +91,6 @@ fn hostile_runs(said: &Said) -> Vec<Run> {
     runs
 }
 
-/// The upstream plays run N to whatever comes below `/N`.
-fn play(stage: &Stage, runs: &[Run], content_type: &'static str) {
-    let scripts: Vec<Script> = runs.iter().map(|run| run.script.clone()).collect();
-    stage.upstream.answer(move |seen| {
-        let run = seen.path().split('/').nth(1).and_then(|n| n.parse().ok());
-        let script: Option<&Script> = run.and_then(|run: usize| scripts.get(run));
-        match script {
-            Some(script) => Reply::ok(script.clone()).header("content-type", content_type),
-            None => Reply::status(404),
-        }
-    });
-}
-
-/// What a library makes of each run, in their order.
-async fn outcomes(library: &Library, runs: &[Run], base: &str, token: &str) -> Vec<Outcome> {
-    // So many at once: enough to use both cores, few enough for the cuts to arrive as cuts.
-    const TOGETHER: usize = 24;
-    let mut outcomes = Vec::new();
-    for first in (0..runs.len()).step_by(TOGETHER) {
-        let group = first..runs.len().min(first + TOGETHER);
-        let mut begun = Vec::new();
-        for number in group {
-            let run = &runs[number];
-            let request = Request {
-                call: run.api.streamed(),
-                base: &format!("{base}/{number}"),
-                token,
-                request: &run.api.request("Say it."),
-            };
-            begun.push(library.begin(request).await);
-        }
-        for id in begun {
-            outcomes.push(library.end(id).await);
-        }
-    }
-    outcomes
-}
-
-/// What a library makes of each run without a gate between, in their order.
-async fn directly(stage: &Stage, library: &Library, runs: &[Run]) -> Vec<Outcome> {
-    let mut bodies: Vec<Run> = Vec::new();
-    let mut body_of = Vec::new();
-    for run in runs {
-        let known = bodies.iter().position(|known| known.body == run.body);
-        body_of.push(known.unwrap_or(bodies.len()));
-        if known.is_none() {
-            bodies.push(run.uncut());
-        }
-    }
-    play(stage, &bodies, "text/event-stream");
-    let outcomes = outcomes(library, &bodies, &stage.upstream.url(), "direct").await;
-    body_of
-        .into_iter()
-        .map(|body| outcomes[body].clone())
-        .collect()
-}
-
-/// An event less what its channel puts together from many: order, kinds, ids and ends are compared
-/// event by event, text by channel.
-fn without_deltas(event: &Value) -> Value {
-    fn inside(value: &Value) -> Value {
-        const TEXTS: [&str; 8] = [
-            "content",
-            "refusal",
-            "reasoning_content",
-            "arguments",
-            "text",
-            "thinking",
-            "partial_json",
-            "delta",
-        ];
-        match value {
-            Value::Array(items) => items.iter().map(inside).collect(),
-            Value::Object(members) => members
-                .iter()
-                .map(|(key, value)| match value {
-                    Value::String(_) if TEXTS.contains(&key.as_str()) => (key.clone(), json!("…")),
-                    _ => (key.clone(), inside(value)),
-                })
-                .collect(),
-            other => other.clone(),
-        }
-    }
-    let mut event = event.clone();
-    if event["delta"].is_string() {
-        event["delta"] = json!("…");
-    } else if event["delta"].is_object() {
-        event["delta"] = inside(&event["delta"]);
-    }
-    for choice in event["choices"].as_array_mut().into_iter().flatten() {
-        choice["delta"] = inside(&choice["delta"]);
-    }
-    event
-}
-
-/// The gate's base URL, for a library.
-async fn base(stage: &Stage) -> String {
-    let port = stage.deployment.envoy.listener("agents").await.port();
-    format!("http://{API}:{port}")
-}
-
 async fn stage(envoy: PathBuf) -> Stage {
     let setting = Setting::with(&[allow("platform", "platform")]);
     setting.envoy(envoy).start().await
@@ -234,77 +98,22 @@ async fn stage(envoy: PathBuf) -> Stage {
 
 async fn hostile_streams_are_masked_on(envoy: PathBuf, runs: Vec<Run>) {
     let stage = stage(envoy).await;
-    let token = stage.issuer.token("alice").groups(&["platform"]).sign();
-    let library = Library::npm();
-    let secrets = planted();
-    let direct = directly(&stage, &library, &runs).await;
-    play(&stage, &runs, "text/event-stream; charset=utf-8");
-    let gated = outcomes(&library, &runs, &base(&stage).await, &token).await;
-    for ((run, direct), gated) in runs.iter().zip(direct).zip(gated) {
-        let (how, (mut sent, sent_events, _)) = (&run.how, direct.ok());
-        let (mut got, got_events, raw) = gated.ok();
-        put_reasoning_together(&mut sent, &sent_events);
-        put_reasoning_together(&mut got, &got_events);
-        assert_nothing_of(&raw, &secrets, how);
-        assert_masked(&sent, &got, &secrets, how);
-        let expected_events: Vec<Value> = sent_events.iter().map(without_deltas).collect();
-        let events: Vec<Value> = got_events.iter().map(without_deltas).collect();
-        assert_masked(&json!(expected_events), &json!(events), &secrets, how);
-        assert_arguments_are_json(&got, how);
-        let ends = |bytes: &[u8]| {
-            String::from_utf8_lossy(bytes)
-                .trim_end()
-                .ends_with("[DONE]")
-        };
-        assert_eq!(ends(&raw), run.api == Api::Chat, "{how}");
-    }
-    stage.deployment.envoy.admin.assert_no_traps().await;
-}
-
-/// `reasoning_content` is no part of `OpenAI`'s own API, and its library keeps the last piece of what it does not
-/// know; agents that want it put it together themselves.
-fn put_reasoning_together(answer: &mut Value, events: &[Value]) {
-    if let Some(together) = answer.pointer_mut("/choices/0/message/reasoning_content") {
-        let pieces = events
-            .iter()
-            .filter_map(|event| event.pointer("/choices/0/delta/reasoning_content"));
-        let text: String = pieces.filter_map(Value::as_str).collect();
-        *together = json!(text);
+    let answers = read_masked(&stage, &runs, &planted()).await;
+    for (run, answer) in runs.iter().zip(answers) {
+        assert_arguments_are_json(&answer, &run.how);
     }
 }
 
 /// # Panics
 /// When the arguments of a tool call, as the library put them together, are no JSON, or lost a member.
 fn assert_arguments_are_json(answer: &Value, how: &str) {
-    let mut found = Vec::new();
-    collect(answer, "arguments", &mut found);
-    let parsed = found.iter().filter_map(Value::as_str).map(|arguments| {
-        serde_json::from_str(arguments).unwrap_or_else(|e| panic!("{how}: {e}: {arguments}"))
-    });
-    let mut arguments: Vec<Value> = parsed.collect();
-    collect(answer, "input", &mut arguments);
+    let arguments = runs::arguments(answer, how);
     assert_eq!(arguments.len(), 2, "{how}: {answer}");
     let command = arguments[0]["command"].as_str().map(without_fingerprints);
     let wanted = format!("curl -H 'Authorization: token {HERE}' https://api.example/ü?q=\"1\"");
     assert_eq!(command, Some(wanted), "{how}");
     let content = arguments[1]["content"].as_str().map(without_fingerprints);
     assert_eq!(content.as_deref(), Some(HERE), "{how}");
-}
-
-/// All values of members with this name.
-fn collect(value: &Value, name: &str, found: &mut Vec<Value>) {
-    match value {
-        Value::Array(items) => items.iter().for_each(|item| collect(item, name, found)),
-        Value::Object(members) => {
-            for (key, value) in members {
-                if key == name {
-                    found.push(value.clone());
-                }
-                collect(value, name, found);
-            }
-        }
-        _ => {}
-    }
 }
 
 #[tokio::test]
@@ -328,7 +137,7 @@ async fn a_stream_without_a_secret_passes_byte_for_byte() {
     play(&stage, &runs, "text/event-stream");
     for (run, outcome) in runs
         .iter()
-        .zip(outcomes(&library, &runs, &base(&stage).await, &token).await)
+        .zip(outcomes(&library, &runs, &gate(&stage).await, &token).await)
     {
         let (_, _, raw) = outcome.ok();
         let (sent, got) = (
@@ -409,7 +218,7 @@ async fn the_libraries_for_python_agree() {
     }
     let direct = directly(&stage, &library, &runs).await;
     play(&stage, &runs, "text/event-stream");
-    let gated = outcomes(&library, &runs, &base(&stage).await, &token).await;
+    let gated = outcomes(&library, &runs, &gate(&stage).await, &token).await;
     for ((run, direct), gated) in runs.iter().zip(direct).zip(gated) {
         let (sent, got) = (direct.ok().0, gated.ok().0);
         assert_masked(&sent, &got, &planted(), &run.how);
@@ -431,7 +240,7 @@ async fn an_answer_in_one_piece_is_masked_and_read_the_same() {
             stage
                 .upstream
                 .always(Reply::ok(script).header("content-type", "application/json"));
-            let (request, gate) = (api.request("Say it."), base(&stage).await);
+            let (request, gate) = (api.request("Say it."), gate(&stage).await);
             let mut outcomes = Vec::new();
             for (base, token) in [(stage.upstream.url(), "direct"), (gate, token.as_str())] {
                 let request = Request {
@@ -498,7 +307,7 @@ async fn what_an_agent_sends_is_masked_in_prompts_and_tool_results_and_images_pa
         stage.upstream.forget();
         let request = Request {
             call: api.whole(),
-            base: &base(&stage).await,
+            base: &gate(&stage).await,
             token: &token,
             request: &request,
         };
@@ -528,54 +337,4 @@ fn base64_noise(length: usize) -> String {
             char::from(ALPHABET[usize::try_from(state >> 58).unwrap()])
         })
         .collect()
-}
-
-#[tokio::test]
-async fn an_mcp_client_and_its_server_talk_through_the_gate_and_secrets_stay_behind() {
-    let text = format!("Größe 🔑: \"{}\"\n{}", secret(), private_key());
-    for is_json in [false, true] {
-        let server = McpServer::start(&text, is_json).await;
-        let connection = Connection::new("mcp", "mcp.example", server.address());
-        let masks = json!({"name": "secrets", "detectors": ["secrets/*"],
-            "on": ["request", "response"], "action": "mask"});
-        let setting = Setting::with(&[allow("platform", "platform")]).masking(&[masks]);
-        let stage = setting.connection(connection).start().await;
-        let token = stage.issuer.token("alice").groups(&["platform"]).sign();
-        let library = Library::npm();
-        let read = json!({"name": "read", "arguments": {"path": "/ü", "note": text}});
-        let fail = json!({"name": "fail", "arguments": {"path": "/"}});
-        // With an answer in JSON there is no stream for what comes before it.
-        let messages = if is_json { 1 } else { 2 };
-        let request = json!({"calls": [read, fail], "messages": messages});
-        let gate = base(&stage).await.replace(API, "mcp.example");
-        let direct = format!("http://{}", server.address());
-        let mut outcomes = Vec::new();
-        for (base, token) in [(&direct, "direct"), (&gate, &token)] {
-            let request = Request {
-                call: "mcp",
-                base,
-                token,
-                request: &request,
-            };
-            outcomes.push(library.call(request).await.ok());
-        }
-        let (got, mut got_events, raw) = outcomes.remove(1);
-        let (sent, mut sent_events, _) = outcomes.remove(0);
-        let what = if is_json {
-            "answers in JSON"
-        } else {
-            "streamed answers"
-        };
-        assert_nothing_of(&raw, &planted(), what);
-        assert_masked(&sent, &got, &planted(), what);
-        // Those of the answer and those of the client's own stream are not in one order.
-        let sorted = |events: &mut Vec<Value>| events.sort_by_key(Value::to_string);
-        sorted(&mut sent_events);
-        sorted(&mut got_events);
-        assert_masked(&json!(sent_events), &json!(got_events), &planted(), what);
-        let note = server.seen().await[1]["note"]
-            .as_str()
-            .map(without_fingerprints);
-        assert_eq!(note, Some(expected(&text, &planted())), "{what}");
-    }
 }
