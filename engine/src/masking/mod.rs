@@ -6,8 +6,8 @@
 //! 2. *No leak*: no byte of a secret leaves, not even its first ones, before the secret is decided.
 //! 3. *Nothing else changes*: what holds no secret passes byte for byte.
 //! 4. *Bounded*: a text holds less than [`MAX_HELD`] bytes, whatever its escapes less than 64 KiB of the raw stream; a
-//!    stream of events also holds the event that has not ended, and whole events that wait, 32 KiB of each. At a cap the
-//!    possible secret is masked.
+//!    stream of events, or of deltas without events, also holds the one that has not ended, and whole ones that wait,
+//!    32 KiB of each; log probabilities wait with up to 32 KiB. At a cap the possible secret is masked.
 //! 5. *Closed*: what cannot be read is refused by the caller: an encoding ([`Encoding::of`], [`DecodingError`]), a
 //!    character set ([`Content::is_readable`]).
 //!
@@ -20,8 +20,9 @@
 //!   begins with a run (the local part of an address), where the whole run begins. Starts depend on the raw text
 //!   only, also inside of what another rule masks. The beginning of the text is a boundary.
 //! - At a start the rule's pattern is matched, anchored; the *longest* match counts, and if the rule has a tail, the
-//!   longest after which the tail matches (or the first, if the rule says so). What the rule asks beyond its pattern is asked once, of
-//!   this match. All rules that start at the same place compete: the longest secret wins, among equals the
+//!   longest after which the tail matches (or the first, if the rule says so). What the rule asks beyond its pattern is
+//!   asked once, of this match; but a match of more than 512 bytes that was refused for 64 starts with the same end is a
+//!   secret at the next. All rules that start at the same place compete: the longest secret wins, among equals the
 //!   first in the [`catalogue()`].
 //! - Starts are decided from left to right. A match inside of a secret already found is part of it. One that begins
 //!   in the last 512 bytes of it and goes on after its end is a secret too, of which the rest is masked: patterns are
@@ -43,9 +44,10 @@
 //! ```
 //!
 //! Beside it stands the *desk*, which all texts of a body share: the plan, what was found, and the edits that wait.
-//! It alone says what becomes of a secret. Detectors come from the `catalogue` and, as regular expressions, from policies
-//! (`custom`, `import`); both are written as a `rule`, and `compile` makes them ready. `decoding` and `encoding` stand
-//! before a masker: they give it the bytes of a body that came compressed.
+//! It alone says what becomes of a secret; `placeholder` writes what then stands there, and reads it. Detectors come
+//! from the `catalogue` and, as regular expressions, from policies (`custom`, `import`); both are written as a `rule`, and
+//! `compile` makes them ready. `cost` bounds, when a policy is published, what text made for them can cost. `decoding` and
+//! `encoding` stand before a masker: they give it the bytes of a body that came compressed.
 //!
 //! `docs/architecture.md` says where to add a detector, a format, a protocol of agents or an action.
 //!
