@@ -402,7 +402,7 @@ impl Sweep<'_> {
     }
 }
 
-/// At most so many bytes after an anchor a context [`From::Near`] it begins.
+/// A context [`From::Near`] an anchor begins at most so many bytes after it.
 pub(super) const NEAR: usize = 255;
 
 /// How many bytes of a secret are read when its place is found.
