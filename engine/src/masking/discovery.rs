@@ -306,13 +306,13 @@ impl Sweep<'_> {
         let n = self.chunk.len();
         let mut reaches: Vec<(u16, usize, usize)> = std::mem::take(&mut self.trail.near)
             .into_iter()
-            .map(|(number, more)| (number, 0, more))
+            .map(|(number, more)| (number, 1, more))
             .collect();
         let anchors = std::mem::take(&mut self.near).into_iter();
         reaches.extend(anchors.map(|(number, end)| (number, end, end.saturating_add(NEAR))));
         reaches.sort_unstable();
         let mut done = (u16::MAX, 0);
-        for (number, after, to) in reaches {
+        for (number, from, to) in reaches {
             if done.0 != number {
                 done = (number, 0);
             }
@@ -320,12 +320,12 @@ impl Sweep<'_> {
             let Some((context, _)) = rule.and_then(|rule| rule.context.as_ref()) else {
                 continue;
             };
-            for at in after.max(done.1).saturating_add(1)..=to.min(n) {
+            for at in from.max(done.1)..=to.min(n) {
                 if let Some(state) = context.start(self.look(at)) {
                     self.follow(number, state, at);
                 }
             }
-            done.1 = done.1.max(to);
+            done.1 = done.1.max(to.saturating_add(1));
             let more = to.saturating_sub(n);
             match self.trail.near.last_mut() {
                 _ if more == 0 => {}

@@ -69,7 +69,7 @@ pub(super) enum From {
     Match,
     /// After the anchor: what rules that differ in their keyword only have in common is compiled once.
     AnchorEnd,
-    /// At each of the bytes after the first that follows the anchor, up to [`NEAR`](super::discovery::NEAR) of them.
+    /// Where the anchor ends, and at each of the [`NEAR`](super::discovery::NEAR) bytes after it.
     Near,
 }
 

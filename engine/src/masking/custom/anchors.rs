@@ -153,7 +153,7 @@ impl Plan {
         ))
     }
 
-    /// The keywords stand before, with 1 to [`NEAR`](crate::masking::discovery::NEAR) bytes between.
+    /// The keywords stand before, with at most [`NEAR`](crate::masking::discovery::NEAR) bytes between.
     pub(super) fn by_keywords_near(&self, keywords: &[String]) -> Draft {
         let anchors = keywords.iter().map(|word| Anchor::ignoring_case(word));
         let context = print(&Hir::concat(self.before.clone()));

@@ -24,7 +24,7 @@ pub struct CustomDetector {
     /// (not empty, in no repetition, more than a choice of fixed words), or the whole match if there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_group: Option<u32>,
-    /// Words, one of which stands in every match or shortly before it; case is ignored. They are only
+    /// Words, one of which must stand at most 255 bytes before a match; case is ignored. They are only
     /// looked for where the regex does not say itself what stands in every match.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub keywords: Vec<String>,

@@ -14,7 +14,7 @@
 //! - `\b` at the beginning holds also after an escape (`\n`, `%3D`), which ends no word.
 //! - A rule needs bytes at a fixed place that are rare in text. If it has them, keywords are not asked for:
 //!   rather too much is masked than too little. If not, one of the keywords must stand before the
-//!   match, with 1 to 255 bytes between them; nothing but the text decides about that, never how it was cut.
+//!   match, with at most 255 bytes between them; nothing but the text decides about that, never how it was cut.
 //! - Entropy and allow lists decide about what was found, once: a find that they refuse is none, and no shorter one
 //!   is tried instead. They see up to 512 bytes before the secret and nothing after it.
 //!

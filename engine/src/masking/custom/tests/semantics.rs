@@ -273,6 +273,13 @@ fn keywords_are_looked_for_only_where_the_regex_has_no_rare_part() {
             (&far, &far),
         ],
     );
+    let mut near = regex("([0-9]{12})");
+    near.keywords = vec!["acme".to_owned()];
+    for (distance, is_near) in [(0, true), (1, true), (255, true), (256, false)] {
+        let before = format!("acme{}", "-".repeat(distance));
+        let (text, masked) = (format!("{before}012345678901 "), format!("{before}# "));
+        check(&near, &[(&text, if is_near { &masked } else { &text })]);
+    }
     let mut own = regex("acme_[a-z]{6}");
     own.keywords = vec!["elsewhere".to_owned()];
     check(&own, &[("acme_abcdef", "#")]);
