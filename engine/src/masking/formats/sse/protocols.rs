@@ -8,6 +8,7 @@ use super::{
     tape::{Kind, Tape},
 };
 use crate::masking::plan::Plan;
+use std::collections::BTreeMap;
 
 /// Separates what identifies a text. It occurs in no UTF-8.
 const SEPARATOR: u8 = 0xFF;
@@ -18,6 +19,9 @@ const MAX_KEY: usize = 256;
 
 /// What is kept from event to event, in elements.
 const KEPT: usize = 64;
+
+/// Members of an object that are compared with each other one by one.
+const FEW: usize = 16;
 
 /// How the reader of a stream is told of an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -291,11 +295,20 @@ impl Deltas {
         scope: usize,
     ) {
         let len = self.path.len();
+        // Of many members each would be compared with all others: an event of 32 KiB can have thousands.
+        let mut last_of_many = BTreeMap::new();
+        if tape.members(at).nth(FEW).is_some() {
+            let members = tape.members(at);
+            last_of_many.extend(members.map(|(key, value)| (tape.says(event, key), value)));
+        }
         for (key, value) in tape.members(at) {
             let name = tape.says(event, key);
             self.is_secret = self.names_secret(key);
             let mut next = node.and_then(|node| node.child(&name));
             let is_last = || {
+                if let Some(last) = last_of_many.get(&*name) {
+                    return *last == value;
+                }
                 let same = |&(other, _): &(usize, usize)| *tape.says(event, other) == *name;
                 tape.members(at).filter(same).last().map(|(_, last)| last) == Some(value)
             };

@@ -431,6 +431,12 @@ fn texts_are_followed_in_shapes_that_no_table_knows() {
                 r#"{{"choices":[{{"index":0,"delta":{{"content":"x","content":"{p}"}}}}]}}"#
             ),
         },
+        |_, p| {
+            let many: String = (0..40).map(|n| format!(r#""a{n}":"x","#)).collect();
+            format!(
+                r#"{{"choices":[{{"index":0,"delta":{{{many}"content":"x","content":"{p}"}}}}]}}"#
+            )
+        },
         // What else an event says of itself hides no choices, and identifies none.
         |_, p| {
             format!(
