@@ -42,6 +42,8 @@ pub(super) struct Reader {
     places: Vec<usize>,
     /// The values of `data`: raw offsets, and offsets in the event.
     data: Vec<(u64, usize, usize)>,
+    /// An event `endpoint` was read.
+    has_endpoint: bool,
 }
 
 /// What the lines of an event say that are no data.
@@ -82,6 +84,7 @@ impl Reader {
             own: Json::new(),
             places: Vec::new(),
             data: Vec::new(),
+            has_endpoint: false,
         }
     }
 
@@ -501,5 +504,11 @@ impl Reader {
         let mut key = vec![PLAIN];
         key.extend_from_slice(name.get(..name.len().min(64)).unwrap_or_default());
         channels.push(desk, &key, Escaping::EventData, true, &text, &pieces);
+        // MCP over HTTP+SSE begins with the address that messages are sent to, and goes on when one was. Held because its
+        // end may begin a secret, it would be waited for by the one who is to send it. Only the first: what comes again may
+        // be a text in pieces.
+        if name == b"endpoint" && !std::mem::replace(&mut self.has_endpoint, true) {
+            channels.end(desk, &key);
+        }
     }
 }
