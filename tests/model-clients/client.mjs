@@ -16,6 +16,7 @@ import { createInterface } from 'node:readline';
 import OpenAI from 'openai';
 import Anthropic from '@anthropic-ai/sdk';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
+import { SSEClientTransport } from '@modelcontextprotocol/sdk/client/sse.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import { CreateMessageRequestSchema, LoggingMessageNotificationSchema } from '@modelcontextprotocol/sdk/types.js';
 
@@ -29,7 +30,7 @@ function tap() {
   const listens = new Promise((resolve) => (listening = resolve));
   const tapped = async (url, options) => {
     const response = await fetch(url, options);
-    if (options?.method === 'GET') listening();
+    if ((options?.method ?? 'GET') === 'GET') listening();
     if (!response.body) return response;
     const [theirs, ours] = response.body.tee();
     bodies.push(
@@ -75,10 +76,11 @@ const calls = {
   },
   // Everything that an agent does with a server: initialize, list, call; `request.calls` are the tools
   // to call, one after the other. Ends when all that was announced has come (`request.messages`). What the
-  // server asks for (sampling) is answered with what was asked and `request.knows`.
+  // server asks for (sampling) is answered with what was asked and `request.knows`. With `request.legacy` over
+  // HTTP+SSE, MCP's transport of 2024: all messages of the server come on one stream.
   mcp: async (call) => {
     const client = new Client({ name: 'chaperone-tests', version: '1.0.0' }, { capabilities: { sampling: {} } });
-    const { calls: tools, messages = 0, knows = '' } = call.request;
+    const { calls: tools, messages = 0, knows = '', legacy = false } = call.request;
     let told = () => {};
     const all = new Promise((resolve) => (told = resolve));
     let seen = 0;
@@ -93,7 +95,8 @@ const calls = {
       return { model: 'example-1', role: 'assistant', stopReason: 'endTurn', content: { type: 'text', text } };
     });
     client.onerror = (error) => call.complaints.push(String(error));
-    const transport = new StreamableHTTPClientTransport(new URL(`${call.base}/mcp`), {
+    const Transport = legacy ? SSEClientTransport : StreamableHTTPClientTransport;
+    const transport = new Transport(new URL(`${call.base}/${legacy ? 'sse' : 'mcp'}`), {
       requestInit: { headers: { authorization: `Bearer ${call.token}` } },
       fetch: call.fetch,
     });
@@ -103,13 +106,14 @@ const calls = {
       await call.listens;
       const final = { tools: (await client.listTools()).tools, results: [] };
       for (const { name, arguments: args } of tools) {
-        const onprogress = (progress) => call.events.push({ progress });
+        // On one stream the SDK complains of progress that comes together with the answer.
+        const onprogress = legacy ? undefined : (progress) => call.events.push({ progress });
         final.results.push(await client.callTool({ name, arguments: args }, undefined, { onprogress, timeout: 20_000 }));
       }
       if (messages > 0) await all;
       return final;
     } finally {
-      await transport.terminateSession();
+      await transport.terminateSession?.();
       // Its own stream of the server's messages is aborted by this, which is no complaint.
       client.onerror = () => {};
       await client.close();

@@ -1,4 +1,5 @@
-// An MCP server made with the official SDK, over Streamable HTTP with sessions.
+// An MCP server made with the official SDK, over Streamable HTTP with sessions, and at /sse over HTTP+SSE, the transport of
+// 2024.
 //
 // usage: node mcp-server.mjs '{"text": "…", "json": false, "quiet": false}'
 //
@@ -11,6 +12,7 @@
 import { createServer } from 'node:http';
 import { randomUUID } from 'node:crypto';
 import { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js';
+import { SSEServerTransport } from '@modelcontextprotocol/sdk/server/sse.js';
 import { StreamableHTTPServerTransport } from '@modelcontextprotocol/sdk/server/streamableHttp.js';
 import { z } from 'zod';
 
@@ -57,6 +59,17 @@ function newServer() {
 const server = createServer(async (request, response) => {
   if (request.url === '/seen') {
     response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(seen));
+    return;
+  }
+  const { pathname, searchParams } = new URL(request.url, 'http://127.0.0.1');
+  if (pathname === '/sse') {
+    const transport = new SSEServerTransport('/messages', response);
+    transports.set(transport.sessionId, transport);
+    await newServer().connect(transport);
+    return;
+  }
+  if (pathname === '/messages') {
+    await transports.get(searchParams.get('sessionId')).handlePostMessage(request, response);
     return;
   }
   let transport = transports.get(request.headers['mcp-session-id']);

@@ -156,19 +156,11 @@ pub struct McpServer {
 }
 
 impl McpServer {
-    /// Starts one whose tools answer with `text`, as JSON or as server-sent events.
-    ///
-    /// # Panics
-    /// When the packages are missing.
-    pub async fn start(text: &str, is_json: bool) -> Self {
-        Self::start_with(&json!({"text": text, "json": is_json})).await
-    }
-
     /// Starts one with the options that `mcp-server.mjs` lists.
     ///
     /// # Panics
     /// When the packages are missing.
-    pub async fn start_with(options: &Value) -> Self {
+    pub async fn start(options: &Value) -> Self {
         let mut command = node("mcp-server.mjs");
         command.arg(options.to_string());
         let mut process = Process::start("the MCP server", command);

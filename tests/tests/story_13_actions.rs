@@ -193,6 +193,61 @@ async fn a_blocked_secret_in_an_answer_in_one_piece_is_not_given_and_no_library_
 }
 
 #[tokio::test]
+async fn a_blocked_secret_in_lines_of_deltas_ends_them_with_a_line_that_says_so() {
+    let stage = blocking("body").await;
+    let alice = stage.agent("alice", &["platform"]);
+    let piece = |text: &str| json!({"model": "example-1", "message": {"role": "assistant", "content": text}, "done": false});
+    let key = private_key();
+    let (first, rest) = key.split_at(30);
+    let gate = Gate::closed();
+    let fine = format!("{}\n{}\n", piece("Here "), piece("it is: "));
+    let secret = format!("{}\n{}\n{}\n", piece(first), piece(rest), piece("and on"));
+    // The first lines have left before it is known that the answer is blocked.
+    let script = Script::new().chunk(fine.clone()).wait(&gate);
+    let reply = Reply::ok(script.cut(secret.as_bytes(), 17));
+    stage
+        .upstream
+        .always(reply.header("content-type", "application/x-ndjson"));
+    let mut answering = alice.start(Call::post("/api/chat", "{}")).await;
+    answering.until(&fine).await.unwrap();
+    gate.open();
+    let answer = answering.rest().await.unwrap();
+    assert_nothing_of(&answer.body(), &keys(), "the lines");
+    let answer = answer.text();
+    let last = answer
+        .strip_prefix(&fine)
+        .expect("what was fine is as it was");
+    // Ollama's own clients raise what has an `error`, which is a text.
+    let last: Value = serde_json::from_str(last).unwrap_or_else(|e| panic!("{e}: {last}"));
+    assert!(text(&last["error"]).contains("secret"), "{last}");
+    stage.deployment.envoy.admin.assert_no_traps().await;
+}
+
+#[tokio::test]
+async fn a_blocked_secret_in_a_growing_array_breaks_it_off() {
+    let stage = blocking("body").await;
+    let alice = stage.agent("alice", &["platform"]);
+    let piece =
+        |text: &str| json!({"candidates": [{"content": {"parts": [{"text": text}]}, "index": 0}]});
+    let gate = Gate::closed();
+    let fine = format!("[{}", piece("Here it is: "));
+    let secret = format!(",\n{},\n{}]", piece(&private_key()), piece("and on"));
+    let script = Script::new().chunk(fine.clone()).wait(&gate);
+    let reply = Reply::ok(script.cut(secret.as_bytes(), 17));
+    stage
+        .upstream
+        .always(reply.header("content-type", "application/json"));
+    let call = Call::post("/v1beta/models/example-1:streamGenerateContent", "{}");
+    let mut answering = alice.start(call).await;
+    answering.until(&fine).await.unwrap();
+    gate.open();
+    // No reader takes it for whole.
+    if let Ok(answer) = answering.rest().await {
+        panic!("it ends as if it were whole: {}", answer.text());
+    }
+}
+
+#[tokio::test]
 async fn what_is_only_reported_passes_unchanged_and_is_counted() {
     let report = rule("seen", &["secrets/*"], &BOTH, "report");
     let setting = Setting::with(&[allow("platform", "platform")]);

@@ -55,6 +55,33 @@ async fn directly(server: &McpServer, library: &Library, request: &Value) -> Out
     library.call(request).await
 }
 
+/// Ways in which a server's messages come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// Streamable HTTP: each answer is a stream, and what the server says on its own another.
+    Streams,
+    /// Streamable HTTP: each answer is a document.
+    Documents,
+    /// HTTP+SSE: all of them on one stream.
+    OneStream,
+}
+
+impl Way {
+    const ALL: [Self; 3] = [Self::Streams, Self::Documents, Self::OneStream];
+
+    async fn server(self, text: &str, quiet: bool) -> McpServer {
+        let is_json = self == Self::Documents;
+        McpServer::start(&json!({"text": text, "json": is_json, "quiet": quiet})).await
+    }
+
+    /// A call of these tools, which waits for all that the server says meanwhile.
+    fn request(self, calls: &[Value], says: bool) -> Value {
+        // With an answer in JSON there is no stream for what comes before it.
+        let messages = if self == Self::Documents { 1 } else { 2 };
+        json!({"calls": calls, "messages": if says { messages } else { 0 }, "legacy": self == Self::OneStream})
+    }
+}
+
 /// Messages of the answer and those of the client's own stream are not in one order.
 fn sorted(mut events: Vec<Value>) -> Value {
     events.sort_by_key(|event| without_fingerprints(&event.to_string()));
@@ -64,25 +91,19 @@ fn sorted(mut events: Vec<Value>) -> Value {
 #[tokio::test]
 async fn an_mcp_client_and_its_server_talk_through_the_gate_and_secrets_stay_behind() {
     let text = format!("Größe 🔑: \"{}\"\n{}", secret(), private_key());
-    for is_json in [false, true] {
-        let server = McpServer::start(&text, is_json).await;
+    for way in Way::ALL {
+        let server = way.server(&text, false).await;
         let stage = stage(&server, "mask").await;
         let library = Library::npm();
         let read = json!({"name": "read", "arguments": {"path": "/ü", "note": text}});
         let fail = json!({"name": "fail", "arguments": {"path": "/"}});
-        // With an answer in JSON there is no stream for what comes before it.
-        let messages = if is_json { 1 } else { 2 };
-        let request = json!({"calls": [read, fail], "messages": messages});
+        let request = way.request(&[read, fail], true);
         let (sent, sent_events, _) = directly(&server, &library, &request).await.ok();
         let (got, got_events, raw) = through(&stage, &library, &request).await.ok();
-        let what = if is_json {
-            "answers in JSON"
-        } else {
-            "streamed answers"
-        };
-        assert_nothing_of(&raw, &planted(), what);
-        assert_masked(&sent, &got, &planted(), what);
-        assert_masked(&sorted(sent_events), &sorted(got_events), &planted(), what);
+        let what = format!("{way:?}");
+        assert_nothing_of(&raw, &planted(), &what);
+        assert_masked(&sent, &got, &planted(), &what);
+        assert_masked(&sorted(sent_events), &sorted(got_events), &planted(), &what);
         let note = server.seen().await[1]["note"]
             .as_str()
             .map(without_fingerprints);
@@ -94,18 +115,18 @@ async fn an_mcp_client_and_its_server_talk_through_the_gate_and_secrets_stay_beh
 async fn what_a_server_asks_on_its_own_stream_is_masked_and_so_is_what_it_is_told() {
     let asks = format!("Größe 🔑: \"{}\"\n{}", secret(), private_key());
     let knows = format!("and I know {}", secret());
-    for is_json in [false, true] {
-        let server = McpServer::start(&asks, is_json).await;
+    for way in Way::ALL {
+        let server = way.server(&asks, false).await;
         let stage = stage(&server, "mask").await;
         let library = Library::npm();
         let ask = json!({"name": "ask", "arguments": {"path": "/"}});
         let read = json!({"name": "read", "arguments": {"path": "/"}});
-        let messages = if is_json { 1 } else { 2 };
         // After it was asked, the stream goes on.
-        let request = json!({"calls": [ask, ask, read], "messages": messages, "knows": knows});
+        let mut request = way.request(&[ask.clone(), ask, read], true);
+        request["knows"] = json!(knows);
         let (sent, sent_events, _) = directly(&server, &library, &request).await.ok();
         let (got, got_events, raw) = through(&stage, &library, &request).await.ok();
-        let what = format!("in JSON: {is_json}");
+        let what = format!("{way:?}");
         assert_nothing_of(&raw, &planted(), &what);
         assert_masked(&sent, &got, &planted(), &what);
         let asked = |events: &[Value]| {
@@ -128,42 +149,31 @@ async fn what_a_server_asks_on_its_own_stream_is_masked_and_so_is_what_it_is_tol
 
 #[tokio::test]
 async fn a_blocked_answer_is_an_error_of_the_request_that_waits_for_it() {
-    for is_json in [false, true] {
-        let text = format!("It is {}.", private_key());
-        let server =
-            McpServer::start_with(&json!({"text": text, "json": is_json, "quiet": true})).await;
+    for way in Way::ALL {
+        let server = way.server(&format!("It is {}.", private_key()), true).await;
         let stage = stage(&server, "block").await;
         let library = Library::npm();
-        let request = json!({"calls": [{"name": "read", "arguments": {"path": "/"}}]});
-        let outcome = through(&stage, &library, &request).await;
+        let read = json!({"name": "read", "arguments": {"path": "/"}});
+        let outcome = through(&stage, &library, &way.request(&[read], false)).await;
         assert_nothing_of(&outcome.raw, &planted(), "a blocked answer");
         let error = outcome.result.expect_err("it is blocked");
-        assert!(text_of(&error).contains("secret"), "{error}");
-        // Code and name are what the SDK documents; no timeout, no closed connection, nothing that it cannot read.
-        if is_json {
-            assert_eq!(
-                (&error["name"], &error["code"]),
-                (&json!("StreamableHTTPError"), &json!(403)),
-                "{error}"
-            );
-        } else {
-            assert_eq!(
-                (&error["name"], &error["code"]),
-                (&json!("McpError"), &json!(-32099)),
-                "{error}"
-            );
-            assert_eq!(error["data"]["code"], "secret_blocked", "{error}");
-        }
-        assert_eq!(
-            outcome.complaints.len(),
-            usize::from(is_json),
-            "{:?}",
-            outcome.complaints
+        assert!(
+            text(&error["message"]).contains("secret"),
+            "{way:?}: {error}"
         );
+        // Names and codes that the SDK documents; no timeout, no closed connection, nothing that it cannot read.
+        let (name, code) = match way {
+            Way::Documents => ("StreamableHTTPError", 403),
+            Way::Streams | Way::OneStream => ("McpError", -32099),
+        };
+        assert_eq!(
+            (&error["name"], &error["code"]),
+            (&json!(name), &json!(code)),
+            "{way:?}: {error}"
+        );
+        if way != Way::Documents {
+            assert_eq!(error["data"]["code"], "secret_blocked", "{way:?}: {error}");
+        }
         stage.deployment.envoy.admin.assert_no_traps().await;
     }
-}
-
-fn text_of(error: &Value) -> &str {
-    text(&error["message"])
 }
