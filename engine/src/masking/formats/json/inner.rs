@@ -252,6 +252,12 @@ impl Reader<'_, '_> {
             }
         }
         let taken = self.keys.take(self.desk, self.rest, text, &pieces);
+        if !taken && self.taken {
+            // A value took the beginning of this part and no more of it. Nobody else is to read the part, so what is left of
+            // it would be lost.
+            self.rest.insert(text, &pieces);
+            return;
+        }
         self.taken |= taken;
         if !taken && self.cut_taken && at < self.at {
             // What was kept from others is theirs after all.

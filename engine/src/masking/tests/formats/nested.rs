@@ -66,6 +66,19 @@ fn the_value_of_a_key_in_a_string_of_json_is_masked_whole() {
 }
 
 #[test]
+fn what_is_no_base64_behind_an_escape_in_data_is_looked_into() {
+    let secret = format!("ghp_{}", filler(36, ALNUM));
+    let replaced = replacement("github-pat", &secret);
+    for before in ["aGk\\/", "\\/ ", "\\u0061", "aGk\\u002f "] {
+        let body = |value: &str| {
+            let document = format!("{{\"data\":{{\"a\":\"{before}{value}\"}}}}");
+            json!({"text": document}).to_string()
+        };
+        assert_eq!(masked(&body(&secret)), body(&replaced));
+    }
+}
+
+#[test]
 fn documents_are_read_in_documents_in_documents() {
     let hunter = replacement("password", "hunter2\"");
     let body = |value: &str, levels: usize| {
