@@ -51,7 +51,7 @@ enum Found {
     Cut,
 }
 
-/// Most backslashes before an escape: JSON in JSON doubles them.
+/// Most backslashes that belong to an escape: JSON in JSON doubles them. More stand for themselves before it.
 const MAX_BACKSLASHES: usize = 16;
 
 impl Fold {
@@ -75,7 +75,8 @@ impl Fold {
             return false;
         }
         self.clear();
-        if std::mem::take(&mut self.soft) && self.carry.is_empty() {
+        // What is carried stands at the beginning, too.
+        if std::mem::take(&mut self.soft) {
             self.breaks.push(0);
         }
         if self.carry.is_empty() {
@@ -119,7 +120,6 @@ impl Fold {
                 self.seams.push(self.text.len());
             }
             let end = seams.peek().copied().unwrap_or(text.len());
-            from = at.saturating_add(1);
             match found(text.get(at..end).unwrap_or_default()) {
                 Found::Means(length, character) => {
                     source.copy_to(at, self);
@@ -139,10 +139,7 @@ impl Fold {
                     break;
                 }
                 Found::Nothing | Found::Cut => {
-                    // The rest of a run of backslashes is the same.
-                    let run = text.get(at..end).unwrap_or_default();
-                    let run = run.iter().take_while(|b| **b == b'\\').count();
-                    from = from.max(at.saturating_add(run));
+                    from = at.saturating_add(skipped(text.get(at..end).unwrap_or_default()));
                 }
             }
         }
@@ -304,10 +301,19 @@ fn first_found(text: &[u8], seams: &[usize]) -> Option<usize> {
             Found::Cut if end.is_none() => return Some(at),
             _ => {}
         }
-        let run = rest.iter().take_while(|b| **b == b'\\').count();
-        from = at.saturating_add(run.max(1));
+        from = at.saturating_add(skipped(rest));
     }
     None
+}
+
+/// How many bytes stand for themselves where nothing was found: of a run of backslashes all, but of a longer one than
+/// counts its beginning only. So what its end escapes does not depend on where a chunk cuts it.
+fn skipped(bytes: &[u8]) -> usize {
+    let run = bytes.iter().take_while(|b| **b == b'\\').count();
+    match run.saturating_sub(MAX_BACKSLASHES) {
+        0 => run.max(1),
+        longer => longer,
+    }
 }
 
 fn found(bytes: &[u8]) -> Found {

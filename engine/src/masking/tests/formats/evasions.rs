@@ -126,6 +126,39 @@ fn what_hides_the_word_before_a_secret_does_not_hide_the_secret() {
 }
 
 #[test]
+fn a_secret_that_begins_with_an_escape_behind_an_escape_is_found_wherever_it_is_cut() {
+    let secret = token();
+    let tail = &secret[1..];
+    // After each of the first, a word may begin.
+    for before in ["\\u005a", "%5A", "&#90;", "Z\u{200B}"] {
+        for first in ["\\u0067", "%67", "&#103;", "\u{AD}g"] {
+            let text = format!("{before}{first}{tail} ");
+            let out = masked(&text);
+            assert!(!out.contains(tail) && out.starts_with(before), "{out}");
+            let every: Vec<_> = (1..text.len()).collect();
+            let (single, _) = masked_as(&plan(), &Content::text(), text.as_bytes(), &every);
+            assert_eq!(String::from_utf8(single).unwrap(), out);
+        }
+    }
+}
+
+#[test]
+fn an_escape_behind_any_number_of_backslashes_is_read_the_same_however_they_are_cut() {
+    let secret = token();
+    for count in 1..50 {
+        let before = "\\".repeat(count);
+        let text = format!("say {before}u0067{} ", &secret[1..]);
+        // Those that are more than an escape has stand for themselves.
+        let stays = "\\".repeat(count.saturating_sub(16));
+        let replaced = replacement("secrets/github-pat", &secret);
+        assert_eq!(masked(&text), format!("say {stays}{replaced} "));
+        let every: Vec<_> = (1..text.len()).collect();
+        let (single, _) = masked_as(&plan(), &Content::text(), text.as_bytes(), &every);
+        assert_eq!(String::from_utf8(single).unwrap(), masked(&text));
+    }
+}
+
+#[test]
 fn what_is_encoded_for_a_reason_does_not_end_a_secret() {
     let out = masked("postgres://app:EXAMPLE%40pass%2Fword@db.internal/app");
     assert!(
