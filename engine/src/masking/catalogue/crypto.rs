@@ -68,15 +68,13 @@ pub(super) const FAMILY: &[Builtin] = &[
         &[keyed(
             &["private-lines: "],
             concat!("[0-9]{1,4}", pem_gap!(), "{1,16}"),
+            // Padding ends it: what follows is another text, perhaps another secret.
             concat!(
-                pem_line!(),
-                "(?:",
+                "[A-Za-z0-9/+]{16,}(?:",
                 pem_gap!(),
-                "+",
-                pem_line!(),
-                ")*(?:",
+                "+[A-Za-z0-9/+]{16,})*(?:={1,2}|",
                 pem_gap!(),
-                "+[A-Za-z0-9/+]{2,13}={1,2})?",
+                "+[A-Za-z0-9/+]{2,14}={1,2})?",
             ),
         )],
     ),
