@@ -1,6 +1,9 @@
 //! Private keys as tools show them: with something before each line.
 
-use super::{cases::pem, in_pieces, masked, replacement};
+use super::{
+    cases::{ALNUM, BASE64, filler, pem},
+    in_pieces, masked, replacement,
+};
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -17,6 +20,20 @@ fn shown(key: &str, newline: &str, prefix: impl Fn(usize) -> String) -> (String,
     let text = lines.join(newline);
     let secret = text[first.len()..].to_owned();
     (first, secret)
+}
+
+#[test]
+fn a_token_behind_the_padding_of_a_putty_key_is_a_secret_of_its_own() {
+    let key = format!("{}\r\n{}==", filler(64, BASE64), filler(20, BASE64));
+    let token = format!("GR1348941{}", filler(20, ALNUM));
+    let text = |key: &str, token: &str| format!("\"Private-Lines: 2\r\n{key}\" \"{token}\"");
+    assert_eq!(
+        masked(&text(&key, &token)),
+        text(
+            &replacement("secrets/putty-private-key", &key),
+            &replacement("secrets/gitlab-runner-registration", &token)
+        )
+    );
 }
 
 fn all_shown() -> Vec<(String, String)> {
