@@ -1,12 +1,10 @@
 //! One rule tried at one place.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
-
 use super::{
     automaton::{Look, State},
     compile::Rule,
     discovery::Start,
-    known::{Known, WAYPOINT, Waypoint},
+    known::{Known, MAX_WAITING, WAYPOINT, Waiting, Waypoint},
     set::DetectorSet,
 };
 
@@ -46,6 +44,8 @@ pub(super) struct Attempt {
     begun: u64,
     /// Where it came by, and where its longest match ended then.
     waypoints: Vec<(Waypoint, Option<usize>)>,
+    /// How many tails waited at all of these.
+    waiting: usize,
     /// Where the tail was looked for, if it is a long one, and whether it matches there.
     looked: Vec<(u64, bool)>,
 }
@@ -56,6 +56,7 @@ impl Attempt {
         Self {
             begun: base.saturating_add(start.at as u64),
             waypoints: Vec::new(),
+            waiting: 0,
             looked: Vec::new(),
             rule: start.rule,
             state: set
@@ -151,12 +152,17 @@ impl Attempt {
         if place.saturating_sub(self.begun) < WAYPOINT as u64 {
             return;
         }
+        let Some(waiting) = self.waiting(at) else {
+            return;
+        };
         let here = Waypoint {
             at: place,
+            rule: self.rule,
             state,
-            tails: self.hash_of_tails(on),
+            waiting,
         };
-        let Some(end) = on.known.end(here, self.rule) else {
+        let Some(end) = on.known.end(&here) else {
+            self.waiting = self.waiting.saturating_add(here.waiting.len());
             self.waypoints.push((here, self.matched));
             return;
         };
@@ -166,23 +172,23 @@ impl Attempt {
         self.tails.clear();
     }
 
-    fn hash_of_tails(&self, on: Reading<'_>) -> u64 {
-        if self.tails.is_empty() {
-            return 0;
+    /// The tails that are not decided, as seen from `at`; `None` if they are too many to be remembered.
+    fn waiting(&self, at: usize) -> Option<Waiting> {
+        if self.waiting.saturating_add(self.tails.len()) > MAX_WAITING {
+            return None;
         }
-        let mut hasher = DefaultHasher::new();
-        for &(state, end) in &self.tails {
-            (state, on.place(end)).hash(&mut hasher);
-        }
-        hasher.finish()
+        let tails = self.tails.iter();
+        tails
+            .map(|&(state, end)| Some((state, u16::try_from(at.checked_sub(end)?).ok()?)))
+            .collect()
     }
 
     /// It is decided: leaves behind what it found.
     pub(super) fn teach(&self, known: &mut Known, base: u64) {
-        for &(here, before) in &self.waypoints {
-            let end = self.matched.filter(|_| self.matched != before);
+        for (here, before) in &self.waypoints {
+            let end = self.matched.filter(|_| self.matched != *before);
             let end = end.map(|end| base.saturating_add(end as u64));
-            known.learn_end(here, self.rule, end, self.begun);
+            known.learn_end(here, end, self.begun);
         }
         for &(at, matches) in &self.looked {
             known.learn_tail(self.rule, at, matches);

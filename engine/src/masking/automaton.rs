@@ -35,11 +35,6 @@ const DEAD: u16 = 0;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct State(u16);
 
-impl State {
-    /// The least of all, for ranges.
-    pub(super) const FIRST: Self = Self(0);
-}
-
 /// What one byte did to a match in progress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Step {
@@ -305,6 +300,25 @@ impl Automaton {
         after.sort_unstable();
         after.dedup();
         after
+    }
+
+    /// One byte of `set` for each way on that its bytes can take.
+    #[cfg(feature = "authoring")]
+    pub(super) fn samples(&self, set: ByteSet) -> Vec<u8> {
+        let mut seen = [false; 256];
+        let mut samples: Vec<u8> = set.iter().collect();
+        samples.retain(|&byte| {
+            let class = self.classes.get(usize::from(byte)).copied().unwrap_or(0);
+            let seen = seen.get_mut(usize::from(class));
+            seen.is_some_and(|seen| !std::mem::replace(seen, true))
+        });
+        samples
+    }
+
+    /// How many ways on each state has at most.
+    #[cfg(feature = "authoring")]
+    pub(super) fn ways(&self) -> usize {
+        self.stride
     }
 
     /// The states after one byte of any kind, from any of `states`.

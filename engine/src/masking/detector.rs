@@ -48,7 +48,11 @@ pub struct Detector {
     /// see [`checksum`](super::checksum).
     pub(super) confirm: Option<fn(&[u8]) -> bool>,
     /// Automata that were built when it was checked: what is in use is not built again.
-    _built: Arc<[Arc<Automaton>]>,
+    #[expect(
+        dead_code,
+        reason = "an automaton is shared for as long as somebody holds it"
+    )]
+    in_use: Arc<[Arc<Automaton>]>,
 }
 
 impl Detector {
@@ -67,14 +71,14 @@ impl Detector {
             source: Cow::Owned(source),
             rules: rules.into(),
             confirm: None,
-            _built: Arc::default(),
+            in_use: Arc::default(),
         }
     }
 
     /// The same, which keeps automata of its patterns in use.
     pub(super) fn with_built(self, built: Vec<Arc<Automaton>>) -> Self {
         Self {
-            _built: built.into(),
+            in_use: built.into(),
             ..self
         }
     }
@@ -131,7 +135,7 @@ impl Builtin {
             source: Cow::Borrowed(self.source),
             rules: self.shapes.iter().map(Shape::rule).collect(),
             confirm: self.confirm,
-            _built: Arc::default(),
+            in_use: Arc::default(),
         }
     }
 }

@@ -9,7 +9,7 @@ use super::{
         begins_before, divide, is_boundary, is_look, is_word, is_word_look, lengths,
         without_beginning,
     },
-    plan::Plan,
+    plan::Settled,
     rules::Draft,
     syntax::print,
 };
@@ -21,7 +21,7 @@ use crate::masking::{
 /// Most bytes of a run before an anchor.
 const LONGEST_RUN: u8 = 128;
 
-impl Plan {
+impl Settled {
     /// A context that begins with one of a few words: they are the anchors, the context goes on after them. Many
     /// rules differ in that word only.
     pub(super) fn by_keyword_inside(&self) -> Option<Draft> {

@@ -7,8 +7,7 @@ use regex_syntax::hir::Hir;
 use super::{ease::may_be_large, syntax::print};
 use crate::masking::automaton::Automaton;
 
-/// Most states that are built for all detectors of a policy, whether they are used or found to be too many: a second of work,
-/// twice that inside a worker. gitleaks' own 221 rules take a sixth of it.
+/// Most states that are built for all detectors of a policy, whether they are used or found to be too many.
 const MAX_STATES: usize = 1 << 18;
 /// About how many bytes of a limit one state takes.
 const STATE: usize = 128;

@@ -10,7 +10,7 @@ use super::{
 use crate::masking::rule::Ends;
 
 /// A branch whose beginning is settled.
-pub(super) struct Plan {
+pub(super) struct Settled {
     /// What leads to the secret; it is never empty when it matches, or it has no pieces.
     pub(super) before: Vec<Hir>,
     pub(super) secret: Vec<Hir>,
@@ -23,11 +23,11 @@ pub(super) struct Plan {
 }
 
 pub(super) enum Step {
-    Plan(Plan),
+    Settled(Settled),
     Divided(Vec<Branch>),
 }
 
-impl Plan {
+impl Settled {
     /// Drops what may be missing before the match, and divides what begins in different ways.
     pub(super) fn of(branch: Branch) -> Result<Option<Step>, String> {
         let all = Hir::concat(
@@ -121,7 +121,7 @@ impl Plan {
                 _ => return Err("the secret may be empty; write `+` instead of `*`".to_owned()),
             }
         }
-        Ok(Some(Step::Plan(Self {
+        Ok(Some(Step::Settled(Self {
             before,
             secret,
             tail: None,

@@ -8,7 +8,7 @@ use super::{
     expand::MAX_POSITIONS,
     fit::Fits,
     pieces::{tail, varies},
-    plan::{Plan, Step, ends},
+    plan::{Settled, Step, ends},
     syntax::print,
 };
 use crate::masking::{
@@ -83,11 +83,11 @@ impl<'a> Drafter<'a> {
                 "the regex has too many alternatives; divide it among several detectors".to_owned(),
             );
         }
-        let Some(branch) = Plan::of(branch)? else {
+        let Some(branch) = Settled::of(branch)? else {
             return Ok(());
         };
         let mut branch = match branch {
-            Step::Plan(plan) => plan,
+            Step::Settled(plan) => plan,
             Step::Divided(parts) => return self.add_all(parts, depth),
         };
         branch.ends = ends(&branch.secret, !branch.after.is_empty());
