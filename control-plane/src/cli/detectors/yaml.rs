@@ -131,7 +131,7 @@ mod tests {
         let allow = Allow {
             description: "harmless".to_owned(),
             regexes: vec![r"^example['\x22]".to_owned(), "a\tb\\n".to_owned()],
-            stopwords: vec!["yes".to_owned(), "on".to_owned()],
+            stopwords: vec!["yes".to_owned(), "off".to_owned()],
             on: AllowOn::Line,
             all: true,
         };
