@@ -15,8 +15,7 @@ fn every_test_that_the_failure_table_names_exists() {
     let mut checked = 0;
     for name in document.split('`').skip(1).step_by(2) {
         let (file, test) = match name.split_once("::") {
-            Some((file, test)) => (format!("tests/tests/{file}.rs"), Some(test)),
-            None if name.starts_with("story_") => (format!("tests/tests/{name}.rs"), None),
+            Some((file, test)) => (format!("tests/tests/e2e/{file}.rs"), Some(test)),
             None if Path::new(name).extension().is_some_and(|e| e == "rs") => {
                 (name.to_owned(), None)
             }
@@ -29,6 +28,21 @@ fn every_test_that_the_failure_table_names_exists() {
         checked += 1;
     }
     assert!(checked > 30, "only {checked} tests are named");
+}
+
+/// The compiler says nothing about a file that `main.rs` does not name: its tests would never run.
+#[test]
+fn every_file_of_tests_is_a_module() {
+    let folder = places::repository().join("tests/tests/e2e");
+    let main = fs::read_to_string(folder.join("main.rs")).unwrap();
+    for entry in fs::read_dir(&folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        assert!(
+            name == "main" || main.contains(&format!("\nmod {name};\n")),
+            "tests/tests/e2e/main.rs does not name the module `{name}`"
+        );
+    }
 }
 
 /// No Kubernetes stands beside the tests, so its manifests cannot be tried; what can be known of them

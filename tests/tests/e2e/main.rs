@@ -1,0 +1,27 @@
+//! Every end-to-end test, in one binary: the kit with its TLS, HTTP and cryptography is linked once instead of once
+//! for each file. A module is named after the promise that its tests keep.
+//!
+//! A new module also stands in the list below; a file that does not would never run, and
+//! `documents::every_file_of_tests_is_a_module` fails.
+
+mod actions;
+mod allowed;
+mod approval;
+mod bounds;
+mod channels;
+mod denial;
+mod dev;
+mod documents;
+mod evasions;
+mod failures;
+mod framing;
+mod holds;
+mod identity;
+mod kit;
+mod malformed;
+mod masking;
+mod mcp;
+mod openid;
+mod policy;
+mod streams;
+mod versions;
