@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use chaperone_engine::time::UnixMillis;
+use chaperone_engine::base::time::UnixMillis;
 
 /// Now. A clock before 1970 reads as 1970.
 pub(crate) fn now() -> UnixMillis {

@@ -124,9 +124,9 @@ pub(crate) struct App {
 
 impl App {
     /// Nodes that were last heard of before this are stale.
-    pub(crate) fn stale_before(&self) -> chaperone_engine::time::UnixMillis {
+    pub(crate) fn stale_before(&self) -> chaperone_engine::base::time::UnixMillis {
         let ago = u64::try_from(STALE_AFTER.as_millis()).unwrap_or(u64::MAX);
-        chaperone_engine::time::UnixMillis(clock::now().0.saturating_sub(ago))
+        chaperone_engine::base::time::UnixMillis(clock::now().0.saturating_sub(ago))
     }
 
     /// Remembers what a node was sent, and answers whether it was the same before.

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use chaperone_engine::time::UnixMillis;
+use chaperone_engine::base::time::UnixMillis;
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 

@@ -7,12 +7,12 @@
 use std::sync::Arc;
 
 use axum::body::Bytes;
+use chaperone_engine::base::digest::sha256_hex;
 use chaperone_engine::bundle::{self, Bundle, Envelope, PublicKey, Serial, Signer};
-use chaperone_engine::digest::sha256_hex;
 use chaperone_engine::gate::Gate;
 use chaperone_engine::identity::Issuer;
+use chaperone_engine::link::PolicyAnswer;
 use chaperone_engine::policy::{CompiledPolicy, Policy, PolicyErrors};
-use chaperone_engine::protocol::PolicyAnswer;
 use tokio::sync::{Mutex, watch};
 
 use crate::api::types::{PolicyProblem, Published, Version};
@@ -352,7 +352,7 @@ impl Versions {
     fn put(&self, bundle: Bundle, stored: StoredBundle) -> Result<(), PublishError> {
         let envelope: Envelope = serde_json::from_str(&stored.envelope)
             .map_err(|error| PublishError::Internal(error.to_string()))?;
-        let answer = chaperone_engine::protocol::PolicyAnswer {
+        let answer = chaperone_engine::link::PolicyAnswer {
             bundle: Some(envelope),
         };
         let answer = serde_json::to_vec(&answer)

@@ -9,8 +9,8 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use chaperone_engine::identity::Principal;
-use chaperone_engine::operation::Operation;
 use chaperone_engine::policy::{CompiledPolicy, Effect, RequestFacts, parse_json};
+use chaperone_engine::upstreams::Operation;
 
 const ACTIONS: [&str; 5] = [
     "*/read",

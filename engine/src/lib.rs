@@ -7,16 +7,17 @@
 //! | module | answers |
 //! |---|---|
 //! | [`identity`] | who is calling? |
-//! | [`operation`] | what does the request do, in the upstream's own terms? |
+//! | [`request`] | where does the request go? |
+//! | [`upstreams`] | what does it do there, in the upstream's own terms? |
 //! | [`policy`] | may they? |
 //! | [`masking`] | what must not leave in a body? |
 //! | [`approval`] | what exactly does a human approve? |
 //! | [`audit`] | what is recorded, and is anything missing? |
 //! | [`bundle`] | is this the policy that was published? |
-//! | [`protocol`] | what do filter and control plane say to each other? |
+//! | [`link`] | what do filter and control plane say to each other? |
 //! | [`gate`] | all of the above, put together once per policy version |
 //!
-//! [`time`] and [`digest`] are what several of them write the same way.
+//! [`base`] is what several of them write the same way.
 //!
 //! # Promises
 //!
@@ -38,15 +39,14 @@
 
 pub mod approval;
 pub mod audit;
+pub mod base;
 pub mod bundle;
-pub mod digest;
 pub mod gate;
 pub mod identity;
+pub mod link;
 pub mod masking;
-pub mod operation;
-mod percent;
 pub mod policy;
-pub mod protocol;
+pub mod request;
 #[cfg(all(test, not(target_arch = "wasm32")))]
 mod testing;
-pub mod time;
+pub mod upstreams;

@@ -21,7 +21,7 @@ mod envoy;
 #[cfg(test)]
 pub mod fake;
 
-use chaperone_engine::time::UnixMillis;
+use chaperone_engine::base::time::UnixMillis;
 
 /// Names and values of headers, in the order of the wire. Names are lower case.
 pub type Headers = Vec<(String, Vec<u8>)>;

@@ -1,4 +1,4 @@
-//! What filters call: [`chaperone_engine::protocol`].
+//! What filters call: [`chaperone_engine::link`].
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use chaperone_engine::approval;
 use chaperone_engine::audit::{Event, RecordId};
-use chaperone_engine::protocol::{
+use chaperone_engine::link::{
     AskAnswer, AskRequest, EventAck, MAX_WAIT_MS, Node, PolicyRequest, Standing, WatchAnswer,
     WatchRequest, Watched,
 };
@@ -199,7 +199,7 @@ pub(super) async fn watch(
     }
 }
 
-/// [`chaperone_engine::protocol::EventBatch`], with each event as the very text that the node sent.
+/// [`chaperone_engine::link::EventBatch`], with each event as the very text that the node sent.
 #[derive(Deserialize)]
 struct Batch<'a> {
     node: Node,

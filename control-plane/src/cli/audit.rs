@@ -2,8 +2,8 @@
 
 use chaperone::api::types::{Page, Record, RecordDetail, RecordFilter, RecordState};
 use chaperone_engine::audit::{Body, Event, EventKind};
+use chaperone_engine::base::time::UnixMillis;
 use chaperone_engine::policy::{Direction, Effect};
-use chaperone_engine::time::UnixMillis;
 
 use super::client::{Client, missed, segment};
 use super::failure::Failure;

@@ -268,8 +268,10 @@ pub(crate) fn more(output: Output, next_cursor: Option<&str>) -> std::io::Result
 }
 
 /// A point in time: `15m` ago, or RFC 3339.
-pub(crate) fn point_in_time(text: &str) -> Result<chaperone_engine::time::UnixMillis, String> {
-    use chaperone_engine::time::UnixMillis;
+pub(crate) fn point_in_time(
+    text: &str,
+) -> Result<chaperone_engine::base::time::UnixMillis, String> {
+    use chaperone_engine::base::time::UnixMillis;
     if let Ok(ago) = humantime::parse_duration(text) {
         let ago = u64::try_from(ago.as_millis()).unwrap_or(u64::MAX);
         return Ok(UnixMillis(output::now().0.saturating_sub(ago)));

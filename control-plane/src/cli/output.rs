@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::io::{self, Write as _};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use chaperone_engine::time::UnixMillis;
+use chaperone_engine::base::time::UnixMillis;
 use serde::Serialize;
 
 /// How a command prints its result.

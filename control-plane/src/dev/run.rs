@@ -237,7 +237,7 @@ async fn enforced(
     envoy: &mut Envoy,
     api: &Client,
     version: u64,
-    since: chaperone_engine::time::UnixMillis,
+    since: chaperone_engine::base::time::UnixMillis,
     workers: u32,
 ) -> Result<(), Failure> {
     let deadline = Instant::now() + ENFORCE;

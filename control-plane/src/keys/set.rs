@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use chaperone_engine::digest::sha256_hex;
+use chaperone_engine::base::digest::sha256_hex;
+use chaperone_engine::base::time::UnixMillis;
 use chaperone_engine::identity::{Issuer, KeySet};
-use chaperone_engine::time::UnixMillis;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 

@@ -17,10 +17,10 @@
 
 use chaperone_engine::approval::{Answer, Approval, Approver, Conflict, State};
 use chaperone_engine::audit::RecordId;
-use chaperone_engine::digest::sha256_hex;
+use chaperone_engine::base::digest::sha256_hex;
+use chaperone_engine::base::time::UnixMillis;
+use chaperone_engine::link::{AskAnswer, AskRequest, Standing};
 use chaperone_engine::policy::{ApproveTerms, Grant};
-use chaperone_engine::protocol::{AskAnswer, AskRequest, Standing};
-use chaperone_engine::time::UnixMillis;
 use serde::{Deserialize, Serialize};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row as _, Sqlite, SqliteConnection};
@@ -34,10 +34,10 @@ use crate::api::types::{self, ApprovalAnswer, ApprovalFilter};
 struct Question {
     principal: chaperone_engine::identity::Principal,
     connection: String,
-    operation: chaperone_engine::operation::Operation,
+    operation: chaperone_engine::upstreams::Operation,
     request: chaperone_engine::audit::RequestLine,
     content_type: Option<String>,
-    body: Option<chaperone_engine::protocol::BodyPreview>,
+    body: Option<chaperone_engine::link::BodyPreview>,
     rule: String,
     reason: String,
     terms: ApproveTerms,

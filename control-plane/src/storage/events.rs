@@ -8,8 +8,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, LazyLock};
 
 use chaperone_engine::audit::Event;
-use chaperone_engine::protocol::Node;
-use chaperone_engine::time::UnixMillis;
+use chaperone_engine::base::time::UnixMillis;
+use chaperone_engine::link::Node;
 use sqlx::{Row as _, SqliteConnection};
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;

@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
+use chaperone_engine::base::time::UnixMillis;
 use chaperone_engine::bundle::Serial;
-use chaperone_engine::protocol::{Node, PolicyRequest};
-use chaperone_engine::time::UnixMillis;
+use chaperone_engine::link::{Node, PolicyRequest};
 use sqlx::{QueryBuilder, Row as _, Sqlite, SqliteConnection};
 
 use super::records::instant;

@@ -7,9 +7,9 @@
 use std::collections::BTreeMap;
 
 use chaperone_engine::audit::{AbortCause, Event, EventKind, Timings};
+use chaperone_engine::base::time::UnixMillis;
 use chaperone_engine::identity::Principal;
 use chaperone_engine::policy::Effect;
-use chaperone_engine::time::UnixMillis;
 
 use crate::api::types::RecordState;
 

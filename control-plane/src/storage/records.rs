@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
+use chaperone_engine::base::time::UnixMillis;
 use chaperone_engine::policy::Effect;
-use chaperone_engine::time::UnixMillis;
 use serde::de::DeserializeOwned;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row as _, Sqlite, SqliteConnection};

@@ -1,7 +1,7 @@
 //! API tokens: who holds what role. Secrets are stored as SHA-256 only; they carry 256 random bits,
 //! so a slow password hash would add nothing.
 
-use chaperone_engine::time::UnixMillis;
+use chaperone_engine::base::time::UnixMillis;
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
 

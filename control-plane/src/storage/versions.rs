@@ -1,7 +1,7 @@
 //! Policy versions and the bundles made of them. Both are only ever added.
 
+use chaperone_engine::base::time::UnixMillis;
 use chaperone_engine::bundle::Serial;
-use chaperone_engine::time::UnixMillis;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, SqliteConnection};
 

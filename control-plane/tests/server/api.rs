@@ -107,7 +107,7 @@ async fn pages_follow_each_other_without_repeating_or_losing_anything() {
     }
     // All at one instant: the cursor must not lean on time alone.
     for event in &mut events {
-        event.at = chaperone_engine::time::UnixMillis(5);
+        event.at = chaperone_engine::base::time::UnixMillis(5);
     }
     server.events(&node, &events).await.ok();
     let all = server.get("/api/v1/records").await.ok();

@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use chaperone_engine::approval::{BodyBinding, BoundRequest, body_sha256};
 use chaperone_engine::audit::RecordId;
-use chaperone_engine::operation::Operation;
+use chaperone_engine::link::{AskRequest, Node};
 use chaperone_engine::policy::ApproveTerms;
-use chaperone_engine::protocol::{AskRequest, Node};
+use chaperone_engine::upstreams::Operation;
 use serde_json::{Value, json};
 
 use crate::kit::{self, Server, node, principal, request_line};

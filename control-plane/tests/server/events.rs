@@ -1,13 +1,13 @@
 //! Events: each is stored once, what is missing shows, and the records add up.
 
 use chaperone_engine::audit::{Event, EventKind, RecordId};
-use chaperone_engine::time::UnixMillis;
+use chaperone_engine::base::time::UnixMillis;
 use serde_json::json;
 
 use crate::kit::{self, node, record};
 
 fn forwarded(
-    node: &chaperone_engine::protocol::Node,
+    node: &chaperone_engine::link::Node,
     seqs: std::ops::RangeInclusive<u64>,
 ) -> Vec<Event> {
     seqs.map(|seq| Event {
@@ -113,7 +113,7 @@ async fn a_record_adds_up_to_the_same_however_its_events_are_cut_into_batches() 
     for event in record(&cut, 1, 1, "alice", "/v1/models") {
         server.events(&cut, &[event]).await.ok();
     }
-    let read = async |node: &chaperone_engine::protocol::Node| {
+    let read = async |node: &chaperone_engine::link::Node| {
         let id = RecordId::new(&node.boot, 1).0;
         let mut detail = server.get(&format!("/api/v1/records/{id}")).await.ok();
         for own in ["id", "node", "boot", "events"] {

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use chaperone::server::{Running, ServeConfig, serve};
 use chaperone_engine::audit::{BootId, Event, EventKind, RecordId, RequestLine, Timings};
+use chaperone_engine::base::time::UnixMillis;
 use chaperone_engine::identity::{Issuer, Principal};
-use chaperone_engine::operation::Operation;
+use chaperone_engine::link::{EventBatchHead, Node};
 use chaperone_engine::policy::Effect;
-use chaperone_engine::protocol::{EventBatchHead, Node};
-use chaperone_engine::time::UnixMillis;
+use chaperone_engine::upstreams::Operation;
 use futures_util::StreamExt as _;
 use serde_json::{Value, json};
 use tempfile::TempDir;

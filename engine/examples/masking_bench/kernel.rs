@@ -41,7 +41,7 @@ const CODE: &[&str] = &[
     include_str!("../../src/policy/validate.rs"),
     include_str!("../../src/policy/glob.rs"),
     include_str!("../../src/policy/document.rs"),
-    include_str!("../../src/operation/target.rs"),
+    include_str!("../../src/request/target.rs"),
     include_str!("../../src/audit/event.rs"),
 ];
 const DOCUMENT: &str = include_str!("../../../docs/openapi.json");

@@ -18,8 +18,8 @@ mod tests;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::base::time::UnixMillis;
 use crate::policy::{ApproveTerms, Grant};
-use crate::time::UnixMillis;
 
 /// SHA-256 over the parts that an approval binds to, as 64 lower-case hex digits.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -108,7 +108,7 @@ impl BoundRequest<'_> {
                 part(Some(record.as_bytes()));
             }
         }
-        RequestDigest(crate::digest::hex(&hash.finalize()))
+        RequestDigest(crate::base::digest::hex(&hash.finalize()))
     }
 }
 

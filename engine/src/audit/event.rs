@@ -7,11 +7,11 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
 use super::BootId;
+use crate::base::time::UnixMillis;
 use crate::identity::Principal;
 use crate::masking::AsMasked;
-use crate::operation::Operation;
 use crate::policy::{Direction, Effect};
-use crate::time::UnixMillis;
+use crate::upstreams::Operation;
 
 /// Names one record: the boot id of the node and the number of the stream under it, both hex.
 ///

@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use serde::{Deserialize, Serialize};
 
 use super::event::{Event, EventKind, RecordId};
-use crate::time::UnixMillis;
+use crate::base::time::UnixMillis;
 
 /// One life of a node's VM: 128 random bits as 32 lower-case hex digits.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]

@@ -25,9 +25,9 @@ use base64::engine::general_purpose::STANDARD;
 use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 use serde::{Deserialize, Serialize};
 
-use crate::digest::sha256_hex;
+use crate::base::digest::sha256_hex;
+use crate::base::time::UnixMillis;
 use crate::policy::Policy;
-use crate::time::UnixMillis;
 
 /// The DSSE payload type of a bundle: signed together with the bytes, so that a signature over
 /// anything else can never pass as one over a bundle.

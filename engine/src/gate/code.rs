@@ -2,7 +2,7 @@
 //! `docs/failures.md` says for each what it means and what helps; a test keeps it complete.
 
 use crate::identity::RefusalCode;
-use crate::operation::OperationError;
+use crate::upstreams::OperationError;
 
 macro_rules! codes {
     ($( $variant:ident = $name:literal, $status:literal, $title:literal; )+) => {

@@ -23,15 +23,16 @@ pub use code::Code;
 pub use plans::{MAX_COMPILED_BYTES, MaskingPlans};
 pub use problem::{MEDIA_TYPE, Problem, problem_type};
 
+use crate::base::time::UnixMillis;
 use crate::bundle::{Bundle, Serial};
 use crate::identity::{
     KeySet, Principal, Refusal, SignatureVerifier, TokenCache, VerifiedToken, Verifier,
     bearer_token,
 };
 use crate::masking::Plan;
-use crate::operation::{Operation, RequestTarget, host_of};
 use crate::policy::{CompiledPolicy, Connection, Decision, Direction, RequestFacts};
-use crate::time::UnixMillis;
+use crate::request::{RequestTarget, host_of};
+use crate::upstreams::Operation;
 
 /// A bundle made ready.
 #[derive(Debug)]

@@ -24,7 +24,7 @@ use super::refusal::{Refusal, RefusalCode};
 use super::signature::SignatureVerifier;
 use super::token::MAX_TOKEN_BYTES;
 use super::verifier::{Fingerprint, VerifiedToken, Verifier};
-use crate::time::UnixMillis;
+use crate::base::time::UnixMillis;
 
 /// Remembered bad signatures. A flood of different bad tokens pushes old ones out and nothing else.
 const MAX_BAD_SIGNATURES: usize = 256;

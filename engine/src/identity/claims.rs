@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::refusal::{Refusal, RefusalCode};
 use super::{ClaimMapping, Issuer, Principal};
-use crate::time::UnixMillis;
+use crate::base::time::UnixMillis;
 
 type Claims = Map<String, Value>;
 

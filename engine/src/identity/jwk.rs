@@ -4,11 +4,11 @@ use rsa::BigUint;
 use serde_json::{Map, Value};
 
 use super::base64url;
-use super::json::{self, JsonError};
 use super::key::{KeyKind, Material};
 use super::key_set::UnusableKey;
 use super::refusal::printable;
 use super::{Algorithm, PublicKey};
+use crate::base::json::{self, JsonError};
 
 /// RSA below this can be factored by well-equipped parties (RFC 7518 §3.3, NIST SP 800-131A).
 const MIN_RSA_BITS: usize = 2048;

@@ -21,7 +21,6 @@ mod bearer;
 mod cache;
 mod claims;
 mod config;
-mod json;
 mod jwk;
 mod key;
 mod key_set;

@@ -3,10 +3,10 @@
 
 use serde_json::{Map, Value};
 
-use super::json::{self, JsonError};
 use super::jwk::MAX_KID_BYTES;
 use super::refusal::{Refusal, RefusalCode};
 use super::{Algorithm, base64url};
+use crate::base::json::{self, JsonError};
 
 /// The largest token. Entra's, with 200 groups, stay under 10 KiB; proxies cap headers at 16 KiB to 64 KiB.
 pub const MAX_TOKEN_BYTES: usize = 16 * 1024;

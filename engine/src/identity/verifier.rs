@@ -11,7 +11,7 @@ use super::refusal::{Refusal, RefusalCode, printable};
 use super::signature::{self, SignatureVerifier};
 use super::token::Compact;
 use super::{Algorithm, Issuer, KeySet, Principal, PublicKey};
-use crate::time::UnixMillis;
+use crate::base::time::UnixMillis;
 
 /// Verifies tokens of the policy's issuers. Built once per policy version; has no state.
 #[derive(Debug)]

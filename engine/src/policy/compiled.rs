@@ -12,7 +12,7 @@ use super::hosts::{self, Hosts};
 use super::index::{Dimension, Patterns, Rules};
 use super::validate::{selects, validate};
 use super::values::HostPattern;
-use crate::operation::Protocol;
+use crate::upstreams::Protocol;
 
 /// A valid policy with its indexes. Made once per policy version, shared by every request.
 ///
@@ -155,7 +155,7 @@ impl CompiledPolicy {
 
     /// The connection that a host belongs to.
     ///
-    /// `host` is in the spelling of [`host_of`](crate::operation::host_of): lower case, no port. Another
+    /// `host` is in the spelling of [`host_of`](crate::request::host_of): lower case, no port. Another
     /// spelling finds nothing, and what has no connection is denied.
     pub fn connection_for_host(&self, host: &str) -> Option<&Connection> {
         self.policy.connections.get(self.hosts.find(host)?)

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::document::{ApproveTerms, Connection, Effect};
 use crate::identity::Principal;
-use crate::operation::Operation;
+use crate::upstreams::Operation;
 
 /// The reason when no rule matched.
 pub const NO_RULE_MATCHED: &str = "no_rule_matched";
@@ -22,9 +22,9 @@ pub struct RequestFacts<'a> {
     pub connection: &'a Connection,
     /// The method, which [`Operation::of`] has accepted.
     pub method: &'a str,
-    /// The host, in the spelling of [`host_of`](crate::operation::host_of).
+    /// The host, in the spelling of [`host_of`](crate::request::host_of).
     pub host: &'a str,
-    /// The path in normal form: [`RequestTarget::path`](crate::operation::RequestTarget::path). Never the
+    /// The path in normal form: [`RequestTarget::path`](crate::request::RequestTarget::path). Never the
     /// path as it was sent, which other spellings could take past a rule.
     pub path: &'a str,
     /// What the request does.

@@ -18,7 +18,7 @@ use super::values::{Duration, Grant, HostPattern, Method, OperationPattern, Path
 use super::wire;
 use crate::identity::Issuer;
 use crate::masking::{Allow, CustomDetector};
-use crate::operation::Protocol;
+use crate::upstreams::Protocol;
 
 /// A policy: who is believed, which upstreams there are, and what may be done there.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

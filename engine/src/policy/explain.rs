@@ -14,7 +14,7 @@ use super::document::{Connection, Effect, Rule};
 use super::glob::{Glob, Matcher, PathGlob};
 use super::validate::request_of;
 use crate::identity::Principal;
-use crate::operation::Operation;
+use crate::upstreams::Operation;
 
 /// A decision with what every rule said to it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

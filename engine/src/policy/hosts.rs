@@ -29,7 +29,7 @@ impl Hosts {
         hosts
     }
 
-    /// The connection that `host`, in the spelling of [`host_of`](crate::operation::host_of), belongs to.
+    /// The connection that `host`, in the spelling of [`host_of`](crate::request::host_of), belongs to.
     pub(super) fn find(&self, host: &str) -> Option<usize> {
         let exact = self.exact.get(host);
         let owners = exact.or_else(|| parents(host).find_map(|domain| self.below.get(domain)));
@@ -71,7 +71,7 @@ fn parents(name: &str) -> impl Iterator<Item = &str> {
     .skip(1)
 }
 
-/// Whether `host`, in the spelling of [`host_of`](crate::operation::host_of), is one that `pattern` means.
+/// Whether `host`, in the spelling of [`host_of`](crate::request::host_of), is one that `pattern` means.
 pub(super) fn matches(pattern: &HostPattern, host: &str) -> bool {
     match pattern.as_str().strip_prefix("*.") {
         Some(domain) => host

@@ -8,7 +8,7 @@ use super::error::{Faults, Place, PolicyErrors, suggest};
 use super::hosts::{self, Hosts};
 use super::values::{Duration, Grant};
 use super::{detectors, masking};
-use crate::operation::{RequestTarget, host_of};
+use crate::request::{RequestTarget, host_of};
 
 /// The most rules of one document.
 pub const MAX_RULES: usize = 5_000;

@@ -12,7 +12,7 @@ use std::str::FromStr;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::operation::{RequestTarget, host_of};
+use crate::request::{RequestTarget, host_of};
 
 /// Longest pattern, in bytes. Generous for people, small enough that matching stays cheap.
 pub const MAX_PATTERN_BYTES: usize = 1024;
@@ -249,7 +249,7 @@ impl Duration {
         self.0
     }
 
-    /// In milliseconds, the unit of [`crate::time::UnixMillis`].
+    /// In milliseconds, the unit of [`crate::base::time::UnixMillis`].
     pub const fn as_millis(self) -> u64 {
         self.0.saturating_mul(1000)
     }

@@ -5,7 +5,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
 
-use chaperone_engine::time::UnixMillis;
+use chaperone_engine::base::time::UnixMillis;
 
 use super::{
     Call, CallId, ContextId, Direction, Headers, Host, HostError, Level, MetricId, MetricKind,

@@ -1,6 +1,6 @@
 //! The control plane's side of the model: answers the node's calls as a test wants.
 
-use chaperone_engine::protocol::{ASK_PATH, EVENTS_PATH, MARKER, MARKER_VALUE, WATCH_PATH};
+use chaperone_engine::link::{ASK_PATH, EVENTS_PATH, MARKER, MARKER_VALUE, WATCH_PATH};
 use serde_json::{Value, json};
 
 use crate::host::fake::SentCall;

@@ -2,8 +2,8 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use chaperone_engine::base::time::UnixMillis;
 use chaperone_engine::bundle::{Bundle, Serial, Signer};
-use chaperone_engine::time::UnixMillis;
 use ed25519_dalek::{Signer as _, SigningKey};
 use serde_json::{Value, json};
 

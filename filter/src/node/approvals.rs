@@ -16,10 +16,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chaperone_engine::approval::State;
-use chaperone_engine::protocol::{
-    ASK_PATH, AskAnswer, Node, WATCH_PATH, WatchAnswer, WatchRequest,
-};
-use chaperone_engine::time::UnixMillis;
+use chaperone_engine::base::time::UnixMillis;
+use chaperone_engine::link::{ASK_PATH, AskAnswer, Node, WATCH_PATH, WatchAnswer, WatchRequest};
 
 use super::calls::{Backoff, Purpose, Reply, Wire};
 use super::metrics::{Counter, Histogram};

@@ -10,8 +10,8 @@
 
 use std::collections::BTreeMap;
 
-use chaperone_engine::protocol::{MARKER, MARKER_VALUE};
-use chaperone_engine::time::UnixMillis;
+use chaperone_engine::base::time::UnixMillis;
+use chaperone_engine::link::{MARKER, MARKER_VALUE};
 use serde::Deserialize;
 
 use super::config::Config;

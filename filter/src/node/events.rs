@@ -12,8 +12,8 @@
 //! time finds out whether it is back.
 
 use chaperone_engine::audit::{EventKind, Overflow, Queue, QueueLimits, RecordId};
-use chaperone_engine::protocol::{EVENTS_PATH, EventAck, EventBatchHead, Node};
-use chaperone_engine::time::UnixMillis;
+use chaperone_engine::base::time::UnixMillis;
+use chaperone_engine::link::{EVENTS_PATH, EventAck, EventBatchHead, Node};
 
 use super::Wake;
 use super::calls::{Backoff, Purpose, Reply, Wire};

@@ -7,7 +7,7 @@
 //! each worker's own status report brings a newer bundle too.
 
 use chaperone_engine::audit::BootId;
-use chaperone_engine::time::UnixMillis;
+use chaperone_engine::base::time::UnixMillis;
 
 use crate::host::Host;
 

@@ -39,10 +39,10 @@ mod tests;
 use std::rc::Rc;
 
 use chaperone_engine::audit::BootId;
+use chaperone_engine::base::time::UnixMillis;
 use chaperone_engine::gate::Gate;
 use chaperone_engine::identity::{CacheStats, TokenCache};
-use chaperone_engine::protocol::{self, AskAnswer};
-use chaperone_engine::time::UnixMillis;
+use chaperone_engine::link::{self, AskAnswer};
 
 use self::approvals::Approvals;
 use self::calls::{Calls, Purpose, Reply, Wire};
@@ -385,7 +385,7 @@ impl<G> NodeOf<G> {
         &mut self,
         host: &dyn Host,
         root: ContextId,
-        act: impl FnOnce(&mut Parts<G>, &mut Wire<'_>, &protocol::Node) -> Vec<(ContextId, Wake)>,
+        act: impl FnOnce(&mut Parts<G>, &mut Wire<'_>, &link::Node) -> Vec<(ContextId, Wake)>,
     ) {
         let me = self.identity();
         let Some(config) = self.in_charge().map(|root| Rc::clone(&root.config)) else {

@@ -19,10 +19,10 @@
 use std::rc::Rc;
 
 use chaperone_engine::audit::BootId;
+use chaperone_engine::base::time::UnixMillis;
 use chaperone_engine::bundle::{self, Bundle, PublicKey, Serial};
 use chaperone_engine::identity::UnknownKey;
-use chaperone_engine::protocol::{Node, POLICY_PATH, PolicyRequest};
-use chaperone_engine::time::UnixMillis;
+use chaperone_engine::link::{Node, POLICY_PATH, PolicyRequest};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -418,7 +418,7 @@ impl<G> PolicySync<G> {
     }
 }
 
-/// [`chaperone_engine::protocol::PolicyAnswer`], with the envelope left as the bytes that came.
+/// [`chaperone_engine::link::PolicyAnswer`], with the envelope left as the bytes that came.
 #[derive(Deserialize)]
 struct Answer<'a> {
     #[serde(default, borrow)]

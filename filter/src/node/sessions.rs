@@ -5,9 +5,9 @@
 
 use std::collections::HashMap;
 
+use chaperone_engine::base::time::UnixMillis;
 use chaperone_engine::identity::Principal;
 use chaperone_engine::masking::Secrets;
-use chaperone_engine::time::UnixMillis;
 
 /// Milliseconds after its last request for which a session is remembered.
 const KEEP_MS: u64 = 3_600_000;

@@ -4,11 +4,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use chaperone_engine::audit::{EventKind, OnAuditFull, RecordId};
+use chaperone_engine::base::time::UnixMillis;
 use chaperone_engine::gate::Gate;
 use chaperone_engine::identity::{Refusal, SignatureVerifier, VerifiedToken};
+use chaperone_engine::link::{self, AskRequest};
 use chaperone_engine::masking::Secrets;
-use chaperone_engine::protocol::{self, AskRequest};
-use chaperone_engine::time::UnixMillis;
 
 use super::sessions::SessionKey;
 use super::{AuditFull, Counter, Metrics, Node, NodeOf, TooManyHeld, Wake};
@@ -44,8 +44,8 @@ impl Node {
 
 impl<G> NodeOf<G> {
     /// Who this node is, as it says in every call.
-    pub fn identity(&self) -> protocol::Node {
-        protocol::Node {
+    pub fn identity(&self) -> link::Node {
+        link::Node {
             name: self.name.clone(),
             boot: self.boot.clone(),
         }

@@ -6,8 +6,8 @@
 
 use std::collections::HashMap;
 
+use chaperone_engine::base::time::UnixMillis;
 use chaperone_engine::identity::UnknownKey;
-use chaperone_engine::time::UnixMillis;
 
 /// Names remembered at once. The issuer is always one of the policy's own, so this is shared by few.
 const MAX_KEYS: usize = 64;

@@ -3,9 +3,9 @@
 use chaperone_engine::approval::{BodyBinding, BoundRequest, body_sha256};
 use chaperone_engine::audit::{ApprovalOutcome, Body, EventKind};
 use chaperone_engine::gate::Code;
+use chaperone_engine::link::{AskAnswer, AskRequest, BodyPreview, Standing};
 use chaperone_engine::masking::{Encoding, FingerprintKey, mask_whole};
 use chaperone_engine::policy::MAX_HOLD;
-use chaperone_engine::protocol::{AskAnswer, AskRequest, BodyPreview, Standing};
 
 use super::request::content_of;
 use super::{Around, Phase, Stream, Waiting, metric};

@@ -33,13 +33,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use chaperone_engine::audit::{ApprovalOutcome, EventKind, RecordId};
+use chaperone_engine::base::time::UnixMillis;
 use chaperone_engine::gate::Gate;
 use chaperone_engine::identity::Principal;
+use chaperone_engine::link::AskRequest;
 use chaperone_engine::masking::{DetectorSet, Findings, FingerprintKey, Plan};
-use chaperone_engine::operation::Operation;
 use chaperone_engine::policy::Decision;
-use chaperone_engine::protocol::AskRequest;
-use chaperone_engine::time::UnixMillis;
+use chaperone_engine::upstreams::Operation;
 
 use crate::host::{ContextId, Direction, Host};
 use crate::node::{Config, Node, Wake};

@@ -1,7 +1,7 @@
 //! The request's headers, read once while they may be read.
 
 use chaperone_engine::masking::{Content, Encoding};
-use chaperone_engine::operation::{METHOD_OVERRIDE_HEADERS, PATH_OVERRIDE_HEADERS};
+use chaperone_engine::request::{METHOD_OVERRIDE_HEADERS, PATH_OVERRIDE_HEADERS};
 
 use crate::host::{Headers, first};
 

@@ -7,7 +7,8 @@
 use std::sync::Arc;
 
 use chaperone_engine::masking::{FingerprintKey, Plan, mask_text};
-use chaperone_engine::operation::{Operation, decode_unreserved};
+use chaperone_engine::request::decode_unreserved;
+use chaperone_engine::upstreams::Operation;
 
 /// Masks what is not a body.
 pub(super) struct Shown {

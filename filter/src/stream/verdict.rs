@@ -7,8 +7,9 @@ use chaperone_engine::audit::{ApprovalOutcome, EventKind, RequestLine};
 use chaperone_engine::gate::{Code, Gate, Routed};
 use chaperone_engine::identity::Principal;
 use chaperone_engine::masking::{Content, Decoder, Encoding, Masker, Plan};
-use chaperone_engine::operation::{Operation, decode_unreserved, host_of};
 use chaperone_engine::policy::Effect;
+use chaperone_engine::request::{decode_unreserved, host_of};
+use chaperone_engine::upstreams::Operation;
 
 use super::body::{BodyWay, Tail};
 use super::close::split_target;

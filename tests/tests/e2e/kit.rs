@@ -2,10 +2,10 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use chaperone_engine::base::time::UnixMillis;
 use chaperone_engine::identity::{
     Issuer as TrustedIssuer, KeySet, PureRust, RefusalCode, VerifiedToken, Verifier,
 };
-use chaperone_engine::time::UnixMillis;
 use chaperone_tests::client::{Call, Client, Http};
 use chaperone_tests::envoy::Envoy;
 use chaperone_tests::issuer::{AUDIENCE, Issuer, Key};

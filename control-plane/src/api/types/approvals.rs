@@ -2,11 +2,11 @@
 
 use chaperone_engine::approval::{Answer, State};
 use chaperone_engine::audit::RequestLine;
+use chaperone_engine::base::time::UnixMillis;
 use chaperone_engine::identity::Principal;
-use chaperone_engine::operation::Operation;
+use chaperone_engine::link::BodyPreview;
 use chaperone_engine::policy::ApproveTerms;
-use chaperone_engine::protocol::BodyPreview;
-use chaperone_engine::time::UnixMillis;
+use chaperone_engine::upstreams::Operation;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use chaperone_engine::base::time::UnixMillis;
 use chaperone_engine::bundle::Envelope;
-use chaperone_engine::time::UnixMillis;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use chaperone_engine::audit::Event;
+use chaperone_engine::base::time::UnixMillis;
 use chaperone_engine::policy::Effect;
-use chaperone_engine::time::UnixMillis;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 

@@ -131,12 +131,12 @@ mod tests {
             query: text(),
             ..Default::default()
         });
-        describes::<Operation>(engine::operation::Operation {
+        describes::<Operation>(engine::upstreams::Operation {
             action: String::new(),
             attributes: [(String::new(), String::new())].into(),
         });
         describes::<ApproveTerms>(engine::policy::ApproveTerms::by(["sre"]));
-        describes::<BodyPreview>(engine::protocol::BodyPreview {
+        describes::<BodyPreview>(engine::link::BodyPreview {
             content: engine::audit::Body::Text(String::new()),
             total_bytes: Some(1),
             truncated: false,
@@ -152,7 +152,7 @@ mod tests {
         describes::<Event>(engine::audit::Event {
             seq: 1,
             record: engine::audit::RecordId(String::new()),
-            at: engine::time::UnixMillis(1),
+            at: engine::base::time::UnixMillis(1),
             kind: engine::audit::EventKind::Forwarded {},
         });
     }

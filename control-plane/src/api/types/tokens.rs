@@ -1,6 +1,6 @@
 //! API tokens and their roles.
 
-use chaperone_engine::time::UnixMillis;
+use chaperone_engine::base::time::UnixMillis;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 

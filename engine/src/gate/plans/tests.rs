@@ -208,7 +208,7 @@ fn a_gate_takes_over_the_compiled_detectors_of_the_one_before() {
             keys_revision: 0,
         },
         previous: None,
-        issued_at: crate::time::UnixMillis(0),
+        issued_at: crate::base::time::UnixMillis(0),
         policy: policy(&format!(r#""masking":[{BLOCK}]"#)),
         keys: BTreeMap::new(),
     };

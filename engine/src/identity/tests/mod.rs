@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256, Sha384, Sha512};
 
 use super::*;
-use crate::time::UnixMillis;
+use crate::base::time::UnixMillis;
 
 const ISSUER: &str = "https://issuer.example";
 const AUDIENCE: &str = "api://chaperone";

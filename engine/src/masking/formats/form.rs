@@ -7,12 +7,12 @@ use super::{
     transcript::{Buffers, Transcript},
     whole::Whole,
 };
+use crate::base::percent;
 use crate::masking::{
     desk::Desk,
     keys::MAX_NAME,
     tap::{Escaping, Tap},
 };
-use crate::percent;
 
 /// A form.
 pub(in crate::masking) struct Form {

@@ -4,12 +4,12 @@
 //! Transfer encodings of parts (base64, quoted-printable) are not decoded: RFC 7578 §4.7 has done away with them.
 
 use super::{Format, open_within, whole::Whole};
+use crate::base::percent;
 use crate::masking::{
     content::{Content, parameter},
     desk::Desk,
     tap::{Escaping, Tap},
 };
-use crate::percent;
 use memchr::memmem::Finder;
 
 /// Longest block of a part's headers that is read; later ones are not known.

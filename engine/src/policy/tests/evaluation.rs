@@ -218,7 +218,7 @@ fn any_matching_rule_can_require_the_audit() {
 
 #[test]
 fn a_connection_of_another_policy_is_denied() {
-    use crate::operation::Operation;
+    use crate::upstreams::Operation;
     let policy = allowing(r#"{ "any": true }"#);
     let mut stranger = policy.connection_named("models").unwrap().clone();
     stranger.name = "stranger".into();

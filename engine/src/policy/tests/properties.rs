@@ -8,11 +8,11 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 
 use super::policy;
 use crate::identity::Principal;
-use crate::operation::Operation;
 use crate::policy::{
     ApproveTerms, AuditLevel, CompiledPolicy, Connection, Decision, Effect, Match, Policy,
     RequestFacts, Rule, parse_json,
 };
+use crate::upstreams::Operation;
 
 // Few values, so that rules and requests meet.
 const ISSUERS: [&str; 2] = ["https://idp.example.com", "https://other.example.com"];

@@ -1,6 +1,6 @@
 use chaperone_engine::approval::State;
-use chaperone_engine::protocol::{ASK_PATH, AskAnswer, AskRequest, Standing, WATCH_PATH};
-use chaperone_engine::time::UnixMillis;
+use chaperone_engine::base::time::UnixMillis;
+use chaperone_engine::link::{ASK_PATH, AskAnswer, AskRequest, Standing, WATCH_PATH};
 use serde_json::{Value, json};
 
 use super::super::{TooManyHeld, Wake};

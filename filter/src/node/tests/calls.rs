@@ -1,4 +1,4 @@
-use chaperone_engine::protocol::{EVENTS_PATH, POLICY_PATH, WATCH_PATH};
+use chaperone_engine::link::{EVENTS_PATH, POLICY_PATH, WATCH_PATH};
 use serde_json::json;
 
 use super::super::calls::Backoff;

@@ -1,5 +1,5 @@
 use chaperone_engine::audit::{EventKind, RecordId};
-use chaperone_engine::protocol::EventBatch;
+use chaperone_engine::link::EventBatch;
 use serde_json::json;
 
 use super::super::{AuditFull, Wake};

@@ -2,9 +2,9 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chaperone_engine::base::time::UnixMillis;
 use chaperone_engine::bundle::Bundle;
 use chaperone_engine::identity::{PureRust, RefusalCode};
-use chaperone_engine::time::UnixMillis;
 use serde_json::{Value, json};
 
 use super::super::{Config, Node, TICK_MS};

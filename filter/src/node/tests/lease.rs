@@ -1,5 +1,5 @@
 use chaperone_engine::audit::BootId;
-use chaperone_engine::time::UnixMillis;
+use chaperone_engine::base::time::UnixMillis;
 
 use super::super::lease::Lease;
 use crate::host::Host as _;

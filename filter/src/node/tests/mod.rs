@@ -13,9 +13,9 @@ mod policy;
 use std::rc::Rc;
 
 use chaperone_engine::audit::{EventKind, RecordId};
+use chaperone_engine::base::time::UnixMillis;
 use chaperone_engine::bundle::{Bundle, Envelope, PublicKey, Serial, Signer};
-use chaperone_engine::protocol::{EVENTS_PATH, MARKER, MARKER_VALUE, POLICY_PATH};
-use chaperone_engine::time::UnixMillis;
+use chaperone_engine::link::{EVENTS_PATH, MARKER, MARKER_VALUE, POLICY_PATH};
 use serde_json::{Value, json};
 
 use super::{Config, NodeOf, Wake};

@@ -14,15 +14,12 @@
 //!
 //! # Promises
 //!
-//! - What the gate decides on is what the upstream acts on: a target that two readers could read
-//!   differently never gets an operation; [`RequestTarget::parse`] refuses it as `ambiguous_path`.
+//! - Only a target with one reading gets an operation: [`RequestTarget`] has no other values.
 //! - A request whose meaning is not known never looks like one whose meaning is: it becomes
 //!   `unknown/http-post` and the like, which none of `*/read`, `*/write`, `*/delete`, `*/action` matches.
 
 mod azure_arm;
-mod host;
 mod http;
-mod target;
 
 #[cfg(test)]
 mod tests;
@@ -32,35 +29,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-pub use host::{HostError, host_of};
-pub use target::{RequestTarget, TargetError, decode_unreserved};
-
-/// Request headers that ask the upstream to act on another method than the one that was decided on.
-///
-/// Lower case. ASP.NET, OData services, Google APIs, Rails, Laravel and Express middleware honour
-/// one or the other, so a `POST` that was allowed would be executed as a `DELETE`. A caller must
-/// refuse a request that has any of these; removing them silently would change what the agent meant.
-pub const METHOD_OVERRIDE_HEADERS: &[&str] = &[
-    "x-http-method-override",
-    "x-http-method",
-    "x-method-override",
-];
-
-/// Request headers that ask the upstream to act on another path than the one that was decided on.
-///
-/// Lower case. The rewriting modules of IIS and several frameworks (Symfony, Laminas, ASP.NET) route by
-/// them, so an allowed `/public` would be executed as `/admin`. To be refused, as
-/// [`METHOD_OVERRIDE_HEADERS`] are.
-pub const PATH_OVERRIDE_HEADERS: &[&str] = &["x-original-url", "x-rewrite-url"];
-
-/// Query parameters with the effect of [`METHOD_OVERRIDE_HEADERS`]; compared without case.
-/// [`Operation::of`] refuses them itself.
-const METHOD_OVERRIDE_PARAMETERS: &[&str] = &[
-    "_method",
-    "x-http-method-override",
-    "x-http-method",
-    "x-method-override",
-];
+use crate::request::RequestTarget;
 
 /// How a connection's upstream names what is done to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -131,10 +100,7 @@ impl Operation {
         target: &RequestTarget,
     ) -> Result<Self, OperationError> {
         check_method(method)?;
-        if target
-            .query_names()
-            .any(|name| is_one_of(&name, METHOD_OVERRIDE_PARAMETERS))
-        {
+        if target.overrides_method() {
             return Err(OperationError::MethodOverride);
         }
         (protocol.describer())(method, target)
@@ -215,10 +181,4 @@ fn check_method(method: &str) -> Result<(), OperationError> {
         return Err(OperationError::Method);
     }
     Ok(())
-}
-
-fn is_one_of(name: &str, names: &[&str]) -> bool {
-    names
-        .iter()
-        .any(|candidate| candidate.eq_ignore_ascii_case(name))
 }

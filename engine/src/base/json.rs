@@ -7,11 +7,11 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess,
 use serde_json::{Map, Value};
 
 /// How deep objects and arrays may nest. Real tokens need three levels; a filter has 1 MiB of stack.
-pub(super) const MAX_DEPTH: u8 = 16;
+pub(crate) const MAX_DEPTH: u8 = 16;
 
 /// Why a document was refused. Carries nothing of the document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum JsonError {
+pub(crate) enum JsonError {
     /// Not JSON, not UTF-8, something after the end, or nested too deeply.
     Malformed,
     /// Two members of one object have the same name.
@@ -19,7 +19,7 @@ pub(super) enum JsonError {
 }
 
 /// Reads one JSON object. Nesting is bounded while reading, before anything is built.
-pub(super) fn parse_object(bytes: &[u8]) -> Result<Map<String, Value>, JsonError> {
+pub(crate) fn parse_object(bytes: &[u8]) -> Result<Map<String, Value>, JsonError> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let mut duplicate = false;
     let seed = Strict {

@@ -5,7 +5,7 @@
 //! forwarding something other than what was decided on. So they are refused, and what is accepted
 //! has one reading.
 
-use crate::percent;
+use crate::base::percent;
 use std::borrow::Cow;
 use std::fmt;
 
@@ -136,8 +136,16 @@ impl RequestTarget {
         self.query.as_deref()
     }
 
+    /// Whether a parameter of the query asks the upstream to act on another method, as headers may
+    /// ([`METHOD_OVERRIDE_HEADERS`](super::METHOD_OVERRIDE_HEADERS)).
+    #[must_use]
+    pub fn overrides_method(&self) -> bool {
+        self.query_names()
+            .any(|name| super::overrides::is_method_override(&name))
+    }
+
     /// The decoded names of the query's parameters, in order, repeated ones repeated.
-    pub(super) fn query_names(&self) -> impl Iterator<Item = String> + '_ {
+    fn query_names(&self) -> impl Iterator<Item = String> + '_ {
         self.query
             .as_deref()
             .unwrap_or_default()

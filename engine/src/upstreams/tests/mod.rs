@@ -1,4 +1,5 @@
 use super::*;
+use crate::request::RequestTarget;
 
 fn target(path: &str) -> RequestTarget {
     RequestTarget::parse(path).unwrap_or_else(|error| panic!("{path}: {error}"))
@@ -20,8 +21,6 @@ fn matches_suffix(action: &str, suffix: &str) -> bool {
 }
 
 mod azure_arm;
-mod hosts;
-mod targets;
 
 mod http {
     use super::*;
@@ -85,5 +84,29 @@ mod methods {
         assert!(
             Operation::of(Protocol::Http, "POST", &target("/x?the_method=1&m=_method")).is_ok()
         );
+    }
+}
+
+/// Generated cases; natively only, as proptest asks the host for randomness.
+#[cfg(not(target_arch = "wasm32"))]
+mod properties {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(crate::testing::cases(2000)))]
+
+        #[test]
+        fn no_request_panics(path in any::<String>(), method in any::<String>()) {
+            for path in [path.clone(), format!("/{path}"), format!("http://{path}")] {
+                if let Ok(target) = RequestTarget::parse(&path) {
+                    for protocol in Protocol::ALL {
+                        let _ = Operation::of(*protocol, &method, &target);
+                        let _ = Operation::of(*protocol, "POST", &target);
+                    }
+                }
+            }
+        }
     }
 }

@@ -25,8 +25,8 @@ use crate::approval::{RequestDigest, State};
 use crate::audit::{BootId, Event, RecordId, RequestLine};
 use crate::bundle::{Envelope, Serial};
 use crate::identity::{Principal, UnknownKey};
-use crate::operation::Operation;
 use crate::policy::ApproveTerms;
+use crate::upstreams::Operation;
 
 /// Header on every answer of the control plane, with [`MARKER_VALUE`].
 pub const MARKER: &str = "x-chaperone";
@@ -182,7 +182,7 @@ pub struct AskAnswer {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub comment: Option<String>,
     /// When the question ends unanswered.
-    pub expires_at: crate::time::UnixMillis,
+    pub expires_at: crate::base::time::UnixMillis,
 }
 
 /// How an approval stands for one record.

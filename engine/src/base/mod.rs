@@ -1,0 +1,7 @@
+//! What several modules write or read the same way: instants, digests, percent-encoding, JSON
+//! without duplicate members. Nothing here decides, and nothing here uses another module.
+
+pub mod digest;
+pub(crate) mod json;
+pub(crate) mod percent;
+pub mod time;
