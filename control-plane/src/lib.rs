@@ -2,23 +2,31 @@
 //!
 //! | module | what it is for |
 //! |---|---|
-//! | [`api`] | the HTTP interfaces: management and data plane |
-//! | [`server`] | starting and stopping; the data directory and its secrets |
-//! | `storage` | what is kept, in SQLite |
-//! | `versions` | publishing: from a document to a signed bundle |
+//! | [`serve`] | starting and stopping |
+//! | [`http`] | the HTTP face: management for people and automation, and what filters call |
+//! | `app` | the services together, and what else all faces share |
+//! | `access` | service: who may call, and what they may do |
+//! | `policies` | service: from a document to a signed bundle |
 //! | `keys` | the key sets of the issuers: fetched, refreshed, cached |
-//! | `tokens` | who may call |
+//! | `storage` | implementations of the services' stores |
+//! | `store` | what all stores have in common |
+//! | `data_dir` | the data directory and its secrets |
 //! | `metrics` | what Prometheus sees |
+//!
+//! The wire types of the management API are the crate `chaperone-api`, which clients use, too.
 //!
 //! What is allowed, who may approve, what a token proves: all of that is decided by
 //! [`chaperone_engine`]. This crate asks it, keeps what came of it, and tells the nodes.
 
-pub mod api;
+mod access;
+mod app;
 mod clock;
+mod data_dir;
+pub mod http;
 mod keys;
 mod metrics;
+mod policies;
 mod random;
-pub mod server;
+pub mod serve;
 mod storage;
-mod tokens;
-mod versions;
+mod store;

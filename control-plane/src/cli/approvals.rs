@@ -1,8 +1,6 @@
 //! `chaperone approvals`: requests that wait for a human.
 
-use chaperone::api::types::{
-    Approval, ApprovalFilter, ApprovalState, ApproveRequest, DenyRequest, Page,
-};
+use chaperone_api::{Approval, ApprovalFilter, ApprovalState, ApproveRequest, DenyRequest, Page};
 use chaperone_engine::audit::Body;
 
 use super::client::{Client, missed, segment};

@@ -1,6 +1,6 @@
 //! `chaperone audit`: the trail.
 
-use chaperone::api::types::{Page, Record, RecordDetail, RecordFilter, RecordState};
+use chaperone_api::{Page, Record, RecordDetail, RecordFilter, RecordState};
 use chaperone_engine::audit::{Body, Event, EventKind};
 use chaperone_engine::base::time::UnixMillis;
 use chaperone_engine::policy::{Direction, Effect};

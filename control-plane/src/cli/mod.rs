@@ -299,7 +299,7 @@ mod tests {
 
     #[test]
     fn filters_go_out_without_what_was_not_asked() {
-        let filter = chaperone::api::types::RecordFilter {
+        let filter = chaperone_api::RecordFilter {
             subject: Some("alice".into()),
             status: Some(403),
             ..Default::default()

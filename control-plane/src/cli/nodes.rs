@@ -1,6 +1,6 @@
 //! `chaperone nodes`: which workers enforce what, and whether their events are complete.
 
-use chaperone::api::types::{Node, Page};
+use chaperone_api::{Node, Page};
 
 use super::failure::Failure;
 use super::output::{Table, distance, now};

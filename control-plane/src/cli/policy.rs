@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use chaperone::api::types::{
+use chaperone_api::{
     Node, Page, PublishRequest, Published, RollbackRequest, Version, VersionDetail,
 };
 

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use chaperone::server::{self, DEFAULT_LISTEN, ServeConfig};
+use chaperone::serve::{self, DEFAULT_LISTEN, ServeConfig};
 use tokio_util::sync::CancellationToken;
 
 use super::failure::Failure;
@@ -71,7 +71,7 @@ pub(crate) async fn run(args: ServeArgs) -> Result<(), Failure> {
         listen: args.listen,
         ..ServeConfig::new(args.data_dir)
     };
-    let running = server::serve(config, shutdown.clone().cancelled_owned())
+    let running = serve::serve(config, shutdown.clone().cancelled_owned())
         .await
         .map_err(|e| Failure::failed(format!("The control plane does not start: {e}.")))?;
     let stopped = running.stopped();

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use chaperone::api::types::{CreatedToken, NewToken, Page, Role, Token};
+use chaperone_api::{CreatedToken, NewToken, Page, Role, Token};
 
 use super::client::segment;
 use super::failure::Failure;

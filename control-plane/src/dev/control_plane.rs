@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Mutex;
 
-use chaperone::api::types::{PublishRequest, Published};
-use chaperone::server::{self, ServeConfig};
+use chaperone::serve::{self, ServeConfig};
+use chaperone_api::{PublishRequest, Published};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -59,7 +59,7 @@ impl ControlPlane {
             ..ServeConfig::new(data_dir)
         };
         let shutdown = CancellationToken::new();
-        let running = server::serve(config, shutdown.clone().cancelled_owned())
+        let running = serve::serve(config, shutdown.clone().cancelled_owned())
             .await
             .map_err(|e| Failure::failed(format!("The control plane does not start: {e}.")))?;
         let (issuer_address, issuer) = serve_issuer(args.issuer_port, issuer).await?;

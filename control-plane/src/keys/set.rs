@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use chaperone_api::{Key, KeySource};
 use chaperone_engine::base::digest::sha256_hex;
 use chaperone_engine::base::time::UnixMillis;
 use chaperone_engine::identity::{Issuer, KeySet};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::api::types::{Key, KeySource};
 use crate::random;
 
 /// Between two refreshes without cause, give or take a tenth.

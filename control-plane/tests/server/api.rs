@@ -150,7 +150,7 @@ async fn pages_follow_each_other_without_repeating_or_losing_anything() {
 #[tokio::test]
 async fn the_openapi_document_is_the_one_that_is_checked_in() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/openapi.json");
-    let mut document = serde_json::to_string_pretty(&chaperone::api::openapi()).unwrap();
+    let mut document = serde_json::to_string_pretty(&chaperone::http::openapi()).unwrap();
     document.push('\n');
     if std::env::var_os("UPDATE_DOCS").is_some() {
         std::fs::write(path, &document).unwrap();

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use chaperone::server::{Running, ServeConfig, serve};
+use chaperone::serve::{Running, ServeConfig, serve};
 use chaperone_engine::audit::{BootId, Event, EventKind, RecordId, RequestLine, Timings};
 use chaperone_engine::base::time::UnixMillis;
 use chaperone_engine::identity::{Issuer, Principal};

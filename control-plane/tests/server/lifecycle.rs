@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use chaperone::server::{ServeConfig, serve};
+use chaperone::serve::{ServeConfig, serve};
 use serde_json::json;
 
 use crate::kit::{self, POLICY, node, record};

@@ -1,0 +1,63 @@
+//! What the management API says and hears: one struct per JSON body, used by server and command line.
+//!
+//! Conventions: instants are milliseconds since the Unix epoch (UTC) in fields that end in `_at`,
+//! durations are milliseconds in fields that end in `_ms`; what is not known is left out; lists come
+//! as a [`Page`]; errors are [`Problem`]s. Unknown members of requests are errors, unknown members of
+//! answers must be ignored by clients: answers may grow.
+
+mod approvals;
+mod nodes;
+mod policies;
+mod problem;
+mod records;
+mod schema;
+mod tokens;
+
+pub use approvals::{
+    Approval, ApprovalAnswer, ApprovalFilter, ApprovalState, ApproveRequest, DenyRequest,
+};
+pub use nodes::{
+    Connection, FilterConfig, FilterConfigControlPlane, FilterConfigQuery, Gap, Key, KeySet,
+    KeySource, Node, Serial,
+};
+pub use policies::{
+    PolicyProblem, PublishRequest, Published, RollbackRequest, Version, VersionDetail,
+};
+pub use problem::{Problem, ProblemCode};
+pub use records::{Record, RecordDetail, RecordFilter, RecordState, StoredEvent};
+pub use tokens::{CreatedToken, NewToken, Role, Token};
+
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+/// Where the management API begins.
+pub const PREFIX: &str = "/api/v1";
+
+/// `limit` when a list call names none.
+pub const DEFAULT_LIMIT: u32 = 50;
+
+/// The largest `limit`; more is cut to this.
+pub const MAX_LIMIT: u32 = 500;
+
+/// One page of a list, newest first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Page<T> {
+    /// The entries.
+    pub items: Vec<T>,
+    /// Pass it as `cursor` to get the next page; absent on the last one. Opaque.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
+}
+
+/// Where in a list to go on, and how far.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct Paging {
+    /// `next_cursor` of the page before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+    /// Entries per page, 1 to 500; 50 when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+}

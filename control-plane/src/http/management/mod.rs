@@ -1,0 +1,9 @@
+//! What people and automation call: one file per resource.
+//!
+//! A handler parses the call, asks a service, and renders the answer. It decides nothing.
+
+pub(super) mod approvals;
+pub(super) mod nodes;
+pub(super) mod policies;
+pub(super) mod records;
+pub(super) mod tokens;

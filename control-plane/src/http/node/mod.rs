@@ -1,0 +1,278 @@
+//! What filters call: [`chaperone_engine::link`].
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{Request, State};
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use chaperone_api::{Problem, ProblemCode as Code};
+use chaperone_engine::approval;
+use chaperone_engine::audit::{Event, RecordId};
+use chaperone_engine::link::{
+    AskAnswer, AskRequest, EventAck, MAX_WAIT_MS, Node, PolicyRequest, Standing, WatchAnswer,
+    WatchRequest, Watched,
+};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::time::Instant;
+
+use crate::app::App;
+use crate::http::auth::{ActAsNode, May};
+use crate::http::extract;
+use crate::http::problem::ApiError;
+use crate::http::stream::Waiting;
+use crate::metrics::OutcomeLabel;
+use crate::policies::MAX_REPORTED_VERSION;
+use crate::storage::sqlite::events::IncomingBatch;
+use crate::{clock, random};
+
+/// Largest batch of events. Filters send batches of at most a megabyte, and a single larger event
+/// alone.
+const EVENTS_BODY_BYTES: usize = 16 * 1024 * 1024;
+
+/// Largest of the other calls; an `ask` carries the beginning of a body.
+const CALL_BODY_BYTES: usize = 2 * 1024 * 1024;
+
+/// Approvals that one watch may name.
+const MAX_WATCHED: usize = 10_000;
+
+/// Unknown keys that one call may report.
+const MAX_UNKNOWN_KEYS: usize = 64;
+
+/// The longest name of a node.
+const MAX_NODE_NAME: usize = 256;
+
+/// Is there a bundle newer than mine? Waits up to `wait_ms` for one.
+#[utoipa::path(post, path = "/node/v1/policy", tag = "data plane", request_body = Object,
+    responses((status = 200, description = "The newer bundle, or nothing", body = Object),
+              (status = "default", description = "An error", body = Problem, content_type = "application/problem+json")))]
+pub(super) async fn policy(
+    _may: May<ActAsNode>,
+    State(app): State<Arc<App>>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let body = extract::bytes(request, CALL_BODY_BYTES).await?;
+    let request: PolicyRequest = extract::json(&body)?;
+    check_node(&request.node)?;
+    if request
+        .enforced
+        .is_some_and(|serial| serial.policy_version > MAX_REPORTED_VERSION)
+    {
+        return Err(invalid("enforced: no such policy version can exist"));
+    }
+    app.storage.node_reported(&request, clock::now()).await?;
+    for unknown in request.unknown_keys.iter().take(MAX_UNKNOWN_KEYS) {
+        app.keys
+            .unknown_key(&unknown.issuer, unknown.kid.as_deref());
+    }
+    let until = deadline(request.wait_ms);
+    let mut news = app.versions.subscribe();
+    let _waiting = Waiting::new(Arc::clone(&app));
+    // A bundle that the node has refused is not sent again, or it would ask again at once, and so on.
+    let mut refused = request.refused.is_some();
+    loop {
+        let current = news.borrow_and_update().clone();
+        if let Some(current) = current
+            && request
+                .enforced
+                .is_none_or(|enforced| enforced < current.serial)
+        {
+            let again = app.sent_before(request.node.boot.as_str(), current.serial);
+            if !(refused && again) {
+                return Ok(json(current.answer.clone()));
+            }
+            refused = false;
+        }
+        tokio::select! {
+            changed = news.changed() => if changed.is_err() { break },
+            () = tokio::time::sleep_until(until) => break,
+            () = app.stop.cancelled() => break,
+        }
+    }
+    Ok(json(Bytes::from_static(b"{}")))
+}
+
+/// Take these events.
+#[utoipa::path(post, path = "/node/v1/events", tag = "data plane", request_body = Object,
+    responses((status = 200, description = "Everything up to this number is durable", body = Object),
+              (status = "default", description = "An error; nothing was stored", body = Problem, content_type = "application/problem+json")))]
+pub(super) async fn events(
+    _may: May<ActAsNode>,
+    State(app): State<Arc<App>>,
+    request: Request,
+) -> Result<Json<EventAck>, ApiError> {
+    let body = extract::bytes(request, EVENTS_BODY_BYTES).await?;
+    let batch = read_batch(&body)?;
+    let acknowledged = app.events.store(batch).await.map_err(|_| {
+        ApiError::new(
+            Code::StorageUnavailable,
+            "The events were not stored; send them again.",
+        )
+    })?;
+    Ok(Json(EventAck { acknowledged }))
+}
+
+/// May this request pass?
+#[utoipa::path(post, path = "/node/v1/approvals/ask", tag = "data plane", request_body = Object,
+    responses((status = 200, description = "How the approval stands for this record", body = Object),
+              (status = "default", description = "An error", body = Problem, content_type = "application/problem+json")))]
+pub(super) async fn ask(
+    _may: May<ActAsNode>,
+    State(app): State<Arc<App>>,
+    request: Request,
+) -> Result<Json<AskAnswer>, ApiError> {
+    let body = extract::bytes(request, CALL_BODY_BYTES).await?;
+    let ask: AskRequest = extract::json(&body)?;
+    check_node(&ask.node)?;
+    check_record(&ask.node, &ask.record)?;
+    let new_id = random::id("ap").map_err(|error| ApiError::internal(&error))?;
+    let asked = app.storage.ask(&ask, &new_id, clock::now()).await?;
+    let outcome = match asked.answer.answer {
+        Standing::Pending => "pending",
+        Standing::Granted => "granted",
+        Standing::Denied => "denied",
+        Standing::Expired => "expired",
+    };
+    app.metrics
+        .asks
+        .get_or_create(&OutcomeLabel { outcome })
+        .inc();
+    if asked.changed {
+        // Nobody listening is not an error.
+        drop(app.approvals_changed.send(asked.answer.approval.clone()));
+    }
+    Ok(Json(asked.answer))
+}
+
+/// Tell me when one of these approvals is no longer pending. Waits up to `wait_ms`.
+#[utoipa::path(post, path = "/node/v1/approvals/watch", tag = "data plane", request_body = Object,
+    responses((status = 200, description = "Those that are no longer pending", body = Object),
+              (status = "default", description = "An error", body = Problem, content_type = "application/problem+json")))]
+pub(super) async fn watch(
+    _may: May<ActAsNode>,
+    State(app): State<Arc<App>>,
+    request: Request,
+) -> Result<Json<WatchAnswer>, ApiError> {
+    let body = extract::bytes(request, CALL_BODY_BYTES).await?;
+    let request: WatchRequest = extract::json(&body)?;
+    check_node(&request.node)?;
+    if request.approvals.len() > MAX_WATCHED {
+        return Err(invalid(&format!(
+            "approvals: at most {MAX_WATCHED} can be watched at once"
+        )));
+    }
+    let ids: HashSet<&str> = request.approvals.iter().map(String::as_str).collect();
+    let until = deadline(request.wait_ms);
+    // Before looking: what changes after the look is in here.
+    let mut news = app.approvals_changed.subscribe();
+    let _waiting = Waiting::new(Arc::clone(&app));
+    loop {
+        let decided: Vec<Watched> = app
+            .storage
+            .approval_states(&request.approvals, clock::now())
+            .await?
+            .into_iter()
+            .filter(|(_, state)| *state != approval::State::Pending)
+            .map(|(approval, state)| Watched { approval, state })
+            .collect();
+        if !decided.is_empty() {
+            return Ok(Json(WatchAnswer { decided }));
+        }
+        loop {
+            tokio::select! {
+                changed = news.recv() => match changed {
+                    Ok(id) if ids.contains(id.as_str()) => break,
+                    Ok(_) => {}
+                    // Some were missed: look again.
+                    Err(RecvError::Lagged(_)) => break,
+                    Err(RecvError::Closed) => return Ok(Json(WatchAnswer { decided })),
+                },
+                () = tokio::time::sleep_until(until) => return Ok(Json(WatchAnswer { decided })),
+                () = app.stop.cancelled() => return Ok(Json(WatchAnswer { decided })),
+            }
+        }
+    }
+}
+
+/// [`chaperone_engine::link::EventBatch`], with each event as the very text that the node sent.
+#[derive(Deserialize)]
+struct Batch<'a> {
+    node: Node,
+    dropped: u64,
+    #[serde(default)]
+    closing: bool,
+    #[serde(borrow)]
+    events: Vec<&'a RawValue>,
+}
+
+fn read_batch(body: &[u8]) -> Result<IncomingBatch, ApiError> {
+    let batch: Batch<'_> = extract::json(body)?;
+    check_node(&batch.node)?;
+    let mut events = Vec::with_capacity(batch.events.len());
+    let mut expected = None;
+    for raw in batch.events {
+        let event: Event = extract::json(raw.get().as_bytes())?;
+        check_record(&batch.node, &event.record)?;
+        let numbered = expected.map_or(event.seq > 0, |expected| event.seq == expected);
+        // Beyond this SQLite has no integer.
+        if !numbered || event.seq >= i64::MAX as u64 {
+            return Err(invalid(
+                "events: a batch is numbered from 1 on without holes",
+            ));
+        }
+        expected = Some(event.seq + 1);
+        events.push((event, raw.get().into()));
+    }
+    Ok(IncomingBatch {
+        node: batch.node,
+        dropped: batch.dropped,
+        closing: batch.closing,
+        events,
+    })
+}
+
+fn check_node(node: &Node) -> Result<(), ApiError> {
+    let fits =
+        (1..=MAX_NODE_NAME).contains(&node.name.len()) && !node.name.chars().any(char::is_control);
+    if fits {
+        Ok(())
+    } else {
+        Err(invalid("node.name: 1 to 256 printable characters"))
+    }
+}
+
+/// A record belongs to the life of the node that names it: a node cannot write into the records of
+/// another, nor spend its grants.
+fn check_record(node: &Node, record: &RecordId) -> Result<(), ApiError> {
+    let own = record
+        .0
+        .strip_prefix(node.boot.as_str())
+        .is_some_and(|rest| {
+            rest.len() <= 32
+                && rest
+                    .strip_prefix('-')
+                    .is_some_and(|stream| !stream.is_empty())
+        });
+    if own {
+        Ok(())
+    } else {
+        Err(invalid("record: not a record of this node's life"))
+    }
+}
+
+fn invalid(detail: &str) -> ApiError {
+    ApiError::new(Code::InvalidBody, format!("{detail}."))
+}
+
+fn deadline(wait_ms: u64) -> Instant {
+    Instant::now() + Duration::from_millis(wait_ms.min(MAX_WAIT_MS))
+}
+
+fn json(body: Bytes) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], body).into_response()
+}

@@ -1,0 +1,262 @@
+//! Starting and stopping the control plane.
+//!
+//! [`serve`] is the whole of it: the binary calls it, `dev` calls it, tests call it. Nothing here
+//! reads the environment or the command line.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use chaperone_engine::bundle::Signer;
+use chaperone_engine::identity::Issuer;
+use tokio::net::TcpListener;
+use tokio::sync::broadcast;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::access::TokenBook;
+use crate::app::App;
+use crate::data_dir;
+pub use crate::data_dir::DataDir;
+use crate::keys::Keys;
+use crate::metrics::Metrics;
+use crate::policies::Versions;
+use crate::storage::sqlite::Database;
+use crate::storage::sqlite::events::EventWriter;
+use crate::{clock, http};
+
+/// Where the control plane listens when nothing else is said.
+pub const DEFAULT_LISTEN: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 7070);
+
+/// How long answers that are under way may take after the stop was asked for.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// How long closing the database may take.
+const CLOSE: Duration = Duration::from_secs(5);
+
+/// How often approvals are looked through for those that ran out. Whoever waits for one is not told
+/// later than this; whether it still counts is decided by the clock, not by this.
+const EXPIRY_TICK: Duration = Duration::from_millis(500);
+
+/// What a control plane needs to know.
+#[derive(Debug, Clone)]
+pub struct ServeConfig {
+    /// Secrets, database, cached key sets. Made on first start.
+    pub data_dir: PathBuf,
+    /// Where to listen. Plain HTTP: put TLS in front before anything but loopback.
+    pub listen: SocketAddr,
+    /// Issuers that are added to those of every policy version.
+    pub extra_issuers: Vec<Issuer>,
+}
+
+impl ServeConfig {
+    /// Everything else at its default.
+    pub fn new(data_dir: impl Into<PathBuf>) -> Self {
+        Self {
+            data_dir: data_dir.into(),
+            listen: DEFAULT_LISTEN,
+            extra_issuers: Vec::new(),
+        }
+    }
+}
+
+/// Why the control plane does not start. A sentence that says what to do.
+#[derive(Debug)]
+pub struct ServeError(String);
+
+impl std::fmt::Display for ServeError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for ServeError {}
+
+impl From<data_dir::DataDirError> for ServeError {
+    fn from(error: data_dir::DataDirError) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// A control plane that runs.
+#[derive(Debug)]
+pub struct Running {
+    /// Where it listens; the port is the real one when the configuration said 0.
+    pub addr: SocketAddr,
+    /// Ed25519 key that filters pin, standard base64.
+    pub public_key: String,
+    /// Where its secrets lie.
+    pub data_dir: DataDir,
+    finished: JoinHandle<()>,
+}
+
+impl Running {
+    /// Returns when it has stopped: all answers given, all events stored, the database closed.
+    pub async fn stopped(self) {
+        // A task that panicked has said so in the log.
+        drop(self.finished.await);
+    }
+}
+
+/// Starts a control plane and returns when it answers. It stops when `shutdown` completes.
+///
+/// # Errors
+/// [`ServeError`]; nothing is left running then.
+pub async fn serve(
+    config: ServeConfig,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> Result<Running, ServeError> {
+    let dir = DataDir::open(&config.data_dir)?;
+    let lock = dir.lock()?;
+    let signer = Signer::from_seed(&*DataDir::key(&dir.signing_key())?);
+    let public_key = signer.public_key().to_base64();
+    // Filters need it; the control plane itself has no use for it.
+    drop(DataDir::key(&dir.fingerprint_key())?);
+
+    let failed = |error: crate::store::StoreError| ServeError(error.to_string());
+    let storage = Database::open(&dir.ready_database()?)
+        .await
+        .map_err(failed)?;
+    let tokens = TokenBook::load(storage.clone()).await.map_err(failed)?;
+    tokens
+        .bootstrap(&dir)
+        .await
+        .map_err(|error| ServeError(error.to_string()))?;
+
+    let metrics = Arc::new(Metrics::new());
+    let keys = Arc::new(Keys::new(&dir.keys(), Arc::clone(&metrics)));
+    let versions = Versions::load(
+        storage.clone(),
+        Arc::clone(&keys),
+        Arc::clone(&metrics),
+        signer,
+        config.extra_issuers,
+    )
+    .await
+    .map_err(|error| {
+        ServeError(format!(
+            "the last policy version cannot be taken up: {error}"
+        ))
+    })?;
+
+    let listener = TcpListener::bind(config.listen)
+        .await
+        .map_err(|error| ServeError(format!("cannot listen on {}: {error}", config.listen)))?;
+    let addr = listener
+        .local_addr()
+        .map_err(|error| ServeError(format!("cannot tell the address listened on: {error}")))?;
+    if !addr.ip().is_loopback() {
+        tracing::warn!(%addr, "listening beyond loopback in plain HTTP: tokens and trail can be read on the way; put TLS in front");
+    }
+
+    let finish = CancellationToken::new();
+    let (events, task) = EventWriter::start(storage.clone(), Arc::clone(&metrics), finish.clone());
+    let writer = Writer { task, finish };
+    let app = Arc::new(App {
+        storage,
+        events,
+        tokens,
+        versions: Arc::new(versions),
+        keys,
+        metrics,
+        approvals_changed: broadcast::Sender::new(1024),
+        sent: Mutex::default(),
+        stop: CancellationToken::new(),
+    });
+    tracing::info!(%addr, data_dir = %config.data_dir.display(), "the control plane listens");
+    let finished = tokio::spawn(run(app, listener, writer, lock, shutdown));
+    Ok(Running {
+        addr,
+        public_key,
+        data_dir: dir,
+        finished,
+    })
+}
+
+/// The task that stores events, and how to end it.
+struct Writer {
+    task: JoinHandle<()>,
+    finish: CancellationToken,
+}
+
+async fn run(
+    app: Arc<App>,
+    listener: TcpListener,
+    writer: Writer,
+    lock: data_dir::Lock,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) {
+    let background = background(&app);
+    let stop = app.stop.clone();
+    let storage = app.storage.clone();
+    let router = http::router(Arc::clone(&app));
+    let stopping = stop.clone();
+    let serving = axum::serve(listener, router)
+        .with_graceful_shutdown(async move { stopping.cancelled().await });
+    let mut serving = tokio::spawn(serving.into_future());
+
+    tokio::select! {
+        () = shutdown => {}
+        ended = &mut serving => {
+            tracing::error!(?ended, "the server ended by itself");
+        }
+    }
+    tracing::info!("the control plane stops");
+    // Long polls and streams answer at once, so only real work is waited for.
+    stop.cancel();
+    if tokio::time::timeout(DRAIN, &mut serving).await.is_err() {
+        tracing::warn!("some answers took too long and were cut off");
+        serving.abort();
+        drop(serving.await);
+    }
+    for task in background {
+        task.abort();
+        drop(task.await);
+    }
+    // Connections that were cut off may live on, so nothing here waits for them.
+    writer.finish.cancel();
+    drop(writer.task.await);
+    if tokio::time::timeout(CLOSE, storage.close()).await.is_err() {
+        tracing::warn!("the database was still in use; SQLite will tidy up at the next start");
+    }
+    drop(lock);
+    tracing::info!("the control plane has stopped");
+}
+
+/// What goes on without being asked.
+fn background(app: &Arc<App>) -> Vec<JoinHandle<()>> {
+    let refresh = tokio::spawn(Arc::clone(&app.keys).run());
+    let (keys, versions) = (Arc::clone(&app.keys), Arc::clone(&app.versions));
+    let reseal = tokio::spawn(async move {
+        loop {
+            // Once at the start, too: the last run may have ended between a fetch and its bundle.
+            if let Err(error) = versions.keys_changed().await {
+                tracing::error!(%error, "a bundle with new keys could not be made");
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                continue;
+            }
+            keys.changed().await;
+        }
+    });
+    let (storage, metrics) = (app.storage.clone(), Arc::clone(&app.metrics));
+    let changed = app.approvals_changed.clone();
+    let expire = tokio::spawn(async move {
+        let mut tick = tokio::time::interval(EXPIRY_TICK);
+        loop {
+            tick.tick().await;
+            match storage.expire_approvals(clock::now()).await {
+                Ok(ids) => {
+                    metrics.expired.inc_by(ids.len() as u64);
+                    for id in ids {
+                        drop(changed.send(id));
+                    }
+                }
+                Err(error) => tracing::error!(%error, "approvals could not be expired"),
+            }
+        }
+    });
+    vec![refresh, reseal, expire]
+}

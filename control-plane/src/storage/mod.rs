@@ -1,0 +1,6 @@
+//! What keeps the control plane's state. Each implementation is one type, which implements the store of
+//! every service ([`crate::access::store::Store`] and the others).
+//!
+//! Nothing here knows the web framework or the wire types of the management API.
+
+pub(crate) mod sqlite;

@@ -1,0 +1,125 @@
+//! What the control plane keeps, in one SQLite database: one file per service, which implements the
+//! service's store.
+//!
+//! One connection writes and several read (SQLite allows one writer at a time; a second one would
+//! only wait inside SQLite instead of here). WAL with `synchronous = FULL`: a commit that has
+//! returned survives a power cut, which is what an acknowledgement promises; `NORMAL` would be faster
+//! but syncs only at checkpoints. The price is paid once per group of batches, see [`events`].
+//!
+//! Statements are not logged: bodies, paths and approval texts are bound to them.
+
+pub(crate) mod approvals;
+pub(crate) mod events;
+pub(crate) mod nodes;
+pub(crate) mod record_fold;
+pub(crate) mod records;
+pub(crate) mod sequence;
+pub(crate) mod tokens;
+pub(crate) mod versions;
+
+use std::path::Path;
+use std::time::Duration;
+
+use sqlx::ConnectOptions as _;
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+use sqlx::{SqlSafeStr as _, Sqlite, Transaction};
+
+use crate::store::{Result, StoreError};
+
+/// Every migration, in order. A released one never changes: sqlx compares checksums at start.
+const MIGRATIONS: &[(i64, &str, &str)] = &[(
+    1,
+    "initial",
+    include_str!("../../../migrations/0001_initial.sql"),
+)];
+
+/// Connections that read. More than the cores of a small machine buys nothing.
+const READERS: u32 = 4;
+
+/// The database.
+#[derive(Debug, Clone)]
+pub(crate) struct Database {
+    writer: SqlitePool,
+    reader: SqlitePool,
+}
+
+impl Database {
+    /// Opens the database, whose file is there, and brings its schema up to date.
+    ///
+    /// # Errors
+    /// When it cannot be opened, or was made by a later version.
+    pub(crate) async fn open(file: &Path) -> Result<Self> {
+        let options = SqliteConnectOptions::new()
+            .filename(file)
+            .foreign_keys(true)
+            .busy_timeout(Duration::from_secs(5))
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            // The log file does not keep the size of the largest burst.
+            .pragma("journal_size_limit", "67108864")
+            .disable_statement_logging();
+        let writer = SqlitePoolOptions::new()
+            .max_connections(1)
+            .connect_with(options.clone())
+            .await?;
+        let migrations = MIGRATIONS
+            .iter()
+            .map(|&(version, name, sql)| {
+                let kind = MigrationType::Simple;
+                Migration::new(version, name.into(), kind, sql.into_sql_str(), false)
+            })
+            .collect();
+        Migrator::with_migrations(migrations)
+            .run(&writer)
+            .await
+            .map_err(|error| StoreError::Schema(Box::new(error)))?;
+        let reader = SqlitePoolOptions::new()
+            .max_connections(READERS)
+            // Belt and braces: a write that takes the wrong pool fails instead of contending.
+            .connect_with(options.pragma("query_only", "1"))
+            .await?;
+        Ok(Self { writer, reader })
+    }
+
+    /// A transaction that holds the write lock from its first statement: reading first and
+    /// upgrading later could fail with `SQLITE_BUSY` in the middle.
+    pub(crate) async fn write(&self) -> Result<Transaction<'static, Sqlite>> {
+        Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
+    }
+
+    pub(crate) fn read(&self) -> &SqlitePool {
+        &self.reader
+    }
+
+    /// Whether the database answers.
+    pub(crate) async fn ping(&self) -> Result<()> {
+        sqlx::query("SELECT 1").execute(self.read()).await?;
+        Ok(())
+    }
+
+    /// Closes all connections; the log is folded into the database file.
+    pub(crate) async fn close(&self) {
+        self.reader.close().await;
+        self.writer.close().await;
+    }
+}
+
+/// SQLite's integers are signed. Values beyond are clamped: they come from counters that cannot get
+/// there, or from a node that is refused before.
+pub(crate) fn to_sql(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+/// The way back of [`to_sql`].
+pub(crate) fn from_sql(value: i64) -> u64 {
+    u64::try_from(value).unwrap_or(0)
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::failed(error)
+    }
+}
