@@ -37,10 +37,10 @@ const PROSE: &[&str] = &[
 ];
 const CODE: &[&str] = &[
     include_str!("../../src/gate/mod.rs"),
-    include_str!("../../src/policy/node.rs"),
-    include_str!("../../src/policy/validate.rs"),
-    include_str!("../../src/policy/glob.rs"),
-    include_str!("../../src/policy/document.rs"),
+    include_str!("../../src/policy/read/typed.rs"),
+    include_str!("../../src/policy/check/rules.rs"),
+    include_str!("../../src/policy/decide/glob.rs"),
+    include_str!("../../src/policy/document/rule.rs"),
     include_str!("../../src/request/target.rs"),
     include_str!("../../src/audit/event.rs"),
 ];

@@ -8,11 +8,12 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::compiled::{CompiledPolicy, folds_paths};
-use super::decision::{Decision, RequestFacts, UNKNOWN_CONNECTION};
+use super::check::request_of;
+use super::decide::{
+    CompiledPolicy, Decision, Glob, Matcher, PathGlob, RequestFacts, UNKNOWN_CONNECTION,
+    folds_paths,
+};
 use super::document::{Connection, Effect, Rule};
-use super::glob::{Glob, Matcher, PathGlob};
-use super::validate::request_of;
 use crate::identity::Principal;
 use crate::upstreams::Operation;
 

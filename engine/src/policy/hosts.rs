@@ -2,8 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::document::Policy;
-use super::values::HostPattern;
+use super::document::{HostPattern, Policy};
 
 /// The hosts of all connections. Look-ups give indexes into [`Policy::connections`].
 #[derive(Debug, Default)]

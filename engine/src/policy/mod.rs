@@ -13,47 +13,34 @@
 //! - What decides is what was validated, tested and explained: there is one way to an answer.
 //! - A hundred rules cost about what ten do: rules are looked up, not scanned.
 
-mod compiled;
-mod decision;
-mod detectors;
+mod check;
+mod decide;
 mod document;
 mod error;
 mod explain;
-mod glob;
 mod hosts;
-mod index;
-mod keys;
-mod masking;
-mod node;
 mod read;
-#[cfg(feature = "authoring")]
-mod schema;
 mod testing;
-mod validate;
-mod values;
-mod wire;
+mod wording;
 
 #[cfg(test)]
 mod tests;
 
-pub use compiled::CompiledPolicy;
-pub use decision::{Decision, NO_RULE_MATCHED, RequestFacts, UNKNOWN_CONNECTION};
+pub(crate) use check::rules_for;
+pub use check::{
+    MAX_CONNECTIONS, MAX_ENTRIES, MAX_HOLD, MAX_KEEP, MAX_RULES, validate, validate_masking_rule,
+};
+pub use decide::{CompiledPolicy, Decision, NO_RULE_MATCHED, RequestFacts, UNKNOWN_CONNECTION};
+#[cfg(feature = "authoring")]
+pub use document::schema;
 pub use document::{
-    ApiVersion, ApproveTerms, AuditLevel, Connection, Direction, Effect, MaskingAction,
-    MaskingRule, Match, Policy, PolicyTest, Rule, TestCaller,
+    ApiVersion, ApproveTerms, AuditLevel, Connection, Direction, Duration, Effect, Grant,
+    HostPattern, KeyList, MAX_PATTERN_BYTES, MaskingAction, MaskingRule, Match, Method,
+    OperationPattern, PathPattern, Policy, PolicyTest, Rule, TestCaller,
 };
 pub use error::{Place, PolicyError, PolicyErrors, Position};
 pub use explain::{Explanation, Mismatch, RuleExplanation};
-pub use keys::KeyList;
-pub(crate) use masking::rules_for;
-pub use masking::{MAX_KEEP, validate_masking_rule};
 #[cfg(feature = "authoring")]
 pub use read::{DetectorsFile, parse, parse_detectors};
 pub use read::{MAX_DOCUMENT_BYTES, parse_json};
-#[cfg(feature = "authoring")]
-pub use schema::schema;
 pub use testing::TestOutcome;
-pub use validate::{MAX_CONNECTIONS, MAX_ENTRIES, MAX_HOLD, MAX_RULES, validate};
-pub use values::{
-    Duration, Grant, HostPattern, MAX_PATTERN_BYTES, Method, OperationPattern, PathPattern,
-};

@@ -4,8 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::compiled::CompiledPolicy;
-use super::decision::Decision;
+use super::decide::{CompiledPolicy, Decision};
 use super::document::{Effect, PolicyTest};
 use crate::identity::Principal;
 

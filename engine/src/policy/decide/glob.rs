@@ -7,11 +7,11 @@ use std::hash::{Hash, Hasher};
 
 use memchr::memmem;
 
-use super::hosts;
-use super::values::{HostPattern, OperationPattern, PathPattern};
+use crate::policy::document::{HostPattern, OperationPattern, PathPattern};
+use crate::policy::hosts;
 
 /// A pattern of one dimension, ready to match. Two that are equal match the same.
-pub(super) trait Matcher {
+pub(in crate::policy) trait Matcher {
     /// The text that alone is matched, for patterns without a wildcard.
     fn literal(&self) -> Option<&str>;
     fn matches(&self, text: &str) -> bool;
@@ -19,7 +19,7 @@ pub(super) trait Matcher {
 
 /// `*` stands for any run of characters, none among them.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Glob {
+pub(in crate::policy) struct Glob {
     first: Box<str>,
     middle: Box<[Part]>,
     /// `None` when there is no `*`.
@@ -57,7 +57,7 @@ impl Hash for Part {
 }
 
 impl Glob {
-    pub(super) fn new(pattern: &str) -> Self {
+    pub(in crate::policy) fn new(pattern: &str) -> Self {
         let mut parts = pattern.split('*').map(Box::<str>::from);
         let first = parts.next().unwrap_or_default();
         let last = parts.next_back();
@@ -73,7 +73,7 @@ impl Glob {
     }
 
     /// Over operations in lower case: Azure RBAC compares actions without case.
-    pub(super) fn operation(pattern: &OperationPattern) -> Self {
+    pub(in crate::policy) fn operation(pattern: &OperationPattern) -> Self {
         Self::new(&pattern.as_str().to_ascii_lowercase())
     }
 }
@@ -106,7 +106,7 @@ impl Matcher for Glob {
 
 /// `*` within a segment, `**` for any number of segments.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) enum PathGlob {
+pub(in crate::policy) enum PathGlob {
     Literal(Box<str>),
     /// `/v1/**`, the most common pattern, as `/v1`.
     Below(Box<str>),
@@ -117,7 +117,7 @@ pub(super) enum PathGlob {
 
 impl PathGlob {
     /// `fold` compares without case, for upstreams whose paths have none.
-    pub(super) fn new(pattern: &PathPattern, fold: bool) -> Self {
+    pub(in crate::policy) fn new(pattern: &PathPattern, fold: bool) -> Self {
         let folded = pattern.as_str().to_ascii_lowercase();
         let pattern = if fold {
             folded.as_str()

@@ -1,12 +1,12 @@
 //! Masking rules: what they may say, and what a selector chooses. What becomes of them is made by
 //! [`MaskingPlans`](crate::gate::MaskingPlans).
 
+use super::checks::{entries, name, references};
 use super::detectors::GROUP;
-use super::document::{Direction, MaskingAction, MaskingRule};
-use super::error::{Faults, Place, PolicyErrors, near_miss, shorten};
-use super::keys::KeyList;
-use super::validate::{entries, name, references};
 use crate::masking::{CustomDetector, KeyNames, catalogue, chooses};
+use crate::policy::document::{Direction, KeyList, MaskingAction, MaskingRule};
+use crate::policy::error::{Faults, Place, PolicyErrors};
+use crate::policy::wording::{near_miss, shorten};
 
 /// Most characters of a secret that a replacement may show.
 pub const MAX_KEEP: u8 = 16;

@@ -3,12 +3,12 @@
 use schemars::generate::SchemaSettings;
 use serde_json::Value;
 
-use super::document::Policy;
+use super::policy::Policy;
 
 /// The JSON Schema (2020-12) of a policy document.
 ///
 /// It describes the shape. What a schema cannot say (unique names, references, overlapping hosts) is
-/// checked by [`validate`](super::validate()) alone.
+/// checked by [`validate`](crate::policy::validate()) alone.
 pub fn schema() -> Value {
     let schema = SchemaSettings::draft2020_12()
         .into_generator()

@@ -5,13 +5,12 @@ use std::iter;
 use std::sync::Arc;
 
 use super::decision::{Decision, NO_RULE_MATCHED, RequestFacts, UNKNOWN_CONNECTION};
-use super::document::{AuditLevel, Connection, Effect, Match, Policy, Rule};
-use super::error::PolicyErrors;
 use super::glob::{Glob, PathGlob};
-use super::hosts::{self, Hosts};
 use super::index::{Dimension, Patterns, Rules};
-use super::validate::{selects, validate};
-use super::values::HostPattern;
+use crate::policy::check::validate;
+use crate::policy::document::{AuditLevel, Connection, Effect, HostPattern, Match, Policy, Rule};
+use crate::policy::error::PolicyErrors;
+use crate::policy::hosts::{self, Hosts};
 use crate::upstreams::Protocol;
 
 /// A valid policy with its indexes. Made once per policy version, shared by every request.
@@ -90,7 +89,7 @@ impl Index {
             of_connection: policy
                 .connections
                 .iter()
-                .map(|connection| of(&|rule| selects(&rule.r#match, connection)))
+                .map(|connection| of(&|rule| rule.r#match.is_about(connection)))
                 .collect(),
             issuers: texts(|m| &m.issuers),
             subjects: texts(|m| &m.subjects),
@@ -118,7 +117,7 @@ impl Index {
 }
 
 /// Azure compares resource paths without case: `/RESOURCEGROUPS/x` is `/resourceGroups/x`.
-pub(super) fn folds_paths(connection: &Connection) -> bool {
+pub(in crate::policy) fn folds_paths(connection: &Connection) -> bool {
     match connection.protocol {
         Protocol::AzureArm => true,
         Protocol::Http => false,
@@ -178,7 +177,7 @@ impl CompiledPolicy {
                 .policy
                 .rules
                 .iter()
-                .any(|rule| !rule.r#match.hosts.is_empty() && selects(&rule.r#match, connection))
+                .any(|rule| !rule.r#match.hosts.is_empty() && rule.r#match.is_about(connection))
     }
 
     /// What the policy says to a request.

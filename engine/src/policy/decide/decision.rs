@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::document::{ApproveTerms, Connection, Effect};
 use crate::identity::Principal;
+use crate::policy::document::{ApproveTerms, Connection, Effect};
 use crate::upstreams::Operation;
 
 /// The reason when no rule matched.

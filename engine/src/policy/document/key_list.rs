@@ -57,7 +57,7 @@ impl<'de> Visitor<'de> for Keys {
             "default" => Ok(KeyList::Default),
             _ => Err(E::custom(format_args!(
                 "expected {EXPECTED}, found {:?}",
-                super::error::shorten(text)
+                crate::policy::wording::shorten(text)
             ))),
         }
     }

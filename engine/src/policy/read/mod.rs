@@ -1,14 +1,19 @@
 //! From text to a [`Policy`], with as many errors at once as can be told apart.
 
+mod text;
+mod tree;
+mod typed;
+#[cfg(feature = "authoring")]
+mod yaml;
+
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-#[cfg(feature = "authoring")]
-use super::detectors;
+use self::tree::{Node, Value};
+use self::typed::unknown_key;
+use super::check;
 use super::document::{ApiVersion, Policy};
 use super::error::{Faults, Place, PolicyError, PolicyErrors, Position};
-use super::node::{self, Node, Value, unknown_key};
-use super::validate;
 #[cfg(feature = "authoring")]
 use crate::masking::{Allow, CustomDetector};
 
@@ -35,7 +40,7 @@ const KEYS: [&str; 8] = [
 pub fn parse(text: &str) -> Result<Policy, PolicyErrors> {
     check_size(text.len())?;
     read(&tree(text)?, |policy, faults| {
-        detectors::compile(&policy.detectors, &policy.detectors_allow, faults);
+        check::compile_detectors(&policy.detectors, &policy.detectors_allow, faults);
     })
 }
 
@@ -69,8 +74,8 @@ pub fn parse_detectors(text: &str) -> Result<DetectorsFile, PolicyErrors> {
         detectors_allow: list(&node, "detectors_allow", false, &mut faults),
     };
     if faults.is_empty() {
-        detectors::check_names(&file.detectors, &mut faults);
-        detectors::compile(&file.detectors, &file.detectors_allow, &mut faults);
+        check::check_detector_names(&file.detectors, &mut faults);
+        check::compile_detectors(&file.detectors, &file.detectors_allow, &mut faults);
     }
     faults.finish(|place| node.locate(place))?;
     Ok(file)
@@ -81,10 +86,10 @@ pub fn parse_detectors(text: &str) -> Result<DetectorsFile, PolicyErrors> {
 #[cfg(feature = "authoring")]
 fn tree(text: &str) -> Result<Node, PolicyErrors> {
     if !text.trim_start().starts_with('{') {
-        return node::yaml::read(text);
+        return yaml::read(text);
     }
     let json = read_json(text.as_bytes());
-    match (json, node::yaml::read(text)) {
+    match (json, yaml::read(text)) {
         (Ok(json), Ok(yaml)) if json == yaml => Ok(yaml),
         (Ok(json), _) => Ok(json),
         (Err(_), Ok(yaml)) => Ok(yaml),
@@ -112,7 +117,7 @@ fn check_size(bytes: usize) -> Result<(), PolicyErrors> {
 }
 
 fn read_json(bytes: &[u8]) -> Result<Node, PolicyErrors> {
-    node::from_json(bytes).map_err(|error| json_error(&error))
+    text::from_json(bytes).map_err(|error| json_error(&error))
 }
 
 fn json_error(error: &serde_json::Error) -> PolicyErrors {
@@ -136,7 +141,7 @@ fn read(node: &Node, compile: impl FnOnce(&Policy, &mut Faults)) -> Result<Polic
     if faults.is_empty()
         && let Some(policy) = &policy
     {
-        validate::check(policy, &mut faults);
+        check::check(policy, &mut faults);
         if faults.is_empty() {
             compile(policy, &mut faults);
         }

@@ -1,11 +1,11 @@
 //! The policy's own detectors: that they can be told apart, are used, and can be compiled.
 
-use super::document::Policy;
-use super::error::{Faults, Place};
-use super::validate::{MAX_TEXT_BYTES, text, unique};
+use super::checks::{MAX_TEXT_BYTES, text, unique};
 #[cfg(feature = "authoring")]
 use crate::masking::{Allow, check_allow, check_custom};
 use crate::masking::{CustomDetector, MAX_CUSTOM_DETECTORS, catalogue, chooses};
+use crate::policy::document::Policy;
+use crate::policy::error::{Faults, Place};
 
 /// The most detectors that a document may bring.
 pub(super) const MAX_CUSTOM: usize = MAX_CUSTOM_DETECTORS;
@@ -49,7 +49,7 @@ pub(super) fn check(policy: &Policy, faults: &mut Faults) {
 }
 
 /// Whether detectors have good names that are unique, and descriptions of one line.
-pub(super) fn check_names(detectors: &[CustomDetector], faults: &mut Faults) {
+pub(in crate::policy) fn check_names(detectors: &[CustomDetector], faults: &mut Faults) {
     let list = Place::default().key("detectors");
     let names = detectors.iter().map(|d| d.name.as_str());
     unique(&list, "name", names, faults);
@@ -90,7 +90,11 @@ fn check_name(name: &str) -> Result<(), String> {
 
 /// Whether the document's own detectors can be compiled, each by itself, so that one run names all that cannot.
 #[cfg(feature = "authoring")]
-pub(super) fn compile(detectors: &[CustomDetector], shared: &[Allow], faults: &mut Faults) {
+pub(in crate::policy) fn compile(
+    detectors: &[CustomDetector],
+    shared: &[Allow],
+    faults: &mut Faults,
+) {
     let root = Place::default();
     let allow = |place: &Place, lists: &[Allow], faults: &mut Faults| {
         let mut good = true;

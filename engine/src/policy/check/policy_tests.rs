@@ -1,0 +1,54 @@
+//! The tests of a document: that each can be read, and can pass.
+
+use super::checks::{MAX_TEXT_BYTES, text};
+use super::targets::Targets;
+use crate::policy::document::{Method, PolicyTest};
+use crate::policy::error::{Faults, Place};
+use crate::policy::wording::{shorten, suggest};
+use crate::request::{RequestTarget, host_of};
+
+pub(super) fn check(place: &Place, test: &PolicyTest, targets: &Targets<'_>, faults: &mut Faults) {
+    if let Some(name) = &test.name {
+        text(&place.key("name"), name, MAX_TEXT_BYTES, faults);
+    }
+    if let Some(issuer) = &test.as_.issuer {
+        let place = place.key("as").key("issuer");
+        if !targets.issuers.contains(&issuer.as_str()) {
+            faults.at(
+                place,
+                format!("unknown issuer{}", suggest(issuer, &targets.issuers)),
+            );
+        }
+    }
+    if let Err(message) = request_of(&test.request) {
+        faults.at(place.key("request"), message);
+    }
+    let Some(rule) = &test.rule else { return };
+    match targets.rules.get(rule.as_str()) {
+        None => {
+            let names: Vec<&str> = targets.rules.keys().copied().collect();
+            let shown = shorten(rule);
+            faults.at(place.key("rule"), format!("unknown rule `{shown}`{}", suggest(rule, &names)));
+        }
+        Some(effect) if *effect != test.expect => faults.at(
+            place.key("rule"),
+            format!("this test cannot pass: it expects `{}` of rule `{rule}`, whose effect is `{effect}`", test.expect),
+        ),
+        Some(_) => {}
+    }
+}
+
+/// Method, host and target of a test's `METHOD URL`.
+pub(in crate::policy) fn request_of(
+    request: &str,
+) -> Result<(&str, String, RequestTarget), String> {
+    const REQUEST: &str =
+        "expected a method and a URL, as in `GET https://api.example.com/v1/models`";
+    let (method, url) = request.split_once(' ').ok_or(REQUEST)?;
+    let method_ok: Result<Method, String> = method.parse();
+    method_ok.map_err(|why| format!("{REQUEST}; {why}"))?;
+    let (authority, target) =
+        RequestTarget::from_url(url).map_err(|why| format!("{REQUEST}; {why}"))?;
+    let host = host_of(authority).map_err(|why| format!("{REQUEST}; {why}"))?;
+    Ok((method, host, target))
+}

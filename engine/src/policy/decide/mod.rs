@@ -1,0 +1,12 @@
+//! A policy, made ready for requests, and what it says to one.
+
+mod compiled;
+mod decision;
+mod glob;
+mod index;
+
+pub use compiled::CompiledPolicy;
+pub use decision::{Decision, NO_RULE_MATCHED, RequestFacts, UNKNOWN_CONNECTION};
+
+pub(super) use compiled::folds_paths;
+pub(super) use glob::{Glob, Matcher, PathGlob};

@@ -1,0 +1,120 @@
+//! A document as a tree that remembers where each value stood.
+//!
+//! YAML and JSON both become this tree, so that both are read by the same code with the same
+//! refusals: a key twice, a key nobody knows, a value left empty.
+
+use std::collections::BTreeSet;
+
+use crate::policy::error::{Faults, Place, PolicyError, Position, Step};
+use crate::policy::wording::shorten;
+
+/// A value and where it stood. Two are equal that say the same, wherever they stand.
+#[derive(Debug, Clone)]
+pub(super) struct Node {
+    pub(super) value: Value,
+    pub(super) position: Option<Position>,
+}
+
+/// What YAML and JSON have in common.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Value {
+    Null,
+    Bool(bool),
+    Unsigned(u64),
+    Signed(i64),
+    Float(f64),
+    Text(String),
+    List(Vec<Node>),
+    /// In the order of the document. A key may stand there twice: see [`Node::repeated_keys`].
+    Map(Vec<(Key, Node)>),
+}
+
+/// A key and where it stood.
+#[derive(Debug, Clone)]
+pub(super) struct Key {
+    pub(super) name: String,
+    pub(super) position: Option<Position>,
+}
+
+// === impl Node ===
+
+impl PartialEq for Node {
+    fn eq(&self, other: &Self) -> bool {
+        self.value == other.value
+    }
+}
+
+impl PartialEq for Key {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Node {
+    /// Where `place` stands in the text; where its closest ancestor does, if it was left out.
+    pub(super) fn locate(&self, place: &Place) -> Option<Position> {
+        let mut node = self;
+        let mut position = None;
+        for step in &place.0 {
+            let next = match (step, &node.value) {
+                (Step::Key(name), Value::Map(entries)) => {
+                    entries
+                        .iter()
+                        .find(|(key, _)| key.name == *name)
+                        .map(|(key, value)| {
+                            // The key, not the value, of what spans several lines: that is where one looks.
+                            let many = matches!(value.value, Value::Map(_) | Value::List(_));
+                            (value, if many { key.position } else { value.position })
+                        })
+                }
+                (Step::Index(index), Value::List(items)) => {
+                    items.get(*index).map(|item| (item, item.position))
+                }
+                _ => None,
+            };
+            let Some((child, at)) = next else { break };
+            node = child;
+            position = at;
+        }
+        position
+    }
+
+    /// Reports every key that stands twice in one map. Parsers disagree about which of the two counts;
+    /// what a reviewer reads must be what runs.
+    pub(super) fn repeated_keys(&self, faults: &mut Faults) {
+        self.repeated_keys_below(&mut Place::default(), faults);
+    }
+
+    fn repeated_keys_below(&self, place: &mut Place, faults: &mut Faults) {
+        match &self.value {
+            Value::Map(entries) => {
+                let mut seen = BTreeSet::new();
+                for (key, node) in entries {
+                    place.0.push(Step::Key(key.name.clone()));
+                    if !seen.insert(key.name.as_str()) {
+                        faults.push(PolicyError {
+                            path: place.clone(),
+                            position: key.position,
+                            message: twice(&key.name),
+                        });
+                    }
+                    node.repeated_keys_below(place, faults);
+                    place.0.pop();
+                }
+            }
+            Value::List(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    place.0.push(Step::Index(index));
+                    item.repeated_keys_below(place, faults);
+                    place.0.pop();
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The message for a key that stands twice in one map.
+pub(super) fn twice(key: &str) -> String {
+    format!("the key `{}` appears twice", shorten(key))
+}
