@@ -2,7 +2,7 @@
 //!
 //! | module | is about |
 //! |---|---|
-//! | [`host`] | everything that Envoy does for us, as one trait; the only place that names `proxy_wasm` |
+//! | [`host`] | everything that Envoy does for us, as one trait; the only place that names the ABI (`chaperone_proxy_wasm`) |
 //! | [`worker`] | one VM: which root is the newest, which streams live, who is woken |
 //! | [`stream`] | one request with its response: what each callback returns, what is changed, what is recorded |
 //! | [`node`] | what all streams of a VM share: policy, token cache, event queue, approvals, metrics |

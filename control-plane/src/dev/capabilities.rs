@@ -1,6 +1,6 @@
 //! What the filter may do in Envoy (`allowed_capabilities`).
 //!
-//! Made from the module's own imports and exports, less what it does not use. A callback that is
+//! The module's own imports and exports, and nothing else. A callback that is
 //! missing is never called: without `proxy_on_request_headers` every request would pass unseen.
 //! So `chaperone dev` runs with the list that is shipped, and a test holds them together.
 

@@ -1,175 +1,188 @@
-//! Where Envoy comes in: the SDK's contexts, which only pass each callback on to the VM's
-//! [`Worker`].
+//! Where Envoy comes in: the module's callbacks, which only pass on to the VM's [`Worker`].
 
 use std::cell::RefCell;
 
-use proxy_wasm::traits::{Context, HttpContext, RootContext};
-use proxy_wasm::types::{Action, ContextType, LogLevel};
+use chaperone_proxy_wasm::{
+    DataStatus, HeadersStatus, Module, RootId, StreamId, TrailersStatus, export_module,
+};
 
 use super::envoy::Envoy;
 use super::{CallId, ContextId, Direction};
 use crate::stream::Flow;
 use crate::worker::Worker;
 
-// The SDK's macro exports `_initialize` and calls the C constructors, which takes `unsafe`.
-#[allow(unsafe_code, missing_docs)]
-mod start {
-    use super::{LogLevel, RootContext, new_root};
-
-    proxy_wasm::main! {{
-        proxy_wasm::set_log_level(LogLevel::Info);
-        proxy_wasm::set_root_context(|id| -> Box<dyn RootContext> { new_root(id) });
-    }}
-}
-
 thread_local! {
     /// All state of the VM. It survives configuration updates, which only make new roots in it.
     static WORKER: RefCell<Worker<Envoy>> = RefCell::new(Worker::new(Envoy::default()));
 }
 
-/// Runs `f` on the VM's state with `id` as the context whose callback this is.
+/// Runs `f` on the VM's state with `context` as the one whose callback this is.
 ///
 /// Host calls never call back in, so the state is never borrowed twice; were it ever, `otherwise`
 /// is returned, which for a stream is Pause.
-fn with<T>(id: u32, otherwise: T, f: impl FnOnce(&mut Worker<Envoy>, ContextId) -> T) -> T {
+fn with<T>(
+    context: impl Into<ContextId>,
+    otherwise: T,
+    f: impl FnOnce(&mut Worker<Envoy>, ContextId) -> T,
+) -> T {
+    let id = context.into();
     WORKER.with(|worker| match worker.try_borrow_mut() {
         Ok(mut worker) => {
-            worker.host().entered(ContextId(id));
-            f(&mut worker, ContextId(id))
+            worker.host().entered(id);
+            f(&mut worker, id)
         }
         Err(_) => otherwise,
     })
 }
 
-fn new_root(id: u32) -> Box<dyn RootContext> {
-    Box::new(Root { id })
+/// As [`with`], for callbacks of roots: the time to tell Envoy of metrics.
+fn with_root<T>(
+    root: RootId,
+    otherwise: T,
+    f: impl FnOnce(&mut Worker<Envoy>, ContextId) -> T,
+) -> T {
+    with(root, otherwise, |worker, id| {
+        let returned = f(worker, id);
+        worker.host().flush_metrics();
+        returned
+    })
 }
 
-const fn action(flow: Flow) -> Action {
-    match flow {
-        Flow::Continue => Action::Continue,
-        Flow::Pause => Action::Pause,
+impl From<RootId> for ContextId {
+    fn from(RootId(id): RootId) -> Self {
+        Self(id)
     }
 }
 
-struct Root {
-    id: u32,
-}
-
-impl Context for Root {
-    fn on_http_call_response(
-        &mut self,
-        token: u32,
-        _num_headers: usize,
-        body_size: usize,
-        _num_trailers: usize,
-    ) {
-        with(self.id, (), |worker, id| {
-            let answer = worker.host().call_answer(body_size);
-            worker.call_answered(id, CallId(token), answer);
-            worker.host().flush_metrics();
-        });
-    }
-
-    fn on_done(&mut self) -> bool {
-        with(self.id, true, |worker, id| {
-            let done = worker.root_done(id);
-            worker.host().flush_metrics();
-            done
-        })
+impl From<StreamId> for ContextId {
+    fn from(StreamId(id): StreamId) -> Self {
+        Self(id)
     }
 }
 
-impl RootContext for Root {
-    fn on_configure(&mut self, size: usize) -> bool {
-        with(self.id, false, |worker, id| {
+// What a flow is to Envoy differs between headers, bodies and trailers. The table of what each status does stands
+// at the head of `host`.
+
+impl From<Flow> for HeadersStatus {
+    fn from(flow: Flow) -> Self {
+        match flow {
+            Flow::Continue => Self::Continue,
+            // In the "headers" profile Envoy holds the body, too; in the "body" profile it goes on to be seen.
+            Flow::Pause => Self::StopIteration,
+        }
+    }
+}
+
+impl From<Flow> for DataStatus {
+    fn from(flow: Flow) -> Self {
+        match flow {
+            Flow::Continue => Self::Continue,
+            Flow::Pause => Self::StopIterationAndBuffer,
+        }
+    }
+}
+
+impl From<Flow> for TrailersStatus {
+    fn from(flow: Flow) -> Self {
+        match flow {
+            Flow::Continue => Self::Continue,
+            Flow::Pause => Self::StopIteration,
+        }
+    }
+}
+
+// Not inlined, or the whole of the stream's code is compiled once for each direction: 200 KB more.
+
+#[inline(never)]
+fn headers(stream: StreamId, direction: Direction, end: bool) -> HeadersStatus {
+    let flow = with(stream, Flow::Pause, |worker, id| {
+        worker.headers(id, direction, end)
+    });
+    flow.into()
+}
+
+#[inline(never)]
+fn body(stream: StreamId, direction: Direction, size: usize, end: bool) -> DataStatus {
+    let flow = with(stream, Flow::Pause, |worker, id| {
+        worker.body(id, direction, size, end)
+    });
+    flow.into()
+}
+
+#[inline(never)]
+fn trailers(stream: StreamId, direction: Direction) -> TrailersStatus {
+    let flow = with(stream, Flow::Pause, |worker, id| {
+        worker.trailers(id, direction)
+    });
+    flow.into()
+}
+
+struct Filter;
+
+export_module!(Filter);
+
+impl Module for Filter {
+    fn on_configure(root: RootId, size: usize) -> bool {
+        with_root(root, false, |worker, id| {
             let bytes = worker.host().configuration(size);
-            let good = worker.configure(id, &bytes);
-            worker.host().flush_metrics();
-            good
+            worker.configure(id, &bytes)
         })
     }
 
-    fn on_tick(&mut self) {
-        with(self.id, (), |worker, id| {
-            worker.tick(id);
-            worker.host().flush_metrics();
+    fn on_tick(root: RootId) {
+        with_root(root, (), |worker, id| worker.tick(id));
+    }
+
+    fn on_call_response(root: RootId, call: u32, _headers: usize, body_size: usize) {
+        with_root(root, (), |worker, id| {
+            let answer = worker.host().call_answer(body_size);
+            worker.call_answered(id, CallId(call), answer);
         });
     }
 
-    fn create_http_context(&self, id: u32) -> Option<Box<dyn HttpContext>> {
-        with(self.id, (), |worker, root| {
-            worker.stream_created(ContextId(id), root)
+    fn on_root_done(root: RootId) -> bool {
+        with_root(root, true, |worker, id| worker.root_done(id))
+    }
+
+    fn on_root_deleted(root: RootId) {
+        with(root, (), |worker, id| worker.root_deleted(id));
+    }
+
+    fn on_stream_created(stream: StreamId, root: RootId) {
+        with(stream, (), |worker, id| {
+            worker.stream_created(id, root.into());
         });
-        Some(Box::new(Stream { id }))
     }
 
-    fn get_type(&self) -> Option<ContextType> {
-        Some(ContextType::HttpContext)
-    }
-}
-
-impl Drop for Root {
-    fn drop(&mut self) {
-        with(self.id, (), |worker, id| worker.root_deleted(id));
-    }
-}
-
-/// A stream. Its state is in the worker, where the root can reach it to wake it.
-struct Stream {
-    id: u32,
-}
-
-impl Context for Stream {
-    fn on_done(&mut self) -> bool {
-        true
-    }
-}
-
-impl HttpContext for Stream {
-    fn on_http_request_headers(&mut self, _count: usize, end: bool) -> Action {
-        action(with(self.id, Flow::Pause, |worker, id| {
-            worker.headers(id, Direction::Request, end)
-        }))
+    fn on_request_headers(stream: StreamId, _count: usize, end: bool) -> HeadersStatus {
+        headers(stream, Direction::Request, end)
     }
 
-    fn on_http_request_body(&mut self, size: usize, end: bool) -> Action {
-        action(with(self.id, Flow::Pause, |worker, id| {
-            worker.body(id, Direction::Request, size, end)
-        }))
+    fn on_request_body(stream: StreamId, size: usize, end: bool) -> DataStatus {
+        body(stream, Direction::Request, size, end)
     }
 
-    fn on_http_request_trailers(&mut self, _count: usize) -> Action {
-        action(with(self.id, Flow::Pause, |worker, id| {
-            worker.trailers(id, Direction::Request)
-        }))
+    fn on_request_trailers(stream: StreamId, _count: usize) -> TrailersStatus {
+        trailers(stream, Direction::Request)
     }
 
-    fn on_http_response_headers(&mut self, _count: usize, end: bool) -> Action {
-        action(with(self.id, Flow::Pause, |worker, id| {
-            worker.headers(id, Direction::Response, end)
-        }))
+    fn on_response_headers(stream: StreamId, _count: usize, end: bool) -> HeadersStatus {
+        headers(stream, Direction::Response, end)
     }
 
-    fn on_http_response_body(&mut self, size: usize, end: bool) -> Action {
-        action(with(self.id, Flow::Pause, |worker, id| {
-            worker.body(id, Direction::Response, size, end)
-        }))
+    fn on_response_body(stream: StreamId, size: usize, end: bool) -> DataStatus {
+        body(stream, Direction::Response, size, end)
     }
 
-    fn on_http_response_trailers(&mut self, _count: usize) -> Action {
-        action(with(self.id, Flow::Pause, |worker, id| {
-            worker.trailers(id, Direction::Response)
-        }))
+    fn on_response_trailers(stream: StreamId, _count: usize) -> TrailersStatus {
+        trailers(stream, Direction::Response)
     }
 
-    fn on_log(&mut self) {
-        with(self.id, (), |worker, id| worker.log(id));
+    fn on_stream_log(stream: StreamId) {
+        with(stream, (), |worker, id| worker.log(id));
     }
-}
 
-impl Drop for Stream {
-    fn drop(&mut self) {
-        with(self.id, (), |worker, id| worker.stream_deleted(id));
+    fn on_stream_deleted(stream: StreamId) {
+        with(stream, (), |worker, id| worker.stream_deleted(id));
     }
 }

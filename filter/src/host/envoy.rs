@@ -1,17 +1,16 @@
-//! The real host: Envoy through the proxy-wasm SDK.
+//! The real host: Envoy through the proxy-wasm ABI.
 //!
-//! The SDK traps on statuses that it does not expect. Each call below is one whose unexpected
-//! statuses cannot occur, or says under which condition.
+//! A change that Envoy refuses is ignored where nothing better can be done: a header outside its
+//! phase, a metric that is gone.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher as _;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use chaperone_engine::base::time::UnixMillis;
-use proxy_wasm::hostcalls;
-use proxy_wasm::types::{BufferType, LogLevel, MapType, MetricType, Status};
+use chaperone_proxy_wasm::Failure;
+use chaperone_proxy_wasm::calls::{self, Buffer, HttpCall, LogLevel, Map, Way};
 
 use super::{
     Call, CallAnswer, CallId, ContextId, Direction, Headers, Host, HostError, Level, MetricId,
@@ -43,71 +42,71 @@ impl Envoy {
         for (metric, by) in self.changes.borrow_mut().drain() {
             // An increment of 0 is an error in Envoy.
             if by != 0 {
-                let _ = hostcalls::increment_metric(metric, by);
+                let _ = calls::increment_metric(metric, by);
             }
         }
     }
 
     /// Runs `f` with `root` as the effective context, then goes back.
     fn as_root(&self, root: ContextId, f: impl FnOnce()) {
-        if hostcalls::set_effective_context(root.0).is_ok() {
+        if calls::set_effective_context(root.0).is_ok() {
             f();
-            let _ = hostcalls::set_effective_context(self.current.get());
+            let _ = calls::set_effective_context(self.current.get());
         }
     }
 
     /// The answer to a call, in its callback.
     pub(super) fn call_answer(&self, body_size: usize) -> CallAnswer {
-        let headers = hostcalls::get_map_bytes(MapType::HttpCallResponseHeaders);
-        let body = match body_size {
-            0 => None,
-            size => hostcalls::get_buffer(BufferType::HttpCallResponseBody, 0, size)
-                .ok()
-                .flatten(),
-        };
         CallAnswer {
-            headers: headers.unwrap_or_default(),
-            body: body.unwrap_or_default(),
+            headers: read_headers(Map::CallResponseHeaders),
+            body: read(Buffer::CallResponseBody, body_size),
         }
     }
 
     /// The plugin's configuration, in its callback.
     pub(super) fn configuration(&self, size: usize) -> Vec<u8> {
-        match size {
-            0 => Vec::new(),
-            size => hostcalls::get_buffer(BufferType::PluginConfiguration, 0, size)
-                .ok()
-                .flatten()
-                .unwrap_or_default(),
-        }
+        read(Buffer::PluginConfiguration, size)
     }
 }
 
-fn since_epoch() -> Duration {
-    hostcalls::get_current_time()
-        .unwrap_or(SystemTime::UNIX_EPOCH)
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default()
+/// The first `max` bytes; none when there is no such buffer now.
+fn read(buffer: Buffer, max: usize) -> Vec<u8> {
+    match max {
+        0 => Vec::new(),
+        max => calls::buffer(buffer, 0, max).unwrap_or_default(),
+    }
 }
 
-const fn map(direction: Direction) -> MapType {
+fn read_headers(map: Map) -> Headers {
+    let pairs = calls::headers(map).unwrap_or_default();
+    pairs.iter().map(header).collect()
+}
+
+fn header((name, value): (&[u8], &[u8])) -> (String, Vec<u8>) {
+    // Envoy lets no name in that is not ASCII (RFC 9110, section 5.1). One that came nevertheless is
+    // none that is asked for.
+    let name = String::from_utf8_lossy(name).into_owned();
+    (name, value.to_owned())
+}
+
+const fn map(direction: Direction) -> Map {
     match direction {
-        Direction::Request => MapType::HttpRequestHeaders,
-        Direction::Response => MapType::HttpResponseHeaders,
+        Direction::Request => Map::RequestHeaders,
+        Direction::Response => Map::ResponseHeaders,
     }
 }
 
-const fn buffer(direction: Direction) -> BufferType {
+const fn buffer(direction: Direction) -> Buffer {
     match direction {
-        Direction::Request => BufferType::HttpRequestBody,
-        Direction::Response => BufferType::HttpResponseBody,
+        Direction::Request => Buffer::RequestBody,
+        Direction::Response => Buffer::ResponseBody,
     }
 }
 
-fn error(status: Status) -> HostError {
-    match status {
-        Status::CasMismatch => HostError::Changed,
-        Status::NotFound | Status::BadArgument => HostError::NotFound,
+fn error(failure: Failure) -> HostError {
+    match failure {
+        Failure::CasMismatch => HostError::Changed,
+        Failure::NotFound | Failure::BadArgument => HostError::NotFound,
         _ => HostError::Failed,
     }
 }
@@ -115,7 +114,7 @@ fn error(status: Status) -> HostError {
 impl Host for Envoy {
     fn now(&self) -> UnixMillis {
         self.now.get().unwrap_or_else(|| {
-            let now = UnixMillis(u64::try_from(since_epoch().as_millis()).unwrap_or(u64::MAX));
+            let now = UnixMillis(calls::now().unwrap_or(0) / 1_000_000);
             self.now.set(Some(now));
             now
         })
@@ -147,22 +146,22 @@ impl Host for Envoy {
             Level::Warn => LogLevel::Warn,
             Level::Error => LogLevel::Error,
         };
-        let _ = hostcalls::log(level, message);
+        let _ = calls::log(level, message);
     }
 
     fn property(&self, path: &[&str]) -> Option<Vec<u8>> {
-        hostcalls::get_property(path.to_vec()).ok().flatten()
+        // An empty one says as much as none.
+        calls::property(path).ok().filter(|value| !value.is_empty())
     }
 
     fn shared(&self, key: &str) -> Option<(Vec<u8>, u32)> {
-        match hostcalls::get_shared_data(key) {
-            Ok((Some(bytes), version)) => Some((bytes, version.unwrap_or(0))),
-            _ => None,
-        }
+        calls::shared_data(key)
+            .ok()
+            .filter(|(value, _)| !value.is_empty())
     }
 
     fn set_shared(&self, key: &str, value: &[u8], version: Option<u32>) -> Result<(), HostError> {
-        hostcalls::set_shared_data(key, Some(value), version).map_err(error)
+        calls::set_shared_data(key, value, version.unwrap_or(0)).map_err(error)
     }
 
     fn call(&self, call: Call<'_>) -> Result<CallId, HostError> {
@@ -172,19 +171,23 @@ impl Host for Envoy {
             (":authority", call.authority),
         ];
         headers.extend_from_slice(call.headers);
-        let timeout = Duration::from_millis(u64::from(call.timeout_ms));
-        hostcalls::dispatch_http_call(call.cluster, headers, Some(call.body), Vec::new(), timeout)
-            .map(CallId)
-            .map_err(error)
+        calls::http_call(HttpCall {
+            cluster: call.cluster,
+            headers: &headers,
+            body: call.body,
+            timeout: call.timeout_ms,
+        })
+        .map(CallId)
+        .map_err(error)
     }
 
     fn define_metric(&self, kind: MetricKind, name: &str) -> Option<MetricId> {
         let kind = match kind {
-            MetricKind::Counter => MetricType::Counter,
-            MetricKind::Gauge => MetricType::Gauge,
-            MetricKind::Histogram => MetricType::Histogram,
+            MetricKind::Counter => calls::MetricKind::Counter,
+            MetricKind::Gauge => calls::MetricKind::Gauge,
+            MetricKind::Histogram => calls::MetricKind::Histogram,
         };
-        hostcalls::define_metric(kind, name).ok().map(MetricId)
+        calls::define_metric(kind, name).ok().map(MetricId)
     }
 
     fn add_metric(&self, metric: MetricId, by: i64) {
@@ -194,91 +197,81 @@ impl Host for Envoy {
     }
 
     fn record_metric(&self, metric: MetricId, value: u64) {
-        let _ = hostcalls::record_metric(metric.0, value);
+        let _ = calls::record_metric(metric.0, value);
     }
 
     fn foreign(&self, name: &str, arguments: &[u8]) -> Result<Vec<u8>, HostError> {
-        hostcalls::call_foreign_function(name, Some(arguments))
-            .map(Option::unwrap_or_default)
-            .map_err(error)
+        calls::foreign_function(name, arguments).map_err(error)
     }
 
     fn tick_every(&self, root: ContextId, millis: u32) {
         self.as_root(root, || {
-            let _ = hostcalls::set_tick_period(Duration::from_millis(u64::from(millis)));
+            let _ = calls::set_tick_period(millis);
         });
     }
 
     fn root_done(&self, root: ContextId) {
         self.as_root(root, || {
-            let _ = hostcalls::done();
+            let _ = calls::done();
         });
     }
 
     fn enter_stream(&self, stream: ContextId) -> Result<(), HostError> {
-        hostcalls::set_effective_context(stream.0).map_err(error)?;
+        calls::set_effective_context(stream.0).map_err(error)?;
         self.current.set(stream.0);
         Ok(())
     }
 
     fn headers(&self, direction: Direction) -> Headers {
-        // The whole map: reading one header traps outside its phase and hides duplicates.
-        hostcalls::get_map_bytes(map(direction)).unwrap_or_default()
+        // The whole map: reading one header hides its duplicates.
+        read_headers(map(direction))
     }
 
     fn set_header(&self, direction: Direction, name: &str, value: &[u8]) {
-        let _ = hostcalls::set_map_value_bytes(map(direction), name, Some(value));
+        let _ = calls::replace_header(map(direction), name, value);
     }
 
     fn add_header(&self, direction: Direction, name: &str, value: &[u8]) {
-        let _ = hostcalls::add_map_value_bytes(map(direction), name, value);
+        let _ = calls::add_header(map(direction), name, value);
     }
 
     fn remove_header(&self, direction: Direction, name: &str) {
-        let _ = hostcalls::remove_map_value(map(direction), name);
+        let _ = calls::remove_header(map(direction), name);
     }
 
     fn body(&self, direction: Direction, max: usize) -> Vec<u8> {
-        match max {
-            0 => Vec::new(),
-            max => hostcalls::get_buffer(buffer(direction), 0, max)
-                .ok()
-                .flatten()
-                .unwrap_or_default(),
-        }
+        read(buffer(direction), max)
     }
 
     fn replace_body(&self, direction: Direction, size: usize, bytes: &[u8]) {
         // Start 0 drains `size` bytes and prepends.
-        let _ = hostcalls::set_buffer(buffer(direction), 0, size, bytes);
+        let _ = calls::set_buffer(buffer(direction), 0, size, bytes);
     }
 
     fn append_body(&self, direction: Direction, size: usize, bytes: &[u8]) {
         // A start at the end appends.
         if !bytes.is_empty() {
-            let _ = hostcalls::set_buffer(buffer(direction), size, 0, bytes);
+            let _ = calls::set_buffer(buffer(direction), size, 0, bytes);
         }
     }
 
     fn respond(&self, status: u16, headers: &[(&str, &str)], body: &[u8]) {
-        let _ = hostcalls::send_http_response(u32::from(status), headers.to_vec(), Some(body));
+        let _ = calls::send_local_response(status, headers, body);
     }
 
     fn resume(&self, direction: Direction) {
-        let _ = match direction {
-            Direction::Request => hostcalls::resume_http_request(),
-            Direction::Response => hostcalls::resume_http_response(),
-        };
+        let _ = calls::continue_stream(match direction {
+            Direction::Request => Way::Request,
+            Direction::Response => Way::Response,
+        });
     }
 
     fn reset(&self) {
-        let _ = hostcalls::reset_http_response();
+        let _ = calls::close_stream(Way::Response);
     }
 
     fn annotate(&self, name: &str, value: &[u8]) {
-        // Setting a value twice is an error, on which the SDK traps: a second gate in the same chain.
-        if self.property(&[name]).is_none() {
-            let _ = hostcalls::set_property(vec![name], Some(value));
-        }
+        // Refused when a second gate in the same chain has set it.
+        let _ = calls::set_property(name, value);
     }
 }

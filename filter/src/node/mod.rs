@@ -17,9 +17,9 @@
 //! | `metrics` | what Envoy's admin shows |
 //!
 //! Nothing here calls into streams: what they waited for comes out of [`Node::take_wakes`]. And no
-//! stream's callback calls out, because the SDK gives the answer of a call to the context that made
-//! it, and loses it when that is gone: streams leave their wishes here and make the next tick an
-//! early one; the callbacks of the root send.
+//! stream's callback calls out: Envoy gives every answer to the root, and by then the stream may be
+//! gone. Streams leave their wishes here and make the next tick an early one; the callbacks of the
+//! root send.
 
 mod approvals;
 mod calls;

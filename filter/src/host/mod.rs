@@ -1,11 +1,10 @@
 //! Everything that Envoy does for the filter, as one trait.
 //!
 //! `envoy.rs` (built for wasm32 only) is the real implementation and, with `entry.rs`, the only code in
-//! the crate that names the SDK, so that the SDK can be replaced without touching the rest. `fake.rs`
-//! is a host for tests.
+//! the crate that names `chaperone_proxy_wasm`, the ABI. `fake.rs` is a host for tests.
 //!
-//! Values are bytes: the SDK's string getters trap on a header that is not UTF-8. Calls return
-//! `Option` or `Result`: a host that cannot do something is an answer, never a panic.
+//! Values are bytes: a header need not be UTF-8. Calls return `Option` or `Result`: a host that cannot
+//! do something is an answer, never a panic.
 //!
 //! # What the host promises, as measured on Envoy 1.36 and 1.40
 //!
@@ -149,8 +148,7 @@ pub trait Host {
     /// # Errors
     /// [`HostError::Changed`].
     fn set_shared(&self, key: &str, value: &[u8], version: Option<u32>) -> Result<(), HostError>;
-    /// Sends a call. Only from callbacks of the root (tick, call answers), which owns all calls:
-    /// one that is sent from a stream's callback would lose its answer with the stream.
+    /// Sends a call. Only from callbacks of the root (tick, call answers), to which the answer comes.
     ///
     /// # Errors
     /// At once when the cluster is unknown ([`HostError::NotFound`]) or cannot take it
