@@ -175,6 +175,20 @@ fn a_held_request_with_trailers_arrives_whole_or_not_at_all() {
 }
 
 #[test]
+fn a_body_that_is_held_when_the_verdict_falls_is_masked_before_trailers_release_it() {
+    // The record becomes durable between the only piece of the body and the trailers.
+    let mut envoy = begin("body", "/durable/x", false);
+    envoy.data(Request, format!("pay {}", secret()).as_bytes(), false);
+    envoy.tick(10, Mood::Pending);
+    envoy.tick(10, Mood::Pending);
+    assert!(envoy.was_open && envoy.upstream.headers.is_none());
+    envoy.trailers(Request);
+    let body = String::from_utf8(envoy.upstream.body.clone()).unwrap();
+    assert!(body.starts_with("pay [masked:github-pat:"), "{body}");
+    assert!(envoy.upstream.ended);
+}
+
+#[test]
 fn a_tail_does_not_hold_more_than_envoy_would_buffer() {
     let mut envoy = begin("headers", "/free/x", false);
     let chunk = [vec![b'.'; 60 * 1024], b" ghp_".to_vec()].concat();

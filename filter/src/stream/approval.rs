@@ -49,8 +49,7 @@ impl Stream {
         let key = FingerprintKey::from_bytes(*self.config.fingerprint_key.expose());
         let limit = self.config.limits.preview_bytes;
         let readable = self.request.is_readable()
-            && (self.request.encoding == Some(Encoding::Identity)
-                || self.request_body.pipe().decoder.is_some());
+            && (self.request.encoding == Some(Encoding::Identity) || self.request_body.decodes());
         let content = content_of(self.request.content_type.as_deref(), Some(&case.target.0));
         let seen = body.filter(|_| readable).zip(shown.plan.clone());
         let preview = seen.map(|(body, plan)| {

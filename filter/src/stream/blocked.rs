@@ -32,8 +32,8 @@ impl Stream {
                 self.refuse(around, code, format!("It cannot be masked: {error}."));
             }
             (Stop::Unreadable(_), _) => self.break_off(around),
-            (Stop::Blocked { told }, _) => {
-                let blocked = self.way(direction).pipe().blocked();
+            (Stop::Blocked | Stop::Told, _) => {
+                let blocked = self.way(direction).blocked();
                 let detector = blocked.map(|blocked| blocked.detector.clone());
                 let detector = detector.unwrap_or_default();
                 if self.can_answer(direction) {
@@ -41,7 +41,7 @@ impl Stream {
                     return;
                 }
                 self.count_blocked(around, &detector);
-                if told {
+                if stop == Stop::Told {
                     let until = around.host.now().saturating_add(GRACE_MS);
                     around.node.end_later(self.id, until);
                 } else {
@@ -72,7 +72,7 @@ impl Stream {
         match (direction, &self.phase) {
             (_, Phase::Waiting(_)) => true,
             (Direction::Request, Phase::Open { .. }) => self.status.is_none(),
-            (Direction::Response, Phase::Open { .. }) => self.response_body.holds_headers,
+            (Direction::Response, Phase::Open { .. }) => self.response_body.holds_headers(),
             _ => false,
         }
     }

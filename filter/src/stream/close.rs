@@ -77,7 +77,7 @@ impl Stream {
     fn timings(&self, host: &dyn Host) -> Timings {
         let mut found = self.found.clone();
         for way in [&self.request_body, &self.response_body] {
-            if let Some(findings) = way.pipe().findings() {
+            if let Some(findings) = way.findings() {
                 found.merge(findings);
             }
         }

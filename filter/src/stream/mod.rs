@@ -7,9 +7,9 @@
 //! ```
 //!
 //! # Promises
-//! - `Stream::flow` alone derives what a callback returns, from the phase and nothing else. While a
-//!   verdict is pending every request callback returns Pause: in Envoy, Continue from *any* body or
-//!   trailers callback releases held headers upstream.
+//! - `Stream::flow` alone derives what a callback returns, from the phase and, once the request has been
+//!   let through, from the state of its body. While a verdict is pending every request callback returns
+//!   Pause: in Envoy, Continue from *any* body or trailers callback releases held headers upstream.
 //! - A stream answers the agent at most once, and never after it let the request go on.
 //! - A stream keeps the gate that it began under; a newer policy is for newer streams.
 //! - Every stream closes its record exactly once, in [`Stream::log`], whatever came before.
@@ -43,8 +43,7 @@ use chaperone_engine::upstreams::Operation;
 
 use crate::host::{ContextId, Direction, Host};
 use crate::node::{Config, Node, Wake};
-use body::{BodyWay, Tail};
-use pipe::Pipe;
+use body::BodyWay;
 use request::Request;
 use shown::Shown;
 
@@ -156,19 +155,11 @@ pub struct Stream {
     case: Option<Case>,
     request_body: BodyWay,
     response_body: BodyWay,
-    /// Bytes of request body that Envoy holds for us, and whether that is all of it.
-    buffered: usize,
-    /// A request body callback returned Pause while the verdict was pending and the body was not
-    /// complete: Envoy then loses what comes after a resume from outside, so the next callback has to
-    /// release the stream.
-    paused_in_body: bool,
     held: bool,
     began: UnixMillis,
     decided_ms: u64,
     first_byte_ms: Option<u64>,
     status: Option<u16>,
-    request_flow: Flow,
-    response_flow: Flow,
     /// What was found outside of bodies.
     found: Findings,
     /// The detector at whose finding a body was ended.
@@ -178,7 +169,6 @@ pub struct Stream {
 impl Stream {
     /// A stream under a root's configuration.
     pub fn new(host: &dyn Host, id: ContextId, config: Rc<Config>) -> Self {
-        let none = |direction| BodyWay::new(direction, Pipe::default(), Tail::InMemory, 0);
         Self {
             id,
             config,
@@ -186,17 +176,13 @@ impl Stream {
             record: None,
             request: Request::default(),
             case: None,
-            request_body: none(Direction::Request),
-            response_body: none(Direction::Response),
-            buffered: 0,
-            paused_in_body: false,
+            request_body: BodyWay::untouched(Direction::Request),
+            response_body: BodyWay::untouched(Direction::Response),
             held: false,
             began: host.now(),
             decided_ms: 0,
             first_byte_ms: None,
             status: None,
-            request_flow: Flow::Continue,
-            response_flow: Flow::Continue,
             found: Findings::default(),
             blocked: None,
         }
@@ -205,9 +191,9 @@ impl Stream {
     /// What a callback of this direction returns now. The only place that says so.
     fn flow(&self, direction: Direction) -> Flow {
         match (direction, &self.phase) {
-            // Let through: only an undecided tail can pause it.
-            (Direction::Request, Phase::Open { .. }) => self.request_flow,
-            (Direction::Response, Phase::Open { .. }) => self.response_flow,
+            // Let through: only a body that waits for its own next bytes can pause it.
+            (Direction::Request, Phase::Open { .. }) => self.request_body.flow(),
+            (Direction::Response, Phase::Open { .. }) => self.response_body.flow(),
             // No verdict, or one against it: nothing of the request goes on.
             (Direction::Request, _) | (_, Phase::Broken | Phase::Answered { passing: false }) => {
                 Flow::Pause
@@ -254,7 +240,8 @@ impl Stream {
     pub fn trailers(&mut self, around: &mut Around<'_>, direction: Direction) -> Flow {
         match (direction, &self.phase) {
             (Direction::Request, Phase::Waiting(_)) => {
-                self.body_while_waiting(around, self.buffered, true);
+                let kept = self.request_body.held().map_or(0, |held| held.bytes);
+                self.body_while_waiting(around, kept, true);
             }
             (_, Phase::Open { tunnel: true }) => self.way(direction).ended = true,
             (_, Phase::Open { tunnel: false }) => {
@@ -279,7 +266,6 @@ impl Stream {
         if let Some(stop) = passed.stop {
             self.stop(around, direction, stop);
         }
-        self.set_flow(direction, passed.flow);
     }
 
     /// News for a stream that waits. The caller has made it the effective stream.
@@ -314,13 +300,6 @@ impl Stream {
         match direction {
             Direction::Request => &mut self.request_body,
             Direction::Response => &mut self.response_body,
-        }
-    }
-
-    fn set_flow(&mut self, direction: Direction, flow: Flow) {
-        match direction {
-            Direction::Request => self.request_flow = flow,
-            Direction::Response => self.response_flow = flow,
         }
     }
 

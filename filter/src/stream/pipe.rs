@@ -86,6 +86,10 @@ impl Pipe {
         let mut out = Out::default();
         let mut input = bytes;
         while let Some(piece) = decoder.piece(&mut input)? {
+            if self.blocked().is_some() {
+                // Nothing goes on behind it; decoded it must be, to know whether it is whole.
+                continue;
+            }
             out.append(self.mask(piece, record));
             if out.sent.len() > MAX_AT_ONCE {
                 return Err(DecodingError::Bomb);
@@ -102,6 +106,9 @@ impl Pipe {
     pub(super) fn finish(&mut self) -> Result<Out<'static>, DecodingError> {
         if let Some(decoder) = &self.decoder {
             decoder.finish()?;
+        }
+        if self.blocked().is_some() {
+            return Ok(Out::default());
         }
         let masked = match &mut self.masker {
             Some(masker) => masker.finish(),
@@ -157,9 +164,15 @@ impl Pipe {
             };
         };
         let restored = restorer.push(chunk.masked());
+        let unchanged = unchanged && restored.is_unchanged();
+        let mut sent = restored.into_body();
+        if masker.blocked().is_some() {
+            // The body ends here: what restoring would wait for does not come.
+            sent.append(restorer.finish());
+        }
         Out {
-            unchanged: unchanged && restored.is_unchanged(),
-            sent: Cow::Owned(restored.into_bytes().into_owned()),
+            sent: Cow::Owned(sent.into_bytes()),
+            unchanged,
             masked,
         }
     }

@@ -9,7 +9,7 @@ use chaperone_engine::masking::{Content, Decoder, Encoding, Masker, Plan, Secret
 use super::body::{BodyWay, Tail};
 use super::pipe::Pipe;
 use super::request::{all, announces_trailers, content_of, encoding_of, is_grpc};
-use super::{Around, Flow, Phase, Stream, header_values, headers};
+use super::{Around, Phase, Stream, header_values, headers};
 use crate::host::{Direction, Headers, first};
 use crate::node::{Profile, SessionKey};
 
@@ -82,10 +82,11 @@ impl Stream {
         // What is found in the beginning can still be answered instead of it.
         let may_stop = encoding != Encoding::Identity || plan.as_ref().is_some_and(|p| p.blocks());
         let holds = may_stop && self.config.profile == Profile::Body && !begins_late(&headers);
-        self.response_flow = if holds { Flow::Pause } else { Flow::Continue };
         let tail = Tail::of(Direction::Response, announces_trailers(&headers));
         self.response_body = self.response_way(plan, secrets, &content, encoding, tail);
-        self.response_body.holds_headers = holds;
+        if holds {
+            self.response_body.hold_headers();
+        }
     }
 
     fn response_way(
@@ -135,7 +136,7 @@ impl Stream {
         let Some(case) = self.case.as_ref().filter(|_| self.remembers()) else {
             return Secrets::default();
         };
-        let own = self.request_body.pipe().secrets();
+        let own = self.request_body.secrets();
         let own = own.cloned().unwrap_or_default();
         match SessionKey::of(&case.principal, &case.connection) {
             Some(key) => around.node.remember(key, own, around.host.now()),

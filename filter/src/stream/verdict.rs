@@ -15,7 +15,7 @@ use super::body::{BodyWay, Tail};
 use super::close::split_target;
 use super::pipe::Pipe;
 use super::request::{Request, content_of};
-use super::{Around, Case, Flow, Phase, Stream, Waiting, headers, metric};
+use super::{Around, Case, Phase, Stream, Waiting, headers, metric};
 use crate::crypto::EnvoyVerifier;
 use crate::host::{Direction, Headers};
 use crate::node::{AuditFull, Profile};
@@ -321,7 +321,7 @@ impl Stream {
     fn prepare_headers(&self, around: &Around<'_>, headers: &Headers, end: bool) {
         let changes = headers::Changes {
             masks: self.request_body.changes() && !end,
-            decodes: self.request_body.pipe().decoder.is_some(),
+            decodes: self.request_body.decodes(),
         };
         headers::forward_request(
             around.host,
@@ -379,9 +379,7 @@ impl Stream {
 
     /// A body callback while the verdict is pending (the "body" profile only).
     pub(super) fn body_while_waiting(&mut self, around: &mut Around<'_>, size: usize, end: bool) {
-        self.buffered = size;
-        self.request_body.ended |= end;
-        self.paused_in_body = !end;
+        self.request_body.hold(size, end);
         if !matches!(self.phase, Phase::Waiting(Waiting::Body)) {
             return;
         }
@@ -400,7 +398,7 @@ impl Stream {
                 self.open_body(around, Direction::Request, size, end);
             }
         } else if end {
-            let Some(body) = self.mask_whole(around, size) else {
+            let Some(body) = self.mask_whole(around) else {
                 return;
             };
             if asks {
@@ -420,9 +418,9 @@ impl Stream {
     }
 
     /// Masks the body that Envoy holds, in its place; nothing if it was refused for what it is.
-    fn mask_whole(&mut self, around: &mut Around<'_>, size: usize) -> Option<Vec<u8>> {
+    fn mask_whole(&mut self, around: &mut Around<'_>) -> Option<Vec<u8>> {
         let limit = self.config.limits.body_bytes;
-        match self.request_body.whole(around.host, size, limit) {
+        match self.request_body.whole(around.host, limit) {
             Ok((body, event)) => {
                 if let Some(event) = event {
                     self.note(around, event);
@@ -468,7 +466,6 @@ impl Stream {
         self.phase = Phase::Open {
             tunnel: self.request.is_upgrade,
         };
-        self.request_flow = Flow::Continue;
         if let Some(case) = &self.case {
             let rule = case.rule();
             let metrics = around.node.metrics();
@@ -493,19 +490,17 @@ impl Stream {
 
     /// Resumes a request that Envoy holds, with what is held of its body masked.
     fn release(&mut self, around: &mut Around<'_>) {
-        if self.paused_in_body {
-            // Part of the body is held and more will come. Envoy loses what comes after a resume from
-            // outside then, so the next body callback masks what is there and releases it.
+        let held = self.request_body.held();
+        if held.is_some_and(|held| !held.is_complete) {
+            // More will come, and Envoy would lose it after a resume from outside. The next callback masks what
+            // is there and releases it.
             return;
         }
-        // A body that was looked at whole was masked in place then.
-        if self.buffered > 0
-            && !self.request_body.is_whole
-            && self.mask_whole(around, self.buffered).is_none()
-        {
+        // Nobody has looked at it yet.
+        if held.is_some_and(|held| held.bytes > 0) && self.mask_whole(around).is_none() {
             return;
         }
-        self.request_body.resumed = true;
+        self.request_body.resumed();
         around.host.resume(Direction::Request);
     }
 
