@@ -5,7 +5,7 @@ use super::{
     bytes::{Anchor, ByteSet},
     detector::{Detector, DetectorError},
     prefilter::{MAX_ANCHOR, Target, WINDOW},
-    rule::{Check, Context, Ends, From, Lead, Left, RuleSpec},
+    rule::{Check, Context, ContextStart, Ends, Lead, Left, RuleSpec},
 };
 use std::{borrow::Cow, collections::HashMap, sync::Arc};
 
@@ -20,7 +20,7 @@ pub(super) struct Rule {
     pub(super) left: Left,
     /// Class and greatest length of the run with which a match begins, if it does.
     pub(super) run: Option<(ByteSet, usize)>,
-    pub(super) context: Option<(Arc<Automaton>, From)>,
+    pub(super) context: Option<(Arc<Automaton>, ContextStart)>,
     pub(super) secret: Arc<Automaton>,
     pub(super) tail: Option<Arc<Automaton>>,
     /// Whether the tail may be undecided for more than a few bytes, and only the last end counts: then what is known of it
@@ -161,8 +161,8 @@ impl Compiler {
             ));
         }
         let (first, after_lead) = match &rule.context {
-            Some((context, From::Match)) => (context, false),
-            Some((context, From::AnchorEnd | From::Near)) => (context, true),
+            Some((context, ContextStart::Match)) => (context, false),
+            Some((context, ContextStart::AnchorEnd | ContextStart::Near)) => (context, true),
             None => (&rule.secret, false),
         };
         let mut states = first.beginnings();
@@ -203,7 +203,7 @@ impl Compiler {
                 ));
             }
         }
-        if let Some((_, From::Near)) = rule.context {
+        if let Some((_, ContextStart::Near)) = rule.context {
             states.clear();
         }
         let mut sets = own.to_vec();

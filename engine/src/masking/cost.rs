@@ -21,7 +21,7 @@ use super::{
     compile::{Compiler, Head, Rule},
     discovery::{CHECKPOINT, NEAR},
     known::{MAX_STATES, WAYPOINT},
-    rule::From,
+    rule::ContextStart,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -160,9 +160,9 @@ fn alive(rule: &Rule, heads: &[&Head], work: &mut Work) -> Option<usize> {
         return at_once(&rule.secret, &Begins::At(&anchors), YOUNG, work);
     };
     let leads = match from {
-        From::Match => at_once(context, &Begins::At(&anchors), CHECKPOINT, work)?,
-        From::AnchorEnd => at_once(context, &Begins::Behind(&anchors), CHECKPOINT, work)?,
-        From::Near => at_once(context, &Begins::Anywhere, CHECKPOINT, work)?.min(NEAR),
+        ContextStart::Match => at_once(context, &Begins::At(&anchors), CHECKPOINT, work)?,
+        ContextStart::AnchorEnd => at_once(context, &Begins::Behind(&anchors), CHECKPOINT, work)?,
+        ContextStart::Near => at_once(context, &Begins::Anywhere, CHECKPOINT, work)?.min(NEAR),
     };
     // A context may end at each of many bytes in a row, whatever its anchor.
     let secret = at_once(&rule.secret, &Begins::Anywhere, YOUNG, work)?;

@@ -3,7 +3,7 @@
 use super::{
     automaton::Automaton,
     bytes::{Anchor, ByteSet},
-    rule::{Check, Context, Ends, From, Lead, RuleSpec},
+    rule::{Check, Context, ContextStart, Ends, Lead, RuleSpec},
 };
 use serde::{Deserialize, Serialize};
 use std::{borrow::Cow, fmt, sync::Arc};
@@ -160,7 +160,7 @@ pub(super) struct Shape {
     /// begins with the match.
     pub(super) context: Option<&'static str>,
     /// Where the context begins.
-    pub(super) from: From,
+    pub(super) from: ContextStart,
     /// The secret.
     pub(super) secret: &'static str,
     /// What must follow the secret.

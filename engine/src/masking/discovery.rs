@@ -7,7 +7,7 @@ use super::{
     bytes::ByteSet,
     compile::Head,
     cut::{Cut, behind},
-    rule::{BEHIND, From},
+    rule::{BEHIND, ContextStart},
     set::DetectorSet,
 };
 use std::collections::BTreeSet;
@@ -263,7 +263,7 @@ impl Sweep<'_> {
             return;
         }
         match &rule.context {
-            Some((_, From::AnchorEnd | From::Near)) => {
+            Some((_, ContextStart::AnchorEnd | ContextStart::Near)) => {
                 self.lead_on(head, at.saturating_add(head.own))
             }
             _ => self.lead_in(head.rule, at),
@@ -287,7 +287,7 @@ impl Sweep<'_> {
     fn lead_on(&mut self, head: &Head, at: usize) {
         let rule = self.set.rule(head.rule);
         match rule.and_then(|rule| rule.context.as_ref()) {
-            Some((_, From::Near)) => self.near.push((head.rule, at)),
+            Some((_, ContextStart::Near)) => self.near.push((head.rule, at)),
             Some((context, _)) => {
                 if let Some(state) = context.start(self.look(at)) {
                     self.follow(head.rule, state, at);
@@ -402,7 +402,7 @@ impl Sweep<'_> {
     }
 }
 
-/// A context [`From::Near`] an anchor begins at most so many bytes after it.
+/// A context [`ContextStart::Near`] an anchor begins at most so many bytes after it.
 pub(super) const NEAR: usize = 255;
 
 /// How many bytes of a secret are read when its place is found.

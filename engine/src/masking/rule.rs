@@ -59,12 +59,12 @@ pub(super) struct Context {
     /// The pattern. It should match a bounded length only.
     pub(super) pattern: Cow<'static, str>,
     /// Where it begins to match.
-    pub(super) from: From,
+    pub(super) from: ContextStart,
 }
 
-/// Where a context begins.
+/// Where a [`Context`] begins to match.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum From {
+pub(super) enum ContextStart {
     /// With the match, lead and anchor included.
     Match,
     /// After the anchor: what rules that differ in their keyword only have in common is compiled once.

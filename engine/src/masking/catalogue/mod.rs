@@ -31,7 +31,7 @@ mod pii;
 
 use super::{
     detector::{Builtin, Detector, Severity, Shape},
-    rule::{From, Left},
+    rule::{ContextStart, Left},
 };
 use std::sync::LazyLock;
 
@@ -102,7 +102,7 @@ const fn token(anchors: &'static [&'static str], left: Left, secret: &'static st
         run: None,
         left,
         context: None,
-        from: From::Match,
+        from: ContextStart::Match,
         secret,
         tail: None,
         after: 0,
@@ -133,7 +133,7 @@ const fn keyed(
     Shape {
         ignore_case: true,
         context: Some(between),
-        from: From::AnchorEnd,
+        from: ContextStart::AnchorEnd,
         ..token(names, Left::Any, secret)
     }
 }

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::masking::{
     bytes::Anchor,
-    rule::{From, Lead, Left},
+    rule::{ContextStart, Lead, Left},
 };
 
 /// Most bytes of a run before an anchor.
@@ -48,7 +48,7 @@ impl Settled {
             words.into_iter().map(|o| Anchor::from(o.sets)).collect(),
             Lead::Fixed(0),
             left,
-            Some((print(&Hir::concat(rest)), From::AnchorEnd)),
+            Some((print(&Hir::concat(rest)), ContextStart::AnchorEnd)),
             &self.secret,
         ))
     }
@@ -86,7 +86,8 @@ impl Settled {
             &mut before
         };
         from.drain(..drop.min(from.len()));
-        let context = (!before.is_empty()).then(|| (print(&Hir::concat(before)), From::Match));
+        let context =
+            (!before.is_empty()).then(|| (print(&Hir::concat(before)), ContextStart::Match));
         by_lead
             .into_iter()
             .map(|(lead, anchors)| {
@@ -161,7 +162,7 @@ impl Settled {
             anchors.collect(),
             Lead::Fixed(0),
             Left::Any,
-            Some((context, From::Near)),
+            Some((context, ContextStart::Near)),
             &self.secret,
         )
     }
@@ -231,7 +232,7 @@ impl Settled {
         anchors: Vec<Anchor>,
         lead: Lead,
         left: Left,
-        context: Option<(String, From)>,
+        context: Option<(String, ContextStart)>,
         secret: &[Hir],
     ) -> Draft {
         Draft {

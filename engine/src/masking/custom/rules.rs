@@ -13,7 +13,7 @@ use super::{
 };
 use crate::masking::{
     bytes::Anchor,
-    rule::{Ends, From, Lead, Left},
+    rule::{ContextStart, Ends, Lead, Left},
 };
 
 /// Memory for an automaton while it is built, where an expression could need much. A context too large is asked for in
@@ -40,7 +40,7 @@ pub(super) struct Draft {
     pub(super) lead: Lead,
     pub(super) left: Left,
     /// The context and where it begins.
-    pub(super) context: Option<(String, From)>,
+    pub(super) context: Option<(String, ContextStart)>,
     pub(super) secret: String,
     pub(super) tail: Option<String>,
     pub(super) ends: Ends,

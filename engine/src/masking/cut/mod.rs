@@ -14,7 +14,7 @@
 use super::{
     bytes::{Anchor, ByteSet},
     compile::{Head, Rule},
-    rule::{BEHIND, From, Left},
+    rule::{BEHIND, ContextStart, Left},
 };
 use std::collections::{BTreeMap, HashMap};
 
@@ -122,7 +122,10 @@ impl Cuts {
             }
             let wide = !this.list(head.text.sets());
             let spaced = inner(&head.text).iter().any(|set| set.contains(b' '));
-            let carried = matches!(rule.context, Some((_, From::AnchorEnd | From::Near)));
+            let carried = matches!(
+                rule.context,
+                Some((_, ContextStart::AnchorEnd | ContextStart::Near))
+            );
             this.reach = this.reach.max(head.text.sets().len());
             let group = groups.entry((rule.left, wide, spaced, carried));
             group.or_default().push(Member {

@@ -35,7 +35,7 @@ fn rule() -> impl Strategy<Value = RuleSpec> {
             left,
             context: carried.then(|| Context {
                 pattern: "=".into(),
-                from: From::AnchorEnd,
+                from: ContextStart::AnchorEnd,
             }),
             // Whatever the anchor is.
             secret: "[ -z]{1,9}".into(),

@@ -6,7 +6,7 @@ use super::{
         automaton::{Automaton, State},
         bytes::{Anchor, ByteSet},
         catalogue, mask_whole,
-        rule::{From, Lead},
+        rule::{ContextStart, Lead},
     },
     cases::{ALNUM, Case, cases, filler, harmless},
     key, masked, replacement, whole,
@@ -239,7 +239,7 @@ fn every_pattern_begins_with_one_of_its_anchors() {
             if rule
                 .context
                 .as_ref()
-                .is_some_and(|c| c.from == From::AnchorEnd)
+                .is_some_and(|c| c.from == ContextStart::AnchorEnd)
             {
                 continue;
             }

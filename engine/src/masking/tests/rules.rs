@@ -4,7 +4,7 @@ use super::{
     super::{
         Content, Detector, DetectorSet, Masker, Plan, Severity,
         bytes::{Anchor, ByteSet},
-        rule::{BEHIND, Check, Context, Ends, Found, From, Lead, Left, RuleSpec},
+        rule::{BEHIND, Check, Context, ContextStart, Ends, Found, Lead, Left, RuleSpec},
     },
     key,
 };
@@ -150,7 +150,7 @@ fn a_context_may_begin_after_its_anchor() {
     let rules = ["adobe", "acme_"].map(|word| RuleSpec {
         context: Some(Context {
             pattern: r#"[a-z_]{0,6}["']?\s?[=:]\s?["']?"#.into(),
-            from: From::AnchorEnd,
+            from: ContextStart::AnchorEnd,
         }),
         tail: Some(r#"(?:["'\s]|$)"#.into()),
         ..rule(Anchor::ignoring_case(word), "[0-9a-f]{8}")
@@ -199,7 +199,7 @@ fn boundaries_at_the_beginning_of_patterns_see_what_stands_before() {
         RuleSpec {
             context: Some(Context {
                 pattern: "key=[a-z-]{0,3}".into(),
-                from: From::Match,
+                from: ContextStart::Match,
             }),
             ..rule(Anchor::literal("key="), r"\b[0-9]{3,}")
         },
@@ -224,7 +224,7 @@ fn a_check_may_ask_for_the_text_before_the_secret() {
         }),
         context: Some(Context {
             pattern: "key=".into(),
-            from: From::Match,
+            from: ContextStart::Match,
         }),
         ..rule(Anchor::literal("key="), "[0-9]{4,}")
     }])
@@ -299,7 +299,7 @@ fn text_made_to_begin_contexts_over_and_over_is_read_in_time() {
     let set = set_of(vec![RuleSpec {
         context: Some(Context {
             pattern: r"curl[^\n]*".into(),
-            from: From::Match,
+            from: ContextStart::Match,
         }),
         ..rule(Anchor::literal("curl"), "=x[0-9]{8}")
     }])
@@ -428,7 +428,11 @@ mod generated {
                                 whole
                             }
                             .into(),
-                            from: if shared { From::AnchorEnd } else { From::Match },
+                            from: if shared {
+                                ContextStart::AnchorEnd
+                            } else {
+                                ContextStart::Match
+                            },
                         }),
                         secret: match context {
                             Some(_) => format!("{bound}(?:{secret})"),
