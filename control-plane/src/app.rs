@@ -9,7 +9,7 @@ use chaperone_engine::bundle::Serial;
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 
-use crate::access::TokenBook;
+use crate::access::Access;
 use crate::clock;
 use crate::keys::Keys;
 use crate::metrics::Metrics;
@@ -25,7 +25,7 @@ const STALE_AFTER: Duration = Duration::from_secs(120);
 pub(crate) struct App {
     pub(crate) storage: Database,
     pub(crate) events: EventWriter,
-    pub(crate) tokens: TokenBook,
+    pub(crate) access: Access,
     pub(crate) versions: Arc<Versions>,
     pub(crate) keys: Arc<Keys>,
     pub(crate) metrics: Arc<Metrics>,

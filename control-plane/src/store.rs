@@ -49,3 +49,7 @@ impl From<serde_json::Error> for StoreError {
 
 /// Of a store's method.
 pub(crate) type Result<T> = std::result::Result<T, StoreError>;
+
+/// Where a page of a list ends that is ordered by an instant, newest first: the last entry's instant, in
+/// milliseconds since the Unix epoch, and its id.
+pub(crate) type PageKey = (u64, String);

@@ -1,97 +1,167 @@
-//! Who may call: API tokens, looked up by the SHA-256 of what was sent.
+//! Who may call, and what they may do.
+//!
+//! [`Access`] turns the secret that came with a call into a [`Caller`], and makes and revokes API tokens.
+//! What each role may do stands in [`permission`].
 //!
 //! All live tokens are kept in memory, so no call waits for the database to be let in; making and
-//! revoking write through. Looking up by hash leaks nothing by its timing that helps to guess one of
-//! 2^256 secrets.
+//! revoking write through.
+
+mod caller;
+pub(crate) mod permission;
+pub(crate) mod store;
+mod tokens;
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use chaperone_api::{NewToken, Role, Token};
 use chaperone_engine::base::time::UnixMillis;
-use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
-use crate::data_dir::{self, DataDir, DataDirError};
-use crate::storage::sqlite::Database;
+pub(crate) use self::caller::{Caller, Credential, Identity};
+pub(crate) use self::permission::{Forbidden, ManageTokens, May, Permission, Role};
+use self::store::{Revoked, Store};
+pub(crate) use self::tokens::{ApiToken, TokenHash};
+use crate::store::{PageKey, StoreError};
 use crate::{clock, random};
 
-/// The subject of the first administrator's token.
-const FIRST_ADMIN: &str = "admin";
-
-/// All live tokens.
+/// Who may call.
 #[derive(Debug)]
-pub(crate) struct TokenBook {
-    storage: Database,
-    by_hash: RwLock<HashMap<[u8; 32], Arc<Token>>>,
+pub(crate) struct Access {
+    store: Arc<dyn Store>,
+    /// Every token that was not revoked, ended or not.
+    callers: RwLock<HashMap<TokenHash, Arc<Caller>>>,
 }
 
-/// What became of a token that was to be revoked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Revoked {
-    /// It is no longer valid.
-    Done,
-    /// There is none by this id.
-    Unknown,
-    /// It is the last administrator's token that does not end by itself, so it stays.
-    LastAdmin,
+/// A token that is to be made.
+#[derive(Debug, Clone)]
+pub(crate) struct NewToken {
+    /// What it is for.
+    pub(crate) name: String,
+    /// Who acts when it is used; the name when left out.
+    pub(crate) subject: Option<String>,
+    /// Groups of the subject.
+    pub(crate) groups: Vec<String>,
+    /// What it may do.
+    pub(crate) role: Role,
+    /// Seconds until it ends; never when left out.
+    pub(crate) ttl_seconds: Option<u64>,
 }
 
 /// Why a token was not made.
 #[derive(Debug)]
-pub(crate) enum TokenError {
-    /// The request asks for something that cannot be.
-    Invalid(String),
-    /// The database or the randomness failed.
-    Failed(Box<dyn std::error::Error + Send + Sync>),
+pub(crate) enum CreateError {
+    /// A member of [`NewToken`] is not as it must be.
+    Invalid {
+        /// Its name.
+        member: &'static str,
+        /// How it must be.
+        expected: &'static str,
+    },
+    /// The operating system gave no randomness.
+    Randomness(std::io::Error),
+    /// The store failed.
+    Store(StoreError),
 }
 
-impl<E: std::error::Error + Send + Sync + 'static> From<E> for TokenError {
-    fn from(error: E) -> Self {
-        Self::Failed(Box::new(error))
+/// Why a token was not revoked.
+#[derive(Debug)]
+pub(crate) enum RevokeError {
+    /// There is none by this id.
+    Unknown {
+        /// The id.
+        id: String,
+    },
+    /// It is the last administrator's token that does not end by itself.
+    LastAdmin,
+    /// The store failed.
+    Store(StoreError),
+}
+
+impl From<std::io::Error> for CreateError {
+    fn from(error: std::io::Error) -> Self {
+        Self::Randomness(error)
     }
 }
 
-impl TokenBook {
-    pub(crate) async fn load(storage: Database) -> crate::store::Result<Self> {
-        let tokens = storage.live_tokens().await?;
-        let by_hash = tokens
+impl From<StoreError> for CreateError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<StoreError> for RevokeError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl std::fmt::Display for CreateError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Invalid { member, expected } => write!(f, "{member}: {expected}"),
+            Self::Randomness(error) => write!(f, "no randomness: {error}"),
+            Self::Store(error) => error.fmt(f),
+        }
+    }
+}
+
+impl Access {
+    /// With the tokens that the store has.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub(crate) async fn load(store: Arc<dyn Store>) -> Result<Self, StoreError> {
+        let tokens = store.live_tokens().await?;
+        let caller = |token| Arc::new(Caller::by(Credential::Token(token)));
+        let callers = tokens
             .into_iter()
-            .map(|stored| (stored.sha256, Arc::new(stored.token)))
+            .map(|(hash, token)| (hash, caller(token)))
             .collect();
         Ok(Self {
-            storage,
-            by_hash: RwLock::new(by_hash),
+            store,
+            callers: RwLock::new(callers),
         })
     }
 
-    /// The token with this secret, if it is live.
-    pub(crate) fn find(&self, secret: &str, now: UnixMillis) -> Option<Arc<Token>> {
-        let hash: [u8; 32] = Sha256::digest(secret).into();
-        let tokens = self.by_hash.read().unwrap_or_else(PoisonError::into_inner);
-        let token = tokens.get(&hash)?;
-        token
-            .expires_at
-            .is_none_or(|end| now < end)
-            .then(|| Arc::clone(token))
+    /// Whoever carries the token with this secret, if it is live.
+    pub(crate) fn caller(&self, secret: &str, now: UnixMillis) -> Option<Arc<Caller>> {
+        let callers = self.callers.read().unwrap_or_else(PoisonError::into_inner);
+        let caller = callers.get(&TokenHash::of(secret))?;
+        live(caller, now).then(|| Arc::clone(caller))
     }
 
-    /// Whether the token with this id is live: for what goes on after it was shown once.
-    pub(crate) fn is_live(&self, id: &str, now: UnixMillis) -> bool {
-        let tokens = self.by_hash.read().unwrap_or_else(PoisonError::into_inner);
-        tokens
-            .values()
-            .any(|token| token.id == id && token.expires_at.is_none_or(|end| now < end))
+    /// Whether the caller's credential is still good: for what goes on after it was shown once.
+    pub(crate) fn still_lets_in(&self, caller: &Caller, now: UnixMillis) -> bool {
+        let Credential::Token(shown) = caller.credential();
+        let callers = self.callers.read().unwrap_or_else(PoisonError::into_inner);
+        callers.values().any(|known| {
+            let Credential::Token(token) = known.credential();
+            token.id == shown.id && live(known, now)
+        })
     }
 
-    /// Makes a token and returns it with its secret.
+    /// Tokens that are not revoked, newest first, beginning after `after`.
     ///
     /// # Errors
-    /// When the request makes no sense, or storing fails.
+    /// When the store fails.
+    pub(crate) async fn tokens(
+        &self,
+        _may: &May<ManageTokens>,
+        after: Option<&PageKey>,
+        limit: u32,
+    ) -> Result<Vec<ApiToken>, StoreError> {
+        self.store.tokens(after, limit).await
+    }
+
+    /// Makes a token and returns it with its secret, which is kept nowhere.
+    ///
+    /// # Errors
+    /// When the request makes no sense, or storing fails; nothing was made then.
     pub(crate) async fn create(
         &self,
+        may: &May<ManageTokens>,
         new: NewToken,
-    ) -> Result<(Token, Zeroizing<String>), TokenError> {
+    ) -> Result<(ApiToken, Zeroizing<String>), CreateError> {
         let name = new.name.trim().to_owned();
         let subject = new.subject.as_deref().unwrap_or(&name).trim().to_owned();
         check("name", &name)?;
@@ -101,143 +171,118 @@ impl TokenBook {
         }
         let now = clock::now();
         let expires_at = match new.ttl_seconds {
-            Some(0) => return Err(TokenError::Invalid("ttl_seconds: at least 1".to_owned())),
+            Some(0) => {
+                return Err(CreateError::Invalid {
+                    member: "ttl_seconds",
+                    expected: "at least 1",
+                });
+            }
             Some(seconds) => Some(now.saturating_add(seconds.saturating_mul(1000))),
             None => None,
         };
-        let token = Token {
+        let token = ApiToken {
             id: random::id("tk")?,
             name,
-            subject,
-            groups: new.groups,
+            identity: Identity {
+                subject,
+                groups: new.groups,
+            },
             role: new.role,
             created_at: now,
             expires_at,
         };
         let secret = random::token()?;
         self.add(token.clone(), &secret).await?;
+        let by = &may.caller().identity().subject;
+        tracing::info!(token = token.id, role = %token.role, by, "a token was made");
         Ok((token, secret))
     }
 
-    async fn add(&self, token: Token, secret: &str) -> crate::store::Result<()> {
-        let hash: [u8; 32] = Sha256::digest(secret).into();
-        self.storage.add_token(&token, &hash).await?;
-        self.by_hash
+    /// Revokes a token, at once and for good.
+    ///
+    /// # Errors
+    /// [`RevokeError`]; the token is as good as before then.
+    pub(crate) async fn revoke(
+        &self,
+        may: &May<ManageTokens>,
+        id: &str,
+    ) -> Result<(), RevokeError> {
+        match self.store.revoke_token(id, clock::now()).await? {
+            Revoked::LastAdmin => return Err(RevokeError::LastAdmin),
+            Revoked::Unknown => return Err(RevokeError::Unknown { id: id.to_owned() }),
+            Revoked::Done => {}
+        }
+        self.callers
             .write()
             .unwrap_or_else(PoisonError::into_inner)
-            .insert(hash, Arc::new(token));
+            .retain(|_, caller| {
+                let Credential::Token(token) = caller.credential();
+                token.id != id
+            });
+        let by = &may.caller().identity().subject;
+        tracing::info!(token = id, by, "a token was revoked");
         Ok(())
     }
 
-    /// Revokes a token, at once.
+    /// Whether a token of this role was ever made, revoked or not.
     ///
     /// # Errors
-    /// When the database fails.
-    pub(crate) async fn revoke(&self, id: &str) -> crate::store::Result<Revoked> {
-        if self.is_last_admin(id) {
-            return Ok(Revoked::LastAdmin);
+    /// When the store fails.
+    pub(crate) async fn had_role(&self, role: Role) -> Result<bool, StoreError> {
+        self.store.had_role(role).await
+    }
+
+    /// Takes a token whose secret is kept by the operator, unless it was ever known: what was revoked
+    /// stays revoked. Answers whether it was new.
+    ///
+    /// # Errors
+    /// When the store or the randomness fails.
+    pub(crate) async fn enter(
+        &self,
+        name: &str,
+        identity: Identity,
+        role: Role,
+        secret: &str,
+    ) -> Result<bool, CreateError> {
+        if self.store.knows_token(&TokenHash::of(secret)).await? {
+            return Ok(false);
         }
-        let revoked = self.storage.revoke_token(id, clock::now()).await?;
-        self.by_hash
+        let token = ApiToken {
+            id: random::id("tk")?,
+            name: name.to_owned(),
+            identity,
+            role,
+            created_at: clock::now(),
+            expires_at: None,
+        };
+        self.add(token, secret).await?;
+        Ok(true)
+    }
+
+    async fn add(&self, token: ApiToken, secret: &str) -> Result<(), StoreError> {
+        let hash = TokenHash::of(secret);
+        self.store.add_token(&token, &hash).await?;
+        self.callers
             .write()
             .unwrap_or_else(PoisonError::into_inner)
-            .retain(|_, token| token.id != id);
-        Ok(if revoked {
-            Revoked::Done
-        } else {
-            Revoked::Unknown
-        })
-    }
-
-    /// Whether no other administrator's token would be left, or only such as end by themselves.
-    fn is_last_admin(&self, id: &str) -> bool {
-        let tokens = self.by_hash.read().unwrap_or_else(PoisonError::into_inner);
-        let mut lasting = tokens
-            .values()
-            .filter(|token| token.role == Role::Admin && token.expires_at.is_none());
-        lasting.next().is_some_and(|token| token.id == id) && lasting.next().is_none()
-    }
-
-    /// Makes the first tokens and their files.
-    ///
-    /// A file without a row means that the database was lost: the token is entered again, so that
-    /// filters and people get on. A row that was revoked stays revoked. No file, but a token of the
-    /// role in the database, means that the operator took the file away: none is made.
-    ///
-    /// # Errors
-    /// When a file cannot be used, or the database fails.
-    pub(crate) async fn bootstrap(&self, dir: &DataDir) -> Result<(), BootstrapError> {
-        let all = vec!["*".to_owned()];
-        let first = [
-            (
-                dir.node_token(),
-                Role::Node,
-                "node.token",
-                "nodes",
-                Vec::new(),
-            ),
-            (
-                dir.admin_token(),
-                Role::Admin,
-                "admin.token",
-                FIRST_ADMIN,
-                all,
-            ),
-        ];
-        for (path, role, name, subject, groups) in first {
-            if data_dir::read_secret(&path)?.is_none() && self.storage.had_role(role).await? {
-                continue;
-            }
-            let secret = data_dir::secret(&path, random::token)?;
-            let hash: [u8; 32] = Sha256::digest(secret.as_str()).into();
-            if self.storage.knows_token(&hash).await? {
-                continue;
-            }
-            let token = Token {
-                id: random::id("tk").map_err(|e| BootstrapError(e.to_string()))?,
-                name: name.to_owned(),
-                subject: subject.to_owned(),
-                groups,
-                role,
-                created_at: clock::now(),
-                expires_at: None,
-            };
-            self.add(token, &secret).await?;
-            tracing::info!(%role, file = %path.display(), "a token was made");
-        }
+            .insert(hash, Arc::new(Caller::by(Credential::Token(token))));
         Ok(())
     }
 }
 
-/// Why the first tokens could not be made.
-#[derive(Debug)]
-pub(crate) struct BootstrapError(String);
-
-impl std::fmt::Display for BootstrapError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
-    }
+fn live(caller: &Caller, now: UnixMillis) -> bool {
+    let Credential::Token(token) = caller.credential();
+    token.is_live(now)
 }
 
-impl From<DataDirError> for BootstrapError {
-    fn from(error: DataDirError) -> Self {
-        Self(error.to_string())
-    }
-}
-
-impl From<crate::store::StoreError> for BootstrapError {
-    fn from(error: crate::store::StoreError) -> Self {
-        Self(error.to_string())
-    }
-}
-
-fn check(field: &str, value: &str) -> Result<(), TokenError> {
+fn check(member: &'static str, value: &str) -> Result<(), CreateError> {
     let fits = (1..=100).contains(&value.chars().count()) && !value.chars().any(char::is_control);
     if fits {
         Ok(())
     } else {
-        Err(TokenError::Invalid(format!(
-            "{field}: 1 to 100 printable characters"
-        )))
+        Err(CreateError::Invalid {
+            member,
+            expected: "1 to 100 printable characters",
+        })
     }
 }

@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use axum::response::Sse;
 use axum::response::sse::{Event, KeepAlive};
-use chaperone_api::Token;
 use futures_util::{Stream, StreamExt as _};
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
+use crate::access::Caller;
 use crate::app::App;
 use crate::clock;
 
@@ -24,12 +24,12 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 pub(crate) type EventStream = Sse<axum::response::sse::KeepAliveStream<Events>>;
 pub(crate) type Events = std::pin::Pin<Box<dyn Stream<Item = Result<Event, Infallible>> + Send>>;
 
-/// Turns news into events with `render`, until the client goes, the control plane stops, or `token` is
-/// no longer valid: who is locked out must not go on reading what was begun before. `first` goes out
+/// Turns news into events with `render`, until the client goes, the control plane stops, or `caller`
+/// is no longer let in: who is locked out must not go on reading what was begun before. `first` goes out
 /// before any news.
 pub(crate) fn follow<T, F>(
     app: Arc<App>,
-    token: Arc<Token>,
+    caller: Arc<Caller>,
     first: Vec<Event>,
     news: broadcast::Receiver<T>,
     render: impl Fn(Arc<App>, T) -> F + Send + 'static,
@@ -41,10 +41,10 @@ where
     let stop = app.stop.clone();
     let waiting = Waiting::new(Arc::clone(&app));
     let later = futures_util::stream::unfold(
-        (news, render, app, waiting, token),
-        |(mut news, render, app, waiting, token)| async move {
+        (news, render, app, waiting, caller),
+        |(mut news, render, app, waiting, caller)| async move {
             let item = news.recv().await;
-            if !app.tokens.is_live(&token.id, clock::now()) {
+            if !app.access.still_lets_in(&caller, clock::now()) {
                 return None;
             }
             let events = match item {
@@ -54,7 +54,7 @@ where
                 }
                 Err(RecvError::Closed) => return None,
             };
-            Some((events, (news, render, app, waiting, token)))
+            Some((events, (news, render, app, waiting, caller)))
         },
     );
     let events = futures_util::stream::once(async move { first })

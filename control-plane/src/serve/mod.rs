@@ -3,6 +3,8 @@
 //! [`serve`] is the whole of it: the binary calls it, `dev` calls it, tests call it. Nothing here
 //! reads the environment or the command line.
 
+mod first_tokens;
+
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -16,7 +18,7 @@ use tokio::sync::broadcast;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::access::TokenBook;
+use crate::access::Access;
 use crate::app::App;
 use crate::data_dir;
 pub use crate::data_dir::DataDir;
@@ -120,9 +122,10 @@ pub async fn serve(
     let storage = Database::open(&dir.ready_database()?)
         .await
         .map_err(failed)?;
-    let tokens = TokenBook::load(storage.clone()).await.map_err(failed)?;
-    tokens
-        .bootstrap(&dir)
+    let access = Access::load(Arc::new(storage.clone()))
+        .await
+        .map_err(failed)?;
+    first_tokens::enter(&access, &dir)
         .await
         .map_err(|error| ServeError(error.to_string()))?;
 
@@ -158,7 +161,7 @@ pub async fn serve(
     let app = Arc::new(App {
         storage,
         events,
-        tokens,
+        access,
         versions: Arc::new(versions),
         keys,
         metrics,

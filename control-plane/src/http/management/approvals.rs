@@ -6,14 +6,15 @@ use axum::Json;
 use axum::extract::State;
 use chaperone_api::{
     Approval, ApprovalFilter, ApproveRequest, DenyRequest, Page, Paging, Problem,
-    ProblemCode as Code, Token,
+    ProblemCode as Code,
 };
 use chaperone_engine::approval::{Answer, Conflict};
 
 use super::policies::comment;
+use crate::access::permission::{AnswerApprovals, ReadApprovals};
+use crate::access::{Caller, May};
 use crate::app::App;
 use crate::clock;
-use crate::http::auth::{AnswerApprovals, May, ReadApprovals};
 use crate::http::extract::{Body, List, Query, Segment};
 use crate::http::problem::ApiError;
 use crate::http::stream::{self, EventStream};
@@ -70,7 +71,7 @@ pub(crate) async fn approve(
     Body(request): Body<ApproveRequest>,
 ) -> Result<Json<Approval>, ApiError> {
     let words = comment(request.comment)?;
-    answer(&app, &id, Answer::Approve, &may.token, words).await
+    answer(&app, &id, Answer::Approve, may.caller(), words).await
 }
 
 /// Says no, with a reason that the agent is told.
@@ -92,7 +93,7 @@ pub(crate) async fn deny(
             "reason: say why; the agent is told.",
         ));
     };
-    answer(&app, &id, Answer::Deny, &may.token, Some(reason)).await
+    answer(&app, &id, Answer::Deny, may.caller(), Some(reason)).await
 }
 
 /// Approvals as they change, as server-sent events: `approval` with an approval as it is then, first
@@ -127,7 +128,7 @@ pub(crate) async fn watch(
     };
     Ok(stream::follow(
         app,
-        may.token,
+        Arc::clone(may.caller()),
         first,
         news,
         move |app: Arc<App>, id: String| {
@@ -165,12 +166,18 @@ async fn answer(
     app: &App,
     id: &str,
     answer: Answer,
-    token: &Token,
+    caller: &Caller,
     words: Option<String>,
 ) -> Result<Json<Approval>, ApiError> {
     let answered = app
         .storage
-        .answer(id, answer, token, words.as_deref(), clock::now())
+        .answer(
+            id,
+            answer,
+            caller.identity(),
+            words.as_deref(),
+            clock::now(),
+        )
         .await?;
     let count = |outcome| {
         app.metrics
@@ -186,7 +193,7 @@ async fn answer(
             });
             tracing::info!(
                 approval = id,
-                by = token.subject,
+                by = caller.identity().subject,
                 ?answer,
                 "an approval was answered"
             );

@@ -9,8 +9,9 @@ use chaperone_api::{
     Paging, Problem, ProblemCode as Code,
 };
 
+use crate::access::May;
+use crate::access::permission::{ChangePolicy, ReadState};
 use crate::app::App;
-use crate::http::auth::{ChangePolicy, May, ReadState};
 use crate::http::extract::{List, NoFilter, Query};
 use crate::http::problem::ApiError;
 

@@ -11,8 +11,9 @@ use chaperone_api::{
     Version, VersionDetail,
 };
 
+use crate::access::May;
+use crate::access::permission::{ChangePolicy, ReadState};
 use crate::app::App;
-use crate::http::auth::{ChangePolicy, May, ReadState};
 use crate::http::extract::{Body, List, NoFilter, Segment};
 use crate::http::problem::ApiError;
 use crate::policies::{Author, PublishError};
@@ -52,7 +53,7 @@ pub(crate) async fn publish(
     Body(request): Body<PublishRequest>,
 ) -> Result<Response, ApiError> {
     let author = Author {
-        subject: &may.token.subject,
+        subject: &may.caller().identity().subject,
         comment: comment(request.comment)?,
         expected_current: request.expected_current,
     };
@@ -98,7 +99,7 @@ pub(crate) async fn roll_back(
     let unknown = || ApiError::not_found("policy version", &version);
     let number = version.parse::<u64>().map_err(|_| unknown())?;
     let author = Author {
-        subject: &may.token.subject,
+        subject: &may.caller().identity().subject,
         comment: comment(request.comment)?,
         expected_current: request.expected_current,
     };

@@ -6,8 +6,9 @@ use axum::Json;
 use axum::extract::State;
 use chaperone_api::{Page, Paging, Problem, Record, RecordDetail, RecordFilter};
 
+use crate::access::May;
+use crate::access::permission::ReadRecords;
 use crate::app::App;
-use crate::http::auth::{May, ReadRecords};
 use crate::http::extract::{List, Query, Segment};
 use crate::http::problem::ApiError;
 use crate::http::stream::{self, EventStream};
@@ -64,7 +65,7 @@ pub(crate) async fn tail(
     let filter = Arc::new(filter);
     stream::follow(
         app,
-        may.token,
+        Arc::clone(may.caller()),
         Vec::new(),
         news,
         move |app: Arc<App>, changed: Arc<Vec<String>>| {

@@ -21,8 +21,9 @@ use serde_json::value::RawValue;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::Instant;
 
+use crate::access::May;
+use crate::access::permission::ActAsNode;
 use crate::app::App;
-use crate::http::auth::{ActAsNode, May};
 use crate::http::extract;
 use crate::http::problem::ApiError;
 use crate::http::stream::Waiting;

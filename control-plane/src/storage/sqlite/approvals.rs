@@ -26,8 +26,9 @@ use serde::{Deserialize, Serialize};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row as _, Sqlite, SqliteConnection};
 
-use super::records::{instant, named};
+use super::row::{instant, named};
 use super::{Database, from_sql, to_sql};
+use crate::access::Identity;
 use crate::store::{Result, StoreError};
 
 /// What approvers are shown: set once, when the question is opened.
@@ -96,7 +97,7 @@ impl Database {
         &self,
         id: &str,
         answer: Answer,
-        approver: &chaperone_api::Token,
+        approver: &Identity,
         comment: Option<&str>,
         now: UnixMillis,
     ) -> Result<Answered> {

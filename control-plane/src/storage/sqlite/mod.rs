@@ -8,13 +8,14 @@
 //!
 //! Statements are not logged: bodies, paths and approval texts are bound to them.
 
+mod access;
 pub(crate) mod approvals;
 pub(crate) mod events;
 pub(crate) mod nodes;
 pub(crate) mod record_fold;
 pub(crate) mod records;
+mod row;
 pub(crate) mod sequence;
-pub(crate) mod tokens;
 pub(crate) mod versions;
 
 use std::path::Path;

@@ -7,7 +7,7 @@ use chaperone_engine::bundle::Serial;
 use chaperone_engine::link::{Node, PolicyRequest};
 use sqlx::{QueryBuilder, Row as _, Sqlite, SqliteConnection};
 
-use super::records::instant;
+use super::row::instant;
 use super::{Database, from_sql, to_sql};
 use crate::store::Result;
 

@@ -6,13 +6,13 @@ use std::sync::LazyLock;
 use chaperone_api::{Record, RecordFilter, RecordState, StoredEvent};
 use chaperone_engine::base::time::UnixMillis;
 use chaperone_engine::policy::Effect;
-use serde::de::DeserializeOwned;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row as _, Sqlite, SqliteConnection};
 
 use super::record_fold::Patch;
+use super::row::{instant, json_or_default, named};
 use super::{Database, from_sql, to_sql};
-use crate::store::{Result, StoreError};
+use crate::store::Result;
 
 const COLUMNS: [&str; 33] = [
     "id",
@@ -311,30 +311,4 @@ fn record(row: &SqliteRow) -> Result<Record> {
         response_bytes: number("response_bytes")?,
         masked: json_or_default::<BTreeMap<String, u64>>(row, "masked")?,
     })
-}
-
-/// An instant that is never absent.
-pub(super) fn instant(row: &SqliteRow, column: &str) -> Result<UnixMillis> {
-    Ok(UnixMillis(from_sql(row.try_get(column)?)))
-}
-
-/// A value that serde knows by a name.
-pub(super) fn named<T: DeserializeOwned>(row: &SqliteRow, column: &str) -> Result<Option<T>> {
-    row.try_get::<Option<String>, _>(column)?
-        .map(|name| {
-            serde_json::from_value(serde_json::Value::String(name))
-                .map_err(|error| StoreError::Corrupt(format!("{column}: {error}")))
-        })
-        .transpose()
-}
-
-/// A JSON column; its default when it is NULL.
-pub(super) fn json_or_default<T: DeserializeOwned + Default>(
-    row: &SqliteRow,
-    column: &str,
-) -> Result<T> {
-    match row.try_get::<Option<&str>, _>(column)? {
-        Some(text) => Ok(serde_json::from_str(text)?),
-        None => Ok(T::default()),
-    }
 }

@@ -6,7 +6,7 @@ use chaperone_engine::bundle::Serial;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, SqliteConnection};
 
-use super::records::instant;
+use super::row::instant;
 use super::{Database, from_sql, to_sql};
 use crate::store::{Result, StoreError};
 

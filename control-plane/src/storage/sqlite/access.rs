@@ -1,25 +1,19 @@
-//! API tokens: who holds what role. Secrets are stored as SHA-256 only; they carry 256 random bits,
-//! so a slow password hash would add nothing.
+//! API tokens: who holds what role. Of secrets only the hash is stored.
 
-use chaperone_api::{Role, Token};
+use async_trait::async_trait;
 use chaperone_engine::base::time::UnixMillis;
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
 
-use super::records::{instant, json_or_default, named};
+use super::row::{instant, json_or_default};
 use super::{Database, from_sql, to_sql};
-use crate::store::{Result, StoreError};
+use crate::access::store::{Revoked, Store};
+use crate::access::{ApiToken, Identity, Role, TokenHash};
+use crate::store::{PageKey, Result, StoreError};
 
-/// A token and the hash that finds it.
-#[derive(Debug, Clone)]
-pub(crate) struct StoredToken {
-    pub(crate) token: Token,
-    pub(crate) sha256: [u8; 32],
-}
-
-impl Database {
-    /// Every token that has not been revoked.
-    pub(crate) async fn live_tokens(&self) -> Result<Vec<StoredToken>> {
+#[async_trait]
+impl Store for Database {
+    async fn live_tokens(&self) -> Result<Vec<(TokenHash, ApiToken)>> {
         let rows = sqlx::query("SELECT * FROM tokens WHERE revoked_at IS NULL")
             .fetch_all(self.read())
             .await?;
@@ -29,25 +23,20 @@ impl Database {
                 let sha256 = sha256
                     .try_into()
                     .map_err(|_| StoreError::Corrupt("a token's hash".to_owned()))?;
-                Ok(StoredToken {
-                    token: token(row)?,
-                    sha256,
-                })
+                Ok((TokenHash(sha256), token(row)?))
             })
             .collect()
     }
 
-    /// Whether a token with this hash was ever made, revoked or not.
-    pub(crate) async fn knows_token(&self, sha256: &[u8; 32]) -> Result<bool> {
+    async fn knows_token(&self, hash: &TokenHash) -> Result<bool> {
         let found: Option<i64> = sqlx::query_scalar("SELECT 1 FROM tokens WHERE sha256 = ?")
-            .bind(&sha256[..])
+            .bind(&hash.0[..])
             .fetch_optional(self.read())
             .await?;
         Ok(found.is_some())
     }
 
-    /// Whether a token of this role was ever made, revoked or not.
-    pub(crate) async fn had_role(&self, role: Role) -> Result<bool> {
+    async fn had_role(&self, role: Role) -> Result<bool> {
         let found: Option<i64> = sqlx::query_scalar("SELECT 1 FROM tokens WHERE role = ? LIMIT 1")
             .bind(role.as_str())
             .fetch_optional(self.read())
@@ -55,7 +44,7 @@ impl Database {
         Ok(found.is_some())
     }
 
-    pub(crate) async fn add_token(&self, token: &Token, sha256: &[u8; 32]) -> Result<()> {
+    async fn add_token(&self, token: &ApiToken, hash: &TokenHash) -> Result<()> {
         let mut transaction = self.write().await?;
         sqlx::query(
             "INSERT INTO tokens (id, name, subject, \"groups\", role, sha256, created_at, expires_at) \
@@ -63,10 +52,10 @@ impl Database {
         )
         .bind(&token.id)
         .bind(&token.name)
-        .bind(&token.subject)
-        .bind(serde_json::to_string(&token.groups)?)
+        .bind(&token.identity.subject)
+        .bind(serde_json::to_string(&token.identity.groups)?)
         .bind(token.role.as_str())
-        .bind(&sha256[..])
+        .bind(&hash.0[..])
         .bind(to_sql(token.created_at.0))
         .bind(token.expires_at.map(|at| to_sql(at.0)))
         .execute(&mut *transaction)
@@ -75,9 +64,19 @@ impl Database {
         Ok(())
     }
 
-    /// Revokes a token; `false` when there is none by this id.
-    pub(crate) async fn revoke_token(&self, id: &str, now: UnixMillis) -> Result<bool> {
+    async fn revoke_token(&self, id: &str, now: UnixMillis) -> Result<Revoked> {
         let mut transaction = self.write().await?;
+        // Inside the transaction: of two administrators who revoke each other, one must fail.
+        let lasting: Vec<String> = sqlx::query_scalar(
+            "SELECT id FROM tokens WHERE role = ? AND revoked_at IS NULL AND expires_at IS NULL \
+             LIMIT 2",
+        )
+        .bind(Role::Admin.as_str())
+        .fetch_all(&mut *transaction)
+        .await?;
+        if lasting == [id] {
+            return Ok(Revoked::LastAdmin);
+        }
         let done =
             sqlx::query("UPDATE tokens SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL")
                 .bind(to_sql(now.0))
@@ -85,15 +84,14 @@ impl Database {
                 .execute(&mut *transaction)
                 .await?;
         transaction.commit().await?;
-        Ok(done.rows_affected() > 0)
+        Ok(if done.rows_affected() > 0 {
+            Revoked::Done
+        } else {
+            Revoked::Unknown
+        })
     }
 
-    /// Live tokens, newest first; `after` is the creation and id of the last one of the page before.
-    pub(crate) async fn tokens(
-        &self,
-        after: Option<&(u64, String)>,
-        limit: u32,
-    ) -> Result<Vec<Token>> {
+    async fn tokens(&self, after: Option<&PageKey>, limit: u32) -> Result<Vec<ApiToken>> {
         let (at, id) = after.map_or((i64::MAX, ""), |(at, id)| (to_sql(*at), id.as_str()));
         let rows = sqlx::query(
             "SELECT * FROM tokens WHERE revoked_at IS NULL AND (created_at, id) < (?, ?) \
@@ -108,13 +106,16 @@ impl Database {
     }
 }
 
-fn token(row: &SqliteRow) -> Result<Token> {
-    Ok(Token {
+fn token(row: &SqliteRow) -> Result<ApiToken> {
+    Ok(ApiToken {
         id: row.try_get("id")?,
         name: row.try_get("name")?,
-        subject: row.try_get("subject")?,
-        groups: json_or_default(row, "groups")?,
-        role: named(row, "role")?.ok_or_else(|| StoreError::Corrupt("role".to_owned()))?,
+        identity: Identity {
+            subject: row.try_get("subject")?,
+            groups: json_or_default(row, "groups")?,
+        },
+        role: Role::named(row.try_get("role")?)
+            .ok_or_else(|| StoreError::Corrupt("a token's role".to_owned()))?,
         created_at: instant(row, "created_at")?,
         expires_at: row
             .try_get::<Option<i64>, _>("expires_at")?

@@ -1,0 +1,40 @@
+//! What the service keeps: API tokens, found by the hash of their secret.
+
+use async_trait::async_trait;
+use chaperone_engine::base::time::UnixMillis;
+
+use super::{ApiToken, Role, TokenHash};
+use crate::store::{PageKey, Result};
+
+/// Where tokens are kept. Each method is one transaction.
+#[async_trait]
+pub(crate) trait Store: std::fmt::Debug + Send + Sync {
+    /// Every token that has not been revoked.
+    async fn live_tokens(&self) -> Result<Vec<(TokenHash, ApiToken)>>;
+
+    /// Whether a token with this hash was ever made, revoked or not.
+    async fn knows_token(&self, hash: &TokenHash) -> Result<bool>;
+
+    /// Whether a token of this role was ever made, revoked or not.
+    async fn had_role(&self, role: Role) -> Result<bool>;
+
+    /// Adds a token.
+    async fn add_token(&self, token: &ApiToken, hash: &TokenHash) -> Result<()>;
+
+    /// Revokes a token, unless nobody could administer any more.
+    async fn revoke_token(&self, id: &str, now: UnixMillis) -> Result<Revoked>;
+
+    /// Tokens that are not revoked, newest first, beginning after `after`.
+    async fn tokens(&self, after: Option<&PageKey>, limit: u32) -> Result<Vec<ApiToken>>;
+}
+
+/// What became of a token that was to be revoked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Revoked {
+    /// It is no longer valid.
+    Done,
+    /// There is none by this id that is not revoked already.
+    Unknown,
+    /// It is the last administrator's token that does not end by itself, so it stays.
+    LastAdmin,
+}
