@@ -21,7 +21,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::approval::{RequestDigest, State};
+use crate::approval::{ApprovalState, RequestDigest, Standing};
 use crate::audit::{BootId, Event, RecordId, RequestLine};
 use crate::bundle::{Envelope, Serial};
 use crate::identity::{Principal, UnknownKey};
@@ -185,20 +185,6 @@ pub struct AskAnswer {
     pub expires_at: crate::base::time::UnixMillis,
 }
 
-/// How an approval stands for one record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Standing {
-    /// Wait, or take a ticket.
-    Pending,
-    /// This record may pass; a one-time grant is now spent by it.
-    Granted,
-    /// A human said no.
-    Denied,
-    /// Nobody answered in time.
-    Expired,
-}
-
 /// [`WATCH_PATH`]: wake me when one of these is decided.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WatchRequest {
@@ -223,5 +209,5 @@ pub struct Watched {
     /// Its id.
     pub approval: String,
     /// Where it stands; unknown ids come back as expired.
-    pub state: State,
+    pub state: ApprovalState,
 }

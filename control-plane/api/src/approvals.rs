@@ -1,6 +1,7 @@
 //! Approvals as approvers see them.
 
-use chaperone_engine::approval::{Answer, State};
+use chaperone_engine::approval::Answer;
+pub use chaperone_engine::approval::ApprovalState;
 use chaperone_engine::audit::RequestLine;
 use chaperone_engine::base::time::UnixMillis;
 use chaperone_engine::identity::Principal;
@@ -12,9 +13,6 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::schema;
 
-/// Where an approval stands: `pending`, `approved`, `denied`, `expired` or `spent`.
-pub type ApprovalState = State;
-
 /// One question: may this request pass?
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Approval {
@@ -22,7 +20,7 @@ pub struct Approval {
     pub id: String,
     /// `pending`, `approved`, `denied`, `expired` or `spent`.
     #[schema(value_type = String)]
-    pub state: State,
+    pub state: ApprovalState,
     /// Who asks.
     #[schema(value_type = schema::Principal)]
     pub principal: Principal,
@@ -121,7 +119,7 @@ pub struct ApprovalFilter {
     /// `pending`, `approved`, `denied`, `expired` or `spent`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[param(value_type = Option<String>)]
-    pub state: Option<State>,
+    pub state: Option<ApprovalState>,
     /// Who asks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,

@@ -15,7 +15,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chaperone_engine::approval::State;
+use chaperone_engine::approval::ApprovalState;
 use chaperone_engine::base::time::UnixMillis;
 use chaperone_engine::link::{ASK_PATH, AskAnswer, Node, WATCH_PATH, WatchAnswer, WatchRequest};
 
@@ -263,7 +263,7 @@ impl Approvals {
         let decided: BTreeSet<&str> = answer
             .decided
             .iter()
-            .filter(|watched| watched.state != State::Pending)
+            .filter(|watched| watched.state != ApprovalState::Pending)
             .map(|watched| watched.approval.as_str())
             .collect();
         let wakes = self.release(wire, Counter::HoldsDecided, Wake::Changed, |held| {

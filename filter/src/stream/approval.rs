@@ -1,9 +1,9 @@
 //! Asking a human: the question, the hold, the answer, the ticket.
 
-use chaperone_engine::approval::{BodyBinding, BoundRequest, body_sha256};
+use chaperone_engine::approval::{BodyBinding, BoundRequest, Standing, body_sha256};
 use chaperone_engine::audit::{ApprovalOutcome, Body, EventKind};
 use chaperone_engine::gate::Code;
-use chaperone_engine::link::{AskAnswer, AskRequest, BodyPreview, Standing};
+use chaperone_engine::link::{AskAnswer, AskRequest, BodyPreview};
 use chaperone_engine::masking::{Encoding, FingerprintKey, mask_whole};
 use chaperone_engine::policy::MAX_HOLD;
 

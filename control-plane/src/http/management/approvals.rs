@@ -110,7 +110,7 @@ pub(crate) async fn watch(
     // Before looking: what is asked after the look is in here.
     let news = app.approvals_changed.subscribe();
     let open = ApprovalFilter {
-        state: Some(chaperone_engine::approval::State::Pending),
+        state: Some(chaperone_engine::approval::ApprovalState::Pending),
         ..filter.clone()
     };
     let first = if filter.state.is_none_or(|state| Some(state) == open.state) {

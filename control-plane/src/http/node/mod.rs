@@ -10,11 +10,11 @@ use axum::extract::{Request, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use chaperone_api::{Problem, ProblemCode as Code};
-use chaperone_engine::approval;
+use chaperone_engine::approval::{ApprovalState, Standing};
 use chaperone_engine::audit::{Event, RecordId};
 use chaperone_engine::link::{
-    AskAnswer, AskRequest, EventAck, MAX_WAIT_MS, Node, PolicyRequest, Standing, WatchAnswer,
-    WatchRequest, Watched,
+    AskAnswer, AskRequest, EventAck, MAX_WAIT_MS, Node, PolicyRequest, WatchAnswer, WatchRequest,
+    Watched,
 };
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -178,7 +178,7 @@ pub(super) async fn watch(
             .approval_states(&request.approvals, clock::now())
             .await?
             .into_iter()
-            .filter(|(_, state)| *state != approval::State::Pending)
+            .filter(|(_, state)| *state != ApprovalState::Pending)
             .map(|(approval, state)| Watched { approval, state })
             .collect();
         if !decided.is_empty() {

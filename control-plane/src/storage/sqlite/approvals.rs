@@ -1,27 +1,17 @@
 //! Approvals: asking and answering, each in one transaction.
 //!
-//! What a human's answer means is [`chaperone_engine::approval`]'s to say; this module finds the
-//! question that a request belongs to and keeps what has happened.
-//!
-//! Which answer a record gets:
-//! 1. A record that has asked before stays with its question: it was let through, or waits, or is
-//!    told how it ended. Only when another record has spent the one-time grant does it ask anew.
-//! 2. A new record takes, in this order: a window that is open, a one-time grant that nobody has
-//!    spent, the pending question of the same request, a denial that nobody has been told yet (the
-//!    ticket's answer).
-//! 3. Otherwise it opens a question.
-//!
-//! "The same request" is the same digest *under the same rule with the same terms*: when a new policy
-//! version is stricter about who may approve or how long a window is, what was approved under the old
-//! terms is not enough any more.
+//! What a human's answer means, and which question a record gets, is for [`chaperone_engine::approval`]
+//! to say. This module loads the questions that may matter, and writes the outcome down.
 
 use chaperone_api::{ApprovalAnswer, ApprovalFilter};
-use chaperone_engine::approval::{Answer, Approval, Approver, Conflict, State};
+use chaperone_engine::approval::{
+    Answer, Approval, ApprovalState, Approver, Binding, Change, Conflict, Standing, Told,
+    take_question,
+};
 use chaperone_engine::audit::RecordId;
-use chaperone_engine::base::digest::sha256_hex;
 use chaperone_engine::base::time::UnixMillis;
-use chaperone_engine::link::{AskAnswer, AskRequest, Standing};
-use chaperone_engine::policy::{ApproveTerms, Grant};
+use chaperone_engine::link::{AskAnswer, AskRequest};
+use chaperone_engine::policy::ApproveTerms;
 use serde::{Deserialize, Serialize};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row as _, Sqlite, SqliteConnection};
@@ -55,8 +45,6 @@ struct Stored {
     approval: Approval,
     answers: Vec<ApprovalAnswer>,
     decided_at: Option<UnixMillis>,
-    spent_by: Option<String>,
-    denial_told: bool,
 }
 
 /// What asking did.
@@ -105,14 +93,9 @@ impl Database {
         let Some(mut stored) = load(&mut transaction, id).await? else {
             return Ok(Answered::Unknown);
         };
-        // `*` is a member of every group, so also of those that this rule names.
-        let mut groups = approver.groups.clone();
-        if groups.iter().any(|group| group == "*") {
-            groups.extend(stored.approval.terms.by.iter().cloned());
-        }
         let by = Approver {
             subject: &approver.subject,
-            groups: &groups,
+            groups: &approver.groups,
         };
         let state = match stored.approval.answer(answer, by, now) {
             Ok(state) => state,
@@ -140,7 +123,7 @@ impl Database {
         .bind(state.as_str())
         .bind(stored.approval.approved_at.map(|at| to_sql(at.0)))
         .bind(stored.approval.grant_ends_at().map(|at| to_sql(at.0)))
-        .bind((state != State::Pending).then_some(to_sql(now.0)))
+        .bind((state != ApprovalState::Pending).then_some(to_sql(now.0)))
         .bind(id)
         .execute(&mut *transaction)
         .await?;
@@ -176,7 +159,7 @@ impl Database {
         &self,
         ids: &[String],
         now: UnixMillis,
-    ) -> Result<Vec<(String, State)>> {
+    ) -> Result<Vec<(String, ApprovalState)>> {
         let mut query = QueryBuilder::<Sqlite>::new("SELECT id, ");
         push_state_at(&mut query, now);
         query
@@ -186,12 +169,17 @@ impl Database {
         let rows = query.build().fetch_all(self.read()).await?;
         let mut known = std::collections::HashMap::new();
         for row in &rows {
-            let state: State = named(row, "state_now")?.unwrap_or(State::Expired);
+            let state: ApprovalState = named(row, "state_now")?.unwrap_or(ApprovalState::Expired);
             known.insert(row.try_get::<String, _>("id")?, state);
         }
         Ok(ids
             .iter()
-            .map(|id| (id.clone(), known.get(id).copied().unwrap_or(State::Expired)))
+            .map(|id| {
+                (
+                    id.clone(),
+                    known.get(id).copied().unwrap_or(ApprovalState::Expired),
+                )
+            })
             .collect())
     }
 
@@ -290,90 +278,58 @@ async fn ask_in(
         let id: String = row.try_get("approval")?;
         let granted: bool = row.try_get("granted")?;
         if let Some(stored) = load(connection, &id).await?
-            && let Some(standing) = stored.standing(record, granted, now)
+            && let Some(told) = stored.approval.tell_again(record, granted, now)
         {
-            return stored.settle(connection, record, standing, now).await;
+            return stored.settle(connection, record, told).await;
         }
     }
-    let binding = binding(ask)?;
-    let candidates = sqlx::query(
+    let binding = Binding::of(&ask.digest, &ask.rule, &ask.terms)?;
+    let rows = sqlx::query(
         "SELECT * FROM approvals WHERE binding = ? AND state IN ('approved', 'pending', 'denied') \
          AND denial_told = 0 ORDER BY asked_at DESC",
     )
-    .bind(&binding)
+    .bind(binding.as_str())
     .fetch_all(&mut *connection)
     .await?;
-    let mut best: Option<(u8, Stored)> = None;
-    for row in &candidates {
-        let candidate = stored(connection, row).await?;
-        if let Some(preference) = candidate.preference(now)
-            && best.as_ref().is_none_or(|(other, _)| preference < *other)
-        {
-            best = Some((preference, candidate));
-        }
+    let mut candidates = Vec::with_capacity(rows.len());
+    for row in &rows {
+        candidates.push(stored(connection, row).await?);
     }
-    if let Some((_, stored)) = best
-        && let Some(standing) = stored.standing(record, false, now)
-    {
-        return stored.settle(connection, record, standing, now).await;
+    let questions = candidates.iter().map(|stored| &stored.approval);
+    if let Some((place, told)) = take_question(questions, now) {
+        return candidates
+            .swap_remove(place)
+            .settle(connection, record, told)
+            .await;
     }
     open(connection, ask, &binding, new_id, now).await
 }
 
 impl Stored {
-    /// What this question says to a record; `None` when it has nothing for it any more.
-    fn standing(&self, record: &RecordId, granted: bool, now: UnixMillis) -> Option<Standing> {
-        if granted {
-            return Some(Standing::Granted);
-        }
-        match self.approval.state_at(now) {
-            State::Pending => Some(Standing::Pending),
-            State::Approved => Some(Standing::Granted),
-            State::Denied => Some(Standing::Denied),
-            State::Expired => Some(Standing::Expired),
-            State::Spent => {
-                (self.spent_by.as_deref() == Some(&record.0)).then_some(Standing::Granted)
-            }
-        }
-    }
-
-    /// How willingly a new record takes this one, lowest first; `None` when not at all.
-    fn preference(&self, now: UnixMillis) -> Option<u8> {
-        match (self.approval.state_at(now), self.approval.terms.grant) {
-            // A window costs nothing to use, so it goes before a grant that could be spent only once.
-            (State::Approved, Grant::Window(_)) => Some(0),
-            (State::Approved, Grant::Once) => Some(1),
-            (State::Pending, _) => Some(2),
-            (State::Denied, _) if now < self.approval.expires_at() => Some(3),
-            _ => None,
-        }
-    }
-
-    /// Writes down that the record was told `standing`, and says so.
+    /// Writes down what the record was told, and says so.
     async fn settle(
         self,
         connection: &mut SqliteConnection,
         record: &RecordId,
-        standing: Standing,
-        now: UnixMillis,
+        told: Told,
     ) -> Result<Asked> {
-        let granted = standing == Standing::Granted;
-        bind_record(connection, record, &self.id, granted).await?;
-        let spends = granted
-            && self.approval.terms.grant == Grant::Once
-            && self.approval.state_at(now) == State::Approved;
-        if spends {
-            sqlx::query("UPDATE approvals SET state = 'spent', spent_by = ? WHERE id = ?")
-                .bind(&record.0)
-                .bind(&self.id)
-                .execute(&mut *connection)
-                .await?;
-        }
-        if standing == Standing::Denied && !self.denial_told {
-            sqlx::query("UPDATE approvals SET denial_told = 1 WHERE id = ?")
-                .bind(&self.id)
-                .execute(&mut *connection)
-                .await?;
+        let standing = told.standing;
+        bind_record(connection, record, &self.id, standing == Standing::Granted).await?;
+        match told.change {
+            Change::None => {}
+            Change::Spend => {
+                sqlx::query("UPDATE approvals SET state = 'spent', spent_by = ? WHERE id = ?")
+                    .bind(&record.0)
+                    .bind(&self.id)
+                    .execute(&mut *connection)
+                    .await?;
+            }
+            Change::DenialTold => {
+                sqlx::query("UPDATE approvals SET denial_told = 1 WHERE id = ?")
+                    .bind(&self.id)
+                    .execute(&mut *connection)
+                    .await?;
+            }
         }
         let last = self.answers.into_iter().next_back();
         let decided = matches!(standing, Standing::Granted | Standing::Denied);
@@ -391,7 +347,7 @@ impl Stored {
         };
         Ok(Asked {
             answer,
-            changed: spends,
+            changed: told.change == Change::Spend,
         })
     }
 }
@@ -399,18 +355,12 @@ impl Stored {
 async fn open(
     connection: &mut SqliteConnection,
     ask: &AskRequest,
-    binding: &str,
+    binding: &Binding,
     id: &str,
     now: UnixMillis,
 ) -> Result<Asked> {
-    let approval = Approval {
-        state: State::Pending,
-        subject: ask.principal.subject.clone(),
-        terms: ask.terms.clone(),
-        asked_at: now,
-        approved_at: None,
-        approved_by: Vec::new(),
-    };
+    let subject = ask.principal.subject.clone();
+    let approval = Approval::open(subject, ask.terms.clone(), now);
     let expires_at = approval.expires_at();
     let question = Question {
         principal: ask.principal.clone(),
@@ -432,7 +382,7 @@ async fn open(
          asked_at, expires_at) VALUES (?, 'pending', ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(id)
-    .bind(binding)
+    .bind(binding.as_str())
     .bind(serde_json::to_string(&question)?)
     .bind(&question.principal.subject)
     .bind(&question.connection)
@@ -471,13 +421,6 @@ async fn bind_record(
     .execute(connection)
     .await?;
     Ok(())
-}
-
-/// What an approval is good for, as one hash.
-fn binding(ask: &AskRequest) -> Result<String> {
-    // A JSON list keeps the parts apart.
-    let parts = serde_json::to_vec(&(ask.digest.as_str(), &ask.rule, &ask.terms))?;
-    Ok(sha256_hex(parts))
 }
 
 async fn load(connection: &mut SqliteConnection, id: &str) -> Result<Option<Stored>> {
@@ -526,6 +469,8 @@ async fn stored(connection: &mut SqliteConnection, row: &SqliteRow) -> Result<St
             .filter(|answer| answer.answer == Answer::Approve)
             .map(|answer| answer.by.clone())
             .collect(),
+        spent_by: row.try_get::<Option<String>, _>("spent_by")?.map(RecordId),
+        denial_told: row.try_get("denial_told")?,
     };
     Ok(Stored {
         id,
@@ -533,8 +478,6 @@ async fn stored(connection: &mut SqliteConnection, row: &SqliteRow) -> Result<St
         approval,
         answers,
         decided_at: optional("decided_at")?,
-        spent_by: row.try_get("spent_by")?,
-        denial_told: row.try_get("denial_told")?,
     })
 }
 
@@ -554,8 +497,6 @@ async fn view(
         approval,
         answers,
         decided_at,
-        spent_by,
-        denial_told: _,
     } = stored;
     Ok(chaperone_api::Approval {
         id,
@@ -577,7 +518,7 @@ async fn view(
         expires_at: approval.expires_at(),
         decided_at,
         grant_ends_at: approval.grant_ends_at(),
-        spent_by,
+        spent_by: approval.spent_by.map(|record| record.0),
         answers,
         terms: question.terms,
     })

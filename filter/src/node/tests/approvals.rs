@@ -1,6 +1,6 @@
-use chaperone_engine::approval::State;
+use chaperone_engine::approval::{ApprovalState, Standing};
 use chaperone_engine::base::time::UnixMillis;
-use chaperone_engine::link::{ASK_PATH, AskAnswer, AskRequest, Standing, WATCH_PATH};
+use chaperone_engine::link::{ASK_PATH, AskAnswer, AskRequest, WATCH_PATH};
 use serde_json::{Value, json};
 
 use super::super::{TooManyHeld, Wake};
@@ -55,7 +55,7 @@ fn answer(standing: Standing) -> AskAnswer {
     }
 }
 
-fn decided(approval: &str, state: State) -> Value {
+fn decided(approval: &str, state: ApprovalState) -> Value {
     json!({ "decided": [{ "approval": approval, "state": state }] })
 }
 
@@ -132,7 +132,12 @@ fn when_envoy_takes_no_calls_a_question_fails_after_its_tries() {
 
 #[test]
 fn a_decision_wakes_every_stream_that_waits_for_it_and_no_other() {
-    for state in [State::Approved, State::Denied, State::Expired, State::Spent] {
+    for state in [
+        ApprovalState::Approved,
+        ApprovalState::Denied,
+        ApprovalState::Expired,
+        ApprovalState::Spent,
+    ] {
         let mut envoy = Envoy::new(1);
         let worker = &mut envoy.workers[0];
         let c = ContextId(42);
@@ -164,7 +169,7 @@ fn an_approval_that_is_still_pending_wakes_nobody() {
     wait(worker, A, "a-1", 60_000);
     worker.tick();
     let call = watches(worker).remove(0);
-    worker.answer(&call, &decided("a-1", State::Pending));
+    worker.answer(&call, &decided("a-1", ApprovalState::Pending));
     assert_eq!(worker.wakes(), []);
 }
 
@@ -180,7 +185,7 @@ fn an_approval_that_comes_up_while_a_watch_runs_is_watched_at_once() {
     worker.tick();
     let call = watches(worker).remove(0);
     assert_eq!(watched(&call), ["a-2"]);
-    worker.answer(&call, &decided("a-2", State::Approved));
+    worker.answer(&call, &decided("a-2", ApprovalState::Approved));
     assert_eq!(worker.wakes(), [(B, Wake::Changed)]);
 }
 
@@ -237,7 +242,7 @@ fn a_watch_that_fails_is_repeated_with_pauses_and_the_stream_stays_parked() {
     assert_eq!(envoy.workers[0].wakes(), []);
     envoy.run(2_000);
     let call = watches(&envoy.workers[0]).remove(0);
-    envoy.workers[0].answer(&call, &decided("a-1", State::Approved));
+    envoy.workers[0].answer(&call, &decided("a-1", ApprovalState::Approved));
     assert_eq!(envoy.workers[0].wakes(), [(A, Wake::Changed)]);
 }
 
@@ -271,7 +276,7 @@ fn a_hold_ends_with_its_budget() {
     );
     // The decision that comes after it is nobody's.
     for call in watches(worker) {
-        worker.answer(&call, &decided("a-1", State::Approved));
+        worker.answer(&call, &decided("a-1", ApprovalState::Approved));
     }
     assert_eq!(worker.wakes(), []);
 }
@@ -325,6 +330,6 @@ fn what_is_pending_survives_a_configuration_update() {
     let worker = &mut envoy.workers[0];
     worker.node.on_tick(&worker.host, newer);
     let call = watches(worker).remove(0);
-    worker.answer(&call, &decided("a-1", State::Denied));
+    worker.answer(&call, &decided("a-1", ApprovalState::Denied));
     assert_eq!(worker.wakes(), [(A, Wake::Changed)]);
 }
