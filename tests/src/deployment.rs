@@ -18,6 +18,7 @@ use crate::client::{Call, Client, Http};
 use crate::envoy::Envoy;
 use crate::places;
 use crate::process::Process;
+use crate::recorder::Recorder;
 use crate::wait;
 
 /// A connection of the policy and what is behind it.
@@ -61,6 +62,8 @@ pub struct Options {
     pub takes_upgrades: bool,
     /// Members of the filter's configuration that differ from the shipped one, e.g. `limits`.
     pub filter: Value,
+    /// Stands between Envoy and the control plane.
+    pub recorder: Option<Recorder>,
 }
 
 impl Options {
@@ -77,6 +80,7 @@ impl Options {
             workers: 2,
             takes_upgrades: false,
             filter: json!({}),
+            recorder: None,
         }
     }
 }
@@ -106,6 +110,9 @@ impl Deployment {
         let control_plane = serve(folder.path(), address).await;
         let token_file = folder.path().join("data/admin.token");
         let commands = Commands::at(folder.path(), &format!("http://{address}"), &token_file);
+        if let Some(recorder) = &options.recorder {
+            recorder.hand_on_to(address);
+        }
         let config = envoy_config(folder.path(), address, &options);
         let envoy = Envoy::start_with(&options.envoy, options.workers, config).await;
         let deployment = Self {
@@ -273,6 +280,10 @@ fn envoy_config(folder: &Path, control_plane: SocketAddr, options: &Options) -> 
     });
     *hosts = hosts_of_connections.chain([unknown]).collect();
 
+    let control_plane = options
+        .recorder
+        .as_ref()
+        .map_or(control_plane, Recorder::address);
     let control_plane_cluster = {
         let mut cluster = resources["clusters"][0].clone();
         cluster["type"] = json!("STATIC");

@@ -19,6 +19,7 @@
 //! | [`envoy`] | Envoy and its admin interface |
 //! | [`chaperone`] | the `chaperone` binary: its commands, and `chaperone dev` as a user starts it |
 //! | [`deployment`] | `chaperone serve` and Envoy with the shipped configuration, apart |
+//! | [`recorder`] | what filter and control plane say to each other, byte for byte |
 //! | [`stage`] | a deployment between agents and an upstream, with the questions that tests ask of it |
 //! | [`api`] | the management API as an administrator uses it |
 //! | [`process`], [`wait`], [`places`], [`files`] | what these stand on |
@@ -49,6 +50,7 @@ pub mod places;
 pub mod process;
 pub mod raw;
 pub mod readings;
+pub mod recorder;
 pub mod runs;
 pub mod script;
 pub mod stage;

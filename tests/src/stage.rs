@@ -14,6 +14,7 @@ use crate::client::{Answer, Answering, Call, Client, Failed, Http};
 use crate::deployment::{Connection, Deployment, Options};
 use crate::issuer::Issuer;
 use crate::places;
+use crate::recorder::Recorder;
 use crate::upstream::Upstream;
 use crate::wait;
 
@@ -78,6 +79,7 @@ pub struct Setting {
     takes_upgrades: bool,
     workers: usize,
     filter: Value,
+    recorder: Option<Recorder>,
 }
 
 impl Setting {
@@ -99,6 +101,7 @@ impl Setting {
             takes_upgrades: false,
             workers: 2,
             filter: json!({}),
+            recorder: None,
         }
     }
 
@@ -177,6 +180,13 @@ impl Setting {
         self
     }
 
+    /// With a recorder between Envoy and the control plane.
+    #[must_use]
+    pub fn recorder(mut self, recorder: &Recorder) -> Self {
+        self.recorder = Some(recorder.clone());
+        self
+    }
+
     /// With this hold profile.
     #[must_use]
     pub fn profile(self, name: &str) -> Self {
@@ -211,6 +221,7 @@ impl Setting {
         options.filter = self.filter.clone();
         options.takes_upgrades = self.takes_upgrades;
         options.workers = self.workers;
+        options.recorder = self.recorder.clone();
         let deployment = Deployment::start(options).await;
         let client = Client::new(deployment.envoy.listener("agents").await, self.client);
         Stage {

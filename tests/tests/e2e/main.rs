@@ -23,5 +23,6 @@ mod masking;
 mod mcp;
 mod openid;
 mod policy;
+mod recording;
 mod streams;
 mod versions;
