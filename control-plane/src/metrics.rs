@@ -35,6 +35,7 @@ pub(crate) struct Metrics {
     pub(crate) waiting: Gauge,
     events: Counter,
     duplicates: Counter,
+    pub(crate) unknown_events: Counter,
     commit_seconds: Histogram,
     pub(crate) commit_failures: Counter,
     pub(crate) asks: Family<OutcomeLabel, Counter>,
@@ -56,6 +57,7 @@ impl Metrics {
             waiting: Gauge::default(),
             events: Counter::default(),
             duplicates: Counter::default(),
+            unknown_events: Counter::default(),
             // 0.25 ms to 4 s.
             commit_seconds: Histogram::new(exponential_buckets(0.000_25, 2.0, 15)),
             commit_failures: Counter::default(),
@@ -79,6 +81,7 @@ impl Metrics {
             waiting,
             events,
             duplicates,
+            unknown_events,
             commit_seconds,
             commit_failures,
             asks,
@@ -107,6 +110,11 @@ impl Metrics {
             "events_duplicate",
             "Events that were stored before",
             duplicates.clone(),
+        );
+        r.register(
+            "events_unknown",
+            "Events of kinds that this version does not know, stored as they came",
+            unknown_events.clone(),
         );
         r.register_with_unit(
             "event_commit",

@@ -18,6 +18,12 @@
 //! asks again with its own record id; whether a one-time grant is its to spend is settled by that
 //! `ask`, in one transaction, and repeating it gives the same answer. So a lost answer can be asked
 //! for again, and two streams that wait for the same approval cannot both pass on it.
+//!
+//! # Versions
+//! Filter and control plane are upgraded at different times (`docs/upgrades.md`), so members are
+//! only ever added, and the reader ignores those that it does not know. Not ignored is what would
+//! be half understood to somebody's harm: anything in a signed bundle, and terms of an approval. An
+//! event of a kind that is not known is read as a [`ReadEvent`](crate::audit::ReadEvent).
 
 use serde::{Deserialize, Serialize};
 

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use chaperone_engine::audit::Event;
+use chaperone_engine::audit::ReadEvent;
 use chaperone_engine::base::time::UnixMillis;
 use chaperone_engine::policy::Effect;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::schema;
@@ -139,7 +140,7 @@ pub struct Record {
 }
 
 /// One record with all its events in the order of their numbers.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct RecordDetail {
     /// The record.
     #[serde(flatten)]
@@ -149,14 +150,25 @@ pub struct RecordDetail {
 }
 
 /// One event and when it arrived.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct StoredEvent {
     /// When the control plane had it durable, by its own clock.
     #[schema(value_type = u64)]
     pub stored_at: UnixMillis,
-    /// The event as the node sent it.
+    /// The event as the node sent it, to the last byte: also members and stages that this version
+    /// does not know.
     #[schema(value_type = schema::Event)]
-    pub event: Event,
+    pub event: Box<RawValue>,
+}
+
+impl StoredEvent {
+    /// What the event says, as far as this version knows.
+    ///
+    /// # Errors
+    /// When it is no event, with serde's words.
+    pub fn read(&self) -> Result<ReadEvent, serde_json::Error> {
+        ReadEvent::read(self.event.get())
+    }
 }
 
 /// Which records. All that is given must hold; values are compared exactly unless said otherwise.

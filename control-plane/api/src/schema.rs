@@ -93,7 +93,8 @@ pub(super) struct Event {
     record: String,
     /// When, by the node's clock: milliseconds since the Unix epoch.
     at: u64,
-    /// `received`, `held`, `decided`, `forwarded`, `response_started`, `chunk`, `completed` or `aborted`.
+    /// `received`, `held`, `decided`, `forwarded`, `response_started`, `chunk`, `completed`,
+    /// `aborted`, or a stage that a newer node has and this version does not know.
     stage: String,
 }
 

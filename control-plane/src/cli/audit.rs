@@ -1,7 +1,7 @@
 //! `chaperone audit`: the trail.
 
 use chaperone_api::{Page, Record, RecordDetail, RecordFilter, RecordState};
-use chaperone_engine::audit::{Body, Event, EventKind};
+use chaperone_engine::audit::{Body, EventKind, ReadEvent};
 use chaperone_engine::base::time::UnixMillis;
 use chaperone_engine::policy::{Direction, Effect};
 
@@ -315,14 +315,13 @@ fn details(detail: &RecordDetail, bodies: bool) -> String {
     fields.add("Node", format!("{} ({})", record.node, record.boot));
     fields.maybe("Request id", record.request_id.as_ref());
     let mut text = format!("{fields}\n\nSteps:");
-    for stored in &detail.events {
-        let event = &stored.event;
-        let after = event.at.since(record.received_at);
+    for event in events(detail) {
+        let after = event.at().since(record.received_at);
         text.push_str(&format!(
             "\n{:>8}  #{:<6} {}",
             milliseconds(after),
-            event.seq,
-            step(event)
+            event.seq(),
+            step(&event)
         ));
     }
     if bodies {
@@ -340,9 +339,22 @@ fn milliseconds(ms: u64) -> String {
     format!("{ms} ms")
 }
 
-fn step(event: &Event) -> String {
-    let stage = event.kind.stage();
-    let more = match &event.kind {
+/// The events as far as this version knows them. What is none at all is left out; the control plane
+/// stores no such thing.
+fn events(detail: &RecordDetail) -> impl Iterator<Item = ReadEvent> {
+    detail.events.iter().filter_map(|stored| stored.read().ok())
+}
+
+fn step(event: &ReadEvent) -> String {
+    let stage = event.stage();
+    let known = match event {
+        ReadEvent::Known(event) => &event.kind,
+        ReadEvent::Unknown(event) => {
+            let members = serde_json::to_string(&event.members).unwrap_or_default();
+            return format!("{stage} (not known to this version) {members}").replace('\n', "\\n");
+        }
+    };
+    let more = match known {
         EventKind::Held { approval, rule } => format!("for {approval}, rule {rule}"),
         EventKind::Decided { effect, rule, .. } => {
             let rule = rule
@@ -379,14 +391,15 @@ fn step(event: &Event) -> String {
 
 fn body(detail: &RecordDetail, wanted: Direction, title: &str) -> String {
     let mut text = String::new();
-    for stored in &detail.events {
-        if let EventKind::Chunk {
-            direction, body, ..
-        } = &stored.event.kind
-            && *direction == wanted
+    for event in events(detail) {
+        if let ReadEvent::Known(event) = event
+            && let EventKind::Chunk {
+                direction, body, ..
+            } = event.kind
+            && direction == wanted
         {
             match body {
-                Body::Text(content) => text.push_str(content),
+                Body::Text(content) => text.push_str(&content),
                 Body::Base64(content) => text.push_str(&format!("[base64:{content}]")),
             }
         }
@@ -395,5 +408,28 @@ fn body(detail: &RecordDetail, wanted: Direction, title: &str) -> String {
         text
     } else {
         format!("\n\n{title} body (masked):\n{text}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_of_a_kind_that_is_not_known_is_shown_by_its_own_name_with_what_it_says() {
+        let shown = |json| step(&ReadEvent::read(json).unwrap());
+        let scanned =
+            r#"{"seq":4,"record":"b-1","at":9,"stage":"scanned","by":["x"],"verdict":"a\nb"}"#;
+        assert_eq!(
+            shown(scanned),
+            r#"scanned (not known to this version) {"by":["x"],"verdict":"a\nb"}"#
+        );
+        let shadow = r#"{"seq":4,"record":"b-1","at":9,"stage":"decided","effect":"shadow"}"#;
+        assert_eq!(
+            shown(shadow),
+            r#"decided (not known to this version) {"effect":"shadow"}"#
+        );
+        let known = r#"{"seq":4,"record":"b-1","at":9,"stage":"response_started","status":200}"#;
+        assert_eq!(shown(known), "response_started 200");
     }
 }

@@ -47,12 +47,15 @@ pub(crate) async fn bytes(request: Request, limit: usize) -> Result<Bytes, ApiEr
 /// # Errors
 /// Where serde stopped, without what stood there: bodies of the data plane may hold anything.
 pub(crate) fn json<'a, T: serde::Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, ApiError> {
-    serde_json::from_slice(bytes).map_err(|error| {
-        ApiError::new(
-            Code::InvalidBody,
-            format!("The body is not understood: {error}."),
-        )
-    })
+    serde_json::from_slice(bytes).map_err(|error| not_understood(&error))
+}
+
+/// A body, or a part of it, that serde could not read.
+pub(crate) fn not_understood(error: &serde_json::Error) -> ApiError {
+    ApiError::new(
+        Code::InvalidBody,
+        format!("The body is not understood: {error}."),
+    )
 }
 
 /// A JSON body. An empty one stands for `{}`.

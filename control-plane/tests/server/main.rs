@@ -7,6 +7,8 @@ mod events;
 mod keys;
 mod kit;
 mod lifecycle;
+mod newer;
 mod policies;
+mod recorded;
 mod roles;
 mod throughput;

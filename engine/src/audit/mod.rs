@@ -14,11 +14,13 @@
 
 mod event;
 mod queue;
+mod reading;
 
 pub use event::{
     AbortCause, ApprovalOutcome, Body, Event, EventKind, RecordId, RequestLine, Timings,
 };
 pub use queue::{Batch, BootId, Overflow, Queue, QueueLimits};
+pub use reading::{ReadEvent, UnknownEvent};
 
 use serde::{Deserialize, Serialize};
 

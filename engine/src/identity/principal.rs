@@ -6,9 +6,11 @@ use serde::{Deserialize, Serialize};
 ///
 /// A plain value: records and policy tests build it freely. That a request's principal was verified
 /// is shown by the [`VerifiedToken`](super::VerifiedToken) around it, which only the verifier makes.
+///
+/// It travels from the filter to a control plane that may be older: members that it does not know
+/// are ignored there.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "authoring", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
 pub struct Principal {
     /// The issuer, `iss`. A subject means nothing without it: two issuers may use the same one.
     pub issuer: String,

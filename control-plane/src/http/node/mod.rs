@@ -11,7 +11,7 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use chaperone_api::{Problem, ProblemCode as Code};
 use chaperone_engine::approval::{ApprovalState, Standing};
-use chaperone_engine::audit::{Event, RecordId};
+use chaperone_engine::audit::{ReadEvent, RecordId};
 use chaperone_engine::link::{
     AskAnswer, AskRequest, EventAck, MAX_WAIT_MS, Node, PolicyRequest, WatchAnswer, WatchRequest,
     Watched,
@@ -217,16 +217,17 @@ fn read_batch(body: &[u8]) -> Result<IncomingBatch, ApiError> {
     let mut events = Vec::with_capacity(batch.events.len());
     let mut expected = None;
     for raw in batch.events {
-        let event: Event = extract::json(raw.get().as_bytes())?;
-        check_record(&batch.node, &event.record)?;
-        let numbered = expected.map_or(event.seq > 0, |expected| event.seq == expected);
+        let event = ReadEvent::read(raw.get()).map_err(|error| extract::not_understood(&error))?;
+        check_record(&batch.node, event.record())?;
+        let seq = event.seq();
+        let numbered = expected.map_or(seq > 0, |expected| seq == expected);
         // Beyond this SQLite has no integer.
-        if !numbered || event.seq >= i64::MAX as u64 {
+        if !numbered || seq >= i64::MAX as u64 {
             return Err(invalid(
                 "events: a batch is numbered from 1 on without holes",
             ));
         }
-        expected = Some(event.seq + 1);
+        expected = Some(seq + 1);
         events.push((event, raw.get().into()));
     }
     Ok(IncomingBatch {

@@ -7,7 +7,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, LazyLock};
 
-use chaperone_engine::audit::Event;
+use chaperone_engine::audit::ReadEvent;
 use chaperone_engine::base::time::UnixMillis;
 use chaperone_engine::link::Node;
 use sqlx::{Row as _, SqliteConnection};
@@ -40,7 +40,7 @@ pub(crate) struct IncomingBatch {
     pub(crate) dropped: u64,
     pub(crate) closing: bool,
     /// Each event with the JSON that it came as.
-    pub(crate) events: Vec<(Event, Box<str>)>,
+    pub(crate) events: Vec<(ReadEvent, Box<str>)>,
 }
 
 /// Whom to tell that a batch is durable; an `Err` says that nothing of it was stored.
@@ -103,6 +103,8 @@ impl EventWriter {
 struct Known {
     row: i64,
     sequence: Sequence,
+    /// Whether it has sent events of kinds that are not known here; said once in the log.
+    is_newer: bool,
 }
 
 struct Task {
@@ -149,6 +151,7 @@ impl Task {
             Ok(done) => {
                 self.metrics
                     .group_committed(started.elapsed(), received as u64, done.stored);
+                self.metrics.unknown_events.inc_by(done.unknown);
                 for (reply, acknowledged) in replies.into_iter().zip(done.acknowledged) {
                     // The node may have gone away; it will send again and be told again.
                     let _ = reply.send(Ok(acknowledged));
@@ -194,17 +197,24 @@ impl Task {
             let gaps_before = known.sequence.gaps().to_vec();
             let mut stored = 0;
             for (event, json) in batch.events {
-                if !known.sequence.take(event.seq) {
+                if !known.sequence.take(event.seq()) {
                     continue;
                 }
                 stored += 1;
+                if let ReadEvent::Unknown(unknown) = &event {
+                    done.unknown += 1;
+                    if !std::mem::replace(&mut known.is_newer, true) {
+                        let stage = &unknown.stage;
+                        tracing::warn!(node = %batch.node.name, boot, ?stage, "this node sends events of kinds that are not known here: it is newer than this control plane. They are stored as they came");
+                    }
+                }
                 rows.push(EventRow {
                     node: known.row,
-                    seq: to_sql(event.seq),
-                    record: event.record.0.clone(),
+                    seq: to_sql(event.seq()),
+                    record: event.record().0.clone(),
                     json,
                 });
-                let record = event.record.0.clone();
+                let record = event.record().0.clone();
                 let (_, patch) = patches.entry(record).or_insert_with_key(|id| {
                     order.push(id.clone());
                     (known.row, Patch::default())
@@ -248,6 +258,8 @@ impl Task {
 struct Done {
     acknowledged: Vec<u64>,
     stored: u64,
+    /// Of those that were stored, the ones of kinds that are not known here.
+    unknown: u64,
     records: Vec<String>,
 }
 
@@ -280,6 +292,7 @@ async fn load(connection: &mut SqliteConnection, node: &Node, now: UnixMillis) -
     Ok(Known {
         row,
         sequence: Sequence::new(from_sql(acknowledged), gaps),
+        is_newer: false,
     })
 }
 

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use chaperone_api::RecordState;
-use chaperone_engine::audit::{AbortCause, Event, EventKind, Timings};
+use chaperone_engine::audit::{AbortCause, Event, EventKind, ReadEvent, Timings};
 use chaperone_engine::base::time::UnixMillis;
 use chaperone_engine::identity::Principal;
 use chaperone_engine::policy::Effect;
@@ -42,9 +42,26 @@ pub(crate) struct Patch {
 
 impl Patch {
     /// Adds what one event says. Events come in the order of their numbers.
-    pub(crate) fn add(&mut self, event: Event) {
-        let earliest = self.received_at.map_or(event.at, |at| at.min(event.at));
+    pub(crate) fn add(&mut self, event: ReadEvent) {
+        let at = event.at();
+        let earliest = self.received_at.map_or(at, |before| before.min(at));
         self.received_at = Some(earliest);
+        match event {
+            ReadEvent::Known(event) => self.add_known(event),
+            ReadEvent::Unknown(event) => {
+                // The names alone end a record, which would otherwise look as if it went on for
+                // ever.
+                self.state = match event.stage.as_str() {
+                    "completed" => Some(RecordState::Completed),
+                    "aborted" => Some(RecordState::Aborted),
+                    _ => return,
+                };
+                self.ended_at = Some(at);
+            }
+        }
+    }
+
+    fn add_known(&mut self, event: Event) {
         match event.kind {
             EventKind::Received {
                 request,

@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 use chaperone_api::{Record, RecordFilter, RecordState, StoredEvent};
 use chaperone_engine::base::time::UnixMillis;
 use chaperone_engine::policy::Effect;
+use serde_json::value::RawValue;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row as _, Sqlite, SqliteConnection};
 
@@ -199,10 +200,9 @@ impl Database {
                 .await?;
         rows.iter()
             .map(|row| {
-                let event = serde_json::from_str(row.try_get("json")?)?;
                 Ok(StoredEvent {
                     stored_at: instant(row, "stored_at")?,
-                    event,
+                    event: RawValue::from_string(row.try_get("json")?)?,
                 })
             })
             .collect()
