@@ -78,6 +78,15 @@ pub struct PolicyRequest {
     pub unknown_keys: Vec<UnknownKey>,
     /// Milliseconds to wait for news; 0 answers at once (a status report).
     pub wait_ms: u64,
+    /// The revision of the policy language that the filter reads
+    /// ([`REVISION`](crate::policy::REVISION) of its build).
+    #[serde(default = "unreported")]
+    pub reads: u32,
+}
+
+/// Filters from before this was reported.
+const fn unreported() -> u32 {
+    crate::policy::UNREPORTED
 }
 
 /// Answer to [`PolicyRequest`].

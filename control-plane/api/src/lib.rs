@@ -21,7 +21,7 @@ pub use nodes::{
     KeySource, Node, Serial,
 };
 pub use policies::{
-    PolicyProblem, PublishRequest, Published, RollbackRequest, Version, VersionDetail,
+    NodeBehind, PolicyProblem, PublishRequest, Published, RollbackRequest, Version, VersionDetail,
 };
 pub use problem::{Problem, ProblemCode};
 pub use records::{Record, RecordDetail, RecordFilter, RecordState, StoredEvent};

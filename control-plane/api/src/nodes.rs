@@ -41,6 +41,8 @@ pub struct Node {
     /// The filter's version, once it has reported it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filter_version: Option<String>,
+    /// The highest revision of the policy language that it reads; 1 when it does not say so.
+    pub reads: u32,
     /// The bundle that it enforces; absent while it has none or has not reported it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enforced: Option<Serial>,

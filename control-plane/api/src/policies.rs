@@ -17,6 +17,10 @@ pub struct PublishRequest {
     /// `version_conflict`. Keeps two authors from undoing each other's work unseen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected_current: Option<u64>,
+    /// Publish also where live nodes cannot read the document; otherwise 409 `unreadable_by_nodes`.
+    /// Those nodes refuse it, and go on with the version that they enforce.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub allow_unreadable: bool,
 }
 
 /// Publishes the content of an earlier version under a new number.
@@ -29,6 +33,9 @@ pub struct RollbackRequest {
     /// As in [`PublishRequest::expected_current`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected_current: Option<u64>,
+    /// As in [`PublishRequest::allow_unreadable`].
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub allow_unreadable: bool,
 }
 
 /// One policy version: immutable, numbered, signed.
@@ -80,6 +87,17 @@ pub struct VersionDetail {
     /// The document as canonical JSON.
     #[schema(value_type = Object)]
     pub policy: serde_json::Value,
+}
+
+/// A live node that cannot read a document.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct NodeBehind {
+    /// Its name, as in the list of nodes.
+    pub name: String,
+    /// The life of its VM.
+    pub boot: String,
+    /// The highest revision of the policy language that it reads.
+    pub reads: u32,
 }
 
 /// One thing that is wrong, and where.

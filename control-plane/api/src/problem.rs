@@ -6,7 +6,7 @@ use chaperone_engine::gate::problem_type;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::PolicyProblem;
+use crate::{NodeBehind, PolicyProblem};
 
 macro_rules! codes {
     ($( $variant:ident = $name:literal, $status:literal, $title:literal; )+) => {
@@ -49,6 +49,7 @@ codes! {
     PolicyInvalid = "policy_invalid", 422, "The policy document is not valid.";
     PolicyTestsFailed = "policy_tests_failed", 422, "Tests in the policy document fail.";
     VersionConflict = "version_conflict", 409, "Another version was published meanwhile.";
+    UnreadableByNodes = "unreadable_by_nodes", 409, "Live nodes cannot read the document.";
     LastAdmin = "last_admin", 409, "Nobody could administer any more.";
     NotPending = "approval_not_pending", 409, "The approval is decided already.";
     AlreadyAnswered = "already_answered", 409, "You have answered already.";
@@ -75,6 +76,9 @@ pub struct Problem {
     /// Places in the request or in the policy document, where there are several to name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<PolicyProblem>,
+    /// With `unreadable_by_nodes`: which nodes. At most 100 of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub nodes: Vec<NodeBehind>,
 }
 
 impl Problem {
@@ -87,6 +91,7 @@ impl Problem {
             detail: detail.into(),
             code: code.as_str().to_owned(),
             errors: Vec::new(),
+            nodes: Vec::new(),
         }
     }
 }

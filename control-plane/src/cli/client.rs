@@ -224,6 +224,14 @@ fn refusal(status: StatusCode, body: &[u8]) -> Failure {
             clean(&error.message)
         ));
     }
+    for node in &problem.nodes {
+        message.push_str(&format!(
+            "\n  {} ({}): reads revision {}",
+            clean(&node.name),
+            clean(&node.boot),
+            node.reads
+        ));
+    }
     let failure = Failure::failed(message);
     match status {
         StatusCode::UNAUTHORIZED => failure

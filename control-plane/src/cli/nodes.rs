@@ -24,7 +24,8 @@ pub(crate) async fn run(args: &NodesArgs, context: &Context) -> Result<(), Failu
     }
     let now = now();
     let mut table = Table::new([
-        "NODE", "BOOT", "STATE", "ENFORCES", "EVENTS", "MISSING", "DROPPED", "SEEN", "REFUSED",
+        "NODE", "BOOT", "FILTER", "READS", "STATE", "ENFORCES", "EVENTS", "MISSING", "DROPPED",
+        "SEEN", "REFUSED",
     ]);
     for node in page.items.iter().filter(|node| args.all || !node.closed) {
         let enforced = node
@@ -38,6 +39,8 @@ pub(crate) async fn run(args: &NodesArgs, context: &Context) -> Result<(), Failu
         table.row([
             &node.name,
             short(&node.boot),
+            node.filter_version.as_deref().unwrap_or("-"),
+            &node.reads.to_string(),
             state(node),
             &enforced,
             &node.events.to_string(),

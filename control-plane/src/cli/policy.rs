@@ -83,6 +83,10 @@ struct ChangeArgs {
     /// Only if this is still the current version (0: none yet), so as not to undo somebody else's work
     #[arg(long, value_name = "VERSION")]
     expect_current: Option<u64>,
+    /// Also where live nodes are too old to read the document; they refuse it and go on with the
+    /// version that they enforce
+    #[arg(long)]
+    allow_unreadable: bool,
     /// Wait until every live node enforces it; exit code 1 when that takes too long
     #[arg(long)]
     wait: bool,
@@ -121,6 +125,7 @@ async fn publish(args: PublishArgs, context: &Context) -> Result<(), Failure> {
         document: read_document(&args.file)?,
         comment: args.change.comment.clone(),
         expected_current: args.change.expect_current,
+        allow_unreadable: args.change.allow_unreadable,
     };
     let client = context.client()?;
     let published = client.post("/policies", &request).await?;
@@ -131,6 +136,7 @@ async fn rollback(args: RollbackArgs, context: &Context) -> Result<(), Failure> 
     let request = RollbackRequest {
         comment: args.change.comment.clone(),
         expected_current: args.change.expect_current,
+        allow_unreadable: args.change.allow_unreadable,
     };
     let client = context.client()?;
     let path = format!("/policies/{}/rollback", args.version);

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use chaperone_engine::gate::MaskingPlans;
 use chaperone_engine::identity::Principal;
 use chaperone_engine::policy::{
-    CompiledPolicy, Effect, PolicyErrors, TestOutcome, parse, schema as json_schema,
+    CompiledPolicy, Effect, PolicyErrors, TestOutcome, needs, parse, schema as json_schema,
 };
 use serde::Serialize;
 
@@ -171,6 +171,9 @@ struct Validated {
     /// Memory that the compiled detectors take in each worker.
     #[serde(skip_serializing_if = "Option::is_none")]
     detectors_bytes: Option<usize>,
+    /// The lowest revision of the policy language that reads the document.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    needs_revision: Option<u32>,
 }
 
 /// `chaperone policy validate`.
@@ -193,6 +196,7 @@ fn check(files: &[PathBuf], out: Output, run_tests: bool) -> Result<(), Failure>
             errors: None,
             tests: None,
             detectors_bytes: None,
+            needs_revision: None,
         };
         // What a node could not make ready is not valid either.
         let compiled = compile(&read_document(file)?).and_then(|policy| {
@@ -220,13 +224,22 @@ fn check(files: &[PathBuf], out: Output, run_tests: bool) -> Result<(), Failure>
                 result.tests = Some(outcomes);
             }
             Ok((policy, plans)) => {
+                let needs = needs(policy.policy());
                 if out.is_text() {
                     out.line(format!(
                         "{}: valid ({})",
                         name(file),
                         summary(&policy, &plans)
                     ))?;
+                    if needs.revision > 1 {
+                        out.line(format!(
+                            "  Only filters that read revision {} of the policy language can enforce it: {}",
+                            needs.revision,
+                            needs.constructs.join(", ")
+                        ))?;
+                    }
                 }
+                result.needs_revision = Some(needs.revision);
                 result.detectors_bytes = Some(plans.memory());
             }
         }

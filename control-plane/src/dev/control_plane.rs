@@ -170,6 +170,7 @@ pub(crate) async fn publish(
             document,
             comment,
             expected_current: None,
+            allow_unreadable: false,
         },
     )
     .await

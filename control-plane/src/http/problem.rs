@@ -6,7 +6,7 @@
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use chaperone_api::{PolicyProblem, Problem, ProblemCode as Code};
+use chaperone_api::{NodeBehind, PolicyProblem, Problem, ProblemCode as Code};
 use chaperone_engine::gate::MEDIA_TYPE;
 
 use crate::store::StoreError;
@@ -22,6 +22,11 @@ impl ApiError {
 
     pub(crate) fn with_errors(mut self, errors: Vec<PolicyProblem>) -> Self {
         self.0.errors = errors;
+        self
+    }
+
+    pub(crate) fn with_nodes(mut self, nodes: Vec<NodeBehind>) -> Self {
+        self.0.nodes = nodes;
         self
     }
 

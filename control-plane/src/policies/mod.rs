@@ -7,13 +7,14 @@
 use std::sync::Arc;
 
 use axum::body::Bytes;
-use chaperone_api::{PolicyProblem, Published, Version};
+use chaperone_api::{NodeBehind, PolicyProblem, Published, Version};
 use chaperone_engine::base::digest::sha256_hex;
+use chaperone_engine::base::time::UnixMillis;
 use chaperone_engine::bundle::{self, Bundle, Envelope, PublicKey, Serial, Signer};
 use chaperone_engine::gate::Gate;
 use chaperone_engine::identity::Issuer;
 use chaperone_engine::link::PolicyAnswer;
-use chaperone_engine::policy::{CompiledPolicy, Policy, PolicyErrors};
+use chaperone_engine::policy::{self, CompiledPolicy, Needs, Policy, PolicyErrors};
 use tokio::sync::{Mutex, watch};
 
 use crate::clock;
@@ -60,6 +61,8 @@ pub(crate) enum PublishError {
     TestsFailed(Vec<PolicyProblem>),
     /// Another version is current than the author thought.
     Conflict { current: u64 },
+    /// Live nodes cannot read the document.
+    Unreadable(Unreadable),
     /// There is no such version.
     NoSuchVersion,
     /// The database failed.
@@ -79,9 +82,37 @@ impl std::fmt::Display for PublishError {
                 Ok(())
             }
             Self::Conflict { current } => write!(f, "the current version is {current}"),
+            Self::Unreadable(unreadable) => unreadable.fmt(f),
             Self::NoSuchVersion => f.write_str("there is no such version"),
             Self::Storage(error) => error.fmt(f),
             Self::Internal(error) => f.write_str(error),
+        }
+    }
+}
+
+/// A document and the live nodes that cannot read it. Shown, it is the beginning of a sentence.
+#[derive(Debug)]
+pub(crate) struct Unreadable {
+    pub(crate) needs: Needs,
+    pub(crate) nodes: Vec<NodeBehind>,
+}
+
+impl std::fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Needs {
+            revision,
+            constructs,
+        } = &self.needs;
+        write!(
+            f,
+            "The document needs revision {revision} of the policy language"
+        )?;
+        if !constructs.is_empty() {
+            write!(f, " ({})", constructs.join(", "))?;
+        }
+        match self.nodes.len() {
+            1 => f.write_str(", which one live node does not read"),
+            count => write!(f, ", which {count} live nodes do not read"),
         }
     }
 }
@@ -99,6 +130,8 @@ pub(crate) struct Author<'a> {
     pub(crate) comment: Option<String>,
     /// The version that they think is current.
     pub(crate) expected_current: Option<u64>,
+    /// They want it although some live nodes cannot read it.
+    pub(crate) allow_unreadable: bool,
 }
 
 /// All policy versions.
@@ -174,7 +207,8 @@ impl Versions {
         self.signer.public_key()
     }
 
-    /// Publishes a document.
+    /// Publishes a document. A node that was last heard of before `live_since` does not count as a
+    /// live one.
     ///
     /// # Errors
     /// [`PublishError`]; nothing has changed then.
@@ -182,8 +216,9 @@ impl Versions {
         &self,
         document: String,
         author: Author<'_>,
+        live_since: UnixMillis,
     ) -> Result<Published, PublishError> {
-        self.publish_as(document, author, None).await
+        self.publish_as(document, author, None, live_since).await
     }
 
     /// Publishes the content of an earlier version under a new number. It is checked like a new one:
@@ -195,13 +230,15 @@ impl Versions {
         &self,
         version: u64,
         author: Author<'_>,
+        live_since: UnixMillis,
     ) -> Result<Published, PublishError> {
         let old = self
             .storage
             .version(Some(version))
             .await?
             .ok_or(PublishError::NoSuchVersion)?;
-        self.publish_as(old.document, author, Some(version)).await
+        self.publish_as(old.document, author, Some(version), live_since)
+            .await
     }
 
     async fn publish_as(
@@ -209,6 +246,7 @@ impl Versions {
         document: String,
         author: Author<'_>,
         rollback_of: Option<u64>,
+        live_since: UnixMillis,
     ) -> Result<Published, PublishError> {
         let policy = checked(&document)?;
         let canonical = serde_json::to_string(&policy)
@@ -216,7 +254,7 @@ impl Versions {
         let merged = self.merged(policy);
         // Before the lock: fetching may take seconds.
         let mut prepared = self.keys.prepare(&merged.issuers).await;
-        let warnings = std::mem::take(&mut prepared.warnings);
+        let mut warnings = std::mem::take(&mut prepared.warnings);
 
         let _making = self.making.lock().await;
         let before = self.storage.version(None).await?;
@@ -233,6 +271,26 @@ impl Versions {
                 unchanged: true,
                 warnings,
             });
+        }
+        let needs = policy::needs(&merged);
+        let nodes = self
+            .storage
+            .nodes_behind(needs.revision, live_since)
+            .await?;
+        if !nodes.is_empty() {
+            let unreadable = Unreadable { needs, nodes };
+            if !author.allow_unreadable {
+                return Err(PublishError::Unreadable(unreadable));
+            }
+            let named = unreadable
+                .nodes
+                .iter()
+                .map(|node| format!("{} ({})", node.name, node.boot));
+            let named: Vec<String> = named.collect();
+            warnings.push(format!(
+                "{unreadable}: they keep the version that they enforce. {}",
+                named.join(", ")
+            ));
         }
         // Above everything that a node enforces, too: after the database was restored from an older
         // copy, nodes would take a number that they have seen for old news.

@@ -9,6 +9,7 @@ mod kit;
 mod lifecycle;
 mod newer;
 mod policies;
+mod readable;
 mod recorded;
 mod roles;
 mod throughput;

@@ -19,6 +19,7 @@ mod document;
 mod error;
 mod explain;
 mod hosts;
+mod language;
 mod read;
 mod testing;
 mod wording;
@@ -40,6 +41,9 @@ pub use document::{
 };
 pub use error::{Place, PolicyError, PolicyErrors, Position};
 pub use explain::{Explanation, Mismatch, RuleExplanation};
+#[cfg(test)]
+pub(crate) use language::places as language_places;
+pub use language::{Needs, REVISION, UNREPORTED, needs};
 #[cfg(feature = "authoring")]
 pub use read::{DetectorsFile, parse, parse_detectors};
 pub use read::{MAX_DOCUMENT_BYTES, parse_json};

@@ -23,6 +23,7 @@ use chaperone_engine::base::time::UnixMillis;
 use chaperone_engine::bundle::{self, Bundle, PublicKey, Serial};
 use chaperone_engine::identity::UnknownKey;
 use chaperone_engine::link::{Node, POLICY_PATH, PolicyRequest};
+use chaperone_engine::policy::REVISION;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -326,6 +327,7 @@ impl<G> PolicySync<G> {
             refused: self.refused.clone(),
             unknown_keys,
             wait_ms,
+            reads: REVISION,
         };
         // Strings and numbers only: serialising them cannot fail.
         serde_json::to_vec(&request).unwrap_or_default()

@@ -44,7 +44,7 @@ pub(crate) async fn list(
 #[utoipa::path(post, path = "/api/v1/policies", tag = "policies", responses(
     (status = 201, description = "Published and in force", body = Published),
     (status = 200, description = "It is the current version already", body = Published),
-    (status = 409, description = "`version_conflict`", body = Problem, content_type = "application/problem+json"),
+    (status = 409, description = "`version_conflict`, or `unreadable_by_nodes` with the nodes", body = Problem, content_type = "application/problem+json"),
     (status = 422, description = "`policy_invalid` or `policy_tests_failed`, with places", body = Problem, content_type = "application/problem+json"),
     (status = "default", description = "An error", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn publish(
@@ -56,8 +56,11 @@ pub(crate) async fn publish(
         subject: &may.caller().identity().subject,
         comment: comment(request.comment)?,
         expected_current: request.expected_current,
+        allow_unreadable: request.allow_unreadable,
     };
-    answer(app.versions.publish(request.document, author).await)
+    let live_since = app.stale_before();
+    let published = app.versions.publish(request.document, author, live_since);
+    answer(published.await)
 }
 
 /// One version with its document; `current` stands for the one in force.
@@ -102,8 +105,10 @@ pub(crate) async fn roll_back(
         subject: &may.caller().identity().subject,
         comment: comment(request.comment)?,
         expected_current: request.expected_current,
+        allow_unreadable: request.allow_unreadable,
     };
-    match app.versions.roll_back(number, author).await {
+    let live_since = app.stale_before();
+    match app.versions.roll_back(number, author, live_since).await {
         Err(PublishError::NoSuchVersion) => Err(unknown()),
         result => answer(result),
     }
@@ -125,6 +130,16 @@ fn answer(result: Result<Published, PublishError>) -> Result<Response, ApiError>
             Code::VersionConflict,
             format!("The current version is {current}; look at it and publish on top of it."),
         ),
+        PublishError::Unreadable(unreadable) => {
+            const NAMED: usize = 100;
+            let detail = format!(
+                "{unreadable}; nothing was published. Upgrade their filters, or publish with `allow_unreadable`: they then \
+                 keep the version that they enforce."
+            );
+            let mut nodes = unreadable.nodes;
+            nodes.truncate(NAMED);
+            ApiError::new(Code::UnreadableByNodes, detail).with_nodes(nodes)
+        }
         PublishError::NoSuchVersion => ApiError::not_found("policy version", ""),
         PublishError::Storage(error) => error.into(),
         PublishError::Internal(error) => ApiError::internal(&error),

@@ -31,11 +31,18 @@ use sqlx::{SqlSafeStr as _, Sqlite, Transaction};
 use crate::store::{Result, StoreError};
 
 /// Every migration, in order. A released one never changes: sqlx compares checksums at start.
-const MIGRATIONS: &[(i64, &str, &str)] = &[(
-    1,
-    "initial",
-    include_str!("../../../migrations/0001_initial.sql"),
-)];
+const MIGRATIONS: &[(i64, &str, &str)] = &[
+    (
+        1,
+        "initial",
+        include_str!("../../../migrations/0001_initial.sql"),
+    ),
+    (
+        2,
+        "reads",
+        include_str!("../../../migrations/0002_reads.sql"),
+    ),
+];
 
 /// Connections that read. More than the cores of a small machine buys nothing.
 const READERS: u32 = 4;

@@ -70,12 +70,13 @@ impl Database {
         let row = ensure(&mut transaction, &request.node, now).await?;
         sqlx::query(
             "UPDATE nodes SET filter_version = ?, enforced_version = ?, enforced_keys = ?, \
-             refused = ? WHERE id = ?",
+             refused = ?, reads = ? WHERE id = ?",
         )
         .bind(&request.filter_version)
         .bind(request.enforced.map(|serial| to_sql(serial.policy_version)))
         .bind(request.enforced.map(|serial| to_sql(serial.keys_revision)))
         .bind(request.refused.as_deref())
+        .bind(request.reads)
         .bind(row)
         .execute(&mut *transaction)
         .await?;
@@ -89,6 +90,31 @@ impl Database {
             .fetch_one(self.read())
             .await?;
         Ok(highest.map_or(0, from_sql))
+    }
+
+    /// Nodes that were heard of since `since` and read less of the policy language than `revision`.
+    pub(crate) async fn nodes_behind(
+        &self,
+        revision: u32,
+        since: UnixMillis,
+    ) -> Result<Vec<chaperone_api::NodeBehind>> {
+        let rows = sqlx::query(
+            "SELECT name, boot, reads FROM nodes WHERE closed = 0 AND last_seen_at >= ? AND reads < ? \
+             ORDER BY name, boot",
+        )
+        .bind(to_sql(since.0))
+        .bind(revision)
+        .fetch_all(self.read())
+        .await?;
+        rows.iter()
+            .map(|row| {
+                Ok(chaperone_api::NodeBehind {
+                    name: row.try_get("name")?,
+                    boot: row.try_get("boot")?,
+                    reads: row.try_get("reads")?,
+                })
+            })
+            .collect()
     }
 
     /// Nodes, the newest life first; `before` is the row id that the page before ended with.
@@ -114,6 +140,7 @@ impl Database {
                 name: row.try_get("name")?,
                 boot: row.try_get("boot")?,
                 filter_version: row.try_get("filter_version")?,
+                reads: row.try_get("reads")?,
                 enforced: enforced.map(|(version, keys)| {
                     Serial {
                         policy_version: from_sql(version),
