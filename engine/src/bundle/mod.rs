@@ -14,9 +14,14 @@
 //! # Promises
 //! - [`open`] returns a [`Bundle`] only from bytes that the pinned key signed as a bundle.
 //! - [`Serial`] orders bundles: a node never goes back to an older one, whoever sends it.
+//! - A bundle is understood to the last member or refused whole. Only members of an issuer's keys
+//!   are ignored where they are not known (RFC 7517 §4): they are the issuer's, and none of them
+//!   loosens policy.
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod unknown;
 
 use std::collections::BTreeMap;
 
@@ -61,6 +66,7 @@ impl std::fmt::Display for Serial {
 #[serde(deny_unknown_fields)]
 pub struct Bundle {
     /// Its place in the order of bundles.
+    #[serde(deserialize_with = "nothing_but_a_serial")]
     pub serial: Serial,
     /// SHA-256 of the bundle before it, 64 hex digits; absent in the first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -72,6 +78,27 @@ pub struct Bundle {
     /// Key sets (JWKS, RFC 7517 §5) by issuer. An issuer of the policy that is missing here has no
     /// keys: its tokens are refused with `unknown_key`.
     pub keys: BTreeMap<String, serde_json::Value>,
+}
+
+/// The serial of a bundle. In what a node reports of itself, other members are a later version's
+/// and are ignored; in what was signed they would be something that is not understood.
+fn nothing_but_a_serial<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Serial, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields, rename = "Serial")]
+    struct Strict {
+        policy_version: u64,
+        keys_revision: u64,
+    }
+    let Strict {
+        policy_version,
+        keys_revision,
+    } = Strict::deserialize(deserializer)?;
+    Ok(Serial {
+        policy_version,
+        keys_revision,
+    })
 }
 
 /// A signed bundle as it travels and is stored.

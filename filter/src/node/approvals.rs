@@ -17,7 +17,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chaperone_engine::approval::ApprovalState;
 use chaperone_engine::base::time::UnixMillis;
-use chaperone_engine::link::{ASK_PATH, AskAnswer, Node, WATCH_PATH, WatchAnswer, WatchRequest};
+use chaperone_engine::link::{ASK_PATH, AskAnswer, Node, WATCH_PATH, WatchRequest};
+use serde::{Deserialize, Deserializer};
 
 use super::calls::{Backoff, Purpose, Reply, Wire};
 use super::metrics::{Counter, Histogram};
@@ -65,6 +66,27 @@ pub(super) struct Approvals {
     /// Approvals not to be watched again before then: a watch with them failed or ended at once.
     resting: BTreeMap<String, UnixMillis>,
     backoff: Backoff,
+}
+
+/// [`WatchAnswer`](chaperone_engine::link::WatchAnswer) as it is read here. One state that a newer
+/// control plane has and this filter does not know must not keep the other streams waiting.
+#[derive(Deserialize)]
+struct Answer {
+    decided: Vec<Decided>,
+}
+
+#[derive(Deserialize)]
+struct Decided {
+    approval: String,
+    /// `None` for one that is not known: no longer pending, and what it is the stream learns when
+    /// it asks.
+    #[serde(deserialize_with = "if_known")]
+    state: Option<ApprovalState>,
+}
+
+fn if_known<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<ApprovalState>, D::Error> {
+    let state = serde_json::Value::deserialize(deserializer)?;
+    Ok(ApprovalState::deserialize(state).ok())
 }
 
 impl Approvals {
@@ -253,7 +275,7 @@ impl Approvals {
         let Some(watch) = self.watches.remove(&number) else {
             return Vec::new();
         };
-        let Some(answer) = reply.read::<WatchAnswer>() else {
+        let Some(answer) = reply.read::<Answer>() else {
             wire.metrics.add(wire.host, Counter::WatchesFailed, 1);
             let pause = self.backoff.next_ms();
             self.rest(watch.approvals, wire.now.saturating_add(pause));
@@ -263,15 +285,22 @@ impl Approvals {
         let decided: BTreeSet<&str> = answer
             .decided
             .iter()
-            .filter(|watched| watched.state != ApprovalState::Pending)
+            .filter(|watched| watched.state != Some(ApprovalState::Pending))
             .map(|watched| watched.approval.as_str())
             .collect();
         let wakes = self.release(wire, Counter::HoldsDecided, Wake::Changed, |held| {
             decided.contains(held.approval.as_str())
         });
-        // A control plane that answers at once with nothing must not be asked in a tight loop.
-        if decided.is_empty() && wire.now.since(watch.sent_at) < PACE_MS {
-            self.rest(watch.approvals, wire.now.saturating_add(PACE_MS));
+        // A control plane that answers at once with nothing must not be asked in a tight loop. Nor
+        // must one whose answer is not known here: the stream asks, and may find that it has to
+        // wait after all.
+        let mut again = watch.approvals;
+        again.retain(|id| {
+            let mut with_id = answer.decided.iter().filter(|one| one.approval == *id);
+            decided.is_empty() || with_id.any(|one| one.state.is_none())
+        });
+        if wire.now.since(watch.sent_at) < PACE_MS {
+            self.rest(again, wire.now.saturating_add(PACE_MS));
         }
         wakes
     }

@@ -8,7 +8,9 @@ mod events;
 mod identity;
 mod lease;
 mod metrics;
+mod newer;
 mod policy;
+mod recorded;
 
 use std::rc::Rc;
 
