@@ -2,26 +2,32 @@
 //!
 //! A [`Gate`] is a bundle made ready: rules indexed, key sets parsed, detectors compiled. It is
 //! built when a bundle arrives and asked for every request, in the order of the request's way:
-//! [`identify`](Gate::identify), [`route`](Gate::route), [`decide`](Gate::decide),
-//! [`masking`](Gate::masking). The filter asks it on the request path; the control plane
-//! makes one before it publishes. A stream keeps the gate that it began under.
+//! [`identify`](Gate::identify), then [`admit`](Gate::admit), which routes, decides and says what
+//! masking asks for; last [`ResponseHead::admit`]. The filter asks it on the request path; the
+//! control plane makes one before it publishes. A stream keeps the gate that it began under.
 //!
 //! # Promises
 //! - Everything that can be done once per policy version is done in [`Gate::from_bundle`].
 //! - A bundle that cannot be made ready whole is refused whole: there is no gate with half a policy.
 //! - Whatever is not understood about a request ends in a [`Refused`], never in a default.
 
+mod admission;
 mod code;
 mod plans;
 mod problem;
+mod refused;
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
 
+pub use admission::{
+    BodyHead, Destination, Judged, Masking, Next, ReadFor, RequestHead, ResponseHead,
+};
 pub use code::Code;
 pub use plans::{MAX_COMPILED_BYTES, MaskingPlans};
 pub use problem::{MEDIA_TYPE, Problem, problem_type};
+pub use refused::Refused;
 
 use crate::base::time::UnixMillis;
 use crate::bundle::{Bundle, Serial};
@@ -56,24 +62,6 @@ pub struct Routed<'gate> {
     pub target: RequestTarget,
     /// What it does.
     pub operation: Operation,
-}
-
-/// A request that is refused before any rule is asked.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refused {
-    /// Why, as a stable code.
-    pub code: Code,
-    /// Why, as a sentence for the agent.
-    pub detail: String,
-}
-
-impl From<Refusal> for Refused {
-    fn from(refusal: Refusal) -> Self {
-        Self {
-            code: Code::Identity(refusal.code),
-            detail: refusal.detail,
-        }
-    }
 }
 
 impl Gate {
@@ -166,39 +154,32 @@ impl Gate {
         method: &str,
         path_and_query: &str,
     ) -> Result<Routed<'_>, Refused> {
-        let host = host_of(authority).map_err(|e| Refused {
-            code: Code::InvalidHost,
-            detail: e.to_string(),
-        })?;
+        let host =
+            host_of(authority).map_err(|e| Refused::new(Code::InvalidHost, e.to_string()))?;
+        let unknown = |detail: String| Refused::new(Code::UnknownConnection, detail);
         let connection = match pinned {
-            Some(name) => self.policy.connection_named(name).ok_or_else(|| Refused {
-                code: Code::UnknownConnection,
-                detail: format!("The route names the connection {name:?}, which this policy version does not have."),
+            Some(name) => self.policy.connection_named(name).ok_or_else(|| {
+                unknown(format!(
+                    "The route names the connection {name:?}, which this policy version does not have."
+                ))
             }),
-            None => self.policy.connection_for_host(&host).ok_or_else(|| Refused {
-                code: Code::UnknownConnection,
-                detail: format!("No connection of the policy has the host {host:?}."),
+            None => self.policy.connection_for_host(&host).ok_or_else(|| {
+                unknown(format!(
+                    "No connection of the policy has the host {host:?}."
+                ))
             }),
         }?;
         if !self.policy.can_judge_host(connection, &host) {
             let name = &connection.name;
-            return Err(Refused {
-                code: Code::UnknownConnection,
-                detail: format!(
-                    "The route names the connection {name:?}, whose hosts {host:?} is none of, and rules of \
-                     this policy look at the host; send one of the connection's."
-                ),
-            });
+            return Err(unknown(format!(
+                "The route names the connection {name:?}, whose hosts {host:?} is none of, and rules of \
+                 this policy look at the host; send one of the connection's."
+            )));
         }
-        let target = RequestTarget::parse(path_and_query).map_err(|e| Refused {
-            code: Code::AmbiguousPath,
-            detail: e.to_string(),
-        })?;
-        let operation =
-            Operation::of(connection.protocol, method, &target).map_err(|e| Refused {
-                code: Code::from(e),
-                detail: e.to_string(),
-            })?;
+        let target = RequestTarget::parse(path_and_query)
+            .map_err(|e| Refused::new(Code::AmbiguousPath, e.to_string()))?;
+        let operation = Operation::of(connection.protocol, method, &target)
+            .map_err(|e| Refused::new(Code::from(e), e.to_string()))?;
         Ok(Routed {
             connection,
             host,
@@ -220,21 +201,17 @@ impl Gate {
         })
     }
 
-    /// What is to be done with the bodies of one direction of a connection; `None` where no masking applies.
-    pub fn masking(&self, connection: &str, direction: Direction) -> Option<Arc<Plan>> {
-        self.masking.plan(connection, direction)
+    /// What is to be done with the bodies of a connection.
+    pub fn masking(&self, connection: &str) -> Masking {
+        Masking {
+            request: self.masking.plan(connection, Direction::Request),
+            response: self.masking.plan(connection, Direction::Response),
+        }
     }
 
     /// What is masked in all that is recorded or shown; see [`MaskingPlans::shown`].
     pub fn shown(&self) -> Option<Arc<Plan>> {
         self.masking.shown()
-    }
-
-    /// Whether answers on this connection may hold replacements that are to be given back: then they are changed
-    /// even where [`masking`](Self::masking) has nothing to do with responses.
-    pub fn restores(&self, connection: &str) -> bool {
-        self.masking(connection, Direction::Request)
-            .is_some_and(|plan| plan.remembers())
     }
 }
 

@@ -151,9 +151,9 @@ fn what_cannot_be_read_in_one_way_is_refused_with_its_own_code() {
 #[test]
 fn masking_applies_where_the_policy_says_and_nowhere_else() {
     let gate = gate();
-    assert!(gate.masking("api", Direction::Response).is_some());
-    assert!(gate.masking("api", Direction::Request).is_none());
-    assert!(gate.masking("arm", Direction::Response).is_none());
+    assert!(gate.masking("api").response.is_some());
+    assert!(gate.masking("api").request.is_none());
+    assert!(gate.masking("arm").response.is_none());
 }
 
 #[test]
@@ -169,10 +169,12 @@ fn answers_are_restored_where_the_requests_masking_says_so() {
                 {"name":"a","detectors":["secrets/jwt"],"on":["request"],"restore":true,"connections":["models"]},
                 {"name":"b","detectors":["secrets/jwt"],"on":["request"],"connections":["arm"]}]}"#,
     );
-    assert!(gate.restores("models"));
-    assert!(gate.masking("models", Direction::Response).is_none());
-    assert!(!gate.restores("arm"));
-    assert!(!gate.restores("elsewhere"));
+    assert!(gate.masking("models").restores());
+    assert!(gate.masking("models").changes_response());
+    assert!(gate.masking("models").response.is_none());
+    assert!(!gate.masking("arm").restores());
+    assert!(!gate.masking("arm").changes_response());
+    assert!(!gate.masking("elsewhere").restores());
 }
 
 #[test]

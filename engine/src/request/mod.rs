@@ -8,7 +8,7 @@
 //! - The gate decides on the target that the upstream acts on: a target that two readers could read
 //!   differently is refused as `ambiguous_path` by [`RequestTarget::parse`].
 //! - Headers that ask the upstream to act on another method or path than the one that was decided
-//!   on are listed here ([`METHOD_OVERRIDE_HEADERS`], [`PATH_OVERRIDE_HEADERS`]).
+//!   on are known here ([`Overrides`]).
 
 mod host;
 mod overrides;
@@ -18,5 +18,5 @@ mod target;
 mod tests;
 
 pub use host::{HostError, host_of};
-pub use overrides::{METHOD_OVERRIDE_HEADERS, PATH_OVERRIDE_HEADERS};
+pub use overrides::Overrides;
 pub use target::{RequestTarget, TargetError, decode_unreserved};

@@ -137,7 +137,7 @@ impl RequestTarget {
     }
 
     /// Whether a parameter of the query asks the upstream to act on another method, as headers may
-    /// ([`METHOD_OVERRIDE_HEADERS`](super::METHOD_OVERRIDE_HEADERS)).
+    /// ([`Overrides`](super::Overrides)).
     #[must_use]
     pub fn overrides_method(&self) -> bool {
         self.query_names()

@@ -2,7 +2,7 @@
 
 use chaperone_engine::approval::{BodyBinding, BoundRequest, Standing, body_sha256};
 use chaperone_engine::audit::{ApprovalOutcome, Body, EventKind};
-use chaperone_engine::gate::Code;
+use chaperone_engine::gate::Refused;
 use chaperone_engine::link::{AskAnswer, AskRequest, BodyPreview};
 use chaperone_engine::masking::{Encoding, FingerprintKey, mask_whole};
 use chaperone_engine::policy::MAX_HOLD;
@@ -105,13 +105,11 @@ impl Stream {
         match answer.answer {
             Standing::Granted => self.let_through(around, Some(outcome), true),
             Standing::Denied => {
-                let words = answer.comment.as_deref().unwrap_or("no reason was given");
-                let detail = format!("A human denied this request: {words}");
-                self.refuse_approval(around, Code::ApprovalDenied, detail, outcome);
+                let refused = Refused::by_human(answer.comment.as_deref());
+                self.refuse_approval(around, refused, outcome);
             }
             Standing::Expired => {
-                let detail = "Nobody answered in time, and silence denies.".to_owned();
-                self.refuse_approval(around, Code::ApprovalExpired, detail, outcome);
+                self.refuse_approval(around, Refused::by_silence(), outcome);
             }
             Standing::Pending => self.hold(around),
         }
@@ -146,27 +144,7 @@ impl Stream {
         let Some(case) = &self.case else { return };
         let id = case.approval.clone().unwrap_or_default();
         let outcome = ApprovalOutcome { id, by: None };
-        if case.unseen_body {
-            let detail = "Nobody answered while the request waited. Its body cannot be seen before the \
-                          verdict here, so an approval is good for one waiting request only: send it \
-                          again, and have it approved while it waits."
-                .to_owned();
-            self.refuse_approval(around, Code::ApprovalTimeout, detail, outcome);
-        } else {
-            let detail =
-                "A human must approve this request. Send the very same request again once \
-                          they have."
-                    .to_owned();
-            self.refuse_approval(around, Code::ApprovalRequired, detail, outcome);
-        }
-    }
-
-    pub(super) fn nobody_to_ask(&mut self, around: &mut Around<'_>) {
-        self.refuse(
-            around,
-            Code::ControlPlaneUnavailable,
-            "This request needs a human's approval, and the control plane does not answer."
-                .to_owned(),
-        );
+        let refused = Refused::ticket(!case.unseen_body);
+        self.refuse_approval(around, refused, outcome);
     }
 }

@@ -9,7 +9,7 @@
 //! with it. What upstream still sends is dropped, and if it has not ended by itself after [`GRACE_MS`], the
 //! stream is reset then.
 
-use chaperone_engine::gate::Code;
+use chaperone_engine::gate::Refused;
 
 use super::body::Stop;
 use super::{Around, Phase, Stream, metric};
@@ -23,13 +23,12 @@ impl Stream {
     pub(super) fn stop(&mut self, around: &mut Around<'_>, direction: Direction, stop: Stop) {
         match (stop, direction) {
             (Stop::Lost, _) => self.break_off(around),
-            (Stop::TooLarge, _) => self.too_large(around),
+            (Stop::TooLarge, _) => {
+                let limit = self.config.limits.body_bytes;
+                self.refuse(around, Refused::too_large(limit));
+            }
             (Stop::Unreadable(error), _) if self.can_answer(direction) => {
-                let code = match direction {
-                    Direction::Request => Code::UnreadableRequest,
-                    Direction::Response => Code::UnreadableEncoding,
-                };
-                self.refuse(around, code, format!("It cannot be masked: {error}."));
+                self.refuse(around, Refused::undecodable(direction, error));
             }
             (Stop::Unreadable(_), _) => self.break_off(around),
             (Stop::Blocked | Stop::Told, _) => {
@@ -54,10 +53,7 @@ impl Stream {
     /// Answers that a secret was found which policy does not let pass.
     pub(super) fn block(&mut self, around: &mut Around<'_>, detector: &str) {
         self.count_blocked(around, detector);
-        let detail = format!(
-            "A secret was found ({detector}), and the policy does not let it pass. Send the request without it."
-        );
-        self.refuse(around, Code::SecretBlocked, detail);
+        self.refuse(around, Refused::secret(detector));
     }
 
     fn count_blocked(&mut self, around: &mut Around<'_>, detector: &str) {

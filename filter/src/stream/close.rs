@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use chaperone_engine::audit::{AbortCause, EventKind, RequestLine, Timings};
 
-use super::request::Request;
+use super::request::{Request, split_target};
 use super::{Around, Phase, Stream, metric};
 use crate::host::{Direction, Host};
 
@@ -139,12 +139,4 @@ fn status_of(host: &dyn Host) -> Option<u16> {
     let bytes = host.property(&["response", "code"])?;
     let code = u64::from_le_bytes(bytes.as_slice().try_into().ok()?);
     u16::try_from(code).ok()
-}
-
-/// Path and query of a request target.
-pub(super) fn split_target(target: &str) -> (&str, Option<&str>) {
-    match target.split_once('?') {
-        Some((path, query)) => (path, Some(query)),
-        None => (target, None),
-    }
 }

@@ -21,7 +21,9 @@ mod close;
 mod header_values;
 mod headers;
 pub(crate) mod metric;
+mod opening;
 mod pipe;
+mod received;
 mod refuse;
 mod request;
 mod response;
@@ -34,7 +36,7 @@ use std::sync::Arc;
 
 use chaperone_engine::audit::{ApprovalOutcome, EventKind, RecordId};
 use chaperone_engine::base::time::UnixMillis;
-use chaperone_engine::gate::Gate;
+use chaperone_engine::gate::{Gate, Masking, ReadFor, Refused};
 use chaperone_engine::identity::Principal;
 use chaperone_engine::link::AskRequest;
 use chaperone_engine::masking::{DetectorSet, Findings, FingerprintKey, Plan};
@@ -102,8 +104,8 @@ enum Phase {
 /// What a verdict waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Waiting {
-    /// The rest of the body.
-    Body,
+    /// The rest of the body, and why.
+    Body(ReadFor),
     /// The control plane's answer.
     Answer,
     /// A human.
@@ -121,6 +123,7 @@ struct Case {
     /// Masked, as it is shown.
     operation: Operation,
     decision: Decision,
+    masking: Masking,
     line: chaperone_engine::audit::RequestLine,
     host_name: String,
     target: (String, Option<String>),
@@ -281,9 +284,13 @@ impl Stream {
         };
         match (waiting, wake) {
             (Waiting::Durable, Wake::Durable) => self.open(around, true),
-            (Waiting::Durable, Wake::AuditUnavailable) => self.audit_unavailable(around),
+            (Waiting::Durable, Wake::AuditUnavailable) => {
+                self.refuse(around, Refused::audit_unavailable());
+            }
             (Waiting::Answer, Wake::Answer(answer)) => self.answered(around, &answer),
-            (Waiting::Answer, Wake::AskUnavailable) => self.nobody_to_ask(around),
+            (Waiting::Answer, Wake::AskUnavailable) => {
+                self.refuse(around, Refused::nobody_to_ask())
+            }
             (Waiting::Human, Wake::Changed) => self.ask_again(around),
             (Waiting::Human, Wake::Timeout) => self.ticket(around),
             // News about an earlier step, too late to matter.

@@ -1,7 +1,7 @@
 //! Refusing: the record, the metrics and the answer to the agent.
 
 use chaperone_engine::audit::{ApprovalOutcome, EventKind};
-use chaperone_engine::gate::{Code, MEDIA_TYPE, Problem};
+use chaperone_engine::gate::{Code, MEDIA_TYPE, Problem, Refused};
 use chaperone_engine::policy::Effect;
 
 use super::{Around, Case, Phase, Stream, metric};
@@ -10,24 +10,15 @@ use super::{Around, Case, Phase, Stream, metric};
 const RETRY_AFTER_S: u64 = 15;
 
 impl Stream {
-    pub(super) fn audit_unavailable(&mut self, around: &mut Around<'_>) {
-        self.refuse(
-            around,
-            Code::AuditUnavailable,
-            "This request may only go on once its record is stored, and it could not be."
-                .to_owned(),
-        );
-    }
-
     /// Refuses on account of a human's answer or silence.
     pub(super) fn refuse_approval(
         &mut self,
         around: &mut Around<'_>,
-        code: Code,
-        detail: String,
+        refused: Refused,
         outcome: ApprovalOutcome,
     ) {
-        let problem = self.problem(code, &detail);
+        let code = refused.code;
+        let problem = self.problem(&refused);
         let url = self
             .config
             .approval_url
@@ -46,17 +37,17 @@ impl Stream {
         } else {
             Effect::Deny
         };
-        self.finish_refusal(around, code, effect, detail, problem, Some(outcome));
+        self.finish_refusal(around, refused, effect, problem, Some(outcome));
     }
 
     /// Refuses.
-    pub(super) fn refuse(&mut self, around: &mut Around<'_>, code: Code, detail: String) {
-        let problem = self.problem(code, &detail);
-        self.finish_refusal(around, code, Effect::Deny, detail, problem, None);
+    pub(super) fn refuse(&mut self, around: &mut Around<'_>, refused: Refused) {
+        let problem = self.problem(&refused);
+        self.finish_refusal(around, refused, Effect::Deny, problem, None);
     }
 
-    fn problem(&self, code: Code, detail: &str) -> Problem {
-        let mut problem = Problem::new(code, detail);
+    fn problem(&self, refused: &Refused) -> Problem {
+        let mut problem = Problem::new(refused.code, refused.detail.as_str());
         if let Some(record) = &self.record {
             problem = problem.recorded_as(record);
         }
@@ -71,9 +62,8 @@ impl Stream {
     fn finish_refusal(
         &mut self,
         around: &mut Around<'_>,
-        code: Code,
+        Refused { code, detail }: Refused,
         effect: Effect,
-        detail: String,
         problem: Problem,
         approval: Option<ApprovalOutcome>,
     ) {

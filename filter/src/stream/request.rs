@@ -1,7 +1,8 @@
 //! The request's headers, read once while they may be read.
 
+use chaperone_engine::gate::{BodyHead, Destination, RequestHead};
 use chaperone_engine::masking::{Content, Encoding};
-use chaperone_engine::request::{METHOD_OVERRIDE_HEADERS, PATH_OVERRIDE_HEADERS};
+use chaperone_engine::request::Overrides;
 
 use crate::host::{Headers, first};
 
@@ -19,9 +20,9 @@ pub(super) struct Request {
     pub(super) content_type: Option<Vec<u8>>,
     pub(super) content_encoding: Option<Vec<u8>>,
     pub(super) request_id: Option<String>,
+    /// CONNECT and upgrades: frames would come as body callbacks, which buffering breaks.
     pub(super) is_upgrade: bool,
-    pub(super) overrides_method: bool,
-    pub(super) overrides_path: bool,
+    overrides: Overrides,
     /// How the body is encoded; nothing if it cannot be read.
     pub(super) encoding: Option<Encoding>,
     pub(super) is_grpc: bool,
@@ -41,7 +42,6 @@ impl Request {
             id
         });
         Self {
-            // CONNECT and upgrades: frames would come as body callbacks, which buffering breaks.
             is_upgrade: method.as_deref() == Some("CONNECT")
                 || headers
                     .iter()
@@ -57,21 +57,44 @@ impl Request {
             content_type: all(headers, "content-type"),
             content_encoding: all(headers, "content-encoding"),
             request_id,
-            overrides_method: headers
-                .iter()
-                .any(|(name, _)| METHOD_OVERRIDE_HEADERS.contains(&name.as_str())),
-            overrides_path: headers
-                .iter()
-                .any(|(name, _)| PATH_OVERRIDE_HEADERS.contains(&name.as_str())),
+            overrides: Overrides::among(headers.iter().map(|(name, _)| name.as_str())),
             encoding: encoding_of(headers),
             is_grpc: is_grpc(headers),
             announces_trailers: announces_trailers(headers),
         }
     }
 
-    /// Whether its body can be read.
+    /// The facts that the engine decides on. `end`: no body follows; `can_be_held`: all of one that does could be
+    /// kept before the verdict.
+    pub(super) fn head<'a>(
+        &'a self,
+        destination: Destination<'a>,
+        end: bool,
+        can_be_held: bool,
+    ) -> RequestHead<'a> {
+        RequestHead {
+            method: self.method.as_deref(),
+            authority: self.authority.as_deref(),
+            path: self.path.as_deref(),
+            overrides: self.overrides,
+            destination,
+            is_upgrade: self.is_upgrade,
+            is_grpc: self.is_grpc,
+            body: (!end).then(|| self.body(can_be_held)),
+        }
+    }
+
+    fn body(&self, can_be_held: bool) -> BodyHead<'_> {
+        BodyHead {
+            content_type: self.content_type.as_deref(),
+            encoding: self.encoding,
+            can_be_held,
+        }
+    }
+
+    /// Whether its body can be read, if it has one.
     pub(super) fn is_readable(&self) -> bool {
-        self.encoding.is_some() && content_of(self.content_type.as_deref(), None).is_readable()
+        self.body(true).is_readable()
     }
 
     /// `content-type`, if it is text that approvers can be shown.
@@ -114,4 +137,12 @@ pub(super) fn announces_trailers(headers: &Headers) -> bool {
 
 pub(super) fn is_grpc(headers: &Headers) -> bool {
     first(headers, "content-type").is_some_and(|value| value.starts_with(b"application/grpc"))
+}
+
+/// Path and query of a request target.
+pub(super) fn split_target(target: &str) -> (&str, Option<&str>) {
+    match target.split_once('?') {
+        Some((path, query)) => (path, Some(query)),
+        None => (target, None),
+    }
 }

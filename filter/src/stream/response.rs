@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use chaperone_engine::audit::EventKind;
-use chaperone_engine::gate::Code;
+use chaperone_engine::gate::ResponseHead;
 use chaperone_engine::masking::{Content, Decoder, Encoding, Masker, Plan, Secrets};
 
 use super::body::{BodyWay, Tail};
@@ -41,43 +41,34 @@ impl Stream {
         if matches!(self.phase, Phase::Open { tunnel: true }) {
             return;
         }
-        let plan = self.masking(Direction::Response);
+        let case = self.case.as_ref();
+        let plan = case.and_then(|case| case.masking.response.clone());
         if let Some(plan) = &plan
             && let Some(detector) = self.mask_headers(around, plan, &headers)
         {
             self.block(around, &detector);
             return;
         }
-        // RFC 9110 §6.4.1: these have no body whatever their headers say.
-        let bodiless =
-            end || matches!(status, 204 | 304) || self.request.method.as_deref() == Some("HEAD");
         let secrets = self.to_restore(around);
-        if bodiless || (plan.is_none() && secrets.is_empty()) {
+        if end || (plan.is_none() && secrets.is_empty()) {
             return;
         }
         let content_type = all(&headers, "content-type");
         let content = content_of(content_type.as_deref(), self.request.path.as_deref());
-        let Some(encoding) = encoding_of(&headers).filter(|_| content.is_readable()) else {
-            self.refuse(
-                around,
-                Code::UnreadableEncoding,
-                "The upstream encoded its response although it was asked not to, or sends it in a character set \
-                 without ASCII, and what cannot be read cannot be masked."
-                    .to_owned(),
-            );
-            return;
+        let head = ResponseHead {
+            status,
+            answers_head: self.request.method.as_deref() == Some("HEAD"),
+            content: &content,
+            encoding: encoding_of(&headers),
         };
-        if status == 206 {
-            // No range was asked for: it was taken out of the request, because a secret that a range
-            // cuts in two is a secret in neither half.
-            self.refuse(
-                around,
-                Code::UnreadableEncoding,
-                "The upstream sent a part that nobody asked for, and a part cannot be masked."
-                    .to_owned(),
-            );
-            return;
-        }
+        let encoding = match head.admit() {
+            Ok(Some(encoding)) => encoding,
+            Ok(None) => return,
+            Err(refused) => {
+                self.refuse(around, refused);
+                return;
+            }
+        };
         headers::forward_response(around.host, &headers, encoding != Encoding::Identity);
         // What is found in the beginning can still be answered instead of it.
         let may_stop = encoding != Encoding::Identity || plan.as_ref().is_some_and(|p| p.blocks());
@@ -133,7 +124,7 @@ impl Stream {
 
     /// What was masked in this request, and in earlier ones of the same session, and is to stand in the answer again.
     fn to_restore(&self, around: &mut Around<'_>) -> Secrets {
-        let Some(case) = self.case.as_ref().filter(|_| self.remembers()) else {
+        let Some(case) = self.case.as_ref().filter(|case| case.masking.restores()) else {
             return Secrets::default();
         };
         let own = self.request_body.secrets();

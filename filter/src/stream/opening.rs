@@ -1,0 +1,141 @@
+//! From a yes to the upstream: the record that may have to be stored first, and how a request that Envoy holds
+//! is made to go on.
+
+use chaperone_engine::audit::{ApprovalOutcome, EventKind};
+use chaperone_engine::gate::{ReadFor, Refused};
+use chaperone_engine::policy::Effect;
+
+use super::{Around, Phase, Stream, Waiting, metric};
+use crate::host::Direction;
+
+impl Stream {
+    /// A body callback while the verdict is pending (the "body" profile only).
+    pub(super) fn body_while_waiting(&mut self, around: &mut Around<'_>, size: usize, end: bool) {
+        self.request_body.hold(size, end);
+        let Phase::Waiting(Waiting::Body(read_for)) = self.phase else {
+            return;
+        };
+        let limit = self.config.limits.body_bytes;
+        match read_for {
+            ReadFor::Approval if size > limit => self.refuse(around, Refused::too_large(limit)),
+            ReadFor::Blocking if size > limit => {
+                // What was held has no end in sight. From here on it goes as in the other profile: a secret ends
+                // it when it comes.
+                self.let_through(around, None, false);
+                if self.is_open() {
+                    self.open_body(around, Direction::Request, size, end);
+                }
+            }
+            _ if !end => {}
+            ReadFor::Approval => {
+                if let Some(body) = self.mask_whole(around) {
+                    self.ask(around, Some(body));
+                }
+            }
+            ReadFor::Blocking => {
+                if self.mask_whole(around).is_some() {
+                    self.let_through(around, None, false);
+                }
+            }
+        }
+    }
+
+    /// Masks the whole body, which Envoy holds, in its place. Gives its bytes; nothing if the request was refused for
+    /// it.
+    fn mask_whole(&mut self, around: &mut Around<'_>) -> Option<Vec<u8>> {
+        let limit = self.config.limits.body_bytes;
+        match self.request_body.whole(around.host, limit) {
+            Ok((body, event)) => {
+                if let Some(event) = event {
+                    self.note(around, event);
+                }
+                Some(body)
+            }
+            Err(stop) => {
+                self.stop(around, Direction::Request, stop);
+                None
+            }
+        }
+    }
+
+    /// The verdict is yes; what may still have to come is the record's durability. `outside` says
+    /// that no callback of the request is running.
+    pub(super) fn let_through(
+        &mut self,
+        around: &mut Around<'_>,
+        granted: Option<ApprovalOutcome>,
+        outside: bool,
+    ) {
+        let Some(case) = &mut self.case else { return };
+        case.granted = granted;
+        if !case.decision.audit_required {
+            self.open(around, outside);
+            return;
+        }
+        // 0: the event was lost because the queue is full.
+        if case.received_seq == 0 {
+            self.refuse(around, Refused::audit_unavailable());
+            return;
+        }
+        around
+            .node
+            .require_durable(around.host, self.id, case.received_seq);
+        self.phase = Phase::Waiting(Waiting::Durable);
+    }
+
+    /// Lets the request go on.
+    pub(super) fn open(&mut self, around: &mut Around<'_>, outside: bool) {
+        self.leave_waiting(around);
+        self.decided_ms = self.elapsed(around.host);
+        self.phase = Phase::Open {
+            tunnel: self.request.is_upgrade,
+        };
+        if let Some(case) = &self.case {
+            let rule = case.rule();
+            let metrics = around.node.metrics();
+            metrics.count(around.host, metric::ALLOWED, 1);
+            if let Some(rule) = &rule {
+                metrics.count(around.host, &metric::of(metric::RULE_ALLOWED, rule), 1);
+            }
+            let decided = EventKind::Decided {
+                effect: Effect::Allow,
+                rule,
+                reason: case.decision.reason.to_string(),
+                code: None,
+                approval: case.granted.clone(),
+            };
+            self.note(around, decided);
+        }
+        self.note(around, EventKind::Forwarded {});
+        if outside {
+            self.release(around);
+        }
+    }
+
+    /// Resumes a request that Envoy holds, with what is held of its body masked.
+    fn release(&mut self, around: &mut Around<'_>) {
+        let held = self.request_body.held();
+        if held.is_some_and(|held| !held.is_complete) {
+            // More will come, and Envoy would lose it after a resume from outside. The next callback masks what
+            // is there and releases it.
+            return;
+        }
+        // Nobody has looked at it yet.
+        if held.is_some_and(|held| held.bytes > 0) && self.mask_whole(around).is_none() {
+            return;
+        }
+        self.request_body.resumed();
+        around.host.resume(Direction::Request);
+    }
+
+    /// Whatever the stream waited for, it does not any more.
+    pub(super) fn leave_waiting(&mut self, around: &mut Around<'_>) {
+        if matches!(self.phase, Phase::Waiting(_)) {
+            around.node.cancel(self.id);
+        }
+        if std::mem::take(&mut self.held) {
+            let metrics = around.node.metrics();
+            metrics.gauge(around.host, metric::HELD_STREAMS, -1);
+        }
+    }
+}
