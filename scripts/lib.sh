@@ -101,6 +101,15 @@ ensure_gitleaks_config() {
     mv "$file.part" "$file"
 }
 
+# make_gitleaks_detectors: what `chaperone detectors import` makes of that configuration, at .tools/gitleaks-detectors.yaml,
+# for the engine's tests, which do not read TOML themselves. Made anew each time: the import may have changed.
+make_gitleaks_detectors() {
+    ensure_gitleaks_config
+    local said
+    said=$("$chaperone" detectors import "$tools/gitleaks.toml" --to "$tools/gitleaks-detectors.yaml" 2>&1) ||
+        die "gitleaks' configuration could not be imported." "$said"
+}
+
 # ensure_npm DIR: the locked packages of DIR/package-lock.json.
 ensure_npm() {
     local dir=$1 stamp=$1/node_modules/.installed

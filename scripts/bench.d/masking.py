@@ -31,10 +31,11 @@ TARGETS = {
 
 def rules(args):
     """The rules of a gitleaks configuration, as detectors of a policy."""
-    done = subprocess.run([args.native, args.rules], capture_output=True, text=True)
+    command = [args.chaperone, "detectors", "import", args.rules, "-o", "json"]
+    done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode != 0:
         sys.exit(f"error: the rules cannot be read: {done.stderr}")
-    return json.loads(done.stdout)
+    return json.loads(done.stdout)["detectors"]
 
 
 def order(args, detectors):

@@ -45,7 +45,7 @@
 //!
 //! Beside it stands the *desk*, which all texts of a body share: the plan, what was found, and the edits that wait.
 //! It alone says what becomes of a secret; `placeholder` writes what then stands there, and reads it. Detectors come
-//! from the `catalogue` and, as regular expressions, from policies (`custom`, `import`); both are written as a `rule`, and
+//! from the `catalogue` and, as regular expressions, from policies (`custom`); both are written as a `rule`, and
 //! `compile` makes them ready. `cost` bounds, when a policy is published, what text made for them can cost. `decoding` and
 //! `encoding` stand before a masker: they give it the bytes of a body that came compressed.
 //!
@@ -86,8 +86,6 @@ mod encoding;
 mod findings;
 mod fold;
 mod formats;
-#[cfg(feature = "authoring")]
-mod import;
 mod keys;
 mod known;
 mod masker;
@@ -108,14 +106,12 @@ pub use channel::MAX_HELD;
 pub use content::Content;
 pub use custom::{Allow, AllowOn, CustomDetector, MAX_CUSTOM_DETECTORS, compile_custom};
 #[cfg(feature = "authoring")]
-pub(crate) use custom::{check_allow, check_custom};
+pub use custom::{UnusableAllow, check_allow, check_custom};
 pub use decoding::{Decoder, DecodingError, FREE, MAX_RATIO};
 pub use detector::{Detector, DetectorError, Severity, chooses};
 pub use edit::Change;
 pub use encoding::Encoding;
 pub use findings::{Finding, Findings, Fingerprint, FingerprintKey, MAX_FINGERPRINTS};
-#[cfg(feature = "authoring")]
-pub use import::{ImportError, Imported, Refused, import};
 pub use keys::KeyNames;
 pub(crate) use keys::MAX_NAME as MAX_KEY_NAME;
 pub use masker::{Blocked, Masker};

@@ -7,7 +7,7 @@ use std::time::Instant;
 use chaperone_engine::gate::MaskingPlans;
 use chaperone_engine::masking::{
     Allow, CustomDetector, Detector, DetectorSet, KeyNames, Masker, catalogue, chooses,
-    compile_custom, import,
+    compile_custom,
 };
 use chaperone_engine::policy::{
     Direction, KeyList, MaskingAction, MaskingRule, validate_masking_rule,
@@ -21,6 +21,7 @@ use super::output::{Output, Table};
 use super::policy::read_document;
 
 mod found;
+mod gitleaks;
 mod yaml;
 
 /// Most that `test` reads: it holds all of it.
@@ -320,7 +321,7 @@ struct Compiled {
 }
 
 fn import_rules(args: &ImportArgs, out: Output) -> Result<(), Failure> {
-    let imported = import(&read_document(&args.file)?).map_err(|error| {
+    let imported = gitleaks::import(&read_document(&args.file)?).map_err(|error| {
         Failure::failed(format!("Cannot import {}: {error}.", args.file.display()))
     })?;
     let mut notes = imported.notes;

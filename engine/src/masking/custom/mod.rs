@@ -88,10 +88,10 @@ pub fn compile_custom(
     Ok(out)
 }
 
-/// All detectors that cannot be used, by their place in the list, and why. Quicker than compiling each of them
-/// by itself.
+/// All detectors that cannot be used, by their place in the list, and why as a sentence. `shared` are allow lists for
+/// all of them. Quicker than compiling each detector by itself.
 #[cfg(feature = "authoring")]
-pub(crate) fn check_custom(detectors: &[CustomDetector], shared: &[Allow]) -> Vec<(usize, String)> {
+pub fn check_custom(detectors: &[CustomDetector], shared: &[Allow]) -> Vec<(usize, String)> {
     let mut compiler = Compiler::default();
     let (mut bad, mut good) = (Vec::new(), Vec::new());
     for (place, detector) in detectors.iter().enumerate() {
@@ -146,13 +146,30 @@ pub(crate) fn check_custom(detectors: &[CustomDetector], shared: &[Allow]) -> Ve
     bad
 }
 
+/// Why an allow list cannot be used, as a sentence for its author.
+#[cfg(feature = "authoring")]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnusableAllow(String);
+
+#[cfg(feature = "authoring")]
+impl std::fmt::Display for UnusableAllow {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(feature = "authoring")]
+impl std::error::Error for UnusableAllow {}
+
 /// Whether an allow list can be used.
 ///
 /// # Errors
-/// A sentence for its author.
+/// The list says nothing, would allow everything, or one of its expressions cannot be compiled.
 #[cfg(feature = "authoring")]
-pub(crate) fn check_allow(allow: &Allow) -> Result<(), String> {
-    check::Allowed::compile(allow).map(drop)
+pub fn check_allow(allow: &Allow) -> Result<(), UnusableAllow> {
+    check::Allowed::compile(allow)
+        .map(drop)
+        .map_err(UnusableAllow)
 }
 
 /// What detectors share while they are compiled.

@@ -99,8 +99,8 @@ pub(in crate::policy) fn compile(
     let allow = |place: &Place, lists: &[Allow], faults: &mut Faults| {
         let mut good = true;
         for (index, list) in lists.iter().enumerate() {
-            if let Err(message) = check_allow(list) {
-                faults.at(place.index(index), message);
+            if let Err(error) = check_allow(list) {
+                faults.at(place.index(index), error.to_string());
                 good = false;
             }
         }

@@ -4,18 +4,17 @@
 //! What has no meaning for text on the wire (paths, commits) or is not followed (`[extend]`) is left out, and
 //! said in [`Imported::notes`]; nothing is left out in silence.
 
-use std::{
-    collections::{BTreeMap, HashSet},
-    fmt,
-};
+use std::collections::{BTreeMap, HashSet};
+use std::fmt;
 
+use chaperone_engine::masking::{
+    Allow, AllowOn, CustomDetector, Severity, check_allow, check_custom,
+};
 use serde::Deserialize;
 use toml::{Table, Value};
 
-use super::{
-    Severity,
-    custom::{Allow, AllowOn, CustomDetector, check_custom},
-};
+#[cfg(test)]
+mod tests;
 
 /// Largest configuration, in bytes.
 const MAX_CONFIGURATION: usize = 8 << 20;
@@ -24,33 +23,56 @@ const NAMED: usize = 5;
 
 /// What a configuration gave.
 #[derive(Debug, Clone, Default)]
-pub struct Imported {
+pub(super) struct Imported {
     /// A detector for each rule, in the same order.
-    pub detectors: Vec<CustomDetector>,
+    pub(super) detectors: Vec<CustomDetector>,
     /// The global allow lists: for all of these detectors.
-    pub allow: Vec<Allow>,
+    pub(super) allow: Vec<Allow>,
     /// Rules that cannot be used.
-    pub refused: Vec<Refused>,
+    pub(super) refused: Vec<Refused>,
     /// What was left out or changed, as sentences.
-    pub notes: Vec<String>,
+    pub(super) notes: Vec<String>,
 }
 
 /// A rule that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refused {
+pub(super) struct Refused {
     /// The rule's id.
-    pub rule: String,
+    pub(super) rule: String,
     /// Why, as a sentence.
-    pub reason: String,
+    pub(super) reason: String,
 }
 
-/// Why a text is no configuration, as a sentence.
+/// Why a text is no configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ImportError(String);
+pub(super) enum ImportError {
+    /// So many bytes are more than are read.
+    TooLong(usize),
+    /// It is no TOML, or a key of a rule has a value of another type than gitleaks gives it. The line counts from 1; it
+    /// is not known of values, whose keys were changed to lower case.
+    Malformed {
+        message: String,
+        line: Option<usize>,
+    },
+    /// It is TOML and says nothing of rules.
+    NoRules,
+}
 
 impl fmt::Display for ImportError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        match self {
+            Self::TooLong(bytes) => write!(
+                f,
+                "the configuration has {bytes} bytes; at most {MAX_CONFIGURATION} are read"
+            ),
+            Self::Malformed { message, line } => {
+                write!(f, "this is no gitleaks configuration: {message}")?;
+                line.map_or(Ok(()), |line| write!(f, " (line {line})"))
+            }
+            Self::NoRules => f.write_str(
+                "this is no gitleaks configuration: it has neither [[rules]] nor an allowlist",
+            ),
+        }
     }
 }
 
@@ -60,42 +82,26 @@ impl std::error::Error for ImportError {}
 ///
 /// # Errors
 /// The text is no TOML, or says nothing of rules.
-pub fn import(text: &str) -> Result<Imported, ImportError> {
+pub(super) fn import(text: &str) -> Result<Imported, ImportError> {
     if text.len() > MAX_CONFIGURATION {
-        return Err(ImportError(format!(
-            "the configuration has {} bytes; at most {MAX_CONFIGURATION} are read",
-            text.len()
-        )));
+        return Err(ImportError::TooLong(text.len()));
     }
-    let bad = |error: toml::de::Error| {
+    let malformed = |error: &toml::de::Error, line| ImportError::Malformed {
+        message: error.message().to_owned(),
+        line,
+    };
+    let table: Table = toml::from_str(text).map_err(|error: toml::de::Error| {
         let line = error.span().map_or(1, |span| {
             let before = text.as_bytes().get(..span.start).unwrap_or_default();
-            before
-                .iter()
-                .filter(|&&b| b == b'\n')
-                .count()
-                .saturating_add(1)
+            before.iter().filter(|&&b| b == b'\n').count() + 1
         });
-        ImportError(format!(
-            "this is no gitleaks configuration: {} (line {line})",
-            error.message()
-        ))
-    };
-    let table: Table = toml::from_str(text).map_err(bad)?;
-    let config: Config =
-        Value::Table(in_lower_case(table))
-            .try_into()
-            .map_err(|e: toml::de::Error| {
-                ImportError(format!(
-                    "this is no gitleaks configuration: {}",
-                    e.message()
-                ))
-            })?;
+        malformed(&error, Some(line))
+    })?;
+    let config: Config = Value::Table(in_lower_case(table))
+        .try_into()
+        .map_err(|error: toml::de::Error| malformed(&error, None))?;
     if config.rules.is_empty() && config.allowlist.is_none() && config.allowlists.is_empty() {
-        return Err(ImportError(
-            "this is no gitleaks configuration: it has neither [[rules]] nor an allowlist"
-                .to_owned(),
-        ));
+        return Err(ImportError::NoRules);
     }
     let mut importer = Importer::default();
     importer.config(config);
@@ -363,11 +369,11 @@ impl Importer {
         }
         let allow = std::mem::take(&mut self.out.allow);
         for one in allow {
-            match super::custom::check_allow(&one) {
+            match check_allow(&one) {
                 Ok(()) => self.out.allow.push(one),
-                Err(reason) => self.out.refused.push(Refused {
+                Err(error) => self.out.refused.push(Refused {
                     rule: "the global allowlist".to_owned(),
-                    reason,
+                    reason: error.to_string(),
                 }),
             }
         }
@@ -395,6 +401,3 @@ fn in_lower_case(table: Table) -> Table {
         .map(|(key, v)| (key.to_ascii_lowercase(), inside(v)))
         .collect()
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,8 +1,9 @@
-//! What becomes of rules.
+//! What becomes of rules, one at a time and all that gitleaks brings.
 
+use std::{fs, path::Path};
+
+use super::super::yaml;
 use super::*;
-#[cfg(target_arch = "wasm32")]
-use wasm_bindgen_test::wasm_bindgen_test as test;
 
 #[test]
 fn a_rule_becomes_a_detector() {
@@ -150,4 +151,48 @@ fn what_is_no_configuration_is_refused_with_its_line() {
         let error = import(text).unwrap_err().to_string();
         assert!(error.contains(said), "{text:?}: {error}");
     }
+}
+
+/// gitleaks' own default configuration, which `scripts/setup --tests` fetches: it is not part of this repository.
+fn default_configuration() -> Option<Imported> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.tools/gitleaks.toml");
+    match fs::read_to_string(&path) {
+        Ok(text) => Some(import(&text).unwrap()),
+        Err(error) => {
+            // CI always has it; a checkout without network still has the tests beside this one.
+            assert!(
+                std::env::var_os("CI").is_none(),
+                "{}: {error}",
+                path.display()
+            );
+            eprintln!(
+                "skipped: {} is not there, run scripts/setup --tests",
+                path.display()
+            );
+            None
+        }
+    }
+}
+
+#[test]
+fn all_rules_of_the_default_configuration_import() {
+    let Some(imported) = default_configuration() else {
+        return;
+    };
+    assert_eq!(imported.refused, []);
+    assert_eq!(imported.detectors.len(), 221);
+    assert_eq!(imported.allow.len(), 1);
+    // One rule looks at names of files only, four at their paths as well, one allowlist cannot apply.
+    assert_eq!(imported.notes.len(), 5, "{:#?}", imported.notes);
+}
+
+#[test]
+fn what_was_imported_can_be_written_into_a_policy() {
+    let Some(imported) = default_configuration() else {
+        return;
+    };
+    let written = yaml::detectors(&imported.detectors, &imported.allow);
+    let read = chaperone_engine::policy::parse_detectors(&written).unwrap();
+    assert_eq!(read.detectors, imported.detectors);
+    assert_eq!(read.detectors_allow, imported.allow);
 }
