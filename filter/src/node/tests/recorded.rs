@@ -10,7 +10,7 @@ use chaperone_engine::link::{
 };
 use serde_json::Value;
 
-use super::super::{Node, NodeOf, Wake};
+use super::super::{Node, Wake};
 use super::{Envoy, Worker, parsed, plugin_configuration};
 use crate::host::fake::FakeHost;
 use crate::host::{CallAnswer, ContextId, Host as _};
