@@ -28,6 +28,7 @@ import envoy as config
 
 ISSUER_AUDIENCE = "bench"
 GROUPS = 100
+CONNECTION = "api"
 SIZES = {"1 KB": 1024, "64 KB": 65536}
 
 
@@ -83,6 +84,11 @@ class Processes:
             if process.poll() is not None:
                 log = (self.directory / f"{name}.log").read_text(errors="replace")
                 sys.exit(f"error: {name} ended with {process.returncode}:\n{log[-2000:]}")
+
+    def stop(self, process):
+        process.terminate()
+        process.wait(20)
+        self.running = [(name, one) for name, one in self.running if one is not process]
 
     def end(self):
         for _, process in self.running:
@@ -149,7 +155,7 @@ def policy(issuer, jwks, rules, masking):
     document = {
         "apiVersion": "chaperone/v1",
         "issuers": [{"issuer": issuer, "audiences": [ISSUER_AUDIENCE], "jwks": jwks}],
-        "connections": [{"name": "api", "hosts": ["127.0.0.1"], "protocol": "http"}],
+        "connections": [{"name": CONNECTION, "hosts": ["127.0.0.1"], "protocol": "http"}],
         "rules": listed,
     }
     if masking:
@@ -208,20 +214,42 @@ class ControlPlane:
         return plugin
 
 
-def start_variant(args, processes, name, filters, clusters, upstream_port):
+def shipped(args, processes, issuer, jwks):
+    """What `chaperone dev` configures its Envoy with. It decides on headers, as the filter's own default does."""
+    say("asking chaperone dev for Envoy's configuration")
+    policy_file, ready_file = processes.directory / "dev.json", processes.directory / "dev-ready.json"
+    policy_file.write_text(json.dumps(policy(issuer, jwks, 1, False)))
+    dev = processes.start("dev", [
+        args.chaperone, "dev", "--policy", str(policy_file), "--upstream", f"{CONNECTION}=http://127.0.0.1:9",
+        "--envoy", args.envoy, "--wasm", args.wasm, "--profile", "headers", "--concurrency", "1",
+        "--ready-file", str(ready_file),
+    ])
+
+    def ready():
+        processes.check()
+        return ready_file.exists()
+
+    until("chaperone dev", ready)
+    admin = json.loads(ready_file.read_text())["envoy_admin"]
+    status, dump = request(int(admin.rsplit(":", 1)[1]), "GET", "/config_dump")
+    if status != 200:
+        sys.exit(f"error: Envoy's admin interface answered {status} to /config_dump: {dump[:300]!r}")
+    processes.stop(dev)
+    return config.Shipped(json.loads(dump), CONNECTION)
+
+
+def start_variant(args, processes, template, name, filters, clusters):
     port, admin = free_ports(2)
-    clusters = [config.cluster("upstream", upstream_port), *clusters]
-    routes = [{"match": {"prefix": "/"}, "route": {"cluster": "upstream", "timeout": "0s"}}]
-    document = config.bootstrap(slug(name), port, admin, filters, routes, clusters)
+    document = template.bootstrap(slug(name), port, admin, filters, clusters)
     return run_envoy(args, processes, name, document, admin, core=args.envoy_core), port, admin
 
 
-def run_envoy(args, processes, name, document, admin, core):
+def run_envoy(args, processes, name, document, admin, core, concurrency=1):
     path = processes.directory / f"{slug(name)}.json"
     path.write_text(json.dumps(document))
     process = processes.start(
         slug(name),
-        [args.envoy, "-c", str(path), "--concurrency", "1", "--disable-hot-restart", "-l", "warn"],
+        [args.envoy, "-c", str(path), "--concurrency", str(concurrency), "--disable-hot-restart", "-l", "warn"],
         core,
     )
 
@@ -233,10 +261,10 @@ def run_envoy(args, processes, name, document, admin, core):
     return process
 
 
-def throughput(args, processes, token, jwks, issuer):
+def throughput(args, processes, template, token, jwks, issuer):
     bodies = {f"/{size}": body(size) for size in SIZES.values()}
     upstream_port, upstream_admin = free_ports(2)
-    run_envoy(args, processes, "upstream", config.upstream(upstream_port, upstream_admin, bodies),
+    run_envoy(args, processes, "upstream", template.upstream(upstream_port, upstream_admin, bodies),
               upstream_admin, core=args.load_core)
 
     planes = {
@@ -251,11 +279,11 @@ def throughput(args, processes, token, jwks, issuer):
 
     def ours(plane, **changes):
         plane = planes[plane]
-        return [config.wasm(args.wasm, plane.plugin(**changes))], [config.cluster("chaperone", plane.port)]
+        return [template.wasm(args.wasm, plane.plugin(**changes))], {"control plane": plane.port}
 
     variants = {
-        "bare Envoy": ([], []),
-        "empty wasm filter": ([config.wasm(args.empty_wasm)], []),
+        "bare Envoy": ([], {}),
+        "empty wasm filter": ([template.wasm(args.empty_wasm)], {}),
         "chaperone: identity": ours("1 rule", **quiet),
         "chaperone: + 100 rules": ours("100 rules", **quiet),
         # More events come about than the control plane stores beside the load on its core, and
@@ -264,13 +292,14 @@ def throughput(args, processes, token, jwks, issuer):
         # Bodies are masked, not recorded: 64 KB of every answer is more than any disk takes.
         "chaperone: + masking": ours("masking", on_audit_full="drop", limits={"record_body_bytes": 0}),
         "jwt_authn + 100 RBAC policies": (
-            [config.jwt_authn(issuer, ISSUER_AUDIENCE, json.dumps(jwks)), config.rbac(GROUPS)], []),
-        "Lua: token and 5 patterns": ([config.lua(token)], []),
+            [config.jwt_authn(issuer, ISSUER_AUDIENCE, json.dumps(jwks)), config.rbac(GROUPS)], {}),
+        "Lua: token and 5 patterns": ([config.lua(token)], {}),
     }
     running = {}
     for name, (filters, clusters) in variants.items():
         say(f"starting {name}")
-        running[name] = start_variant(args, processes, name, filters, clusters, upstream_port)
+        clusters = {"upstream": upstream_port, **clusters}
+        running[name] = start_variant(args, processes, template, name, filters, clusters)
 
     for name, (_, port, _) in running.items():
         for path in bodies:
@@ -337,11 +366,11 @@ def percentiles(values):
     }
 
 
-def publish_to_enforced(args, processes, token, jwks, issuer):
+def publish_to_enforced(args, processes, template, token, jwks, issuer):
     """From the answer to `publish` (the version is durable) to the first request decided by it, on an
     Envoy with two workers, the slower of the two."""
     upstream_port, upstream_admin = free_ports(2)
-    run_envoy(args, processes, "upstream-2", config.upstream(upstream_port, upstream_admin, {"/x": "{}"}),
+    run_envoy(args, processes, "upstream-2", template.upstream(upstream_port, upstream_admin, {"/x": "{}"}),
               upstream_admin, core=None)
 
     def document(number):
@@ -352,14 +381,10 @@ def publish_to_enforced(args, processes, token, jwks, issuer):
 
     plane = ControlPlane(args, processes, "publish", document(0), None)
     port, admin = free_ports(2)
-    routes = [{"match": {"prefix": "/"}, "route": {"cluster": "upstream", "timeout": "0s"}}]
-    clusters = [config.cluster("upstream", upstream_port), config.cluster("chaperone", plane.port)]
-    # Two listeners that spread connections: every connection stays on the worker that took it.
-    boot = config.bootstrap("publish", port, admin, [config.wasm(args.wasm, plane.plugin())], routes, clusters)
-    path = processes.directory / "publish.json"
-    path.write_text(json.dumps(boot))
-    processes.start("publish", [args.envoy, "-c", str(path), "--concurrency", "2", "--disable-hot-restart", "-l", "warn"])
-    until("Envoy (publish)", lambda: request(admin, "GET", "/ready")[0] == 200)
+    clusters = {"upstream": upstream_port, "control plane": plane.port}
+    # Two workers between which connections are spread: every connection stays on the worker that took it.
+    boot = template.bootstrap("publish", port, admin, [template.wasm(args.wasm, plane.plugin())], clusters)
+    run_envoy(args, processes, "publish", boot, admin, core=None, concurrency=2)
 
     def ask(connection):
         connection.request("GET", "/x", headers={"authorization": f"Bearer {token}"})
@@ -385,7 +410,7 @@ def publish_to_enforced(args, processes, token, jwks, issuer):
     return percentiles(tries)
 
 
-def decision_to_forwarded(args, processes, token, jwks, issuer):
+def decision_to_forwarded(args, processes, template, token, jwks, issuer):
     """From the answer to `approve` to the request's arrival at the upstream."""
     arrived = {}
     seen = threading.Condition()
@@ -417,13 +442,9 @@ def decision_to_forwarded(args, processes, token, jwks, issuer):
     })
     plane = ControlPlane(args, processes, "decide", document, None)
     port, admin = free_ports(2)
-    routes = [{"match": {"prefix": "/"}, "route": {"cluster": "upstream", "timeout": "0s"}}]
-    clusters = [config.cluster("upstream", server.server_address[1]), config.cluster("chaperone", plane.port)]
-    boot = config.bootstrap("decide", port, admin, [config.wasm(args.wasm, plane.plugin())], routes, clusters)
-    path = processes.directory / "decide.json"
-    path.write_text(json.dumps(boot))
-    processes.start("decide", [args.envoy, "-c", str(path), "--concurrency", "1", "--disable-hot-restart", "-l", "warn"])
-    until("Envoy (decide)", lambda: request(admin, "GET", "/ready")[0] == 200)
+    clusters = {"upstream": server.server_address[1], "control plane": plane.port}
+    boot = template.bootstrap("decide", port, admin, [template.wasm(args.wasm, plane.plugin())], clusters)
+    run_envoy(args, processes, "decide", boot, admin, core=None)
     headers = {"authorization": f"Bearer {token}"}
     until("the policy", lambda: request(port, "GET", "/x", headers)[0] != 503)
     tries = []
@@ -499,8 +520,9 @@ def main():
         token, jwks, issuer = identity(args, directory)
         report = {"machine": {"cores": os.cpu_count()}, "rounds": args.rounds, "seconds": args.seconds}
         try:
+            template = shipped(args, processes, issuer, jwks)
             if args.only != "latency":
-                report["throughput"], report["events"] = throughput(args, processes, token, jwks, issuer)
+                report["throughput"], report["events"] = throughput(args, processes, template, token, jwks, issuer)
                 table(report["throughput"])
                 print()
                 for name, events in report["events"].items():
@@ -509,8 +531,8 @@ def main():
             processes.end()
             processes.running.clear()
             if args.only != "throughput":
-                report["publish_to_enforced"] = publish_to_enforced(args, processes, token, jwks, issuer)
-                report["decision_to_forwarded"] = decision_to_forwarded(args, processes, token, jwks, issuer)
+                report["publish_to_enforced"] = publish_to_enforced(args, processes, template, token, jwks, issuer)
+                report["decision_to_forwarded"] = decision_to_forwarded(args, processes, template, token, jwks, issuer)
                 print()
                 for name in ("publish_to_enforced", "decision_to_forwarded"):
                     row = report[name]

@@ -1,5 +1,10 @@
-"""Envoy configurations for the benchmark, as dictionaries."""
+"""Envoy configurations for the benchmark: the one that `chaperone dev` runs, with other filters in it.
 
+Listener, clusters and filter are not written a second time here: `bench.shipped` has a `chaperone dev` start and asks its
+Envoy what it was configured with, and every variant is a copy of that. So a setting that changes there is measured.
+"""
+
+import copy
 import json
 
 TYPE = "type.googleapis.com/envoy."
@@ -9,94 +14,72 @@ def address(port):
     return {"socket_address": {"address": "127.0.0.1", "port_value": port}}
 
 
-def cluster(name, port):
-    return {
-        "name": name,
-        "type": "STATIC",
-        "connect_timeout": "1s",
-        "load_assignment": {
-            "cluster_name": name,
-            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address(port)}}]}],
-        },
-    }
+class Shipped:
+    """The bootstrap of a `chaperone dev` with one connection and one upstream."""
 
+    def __init__(self, config_dump, connection):
+        """From the answer of Envoy's admin interface to `/config_dump`."""
+        (self.document,) = (part["bootstrap"] for part in config_dump["configs"] if "bootstrap" in part)
+        self.listener = f"connection-{connection}"
+        self.names = {"upstream": f"upstream-{connection}", "control plane": "chaperone"}
 
-def bootstrap(name, port, admin_port, filters, routes, clusters):
-    router = {
-        "name": "envoy.filters.http.router",
-        "typed_config": {"@type": TYPE + "extensions.filters.http.router.v3.Router"},
-    }
-    manager = {
-        "@type": TYPE
-        + "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
-        "stat_prefix": name,
-        "generate_request_id": False,
-        "http_filters": [*filters, router],
-        "route_config": {
-            "virtual_hosts": [{"name": "all", "domains": ["*"], "routes": routes}],
-            "max_direct_response_body_size_bytes": 1 << 20,
-        },
-    }
-    listener = {
-        "name": name,
-        "address": address(port),
-        "filter_chains": [
+    def _manager(self, document):
+        listener = next(one for one in document["static_resources"]["listeners"] if one["name"] == self.listener)
+        (chain,) = listener["filter_chains"]
+        (network,) = chain["filters"]
+        return listener, network["typed_config"]
+
+    def bootstrap(self, name, port, admin_port, filters, clusters):
+        """With these HTTP filters before the router. `clusters` says at which port "upstream" and, if there is one,
+        "control plane" are."""
+        document = copy.deepcopy(self.document)
+        listener, manager = self._manager(document)
+        # Without what the dumped one says of the Envoy that it ran in.
+        document["node"] = {"id": name, "cluster": "bench"}
+        document["admin"]["address"] = address(admin_port)
+        listener["address"] = address(port)
+        manager["http_filters"] = [*filters, manager["http_filters"][-1]]
+        # The gate is measured, not the disk; and the file would be that of an Envoy that is gone.
+        manager["access_log"] = []
+        resources = document["static_resources"]
+        resources["listeners"] = [listener]
+        ports = {self.names[role]: port for role, port in clusters.items()}
+        resources["clusters"] = [one for one in resources["clusters"] if one["name"] in ports]
+        for cluster in resources["clusters"]:
+            (group,) = cluster["load_assignment"]["endpoints"]
+            (endpoint,) = group["lb_endpoints"]
+            endpoint["endpoint"]["address"] = address(ports[cluster["name"]])
+        return document
+
+    def upstream(self, port, admin_port, bodies):
+        """An Envoy that answers by itself: `bodies` maps a path to its body."""
+        document = self.bootstrap("upstream", port, admin_port, [], {})
+        _, manager = self._manager(document)
+        manager["route_config"]["max_direct_response_body_size_bytes"] = 1 << 20
+        (host,) = manager["route_config"]["virtual_hosts"]
+        host["routes"] = [
             {
-                "filters": [
-                    {
-                        "name": "envoy.filters.network.http_connection_manager",
-                        "typed_config": manager,
-                    }
-                ]
+                "match": {"path": path},
+                "direct_response": {"status": 200, "body": {"inline_string": body}},
+                "response_headers_to_add": [
+                    {"header": {"key": "content-type", "value": "application/json"}}
+                ],
             }
-        ],
-    }
-    return {
-        "node": {"id": name, "cluster": "bench"},
-        "admin": {"address": address(admin_port)},
-        "static_resources": {"listeners": [listener], "clusters": clusters},
-    }
+            for path, body in bodies.items()
+        ]
+        return document
 
-
-def upstream(port, admin_port, bodies):
-    """An Envoy that answers by itself: `bodies` maps a path to its body."""
-    routes = [
-        {
-            "match": {"path": path},
-            "direct_response": {"status": 200, "body": {"inline_string": body}},
-            "response_headers_to_add": [
-                {"header": {"key": "content-type", "value": "application/json"}}
-            ],
-        }
-        for path, body in bodies.items()
-    ]
-    return bootstrap("upstream", port, admin_port, [], routes, [])
-
-
-def wasm(path, configuration=None):
-    config = {
-        "name": "wasm",
-        "root_id": "wasm",
-        "failure_policy": "FAIL_RELOAD",
-        "vm_config": {
-            "vm_id": "wasm",
-            "runtime": "envoy.wasm.runtime.v8",
-            "code": {"local": {"filename": str(path)}},
-        },
-    }
-    if configuration is not None:
-        config["configuration"] = {
-            # A string: a Struct reaches the module as protobuf, not as JSON.
-            "@type": "type.googleapis.com/google.protobuf.StringValue",
-            "value": json.dumps(configuration),
-        }
-    return {
-        "name": "wasm",
-        "typed_config": {
-            "@type": TYPE + "extensions.filters.http.wasm.v3.Wasm",
-            "config": config,
-        },
-    }
+    def wasm(self, path, configuration=None):
+        """The filter, with another module or configuration in it."""
+        _, manager = self._manager(copy.deepcopy(self.document))
+        filter, _router = manager["http_filters"]
+        config = filter["typed_config"]["config"]
+        config["vm_config"]["code"] = {"local": {"filename": str(path)}}
+        if configuration is None:
+            del config["configuration"]
+        else:
+            config["configuration"]["value"] = json.dumps(configuration)
+        return filter
 
 
 def jwt_authn(issuer, audience, jwks):

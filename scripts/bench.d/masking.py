@@ -57,11 +57,11 @@ def natively(args, given):
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def in_v8(args, processes, given):
+def in_v8(args, processes, template, given):
     """In a VM of its own on Envoy's main thread, so that nothing else runs in it."""
     bench.say("measuring inside of Envoy's V8")
     _, admin = bench.free_ports(2)
-    plugin = config.wasm(args.bench_wasm, given)["typed_config"]["config"]
+    plugin = template.wasm(args.bench_wasm, given)["typed_config"]["config"]
     document = {
         "admin": {"address": config.address(admin)},
         "bootstrap_extensions": [{
@@ -146,18 +146,18 @@ async def stream(port, token):
     return first, delays, gaps
 
 
-def tokens(args, processes, token, jwks, issuer):
+def tokens(args, processes, template, token, jwks, issuer):
     """What a token waits: tokens at 50 a second through a bare Envoy and through the gate, in turns."""
     upstream = Tokens(50, args.stream_seconds)
     plane = bench.ControlPlane(args, processes, "tokens", bench.policy(issuer, jwks, 1, True), args.load_core)
     variants = {
-        "bare Envoy": ([], []),
-        "chaperone": ([config.wasm(args.wasm, plane.plugin(on_audit_full="drop"))],
-                      [config.cluster("chaperone", plane.port)]),
+        "bare Envoy": ([], {}),
+        "chaperone": ([template.wasm(args.wasm, plane.plugin(on_audit_full="drop"))], {"control plane": plane.port}),
     }
     ports = {}
     for name, (filters, clusters) in variants.items():
-        _, ports[name], _ = bench.start_variant(args, processes, f"tokens {name}", filters, clusters, upstream.port)
+        clusters = {"upstream": upstream.port, **clusters}
+        _, ports[name], _ = bench.start_variant(args, processes, template, f"tokens {name}", filters, clusters)
     auth = {"authorization": f"Bearer {token}"}
     for name, port in ports.items():
         bench.until(name, lambda p=port: bench.request(p, "GET", "/tokens", auth)[0] == 200)
@@ -246,10 +246,12 @@ def main():
         try:
             given = order(args, rules(args))
             native = natively(args, given)
-            v8 = in_v8(args, processes, given)
+            token, jwks, issuer = bench.identity(args, directory)
+            template = bench.shipped(args, processes, issuer, jwks)
+            v8 = in_v8(args, processes, template, given)
             waits = {}
             if not args.no_streams:
-                waits = tokens(args, processes, *bench.identity(args, directory))
+                waits = tokens(args, processes, template, token, jwks, issuer)
         finally:
             processes.end()
     print(tables(native, v8, waits))

@@ -5,7 +5,8 @@
 //! paths come from the policy and the command line). A test gives the result to the real Envoy.
 //!
 //! The reasons for each setting stand in `envoy/envoy.yaml`, which this follows; only what differs
-//! is explained here.
+//! is explained here. `scripts/bench` measures what stands here: it asks the Envoy of a running
+//! `chaperone dev` for its configuration.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
