@@ -17,6 +17,7 @@
 //!
 //! What is allowed, who may approve, what a token proves: all of that is decided by
 //! [`chaperone_engine`]. This crate asks it, keeps what came of it, and tells the nodes.
+#![forbid(unsafe_code)]
 
 mod access;
 mod app;

@@ -23,6 +23,7 @@
 //!
 //! No input makes this crate panic: the lints below turn every construct that could into a build
 //! error. A trap in the filter is an outage of the path it guards.
+#![forbid(unsafe_code)]
 #![cfg_attr(
     not(test),
     deny(

@@ -18,6 +18,7 @@
 //!   which refusal that is.
 //! - No input makes the module trap. A trap is an outage of the path that it guards, so everything
 //!   that could panic is a build error outside tests.
+#![forbid(unsafe_code)]
 #![cfg_attr(
     not(test),
     deny(

@@ -31,6 +31,7 @@
 //! - What a test starts, ends with it, also when it panics; then the logs of its processes are printed.
 //! - The kit panics when its own parts fail, with a sentence that says what to do; what a test is about
 //!   comes back as a value.
+#![forbid(unsafe_code)]
 
 pub mod agents;
 pub mod api;

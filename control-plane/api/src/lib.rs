@@ -4,6 +4,7 @@
 //! durations are milliseconds in fields that end in `_ms`; what is not known is left out; lists come
 //! as a [`Page`]; errors are [`Problem`]s. Unknown members of requests are errors, unknown members of
 //! answers must be ignored by clients: answers may grow.
+#![forbid(unsafe_code)]
 
 mod approvals;
 mod nodes;

@@ -45,6 +45,46 @@ fn every_file_of_tests_is_a_module() {
     }
 }
 
+/// The workspace's table of lints only denies `unsafe`, since one crate has to allow it.
+#[test]
+fn every_crate_but_the_sdk_forbids_unsafe_code() {
+    let root = places::repository();
+    let manifest = fs::read_to_string(root.join("Cargo.toml")).unwrap();
+    let members = manifest
+        .lines()
+        .find(|line| line.starts_with("members = "))
+        .unwrap();
+    let members: Vec<&str> = members.split('"').skip(1).step_by(2).collect();
+    assert!(members.contains(&"engine"), "{members:?}");
+    for member in members {
+        for file in ["lib.rs", "main.rs"] {
+            let Ok(source) = fs::read_to_string(root.join(member).join("src").join(file)) else {
+                continue;
+            };
+            assert_eq!(
+                source.contains("\n#![forbid(unsafe_code)]\n"),
+                member != "filter/sdk",
+                "{member}/src/{file}"
+            );
+        }
+    }
+}
+
+/// No table of cargo's has lints for all code but tests, so each of these crates says them at its head.
+#[test]
+fn the_crates_of_the_wasm_module_deny_the_same_that_could_panic() {
+    let heads = ["engine", "filter", "filter/sdk"].map(|member| {
+        let file = places::repository().join(member).join("src/lib.rs");
+        let source = fs::read_to_string(file).unwrap();
+        let from = source.find("#![cfg_attr(\n    not(test),").unwrap();
+        let to = source[from..].find(")]").unwrap();
+        source[from..from + to].to_owned()
+    });
+    assert!(heads[0].contains("clippy::unwrap_used"), "{}", heads[0]);
+    assert_eq!(heads[0], heads[1]);
+    assert_eq!(heads[0], heads[2]);
+}
+
 /// No Kubernetes stands beside the tests, so its manifests cannot be tried; what can be known of them
 /// without one must hold.
 #[test]
