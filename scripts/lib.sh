@@ -101,8 +101,9 @@ ensure_gitleaks_config() {
     mv "$file.part" "$file"
 }
 
-# make_gitleaks_detectors: what `chaperone detectors import` makes of that configuration, at .tools/gitleaks-detectors.yaml,
-# for the engine's tests, which do not read TOML themselves. Made anew each time: the import may have changed.
+# make_gitleaks_detectors: imports that configuration with `chaperone detectors import` and writes its
+# detectors to .tools/gitleaks-detectors.yaml, for the engine's tests, which do not read TOML
+# themselves. Made anew each time: the import may have changed.
 make_gitleaks_detectors() {
     ensure_gitleaks_config
     local said

@@ -34,7 +34,7 @@ class Shipped:
         "control plane" are."""
         document = copy.deepcopy(self.document)
         listener, manager = self._manager(document)
-        # Without what the dumped one says of the Envoy that it ran in.
+        # The dumped node lists all extensions of the Envoy that it ran in.
         document["node"] = {"id": name, "cluster": "bench"}
         document["admin"]["address"] = address(admin_port)
         listener["address"] = address(port)

@@ -1,4 +1,4 @@
-//! What becomes of rules, one at a time and all that gitleaks brings.
+//! Rules are imported as they are meant, one at a time and all that gitleaks brings.
 
 use std::{fs, path::Path};
 
@@ -153,7 +153,8 @@ fn what_is_no_configuration_is_refused_with_its_line() {
     }
 }
 
-/// gitleaks' own default configuration, which `scripts/setup --tests` fetches: it is not part of this repository.
+/// gitleaks' own default configuration, which `scripts/setup --tests` fetches: it is not part of this
+/// repository.
 fn default_configuration() -> Option<Imported> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.tools/gitleaks.toml");
     match fs::read_to_string(&path) {
@@ -182,7 +183,8 @@ fn all_rules_of_the_default_configuration_import() {
     assert_eq!(imported.refused, []);
     assert_eq!(imported.detectors.len(), 221);
     assert_eq!(imported.allow.len(), 1);
-    // One rule looks at names of files only, four at their paths as well, one allowlist cannot apply.
+    // One rule looks at names of files only, four at their paths as well, one allowlist cannot
+    // apply.
     assert_eq!(imported.notes.len(), 5, "{:#?}", imported.notes);
 }
 
