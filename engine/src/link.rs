@@ -53,7 +53,7 @@ pub const MAX_WAIT_MS: u64 = 55_000;
 
 /// Who is speaking: one Envoy worker's filter instance.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Node {
+pub struct NodeId {
     /// Envoy's node id, or the name that the filter's configuration gives.
     pub name: String,
     /// This life of the VM.
@@ -64,7 +64,7 @@ pub struct Node {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PolicyRequest {
     /// Who asks, for all workers of this Envoy.
-    pub node: Node,
+    pub node: NodeId,
     /// The filter's own version.
     pub filter_version: String,
     /// What this worker enforces; absent while it has no policy.
@@ -112,7 +112,7 @@ pub struct EventBatch {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventBatchHead {
     /// Who sends.
-    pub node: Node,
+    pub node: NodeId,
     /// Events lost since the boot because the queue was full (`on_audit_full: drop`).
     pub dropped: u64,
     /// The last batch of this life: the node shuts down after it, and silence is then no fault.
@@ -143,7 +143,7 @@ pub struct EventAck {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AskRequest {
     /// Who asks.
-    pub node: Node,
+    pub node: NodeId,
     /// The stream's record: asking again with the same one never spends a second grant.
     pub record: RecordId,
     /// What the approval binds to.
@@ -204,7 +204,7 @@ pub struct AskAnswer {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WatchRequest {
     /// Who asks.
-    pub node: Node,
+    pub node: NodeId,
     /// Approval ids.
     pub approvals: Vec<String>,
     /// Milliseconds to wait; the answer comes at once when one is no longer pending.

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use chaperone_engine::approval::{BodyBinding, BoundRequest, body_sha256};
 use chaperone_engine::audit::RecordId;
-use chaperone_engine::link::{AskRequest, Node};
+use chaperone_engine::link::{AskRequest, NodeId};
 use chaperone_engine::policy::ApproveTerms;
 use chaperone_engine::upstreams::Operation;
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ use crate::kit::{self, Server, node, principal, request_line};
 
 /// What is asked about: the path makes the request, the terms come from the rule.
 struct Ask {
-    node: Node,
+    node: NodeId,
     subject: &'static str,
     path: &'static str,
     terms: ApproveTerms,

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::kit::{self, node, record};
 
 fn forwarded(
-    node: &chaperone_engine::link::Node,
+    node: &chaperone_engine::link::NodeId,
     seqs: std::ops::RangeInclusive<u64>,
 ) -> Vec<Event> {
     seqs.map(|seq| Event {
@@ -113,7 +113,7 @@ async fn a_record_adds_up_to_the_same_however_its_events_are_cut_into_batches() 
     for event in record(&cut, 1, 1, "alice", "/v1/models") {
         server.events(&cut, &[event]).await.ok();
     }
-    let read = async |node: &chaperone_engine::link::Node| {
+    let read = async |node: &chaperone_engine::link::NodeId| {
         let id = RecordId::new(&node.boot, 1).0;
         let mut detail = server.get(&format!("/api/v1/records/{id}")).await.ok();
         for own in ["id", "node", "boot", "events"] {

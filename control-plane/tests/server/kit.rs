@@ -7,7 +7,7 @@ use chaperone::serve::{Running, ServeConfig, serve};
 use chaperone_engine::audit::{BootId, Event, EventKind, RecordId, RequestLine, Timings};
 use chaperone_engine::base::time::UnixMillis;
 use chaperone_engine::identity::{Issuer, Principal};
-use chaperone_engine::link::{EventBatchHead, Node};
+use chaperone_engine::link::{EventBatchHead, NodeId};
 use chaperone_engine::policy::Effect;
 use chaperone_engine::upstreams::Operation;
 use futures_util::StreamExt as _;
@@ -204,7 +204,7 @@ impl Server {
     #[track_caller]
     pub(crate) fn events<'a>(
         &'a self,
-        node: &Node,
+        node: &NodeId,
         events: &[Event],
     ) -> impl Future<Output = Answer> + use<'a> {
         let body = batch(node, events);
@@ -269,14 +269,14 @@ impl Sse {
     }
 }
 
-pub(crate) fn node(name: &str, boot: u128) -> Node {
-    Node {
+pub(crate) fn node(name: &str, boot: u128) -> NodeId {
+    NodeId {
         name: name.to_owned(),
         boot: BootId::from_random(boot),
     }
 }
 
-pub(crate) fn batch(node: &Node, events: &[Event]) -> String {
+pub(crate) fn batch(node: &NodeId, events: &[Event]) -> String {
     let head = EventBatchHead {
         node: node.clone(),
         dropped: 0,
@@ -306,7 +306,7 @@ pub(crate) fn request_line(path: &str) -> RequestLine {
 
 /// The four events of a record that went through, numbered from `first`.
 pub(crate) fn record(
-    node: &Node,
+    node: &NodeId,
     stream: u64,
     first: u64,
     subject: &str,

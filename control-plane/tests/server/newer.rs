@@ -2,16 +2,16 @@
 //! still an event: its batch is taken, or the node would send the batch for ever.
 
 use chaperone_engine::audit::RecordId;
-use chaperone_engine::link::Node;
+use chaperone_engine::link::NodeId;
 use serde_json::{Value, json};
 
 use crate::kit::{self, POLICY, Server, node, record};
 
-fn batch(node: &Node, events: &[Value]) -> Value {
+fn batch(node: &NodeId, events: &[Value]) -> Value {
     json!({ "node": node, "dropped": 0, "events": events })
 }
 
-fn event(node: &Node, seq: u64, more: Value) -> Value {
+fn event(node: &NodeId, seq: u64, more: Value) -> Value {
     let mut event =
         json!({ "seq": seq, "record": RecordId::new(&node.boot, 1), "at": 1_000_000 + seq });
     let members = event.as_object_mut().unwrap();
@@ -20,7 +20,7 @@ fn event(node: &Node, seq: u64, more: Value) -> Value {
 }
 
 /// A record that went through, with one event more after its verdict.
-fn with_one_more(node: &Node, more: Value) -> Vec<Value> {
+fn with_one_more(node: &NodeId, more: Value) -> Vec<Value> {
     let mut events: Vec<Value> = record(node, 1, 1, "alice", "/v1/models")
         .iter()
         .map(|event| json!(event))
@@ -32,7 +32,7 @@ fn with_one_more(node: &Node, more: Value) -> Vec<Value> {
     events
 }
 
-async fn shown(server: &Server, node: &Node) -> Value {
+async fn shown(server: &Server, node: &NodeId) -> Value {
     let id = RecordId::new(&node.boot, 1);
     server.get(&format!("/api/v1/records/{id}")).await.ok()
 }
@@ -213,7 +213,7 @@ async fn what_has_no_number_record_time_or_stage_is_refused_with_its_batch() {
     assert_eq!(server.get("/api/v1/nodes").await.ok()["items"], json!([]));
 }
 
-fn question(node: &Node) -> Value {
+fn question(node: &NodeId) -> Value {
     json!({
         "node": node, "record": RecordId::new(&node.boot, 1), "digest": "d".repeat(64), "policy_version": 1,
         "rule": "writes", "reason": "Writes need an SRE.",

@@ -37,7 +37,7 @@ pub struct TokenCache<S = RandomState> {
     /// By keyed hash. Two tokens with one hash take each other's place; the comparison tells them
     /// apart. Since the key is secret, a sender cannot aim at the hash of somebody's token, so how
     /// long the comparison takes tells nothing about it.
-    verified: Generations<u64, Known>,
+    verified: Generations<u64, KnownToken>,
     hash: S,
     bad_signatures: Generations<[u8; 32], Refusal>,
     /// The verifier that all entries came from.
@@ -47,7 +47,7 @@ pub struct TokenCache<S = RandomState> {
 }
 
 #[derive(Clone)]
-struct Known {
+struct KnownToken {
     token: Arc<str>,
     verified: Arc<VerifiedToken>,
 }
@@ -131,7 +131,7 @@ impl<S: BuildHasher> TokenCache<S> {
         match verifier.verify(token, now, crypto) {
             Ok(verified) => {
                 let verified = Arc::new(verified);
-                let known = Known {
+                let known = KnownToken {
                     token: token.into(),
                     verified: Arc::clone(&verified),
                 };
@@ -189,7 +189,7 @@ fn same_bytes(left: &str, right: &str) -> bool {
             .all(|(left, right)| u64::from_ne_bytes(*left) == u64::from_ne_bytes(*right))
 }
 
-fn entry_bytes(known: &Known) -> usize {
+fn entry_bytes(known: &KnownToken) -> usize {
     let principal = known.verified.principal();
     let single = [
         Some(&*known.token),

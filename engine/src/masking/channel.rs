@@ -6,7 +6,7 @@ use super::{
     automaton::State,
     desk::Desk,
     detector::Detector,
-    discovery::{Start, Trail},
+    discovery::{Carried, Start},
     known::Known,
     rule::Found,
     set::DetectorSet,
@@ -19,7 +19,7 @@ pub const MAX_HELD: usize = 8192;
 
 /// The state of one decoded text. Small while nothing is undecided.
 pub(super) struct Channel {
-    trail: Trail,
+    trail: Carried,
     /// The text from the first undecided byte on; empty if there is none.
     held: Vec<u8>,
     /// Offset in the text of the first byte that is held, or else of the next byte.
@@ -86,7 +86,7 @@ impl Channel {
     /// A text at its beginning.
     pub(super) fn new() -> Self {
         Self {
-            trail: Trail::new(),
+            trail: Carried::new(),
             held: Vec::new(),
             base: 0,
             starts: Vec::new(),
@@ -167,7 +167,7 @@ impl Channel {
             self.resolve(set, desk, (&bytes, true), Spans::all(), marks);
         }
         bytes.clear();
-        self.trail = Trail::new();
+        self.trail = Carried::new();
         self.starts.clear();
         self.open = None;
         self.runaway = None;

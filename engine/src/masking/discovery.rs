@@ -1,6 +1,6 @@
 //! Discovery: finds in one pass over a chunk every place where a secret could begin.
 //!
-//! What it finds does not depend on how the stream was cut: a [`Trail`] carries from chunk to chunk what goes on.
+//! What it finds does not depend on how the stream was cut: a [`Carried`] carries from chunk to chunk what goes on.
 
 use super::{
     automaton::{Look, State},
@@ -22,7 +22,7 @@ pub(super) struct Start {
 }
 
 /// What discovery carries from chunk to chunk.
-pub(super) struct Trail {
+pub(super) struct Carried {
     /// The last bytes of the stream; `=` before its beginning, which every [`Left`](super::rule::Left) allows.
     behind: [u8; BEHIND],
     /// Whether the stream has begun.
@@ -39,7 +39,7 @@ pub(super) struct Trail {
     pub(super) breaks: Vec<usize>,
 }
 
-impl Trail {
+impl Carried {
     pub(super) const fn new() -> Self {
         Self {
             behind: [b'='; BEHIND],
@@ -78,7 +78,7 @@ impl DetectorSet {
         &self,
         chunk: &[u8],
         base: usize,
-        trail: &mut Trail,
+        trail: &mut Carried,
         starts: &mut Vec<Start>,
     ) {
         if chunk.is_empty() {
@@ -126,7 +126,7 @@ struct Sweep<'a> {
     set: &'a DetectorSet,
     chunk: &'a [u8],
     base: usize,
-    trail: &'a mut Trail,
+    trail: &'a mut Carried,
     starts: &'a mut Vec<Start>,
     contexts: Vec<(u16, State)>,
     /// Anchors that a context may follow at a distance: where they end.

@@ -199,7 +199,7 @@ fn is_word(byte: u8) -> bool {
 }
 
 fn assigns(behind: [u8; BEHIND]) -> bool {
-    // What the text's beginning looks like; see `Trail`.
+    // What the text's beginning looks like; see `Carried`.
     if behind == [b'='; BEHIND] {
         return false;
     }

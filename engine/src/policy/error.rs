@@ -37,10 +37,10 @@ pub struct Position {
 
 /// A path into a document.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Place(pub(super) Vec<Step>);
+pub struct Place(pub(super) Vec<PathStep>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Step {
+pub(super) enum PathStep {
     Key(String),
     Index(usize),
 }
@@ -49,14 +49,14 @@ pub(super) enum Step {
 
 impl Place {
     pub(super) fn key(&self, key: &str) -> Self {
-        self.with(Step::Key(key.to_owned()))
+        self.with(PathStep::Key(key.to_owned()))
     }
 
     pub(super) fn index(&self, index: usize) -> Self {
-        self.with(Step::Index(index))
+        self.with(PathStep::Index(index))
     }
 
-    pub(super) fn with(&self, step: Step) -> Self {
+    pub(super) fn with(&self, step: PathStep) -> Self {
         let mut steps = self.0.clone();
         steps.push(step);
         Self(steps)
@@ -73,10 +73,10 @@ impl fmt::Display for Place {
         };
         for (depth, step) in self.0.iter().enumerate() {
             match step {
-                Step::Key(key) if plain(key) && depth == 0 => f.write_str(key)?,
-                Step::Key(key) if plain(key) => write!(f, ".{key}")?,
-                Step::Key(key) => write!(f, "[{:?}]", shorten(key))?,
-                Step::Index(index) => write!(f, "[{index}]")?,
+                PathStep::Key(key) if plain(key) && depth == 0 => f.write_str(key)?,
+                PathStep::Key(key) if plain(key) => write!(f, ".{key}")?,
+                PathStep::Key(key) => write!(f, "[{:?}]", shorten(key))?,
+                PathStep::Index(index) => write!(f, "[{index}]")?,
             }
         }
         Ok(())

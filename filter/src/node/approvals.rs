@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chaperone_engine::approval::ApprovalState;
 use chaperone_engine::base::time::UnixMillis;
-use chaperone_engine::link::{ASK_PATH, AskAnswer, Node, WATCH_PATH, WatchRequest};
+use chaperone_engine::link::{ASK_PATH, AskAnswer, NodeId, WATCH_PATH, WatchRequest};
 use serde::{Deserialize, Deserializer};
 
 use super::calls::{Backoff, Purpose, Reply, Wire};
@@ -162,7 +162,7 @@ impl Approvals {
     }
 
     /// Sends what is to be sent.
-    pub(super) fn send_due(&mut self, wire: &mut Wire<'_>, me: &Node) -> Vec<(ContextId, Wake)> {
+    pub(super) fn send_due(&mut self, wire: &mut Wire<'_>, me: &NodeId) -> Vec<(ContextId, Wake)> {
         let wakes = self.send_asks(wire);
         self.send_watch(wire, me);
         wakes
@@ -213,7 +213,7 @@ impl Approvals {
 
     // === watches ===
 
-    fn send_watch(&mut self, wire: &mut Wire<'_>, me: &Node) {
+    fn send_watch(&mut self, wire: &mut Wire<'_>, me: &NodeId) {
         if self.watches.len() >= MAX_WATCHES || self.held.is_empty() {
             return;
         }

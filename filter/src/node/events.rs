@@ -13,7 +13,7 @@
 
 use chaperone_engine::audit::{EventKind, Overflow, Queue, QueueLimits, RecordId};
 use chaperone_engine::base::time::UnixMillis;
-use chaperone_engine::link::{EVENTS_PATH, EventAck, EventBatchHead, Node};
+use chaperone_engine::link::{EVENTS_PATH, EventAck, EventBatchHead, NodeId};
 
 use super::Wake;
 use super::calls::{Backoff, Purpose, Reply, Wire};
@@ -196,7 +196,7 @@ impl Sender {
     }
 
     /// Sends a batch if it is time for one.
-    pub(super) fn send_due(&mut self, wire: &mut Wire<'_>, me: &Node) -> Vec<(ContextId, Wake)> {
+    pub(super) fn send_due(&mut self, wire: &mut Wire<'_>, me: &NodeId) -> Vec<(ContextId, Wake)> {
         if !self.due(wire.now) {
             return Vec::new();
         }

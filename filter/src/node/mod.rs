@@ -385,7 +385,7 @@ impl<G> NodeOf<G> {
         &mut self,
         host: &dyn Host,
         root: ContextId,
-        act: impl FnOnce(&mut Parts<G>, &mut Wire<'_>, &link::Node) -> Vec<(ContextId, Wake)>,
+        act: impl FnOnce(&mut Parts<G>, &mut Wire<'_>, &link::NodeId) -> Vec<(ContextId, Wake)>,
     ) {
         let me = self.identity();
         let Some(config) = self.in_charge().map(|root| Rc::clone(&root.config)) else {

@@ -22,7 +22,7 @@ use chaperone_engine::audit::BootId;
 use chaperone_engine::base::time::UnixMillis;
 use chaperone_engine::bundle::{self, Bundle, PublicKey, Serial};
 use chaperone_engine::identity::UnknownKey;
-use chaperone_engine::link::{Node, POLICY_PATH, PolicyRequest};
+use chaperone_engine::link::{NodeId, POLICY_PATH, PolicyRequest};
 use chaperone_engine::policy::REVISION;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -190,7 +190,7 @@ impl<G> PolicySync<G> {
     }
 
     /// Looks into shared data and, with the lease, polls; reports what there is to report.
-    pub(super) fn tick(&mut self, wire: &mut Wire<'_>, me: &Node) {
+    pub(super) fn tick(&mut self, wire: &mut Wire<'_>, me: &NodeId) {
         let leads = self.lease.hold(wire.host, &me.boot, wire.now);
         self.read_shared(wire.host, wire.metrics, wire.now, leads);
         if leads && !self.polling && wire.now >= self.poll_at {
@@ -319,7 +319,7 @@ impl<G> PolicySync<G> {
 
     // === polling ===
 
-    fn request(&self, me: &Node, unknown_keys: Vec<UnknownKey>, wait_ms: u64) -> Vec<u8> {
+    fn request(&self, me: &NodeId, unknown_keys: Vec<UnknownKey>, wait_ms: u64) -> Vec<u8> {
         let request = PolicyRequest {
             node: me.clone(),
             filter_version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -333,7 +333,7 @@ impl<G> PolicySync<G> {
         serde_json::to_vec(&request).unwrap_or_default()
     }
 
-    fn poll(&mut self, wire: &mut Wire<'_>, me: &Node) {
+    fn poll(&mut self, wire: &mut Wire<'_>, me: &NodeId) {
         let body = self.request(me, Vec::new(), POLL_WAIT_MS);
         self.poll_sent_at = wire.now;
         if wire.send(Purpose::Poll, POLICY_PATH, &body, POLL_WAIT_MS) {
@@ -379,7 +379,7 @@ impl<G> PolicySync<G> {
 
     // === reporting ===
 
-    fn report(&mut self, wire: &mut Wire<'_>, me: &Node) {
+    fn report(&mut self, wire: &mut Wire<'_>, me: &NodeId) {
         let news = self.reported != Some(self.serial()) || self.unknown.due(wire.now);
         let late = wire.now >= self.report_at || self.report_at.since(wire.now) > REPORT_MS;
         let due = late || (news && self.report_backoff.failures() == 0);

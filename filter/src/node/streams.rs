@@ -44,8 +44,8 @@ impl Node {
 
 impl<G> NodeOf<G> {
     /// Who this node is, as it says in every call.
-    pub fn identity(&self) -> link::Node {
-        link::Node {
+    pub fn identity(&self) -> link::NodeId {
+        link::NodeId {
             name: self.name.clone(),
             boot: self.boot.clone(),
         }

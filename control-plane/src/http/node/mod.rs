@@ -13,7 +13,7 @@ use chaperone_api::{Problem, ProblemCode as Code};
 use chaperone_engine::approval::{ApprovalState, Standing};
 use chaperone_engine::audit::{ReadEvent, RecordId};
 use chaperone_engine::link::{
-    AskAnswer, AskRequest, EventAck, MAX_WAIT_MS, Node, PolicyRequest, WatchAnswer, WatchRequest,
+    AskAnswer, AskRequest, EventAck, MAX_WAIT_MS, NodeId, PolicyRequest, WatchAnswer, WatchRequest,
     Watched,
 };
 use serde::Deserialize;
@@ -203,7 +203,7 @@ pub(super) async fn watch(
 /// [`chaperone_engine::link::EventBatch`], with each event as the very text that the node sent.
 #[derive(Deserialize)]
 struct Batch<'a> {
-    node: Node,
+    node: NodeId,
     dropped: u64,
     #[serde(default)]
     closing: bool,
@@ -238,7 +238,7 @@ fn read_batch(body: &[u8]) -> Result<IncomingBatch, ApiError> {
     })
 }
 
-fn check_node(node: &Node) -> Result<(), ApiError> {
+fn check_node(node: &NodeId) -> Result<(), ApiError> {
     let fits =
         (1..=MAX_NODE_NAME).contains(&node.name.len()) && !node.name.chars().any(char::is_control);
     if fits {
@@ -250,7 +250,7 @@ fn check_node(node: &Node) -> Result<(), ApiError> {
 
 /// A record belongs to the life of the node that names it: a node cannot write into the records of
 /// another, nor spend its grants.
-fn check_record(node: &Node, record: &RecordId) -> Result<(), ApiError> {
+fn check_record(node: &NodeId, record: &RecordId) -> Result<(), ApiError> {
     let own = record
         .0
         .strip_prefix(node.boot.as_str())

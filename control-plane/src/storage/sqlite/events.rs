@@ -9,7 +9,7 @@ use std::sync::{Arc, LazyLock};
 
 use chaperone_engine::audit::ReadEvent;
 use chaperone_engine::base::time::UnixMillis;
-use chaperone_engine::link::Node;
+use chaperone_engine::link::NodeId;
 use sqlx::{Row as _, SqliteConnection};
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -36,7 +36,7 @@ pub(crate) type Changed = Arc<Vec<String>>;
 /// A batch of one node, read and checked: numbered without holes.
 #[derive(Debug)]
 pub(crate) struct IncomingBatch {
-    pub(crate) node: Node,
+    pub(crate) node: NodeId,
     pub(crate) dropped: u64,
     pub(crate) closing: bool,
     /// Each event with the JSON that it came as.
@@ -270,7 +270,7 @@ struct EventRow {
     json: Box<str>,
 }
 
-async fn load(connection: &mut SqliteConnection, node: &Node, now: UnixMillis) -> Result<Known> {
+async fn load(connection: &mut SqliteConnection, node: &NodeId, now: UnixMillis) -> Result<Known> {
     let row = nodes::ensure(connection, node, now).await?;
     let acknowledged: i64 = sqlx::query_scalar("SELECT acknowledged FROM nodes WHERE id = ?")
         .bind(row)

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use chaperone_engine::base::time::UnixMillis;
 use chaperone_engine::bundle::Serial;
-use chaperone_engine::link::{Node, PolicyRequest};
+use chaperone_engine::link::{NodeId, PolicyRequest};
 use sqlx::{QueryBuilder, Row as _, Sqlite, SqliteConnection};
 
 use super::row::instant;
@@ -23,7 +23,7 @@ pub(super) struct Totals {
 /// The node's row, made when it is new.
 pub(super) async fn ensure(
     connection: &mut SqliteConnection,
-    node: &Node,
+    node: &NodeId,
     now: UnixMillis,
 ) -> Result<i64> {
     Ok(sqlx::query_scalar(

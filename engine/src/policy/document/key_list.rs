@@ -9,7 +9,7 @@ use crate::masking::KeyNames;
 
 const EXPECTED: &str = "a list of keys, as in `[password, client_secret]`, or `default`";
 
-/// Keys whose values are secrets: `default`, or a list of names.
+/// KeyListVisitor whose values are secrets: `default`, or a list of names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KeyList {
     /// The names of [`KeyNames::common`].
@@ -39,13 +39,13 @@ impl Serialize for KeyList {
 
 impl<'de> Deserialize<'de> for KeyList {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Keys)
+        deserializer.deserialize_any(KeyListVisitor)
     }
 }
 
-struct Keys;
+struct KeyListVisitor;
 
-impl<'de> Visitor<'de> for Keys {
+impl<'de> Visitor<'de> for KeyListVisitor {
     type Value = KeyList;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

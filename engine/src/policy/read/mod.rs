@@ -9,7 +9,7 @@ mod yaml;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use self::tree::{Node, Value};
+use self::tree::{TreeNode, Value};
 use self::typed::unknown_key;
 use super::check;
 use super::document::{ApiVersion, Policy};
@@ -84,7 +84,7 @@ pub fn parse_detectors(text: &str) -> Result<DetectorsFile, PolicyErrors> {
 /// JSON is nearly YAML, and YAML's reader knows positions. But where the two disagree about what a
 /// text says, a text that is JSON says what JSON says: that is how the filter will read it.
 #[cfg(feature = "authoring")]
-fn tree(text: &str) -> Result<Node, PolicyErrors> {
+fn tree(text: &str) -> Result<TreeNode, PolicyErrors> {
     if !text.trim_start().starts_with('{') {
         return yaml::read(text);
     }
@@ -116,7 +116,7 @@ fn check_size(bytes: usize) -> Result<(), PolicyErrors> {
     Err(PolicyErrors::one(Place::default(), None, message))
 }
 
-fn read_json(bytes: &[u8]) -> Result<Node, PolicyErrors> {
+fn read_json(bytes: &[u8]) -> Result<TreeNode, PolicyErrors> {
     text::from_json(bytes).map_err(|error| json_error(&error))
 }
 
@@ -129,7 +129,10 @@ fn json_error(error: &serde_json::Error) -> PolicyErrors {
     PolicyErrors::one(Place::default(), Some(Position { line, column }), message)
 }
 
-fn read(node: &Node, compile: impl FnOnce(&Policy, &mut Faults)) -> Result<Policy, PolicyErrors> {
+fn read(
+    node: &TreeNode,
+    compile: impl FnOnce(&Policy, &mut Faults),
+) -> Result<Policy, PolicyErrors> {
     let mut faults = Faults::default();
     node.repeated_keys(&mut faults);
     // Whatever else is wrong depends on which of the two was meant.
@@ -152,7 +155,7 @@ fn read(node: &Node, compile: impl FnOnce(&Policy, &mut Faults)) -> Result<Polic
 
 /// Item by item rather than through `Policy`'s own `Deserialize`, which stops at the first fault.
 /// `None` only with a fault.
-fn read_policy(node: &Node, faults: &mut Faults) -> Option<Policy> {
+fn read_policy(node: &TreeNode, faults: &mut Faults) -> Option<Policy> {
     let Value::Map(_) = &node.value else {
         faults.push(PolicyError {
             path: Place::default(),
@@ -186,7 +189,7 @@ fn read_policy(node: &Node, faults: &mut Faults) -> Option<Policy> {
     })
 }
 
-fn only_keys(node: &Node, known: &'static [&'static str], faults: &mut Faults) {
+fn only_keys(node: &TreeNode, known: &'static [&'static str], faults: &mut Faults) {
     let Value::Map(entries) = &node.value else {
         return;
     };
@@ -201,7 +204,7 @@ fn only_keys(node: &Node, known: &'static [&'static str], faults: &mut Faults) {
     }
 }
 
-fn find<'a>(node: &'a Node, name: &str) -> Option<&'a Node> {
+fn find<'a>(node: &'a TreeNode, name: &str) -> Option<&'a TreeNode> {
     match &node.value {
         Value::Map(entries) => entries
             .iter()
@@ -217,7 +220,7 @@ fn missing<T>(key: &str, faults: &mut Faults) -> Option<T> {
 }
 
 fn list<T: DeserializeOwned>(
-    root: &Node,
+    root: &TreeNode,
     key: &str,
     required: bool,
     faults: &mut Faults,
@@ -239,7 +242,7 @@ fn list<T: DeserializeOwned>(
 }
 
 fn read_at<'a, T: Deserialize<'a>>(
-    node: &'a Node,
+    node: &'a TreeNode,
     place: &Place,
     faults: &mut Faults,
 ) -> Option<T> {

@@ -5,15 +5,15 @@ use std::marker::PhantomData;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
-use super::tree::{Key, Node, Value};
+use super::tree::{Key, TreeNode, Value};
 
 /// How a format reads a node: with its position or without.
 pub(super) trait Format: Sized {
-    fn node<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Node, D::Error>;
+    fn node<'de, D: Deserializer<'de>>(deserializer: D) -> Result<TreeNode, D::Error>;
     fn key<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Key, D::Error>;
 }
 
-pub(super) struct Tree<F>(pub(super) Node, PhantomData<F>);
+pub(super) struct Tree<F>(pub(super) TreeNode, PhantomData<F>);
 struct TreeKey<F>(Key, PhantomData<F>);
 
 impl<'de, F: Format> Deserialize<'de> for Tree<F> {
@@ -106,9 +106,9 @@ impl<'de, F: Format> Visitor<'de> for ValueVisitor<F> {
 struct Json;
 
 impl Format for Json {
-    fn node<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Node, D::Error> {
+    fn node<'de, D: Deserializer<'de>>(deserializer: D) -> Result<TreeNode, D::Error> {
         let ValueOf(value, _) = ValueOf::<Self>::deserialize(deserializer)?;
-        Ok(Node {
+        Ok(TreeNode {
             value,
             position: None,
         })
@@ -123,6 +123,6 @@ impl Format for Json {
 }
 
 /// Reads JSON. Nesting is bounded by `serde_json` (128 levels).
-pub(super) fn from_json(bytes: &[u8]) -> Result<Node, serde_json::Error> {
+pub(super) fn from_json(bytes: &[u8]) -> Result<TreeNode, serde_json::Error> {
     serde_json::from_slice::<Tree<Json>>(bytes).map(|tree| tree.0)
 }

@@ -5,12 +5,12 @@
 
 use std::collections::BTreeSet;
 
-use crate::policy::error::{Faults, Place, PolicyError, Position, Step};
+use crate::policy::error::{Faults, PathStep, Place, PolicyError, Position};
 use crate::policy::wording::shorten;
 
 /// A value and where it stood. Two are equal that say the same, wherever they stand.
 #[derive(Debug, Clone)]
-pub(super) struct Node {
+pub(super) struct TreeNode {
     pub(super) value: Value,
     pub(super) position: Option<Position>,
 }
@@ -24,9 +24,9 @@ pub(super) enum Value {
     Signed(i64),
     Float(f64),
     Text(String),
-    List(Vec<Node>),
-    /// In the order of the document. A key may stand there twice: see [`Node::repeated_keys`].
-    Map(Vec<(Key, Node)>),
+    List(Vec<TreeNode>),
+    /// In the order of the document. A key may stand there twice: see [`TreeNode::repeated_keys`].
+    Map(Vec<(Key, TreeNode)>),
 }
 
 /// A key and where it stood.
@@ -36,9 +36,9 @@ pub(super) struct Key {
     pub(super) position: Option<Position>,
 }
 
-// === impl Node ===
+// === impl TreeNode ===
 
-impl PartialEq for Node {
+impl PartialEq for TreeNode {
     fn eq(&self, other: &Self) -> bool {
         self.value == other.value
     }
@@ -50,14 +50,14 @@ impl PartialEq for Key {
     }
 }
 
-impl Node {
+impl TreeNode {
     /// Where `place` stands in the text; where its closest ancestor does, if it was left out.
     pub(super) fn locate(&self, place: &Place) -> Option<Position> {
         let mut node = self;
         let mut position = None;
         for step in &place.0 {
             let next = match (step, &node.value) {
-                (Step::Key(name), Value::Map(entries)) => {
+                (PathStep::Key(name), Value::Map(entries)) => {
                     entries
                         .iter()
                         .find(|(key, _)| key.name == *name)
@@ -67,7 +67,7 @@ impl Node {
                             (value, if many { key.position } else { value.position })
                         })
                 }
-                (Step::Index(index), Value::List(items)) => {
+                (PathStep::Index(index), Value::List(items)) => {
                     items.get(*index).map(|item| (item, item.position))
                 }
                 _ => None,
@@ -90,7 +90,7 @@ impl Node {
             Value::Map(entries) => {
                 let mut seen = BTreeSet::new();
                 for (key, node) in entries {
-                    place.0.push(Step::Key(key.name.clone()));
+                    place.0.push(PathStep::Key(key.name.clone()));
                     if !seen.insert(key.name.as_str()) {
                         faults.push(PolicyError {
                             path: place.clone(),
@@ -104,7 +104,7 @@ impl Node {
             }
             Value::List(items) => {
                 for (index, item) in items.iter().enumerate() {
-                    place.0.push(Step::Index(index));
+                    place.0.push(PathStep::Index(index));
                     item.repeated_keys_below(place, faults);
                     place.0.pop();
                 }

@@ -7,11 +7,11 @@ use serde::de::{
     Unexpected, Visitor,
 };
 
-use super::tree::{Key, Node, Value, twice};
-use crate::policy::error::{Place, PolicyError, Position, Step};
+use super::tree::{Key, TreeNode, Value, twice};
+use crate::policy::error::{PathStep, Place, PolicyError, Position};
 use crate::policy::wording::{choices, near_miss, shorten, suggest};
 
-impl Node {
+impl TreeNode {
     fn unexpected(&self) -> Unexpected<'_> {
         match &self.value {
             Value::Null => Unexpected::Unit,
@@ -29,13 +29,13 @@ impl Node {
 /// A fault found while reading a tree; its steps are gathered on the way out, innermost first.
 #[derive(Debug, Default)]
 pub(super) struct ReadError {
-    steps: Vec<Step>,
+    steps: Vec<PathStep>,
     position: Option<Position>,
     message: String,
 }
 
 impl ReadError {
-    fn at(mut self, step: Step, position: Option<Position>) -> Self {
+    fn at(mut self, step: PathStep, position: Option<Position>) -> Self {
         self.steps.push(step);
         self.position = self.position.or(position);
         self
@@ -178,7 +178,7 @@ pub(super) fn unknown_key(key: &str, expected: &[&str]) -> String {
     }
 }
 
-impl<'de> Deserializer<'de> for &'de Node {
+impl<'de> Deserializer<'de> for &'de TreeNode {
     type Error = ReadError;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
@@ -254,7 +254,7 @@ impl<'de> Deserializer<'de> for &'de Node {
 }
 
 struct Items<'de> {
-    items: std::slice::Iter<'de, Node>,
+    items: std::slice::Iter<'de, TreeNode>,
     index: usize,
 }
 
@@ -272,13 +272,13 @@ impl<'de> SeqAccess<'de> for Items<'de> {
         self.index = index.saturating_add(1);
         seed.deserialize(node)
             .map(Some)
-            .map_err(|e| e.at(Step::Index(index), node.position))
+            .map_err(|e| e.at(PathStep::Index(index), node.position))
     }
 }
 
 struct Entries<'de> {
-    entries: std::slice::Iter<'de, (Key, Node)>,
-    value: Option<(&'de Key, &'de Node)>,
+    entries: std::slice::Iter<'de, (Key, TreeNode)>,
+    value: Option<(&'de Key, &'de TreeNode)>,
 }
 
 impl<'de> MapAccess<'de> for Entries<'de> {
@@ -296,7 +296,7 @@ impl<'de> MapAccess<'de> for Entries<'de> {
             de::value::BorrowedStrDeserializer::new(&key.name);
         seed.deserialize(name)
             .map(Some)
-            .map_err(|e| e.at(Step::Key(key.name.clone()), key.position))
+            .map_err(|e| e.at(PathStep::Key(key.name.clone()), key.position))
     }
 
     fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, ReadError> {
@@ -307,6 +307,6 @@ impl<'de> MapAccess<'de> for Entries<'de> {
             _ => node.position,
         };
         seed.deserialize(node)
-            .map_err(|e| e.at(Step::Key(key.name.clone()), position))
+            .map_err(|e| e.at(PathStep::Key(key.name.clone()), position))
     }
 }

@@ -6,7 +6,7 @@ use serde_saphyr::options::{DuplicateKeyPolicy, MergeKeyPolicy};
 use serde_saphyr::{Location, Spanned};
 
 use super::text::{Format, Tree, ValueOf};
-use super::tree::{Key, Node};
+use super::tree::{Key, TreeNode};
 use crate::policy::error::{Place, PolicyErrors, Position};
 
 struct Yaml;
@@ -17,9 +17,9 @@ fn position(location: Location) -> Option<Position> {
 }
 
 impl Format for Yaml {
-    fn node<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Node, D::Error> {
+    fn node<'de, D: Deserializer<'de>>(deserializer: D) -> Result<TreeNode, D::Error> {
         let spanned = Spanned::<ValueOf<Self>>::deserialize(deserializer)?;
-        Ok(Node {
+        Ok(TreeNode {
             position: position(spanned.referenced),
             value: spanned.value.0,
         })
@@ -35,7 +35,7 @@ impl Format for Yaml {
 }
 
 /// Reads one YAML document.
-pub(super) fn read(text: &str) -> Result<Node, PolicyErrors> {
+pub(super) fn read(text: &str) -> Result<TreeNode, PolicyErrors> {
     let options = serde_saphyr::options! {
         // Aliases multiply: ten lines can stand for gigabytes ("billion laughs").
         alias_limits: serde_saphyr::alias_limits! {
