@@ -6,18 +6,21 @@
 //!
 //! | module | answers |
 //! |---|---|
+//! | [`base`] | how is that written? Time, digests, percent-encoding, JSON that is read strictly |
 //! | [`identity`] | who is calling? |
 //! | [`request`] | where does the request go? |
 //! | [`upstreams`] | what does it do there, in the upstream's own terms? |
-//! | [`policy`] | may they? |
 //! | [`masking`] | what must not leave in a body? |
-//! | [`approval`] | what exactly does a human approve? |
+//! | [`policy`] | may they? |
 //! | [`audit`] | what is recorded, and is anything missing? |
+//! | [`approval`] | what exactly does a human approve? |
 //! | [`bundle`] | is this the policy that was published? |
-//! | [`link`] | what do filter and control plane say to each other? |
 //! | [`gate`] | all of the above, put together once per policy version |
+//! | [`link`] | what do filter and control plane say to each other? |
 //!
-//! [`base`] is what several of them write the same way.
+//! A module uses those that stand above it in this table, never one below. Inside a module no files
+//! use each other in a circle. `tests/architecture.rs` reads the table and the imports, and says who
+//! breaks the rule.
 //!
 //! # Promises
 //!

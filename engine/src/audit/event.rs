@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
-use super::BootId;
+use super::boot::BootId;
 use crate::base::time::UnixMillis;
 use crate::identity::Principal;
 use crate::masking::AsMasked;

@@ -12,14 +12,16 @@
 //!   through, and what policy it then follows ([`OnAuditFull`]) is the operator's choice.
 //! - A body enters an event only as [`MaskedBody`](crate::masking): unmasked bytes cannot be recorded by accident.
 
+mod boot;
 mod event;
 mod queue;
 mod reading;
 
+pub use boot::BootId;
 pub use event::{
     AbortCause, ApprovalOutcome, Body, Event, EventKind, RecordId, RequestLine, Timings,
 };
-pub use queue::{Batch, BootId, Overflow, Queue, QueueLimits};
+pub use queue::{Batch, Overflow, Queue, QueueLimits};
 pub use reading::{ReadEvent, UnknownEvent};
 
 use serde::{Deserialize, Serialize};

@@ -5,7 +5,6 @@ use serde_json::{Map, Value};
 
 use super::base64url;
 use super::key::{KeyKind, Material};
-use super::key_set::UnusableKey;
 use super::refusal::printable;
 use super::{Algorithm, PublicKey};
 use crate::base::json::{self, JsonError};
@@ -21,6 +20,38 @@ pub(super) const MAX_KID_BYTES: usize = 512;
 
 /// Members that only a private RSA, EC or OKP key has (RFC 7518 §6.2.2, §6.3.2; RFC 8037 §2).
 const PRIVATE_MEMBERS: [&str; 7] = ["d", "p", "q", "dp", "dq", "qi", "oth"];
+
+/// Why a key cannot verify tokens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UnusableKey {
+    /// Not a JSON object, or nested too deeply.
+    Malformed,
+    /// The same member twice.
+    DuplicateMember,
+    /// A member that the key needs is not there.
+    Missing(&'static str),
+    /// A member with the wrong type, encoding or length.
+    Invalid(&'static str),
+    /// A key type or curve that the gate does not support.
+    Unsupported(String),
+    /// `use` or `key_ops` say that it does not verify signatures. Ordinary: issuers publish
+    /// encryption keys in the same set.
+    OtherPurpose,
+    /// `alg` names no supported algorithm, or one of another kind of key.
+    Algorithm(String),
+    /// A symmetric secret. Whoever reads the set can sign with it.
+    Secret,
+    /// The private half is in the set. Whoever reads the set can sign with it.
+    PrivateKey,
+    /// An RSA modulus outside 2048 to 8192 bits; the number is its size.
+    RsaSize(usize),
+    /// Not a point of the curve, of small order, an even modulus, or a useless exponent.
+    NotAKey,
+    /// The same key stands in the set before.
+    Repeated,
+    /// Too many keys in the set, or with this `kid`.
+    TooMany,
+}
 
 type Members = Map<String, Value>;
 
@@ -166,5 +197,29 @@ fn optional_text<'a>(
         None => Ok(None),
         Some(Value::String(value)) => Ok(Some(value)),
         Some(_) => Err(UnusableKey::Invalid(name)),
+    }
+}
+
+impl std::fmt::Display for UnusableKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Malformed => f.write_str("not a JSON object, or nested too deeply"),
+            Self::DuplicateMember => f.write_str("a member stands in it twice"),
+            Self::Missing(member) => write!(f, "`{member}` is missing"),
+            Self::Invalid(member) => write!(f, "`{member}` has a wrong type, encoding or length"),
+            Self::Unsupported(what) => write!(f, "`{what}` keys are not supported"),
+            Self::OtherPurpose => f.write_str("`use` or `key_ops` give it another purpose"),
+            Self::Algorithm(name) => {
+                write!(f, "`alg` is `{name}`, which this key cannot verify here")
+            }
+            Self::Secret => f.write_str("it is a symmetric secret; a published one protects nothing"),
+            Self::PrivateKey => f.write_str(
+                "its private half is published, so anyone can sign with it; the issuer must replace it",
+            ),
+            Self::RsaSize(bits) => write!(f, "RSA with {bits} bits; 2048 to 8192 are accepted"),
+            Self::NotAKey => f.write_str("its numbers are no valid public key"),
+            Self::Repeated => f.write_str("the same key stands in the set before"),
+            Self::TooMany => f.write_str("the set has too many keys"),
+        }
     }
 }

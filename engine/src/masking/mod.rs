@@ -115,6 +115,7 @@ pub use findings::{Finding, Findings, Fingerprint, FingerprintKey, MAX_FINGERPRI
 pub use keys::KeyNames;
 pub(crate) use keys::MAX_NAME as MAX_KEY_NAME;
 pub use masker::{Blocked, Masker};
+pub use placeholder::MAX_KEEP;
 pub use plan::{Action, Plan, Treatment};
 pub use restore::{MAX_REMEMBERED, Secrets};
 pub use set::DetectorSet;

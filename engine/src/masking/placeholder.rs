@@ -3,7 +3,9 @@
 //! The one place that writes it, reads it and says by which pattern it is found.
 
 use super::{catalogue::catalogue, findings::Fingerprint, plan::KUBERNETES, plan::Plan};
-use crate::policy::MAX_KEEP;
+
+/// Most characters of a secret that a replacement may show.
+pub const MAX_KEEP: u8 = 16;
 
 const BEGINNING: &str = "[masked:";
 

@@ -29,7 +29,7 @@ mod tests;
 
 pub(crate) use check::rules_for;
 pub use check::{
-    MAX_CONNECTIONS, MAX_ENTRIES, MAX_HOLD, MAX_KEEP, MAX_RULES, validate, validate_masking_rule,
+    MAX_CONNECTIONS, MAX_ENTRIES, MAX_HOLD, MAX_RULES, validate, validate_masking_rule,
 };
 pub use decide::{CompiledPolicy, Decision, NO_RULE_MATCHED, RequestFacts, UNKNOWN_CONNECTION};
 #[cfg(feature = "authoring")]

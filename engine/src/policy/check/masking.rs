@@ -1,15 +1,12 @@
-//! Masking rules: what they may say, and what a selector chooses. What becomes of them is made by
-//! [`MaskingPlans`](crate::gate::MaskingPlans).
+//! Masking rules: that they choose something, and that their keys go together.
 
 use super::checks::{entries, name, references};
 use super::detectors::GROUP;
-use crate::masking::{CustomDetector, KeyNames, catalogue, chooses};
+use crate::masking::{CustomDetector, KeyNames, MAX_KEEP, catalogue, chooses};
 use crate::policy::document::{Direction, KeyList, MaskingAction, MaskingRule};
 use crate::policy::error::{Faults, Place, PolicyErrors};
 use crate::policy::wording::{near_miss, shorten};
 
-/// Most characters of a secret that a replacement may show.
-pub const MAX_KEEP: u8 = 16;
 /// Longest name of a key.
 const MAX_KEY_BYTES: usize = crate::masking::MAX_KEY_NAME;
 

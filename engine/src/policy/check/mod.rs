@@ -14,7 +14,7 @@ pub(super) use self::detectors::{
     check_names as check_detector_names, compile as compile_detectors,
 };
 pub(crate) use self::masking::rules_for;
-pub use self::masking::{MAX_KEEP, validate_masking_rule};
+pub use self::masking::validate_masking_rule;
 pub(super) use self::policy_tests::request_of;
 pub use self::rules::MAX_HOLD;
 
