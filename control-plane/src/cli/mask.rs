@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use chaperone_engine::gate::MaskingPlans;
+use chaperone_engine::gate::{MaskingPlans, PlanError};
 use chaperone_engine::masking::{DetectorSet, Findings, Masker, Plan};
 use chaperone_engine::policy::{
     Direction, KeyList, MaskingAction, MaskingRule, validate_masking_rule,
@@ -220,7 +220,7 @@ fn plan(args: &MaskArgs) -> Result<Arc<Plan>, Failure> {
         "note: this policy does nothing with {bodies} of connection {connection}; the input passes as it is\n"
     );
     let _ = std::io::stderr().write_all(note.as_bytes());
-    let nothing = DetectorSet::compile(&[] as &[&str]).map_err(|e| cannot_mask(e.to_string()))?;
+    let nothing = DetectorSet::compile(&[] as &[&str]).map_err(cannot_mask)?;
     Ok(Arc::new(Plan::masking(Arc::new(nothing))))
 }
 
@@ -233,8 +233,8 @@ fn key_list(keys: &[String]) -> Option<KeyList> {
     }
 }
 
-pub(super) fn cannot_mask(why: String) -> Failure {
-    Failure::failed(format!("The detectors cannot be used: {why}."))
+pub(super) fn cannot_mask(why: impl Into<PlanError>) -> Failure {
+    Failure::failed(format!("The detectors cannot be used: {}.", why.into()))
 }
 
 /// What [`stream`] saw.

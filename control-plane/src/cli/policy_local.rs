@@ -203,7 +203,7 @@ fn check(files: &[PathBuf], out: Output, run_tests: bool) -> Result<(), Failure>
             let plans = MaskingPlans::compile(policy.policy(), None);
             plans
                 .map(|plans| (policy, plans))
-                .map_err(PolicyErrors::of_document)
+                .map_err(|error| PolicyErrors::of_document(error.to_string()))
         });
         match compiled {
             Err(errors) => {

@@ -398,10 +398,13 @@ impl Versions {
         Gate::from_bundle(bundle.clone()).map_err(|why| {
             PublishError::Invalid(vec![PolicyProblem {
                 place: String::new(),
-                message: why,
+                message: why.to_string(),
             }])
         })?;
-        let envelope = self.signer.seal(&bundle).map_err(PublishError::Internal)?;
+        let envelope = self
+            .signer
+            .seal(&bundle)
+            .map_err(|error| PublishError::Internal(error.to_string()))?;
         let envelope = serde_json::to_string(&envelope)
             .map_err(|error| PublishError::Internal(error.to_string()))?;
         if envelope.len() > bundle::MAX_ENVELOPE_BYTES {
@@ -416,7 +419,8 @@ impl Versions {
                 message,
             }]));
         }
-        let digest = bundle::digest(&bundle).map_err(PublishError::Internal)?;
+        let digest =
+            bundle::digest(&bundle).map_err(|error| PublishError::Internal(error.to_string()))?;
         let stored = StoredBundle {
             serial,
             digest,

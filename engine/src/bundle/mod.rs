@@ -163,6 +163,41 @@ impl std::fmt::Display for BundleError {
 
 impl std::error::Error for BundleError {}
 
+/// A bundle that cannot be written in its canonical form. Its words are serde's.
+#[derive(Debug)]
+pub struct UnwritableBundle(serde_json::Error);
+
+impl std::fmt::Display for UnwritableBundle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::error::Error for UnwritableBundle {}
+
+/// Why a text is no public key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PublicKeyError {
+    /// Not standard base64.
+    NotBase64(base64::DecodeError),
+    /// Not 32 bytes; the number is how many there are.
+    Length(usize),
+    /// 32 bytes that are no point of the curve.
+    NotAKey,
+}
+
+impl std::fmt::Display for PublicKeyError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::NotBase64(error) => write!(f, "a public key is base64: {error}"),
+            Self::Length(bytes) => write!(f, "a public key has 32 bytes, this one {bytes}"),
+            Self::NotAKey => f.write_str("these 32 bytes are no Ed25519 public key"),
+        }
+    }
+}
+
+impl std::error::Error for PublicKeyError {}
+
 /// The Ed25519 public key that a filter pins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PublicKey(VerifyingKey);
@@ -171,16 +206,16 @@ impl PublicKey {
     /// From standard base64 of the 32 bytes.
     ///
     /// # Errors
-    /// A sentence that says what is wrong.
-    pub fn from_base64(text: &str) -> Result<Self, String> {
+    /// [`PublicKeyError`], whose words say what is wrong.
+    pub fn from_base64(text: &str) -> Result<Self, PublicKeyError> {
         let bytes: [u8; 32] = STANDARD
             .decode(text.trim())
-            .map_err(|e| format!("a public key is base64: {e}"))?
+            .map_err(PublicKeyError::NotBase64)?
             .try_into()
-            .map_err(|b: Vec<u8>| format!("a public key has 32 bytes, this one {}", b.len()))?;
+            .map_err(|bytes: Vec<u8>| PublicKeyError::Length(bytes.len()))?;
         VerifyingKey::from_bytes(&bytes)
             .map(Self)
-            .map_err(|_| "these 32 bytes are no Ed25519 public key".to_owned())
+            .map_err(|_| PublicKeyError::NotAKey)
     }
 
     /// Standard base64 of the 32 bytes: what goes into the filter's configuration.
@@ -220,8 +255,8 @@ impl Signer {
     /// Signs a bundle.
     ///
     /// # Errors
-    /// When the bundle cannot be serialised, with serde's words.
-    pub fn seal(&self, bundle: &Bundle) -> Result<Envelope, String> {
+    /// When the bundle cannot be written as JSON.
+    pub fn seal(&self, bundle: &Bundle) -> Result<Envelope, UnwritableBundle> {
         let payload = canonical(bundle)?;
         let signature = self
             .0
@@ -240,16 +275,16 @@ impl Signer {
 /// The canonical bytes of a bundle: what is signed and digested.
 ///
 /// # Errors
-/// When it cannot be serialised, with serde's words.
-pub fn canonical(bundle: &Bundle) -> Result<Vec<u8>, String> {
-    serde_json::to_vec(bundle).map_err(|e| e.to_string())
+/// When it cannot be written as JSON.
+pub fn canonical(bundle: &Bundle) -> Result<Vec<u8>, UnwritableBundle> {
+    serde_json::to_vec(bundle).map_err(UnwritableBundle)
 }
 
 /// SHA-256 of a bundle's canonical bytes, 64 lower-case hex digits.
 ///
 /// # Errors
-/// When it cannot be serialised, with serde's words.
-pub fn digest(bundle: &Bundle) -> Result<String, String> {
+/// When it cannot be written as JSON.
+pub fn digest(bundle: &Bundle) -> Result<String, UnwritableBundle> {
     Ok(sha256_hex(&canonical(bundle)?))
 }
 

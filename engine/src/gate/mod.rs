@@ -13,6 +13,7 @@
 
 mod admission;
 mod code;
+mod error;
 mod plans;
 mod problem;
 mod refused;
@@ -25,6 +26,7 @@ pub use admission::{
     BodyHead, Destination, Judged, Masking, Next, ReadFor, RequestHead, ResponseHead,
 };
 pub use code::Code;
+pub use error::{GateError, Oversize, PlanError};
 pub use plans::{MAX_COMPILED_BYTES, MaskingPlans};
 pub use problem::{MEDIA_TYPE, Problem, problem_type};
 pub use refused::Refused;
@@ -71,8 +73,8 @@ impl Gate {
     /// everything else does.
     ///
     /// # Errors
-    /// A sentence that says which part of the bundle cannot be used.
-    pub fn from_bundle(bundle: Bundle) -> Result<Self, String> {
+    /// [`GateError`], whose words say which part of the bundle cannot be used.
+    pub fn from_bundle(bundle: Bundle) -> Result<Self, GateError> {
         Self::make(bundle, None)
     }
 
@@ -81,11 +83,11 @@ impl Gate {
     ///
     /// # Errors
     /// As [`from_bundle`](Self::from_bundle).
-    pub fn next(&self, bundle: Bundle) -> Result<Self, String> {
+    pub fn next(&self, bundle: Bundle) -> Result<Self, GateError> {
         Self::make(bundle, Some(&self.masking))
     }
 
-    fn make(bundle: Bundle, before: Option<&MaskingPlans>) -> Result<Self, String> {
+    fn make(bundle: Bundle, before: Option<&MaskingPlans>) -> Result<Self, GateError> {
         let Bundle {
             serial,
             policy,
@@ -97,18 +99,22 @@ impl Gate {
             .iter()
             .map(|issuer| {
                 let keys = match keys.get(&issuer.issuer) {
-                    Some(jwks) => key_set(jwks).map_err(|why| {
-                        format!("the key set of {} cannot be used: {why}", issuer.issuer)
-                    })?,
+                    Some(jwks) => {
+                        let read = KeySet::from_value(jwks).map_err(|why| GateError::KeySet {
+                            issuer: issuer.issuer.clone(),
+                            why,
+                        });
+                        let (keys, _problems) = read?;
+                        keys
+                    }
                     None => KeySet::default(),
                 };
                 Ok((issuer.clone(), keys))
             })
-            .collect::<Result<Vec<_>, String>>()?;
-        let verifier = Verifier::new(issuers).map_err(|invalid| invalid.to_string())?;
-        let policy = CompiledPolicy::compile(policy).map_err(|errors| errors.to_string())?;
-        let masking = MaskingPlans::compile(policy.policy(), before)
-            .map_err(|why| format!("masking cannot be made ready: {why}"))?;
+            .collect::<Result<Vec<_>, GateError>>()?;
+        let verifier = Verifier::new(issuers).map_err(GateError::Issuer)?;
+        let policy = CompiledPolicy::compile(policy).map_err(GateError::Policy)?;
+        let masking = MaskingPlans::compile(policy.policy(), before).map_err(GateError::Masking)?;
         Ok(Self {
             serial,
             verifier,
@@ -213,11 +219,4 @@ impl Gate {
     pub fn shown(&self) -> Option<Arc<Plan>> {
         self.masking.shown()
     }
-}
-
-fn key_set(jwks: &serde_json::Value) -> Result<KeySet, String> {
-    let bytes = serde_json::to_vec(jwks).map_err(|e| e.to_string())?;
-    KeySet::parse(&bytes)
-        .map(|(keys, _problems)| keys)
-        .map_err(|e| e.to_string())
 }

@@ -8,12 +8,12 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::check::request_of;
 use super::decide::{
     CompiledPolicy, Decision, Glob, Matcher, PathGlob, RequestFacts, UNKNOWN_CONNECTION,
     folds_paths,
 };
 use super::document::{Connection, Effect, Rule};
+use super::written_request::{UnreadableRequest, WrittenRequest};
 use crate::identity::Principal;
 use crate::upstreams::Operation;
 
@@ -89,7 +89,7 @@ impl CompiledPolicy {
         &self,
         principal: &Principal,
         request: &str,
-    ) -> Result<Explanation, String> {
+    ) -> Result<Explanation, UnreadableRequest> {
         self.on_the_way(
             principal,
             request,
@@ -107,7 +107,11 @@ impl CompiledPolicy {
     ///
     /// # Errors
     /// As [`explain_request`](Self::explain_request).
-    pub fn decide_request(&self, principal: &Principal, request: &str) -> Result<Decision, String> {
+    pub fn decide_request(
+        &self,
+        principal: &Principal,
+        request: &str,
+    ) -> Result<Decision, UnreadableRequest> {
         self.on_the_way(
             principal,
             request,
@@ -122,8 +126,12 @@ impl CompiledPolicy {
         request: &str,
         decided: impl FnOnce(&RequestFacts<'_>) -> T,
         refused: impl FnOnce(Decision, Option<&Connection>) -> T,
-    ) -> Result<T, String> {
-        let (method, host, target) = request_of(request)?;
+    ) -> Result<T, UnreadableRequest> {
+        let WrittenRequest {
+            method,
+            host,
+            target,
+        } = WrittenRequest::parse(request)?;
         let Some(connection) = self.connection_for_host(&host) else {
             return Ok(refused(
                 Decision::denied_without_rule(UNKNOWN_CONNECTION),

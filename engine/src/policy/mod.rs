@@ -23,6 +23,7 @@ mod language;
 mod read;
 mod testing;
 mod wording;
+mod written_request;
 
 #[cfg(test)]
 mod tests;
@@ -36,8 +37,8 @@ pub use decide::{CompiledPolicy, Decision, NO_RULE_MATCHED, RequestFacts, UNKNOW
 pub use document::schema;
 pub use document::{
     ApiVersion, ApproveTerms, AuditLevel, Connection, Direction, Duration, Effect, Grant,
-    HostPattern, KeyList, MAX_PATTERN_BYTES, MaskingAction, MaskingRule, Match, Method,
-    OperationPattern, PathPattern, Policy, PolicyTest, Rule, TestCaller,
+    HostPattern, InvalidValue, KeyList, MAX_PATTERN_BYTES, MaskingAction, MaskingRule, Match,
+    Method, OperationPattern, PathPattern, Policy, PolicyTest, Rule, TestCaller,
 };
 pub use error::{Place, PolicyError, PolicyErrors, Position};
 pub use explain::{Explanation, Mismatch, RuleExplanation};
@@ -48,3 +49,4 @@ pub use language::{Needs, REVISION, UNREPORTED, needs};
 pub use read::{DetectorsFile, parse, parse_detectors};
 pub use read::{MAX_DOCUMENT_BYTES, parse_json};
 pub use testing::TestOutcome;
+pub use written_request::UnreadableRequest;

@@ -137,9 +137,12 @@ struct Parts<G> {
 impl Node {
     /// A node with a fresh boot id.
     pub fn new(host: &dyn Host) -> Self {
-        Self::with_build(host, |bundle, before| match before {
-            Some(before) => before.next(bundle),
-            None => Gate::from_bundle(bundle),
+        Self::with_build(host, |bundle, before| {
+            let gate = match before {
+                Some(before) => before.next(bundle),
+                None => Gate::from_bundle(bundle),
+            };
+            gate.map_err(|error| error.to_string())
         })
     }
 }

@@ -144,7 +144,7 @@ fn list(args: &ListArgs, out: Output) -> Result<(), Failure> {
         }
         None => Default::default(),
     };
-    let custom = compile_custom(&own, &allow).map_err(|e| cannot_mask(e.to_string()))?;
+    let custom = compile_custom(&own, &allow).map_err(cannot_mask)?;
     if !args.selectors.is_empty() {
         validate_masking_rule(&rule(args.selectors.clone(), None), &own)
             .map_err(|errors| misused(&errors))?;
@@ -390,9 +390,9 @@ fn import_rules(args: &ImportArgs, out: Output) -> Result<(), Failure> {
 
 fn compiled(detectors: &[CustomDetector], allow: &[Allow]) -> Result<Compiled, Failure> {
     let began = Instant::now();
-    let custom = compile_custom(detectors, allow).map_err(|e| cannot_mask(e.to_string()))?;
+    let custom = compile_custom(detectors, allow).map_err(cannot_mask)?;
     let names: Vec<&str> = detectors.iter().map(|d| d.name.as_str()).collect();
-    let set = DetectorSet::compile_with(&names, &custom).map_err(|e| cannot_mask(e.to_string()))?;
+    let set = DetectorSet::compile_with(&names, &custom).map_err(cannot_mask)?;
     Ok(Compiled {
         bytes: set.memory(),
         seconds: began.elapsed().as_secs_f64(),

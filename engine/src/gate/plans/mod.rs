@@ -10,6 +10,7 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::error::{Oversize, PlanError};
 use crate::masking::{
     Action, Allow, CustomDetector, Detector, DetectorSet, KeyNames, Plan, Treatment, catalogue,
     chooses, compile_custom,
@@ -63,12 +64,12 @@ impl MaskingPlans {
     /// Makes the plans of a valid policy, taking over the detectors that `before` compiled.
     ///
     /// # Errors
-    /// A sentence that names the detector which cannot be compiled, or which detectors take too much memory.
-    pub fn compile(policy: &Policy, before: Option<&Self>) -> Result<Self, String> {
+    /// [`PlanError`]: a detector cannot be compiled, or the detectors take too much memory.
+    pub fn compile(policy: &Policy, before: Option<&Self>) -> Result<Self, PlanError> {
         Self::within(MAX_COMPILED_BYTES, policy, before)
     }
 
-    fn within(limit: usize, policy: &Policy, before: Option<&Self>) -> Result<Self, String> {
+    fn within(limit: usize, policy: &Policy, before: Option<&Self>) -> Result<Self, PlanError> {
         let mut maker = Maker::new(
             limit,
             &policy.masking,
@@ -110,7 +111,7 @@ impl MaskingPlans {
         rule: &MaskingRule,
         detectors: &[CustomDetector],
         allow: &[Allow],
-    ) -> Result<Arc<Plan>, String> {
+    ) -> Result<Arc<Plan>, PlanError> {
         let rules = std::slice::from_ref(rule);
         let mut maker = Maker::new(usize::MAX, rules, detectors, allow, None)?;
         Ok(Arc::new(maker.make(&[0])?))
@@ -159,15 +160,15 @@ impl<'a> Maker<'a> {
         detectors: &[CustomDetector],
         allow: &[Allow],
         before: Option<&'a MaskingPlans>,
-    ) -> Result<Self, String> {
+    ) -> Result<Self, PlanError> {
         let texts = detectors.iter().map(|detector| {
-            serde_json::to_string(&(detector, allow)).map_err(|error| error.to_string())
+            serde_json::to_string(&(detector, allow)).map_err(PlanError::Unwritable)
         });
         let texts: Vec<String> = texts.collect::<Result<_, _>>()?;
         let custom = match before.filter(|before| before.custom.texts == texts) {
             Some(before) => Arc::clone(&before.custom),
             None => Arc::new(Custom {
-                detectors: compile_custom(detectors, allow).map_err(|error| error.to_string())?,
+                detectors: compile_custom(detectors, allow).map_err(PlanError::Detector)?,
                 texts,
             }),
         };
@@ -192,7 +193,7 @@ impl<'a> Maker<'a> {
         &mut self,
         connection: &str,
         direction: Direction,
-    ) -> Result<Option<Arc<Plan>>, String> {
+    ) -> Result<Option<Arc<Plan>>, PlanError> {
         let rules = rules_for(self.rules, connection, direction);
         if rules.is_empty() {
             return Ok(None);
@@ -205,7 +206,7 @@ impl<'a> Maker<'a> {
         Ok(Some(plan))
     }
 
-    fn make(&mut self, rules: &[usize]) -> Result<Plan, String> {
+    fn make(&mut self, rules: &[usize]) -> Result<Plan, PlanError> {
         let mut wanted: BTreeMap<String, Wanted> = BTreeMap::new();
         let mut keys = KeyNames::default();
         for rule in rules.iter().filter_map(|at| self.rules.get(*at)) {
@@ -248,7 +249,7 @@ impl<'a> Maker<'a> {
     }
 
     /// The compiled set of the detectors that `chosen` chooses.
-    fn set(&mut self, chosen: impl Fn(&str) -> bool) -> Result<Arc<DetectorSet>, String> {
+    fn set(&mut self, chosen: impl Fn(&str) -> bool) -> Result<Arc<DetectorSet>, PlanError> {
         let known = self.known.iter().filter(|(name, _)| chosen(name));
         let (names, custom): (Vec<String>, Vec<&str>) = known
             .map(|(name, custom)| (name.clone(), custom.as_str()))
@@ -264,39 +265,30 @@ impl<'a> Maker<'a> {
             return self.bounded(set);
         }
         let set = DetectorSet::compile_with(&key.names, &self.custom.detectors)
-            .map_err(|error| error.to_string())?;
+            .map_err(PlanError::Detector)?;
         let set = Arc::new(set);
         self.sets.insert(key, Arc::clone(&set));
         self.bounded(set)
     }
 
     /// Asked after every set, so that a policy with too many of them is refused before they are all compiled.
-    fn bounded(&self, set: Arc<DetectorSet>) -> Result<Arc<DetectorSet>, String> {
+    fn bounded(&self, set: Arc<DetectorSet>) -> Result<Arc<DetectorSet>, PlanError> {
         let sizes = self.sets.values().map(|set| set.memory());
         let all = sizes.fold(0, usize::saturating_add);
         if all <= self.limit {
             return Ok(set);
         }
         let largest = self.sets.iter().max_by_key(|(_, set)| set.memory());
-        let (names, memory) = largest.map_or((&[] as &[String], 0), |(key, set)| {
-            (key.names.as_slice(), set.memory())
+        let (detectors, memory) = largest.map_or((Vec::new(), 0), |(key, set)| {
+            (key.names.clone(), set.memory())
         });
-        let one = match names {
-            [] => String::new(),
-            [only] => format!("`{only}`"),
-            [first, .., last] => {
-                format!("{} detectors from `{first}` to `{last}`", names.len())
-            }
-        };
-        Err(format!(
-            "the compiled detectors take {}, and a worker may hold {}; {} of it in {} (the largest of {} sets): choose \
-             fewer detectors, or the same ones for requests, responses and connections, which then share them",
-            mebibytes(all),
-            mebibytes(self.limit),
-            mebibytes(memory),
-            one,
-            self.sets.len(),
-        ))
+        Err(PlanError::TooLarge(Oversize {
+            all,
+            limit: self.limit,
+            sets: self.sets.len(),
+            largest: memory,
+            detectors,
+        }))
     }
 }
 
@@ -336,10 +328,4 @@ const KEYS: &str = "keys/";
 /// The name that values of a key are treated and counted under.
 fn key_detector(key: &str) -> String {
     format!("{KEYS}{key}")
-}
-
-fn mebibytes(bytes: usize) -> String {
-    const MIB: usize = 1024 * 1024;
-    let tenths = bytes.saturating_mul(10).div_ceil(MIB);
-    format!("{}.{} MiB", tenths.wrapping_div(10), tenths % 10)
 }

@@ -15,7 +15,6 @@ pub(super) use self::detectors::{
 };
 pub(crate) use self::masking::rules_for;
 pub use self::masking::validate_masking_rule;
-pub(super) use self::policy_tests::request_of;
 pub use self::rules::MAX_HOLD;
 
 use self::checks::{MAX_NAME_BYTES, MAX_TEXT_BYTES, entries, name, text, unique};

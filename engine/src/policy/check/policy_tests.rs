@@ -2,10 +2,10 @@
 
 use super::checks::{MAX_TEXT_BYTES, text};
 use super::targets::Targets;
-use crate::policy::document::{Method, PolicyTest};
+use crate::policy::document::PolicyTest;
 use crate::policy::error::{Faults, Place};
 use crate::policy::wording::{shorten, suggest};
-use crate::request::{RequestTarget, host_of};
+use crate::policy::written_request::WrittenRequest;
 
 pub(super) fn check(place: &Place, test: &PolicyTest, targets: &Targets<'_>, faults: &mut Faults) {
     if let Some(name) = &test.name {
@@ -20,8 +20,8 @@ pub(super) fn check(place: &Place, test: &PolicyTest, targets: &Targets<'_>, fau
             );
         }
     }
-    if let Err(message) = request_of(&test.request) {
-        faults.at(place.key("request"), message);
+    if let Err(error) = WrittenRequest::parse(&test.request) {
+        faults.at(place.key("request"), error.to_string());
     }
     let Some(rule) = &test.rule else { return };
     match targets.rules.get(rule.as_str()) {
@@ -36,19 +36,4 @@ pub(super) fn check(place: &Place, test: &PolicyTest, targets: &Targets<'_>, fau
         ),
         Some(_) => {}
     }
-}
-
-/// Method, host and target of a test's `METHOD URL`.
-pub(in crate::policy) fn request_of(
-    request: &str,
-) -> Result<(&str, String, RequestTarget), String> {
-    const REQUEST: &str =
-        "expected a method and a URL, as in `GET https://api.example.com/v1/models`";
-    let (method, url) = request.split_once(' ').ok_or(REQUEST)?;
-    let method_ok: Result<Method, String> = method.parse();
-    method_ok.map_err(|why| format!("{REQUEST}; {why}"))?;
-    let (authority, target) =
-        RequestTarget::from_url(url).map_err(|why| format!("{REQUEST}; {why}"))?;
-    let host = host_of(authority).map_err(|why| format!("{REQUEST}; {why}"))?;
-    Ok((method, host, target))
 }

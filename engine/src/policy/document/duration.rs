@@ -7,6 +7,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::invalid_value::InvalidValue;
+
 /// A length of time in whole seconds, written `60s`, `5m`, `1h` or `7d`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Duration(u64);
@@ -39,10 +41,10 @@ const DURATION: &str = "a duration such as `60s`, `5m`, `1h` or `7d`";
 const UNITS: [(char, u64); 4] = [('d', 86_400), ('h', 3600), ('m', 60), ('s', 1)];
 
 impl FromStr for Duration {
-    type Err = String;
+    type Err = InvalidValue;
 
-    fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("expected {DURATION}, found {text:?}");
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
+        let wrong = || InvalidValue(format!("expected {DURATION}, found {text:?}"));
         let mut chars = text.chars();
         let unit = chars.next_back().ok_or_else(wrong)?;
         let digits = chars.as_str();
@@ -60,10 +62,10 @@ impl FromStr for Duration {
             .filter(|seconds| *seconds <= Self::MAX.0)
             .map(Self)
             .ok_or_else(|| {
-                format!(
+                InvalidValue(format!(
                     "expected a duration of at most {}, found {text:?}",
                     Self::MAX
-                )
+                ))
             })
     }
 }
@@ -111,14 +113,14 @@ pub enum Grant {
 const GRANT: &str = "`once`, or a duration such as `30m`";
 
 impl FromStr for Grant {
-    type Err = String;
+    type Err = InvalidValue;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
         match text {
             "once" => Ok(Self::Once),
             _ => match text.parse::<Duration>() {
                 Ok(window) => Ok(Self::Window(window)),
-                Err(_) => Err(format!("expected {GRANT}, found {text:?}")),
+                Err(_) => Err(InvalidValue(format!("expected {GRANT}, found {text:?}"))),
             },
         }
     }
@@ -151,7 +153,7 @@ impl<'de> Deserialize<'de> for Grant {
 /// Reads a string with a parser of ours; anything else (`hold: 60`) is told what was expected.
 struct FromText<T> {
     expected: &'static str,
-    read: fn(&str) -> Result<T, String>,
+    read: fn(&str) -> Result<T, InvalidValue>,
 }
 
 impl<T> serde::de::Visitor<'_> for FromText<T> {

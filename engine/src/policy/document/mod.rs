@@ -9,6 +9,7 @@
 
 mod connection;
 mod duration;
+mod invalid_value;
 mod key_list;
 mod masking_rule;
 mod patterns;
@@ -21,6 +22,7 @@ mod wire;
 
 pub use connection::Connection;
 pub use duration::{Duration, Grant};
+pub use invalid_value::InvalidValue;
 pub use key_list::KeyList;
 pub use masking_rule::{Direction, MaskingAction, MaskingRule};
 pub use patterns::{HostPattern, MAX_PATTERN_BYTES, Method, OperationPattern, PathPattern};

@@ -12,6 +12,7 @@ use std::str::FromStr;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::invalid_value::InvalidValue;
 use crate::request::{RequestTarget, host_of};
 
 /// Longest pattern, in bytes. Generous for people, small enough that matching stays cheap.
@@ -33,10 +34,10 @@ macro_rules! checked_string {
         }
 
         impl FromStr for $name {
-            type Err = String;
+            type Err = InvalidValue;
 
-            fn from_str(text: &str) -> Result<Self, String> {
-                $check(text).map(|text| Self(text.into()))
+            fn from_str(text: &str) -> Result<Self, InvalidValue> {
+                $check(text).map(|text| Self(text.into())).map_err(InvalidValue)
             }
         }
 
