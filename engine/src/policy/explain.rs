@@ -10,7 +10,6 @@ use serde::Serialize;
 
 use super::decide::{
     CompiledPolicy, Decision, Glob, Matcher, PathGlob, RequestFacts, UNKNOWN_CONNECTION,
-    folds_paths,
 };
 use super::document::{Connection, Effect, Rule};
 use super::written_request::{UnreadableRequest, WrittenRequest};
@@ -219,7 +218,7 @@ fn mismatches(rule: &Rule, facts: &RequestFacts<'_>) -> Vec<Mismatch> {
         facts.host,
         host,
     );
-    let fold = folds_paths(facts.connection);
+    let fold = facts.connection.protocol.folds_paths();
     let path = if fold {
         facts.path.to_ascii_lowercase()
     } else {

@@ -22,12 +22,21 @@
 
 use std::collections::BTreeMap;
 
-use super::{Operation, OperationError, RequestTarget};
+use super::operation::{Operation, OperationError};
+use super::upstream::Upstream;
+use crate::request::RequestTarget;
+
+pub(super) const UPSTREAM: Upstream = Upstream {
+    name: "azure-arm",
+    // `/RESOURCEGROUPS/x` is `/resourceGroups/x` to Azure.
+    folds_paths: true,
+    describe,
+};
 
 /// The provider that subscriptions, resource groups and what hangs on them directly belong to.
 const RESOURCES: &str = "Microsoft.Resources";
 
-pub(super) fn describe(method: &str, target: &RequestTarget) -> Result<Operation, OperationError> {
+fn describe(method: &str, target: &RequestTarget) -> Result<Operation, OperationError> {
     let segments: Vec<&str> = target.segments().iter().map(String::as_str).collect();
     if let Some(first) = segments.first()
         && (is(first, "batch") || is(first, "$batch"))

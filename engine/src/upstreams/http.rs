@@ -2,14 +2,22 @@
 
 use std::collections::BTreeMap;
 
-use super::{Operation, OperationError, RequestTarget};
+use super::operation::{Operation, OperationError};
+use super::upstream::Upstream;
+use crate::request::RequestTarget;
+
+pub(super) const UPSTREAM: Upstream = Upstream {
+    name: "http",
+    folds_paths: false,
+    describe,
+};
 
 /// `GET /v1/models`: the method, a space, and the target's path in its normal form.
 ///
 /// A raw `;` is refused: servlet containers cut path parameters off before they look for a handler,
 /// so `/admin;x/keys` would pass a rule that denies `/admin/**` and still reach it. Where `;` is
 /// meant as data it can be sent as `%3B`, which no server cuts at.
-pub(super) fn describe(method: &str, target: &RequestTarget) -> Result<Operation, OperationError> {
+fn describe(method: &str, target: &RequestTarget) -> Result<Operation, OperationError> {
     if target.raw_path().contains(';') {
         return Err(OperationError::AmbiguousPath(
             "it has a path parameter (`;`), which some servers ignore; send a literal `;` as `%3B`",

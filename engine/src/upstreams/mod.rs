@@ -9,8 +9,8 @@
 //! | `http` | `GET /v1/models` | `http.rs` |
 //! | `azure-arm` | `Microsoft.Storage/storageAccounts/listKeys/action` | `azure_arm.rs` |
 //!
-//! A new protocol is a variant of [`Protocol`], a file beside these two, and a row in
-//! `Protocol::describer`.
+//! All that is known of one upstream stands in its own file, as an `Upstream`. A new one is such a
+//! file and a row in the table below; `docs/operations.md` has the recipe.
 //!
 //! # Promises
 //!
@@ -20,51 +20,65 @@
 
 mod azure_arm;
 mod http;
+mod operation;
+mod upstream;
 
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::request::RequestTarget;
+pub use operation::{Operation, OperationError};
 
-/// How a connection's upstream names what is done to it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "authoring", derive(schemars::JsonSchema))]
-#[serde(rename_all = "kebab-case")]
-pub enum Protocol {
-    /// Any HTTP API: the operation is the method and the path, `GET /v1/models`.
-    Http,
-    /// Azure Resource Manager: the operation is the Azure RBAC action,
-    /// `Microsoft.Storage/storageAccounts/read`.
-    AzureArm,
+use crate::request::RequestTarget;
+use upstream::Upstream;
+
+/// The table of upstreams: the variant that policies name, and the file that has its `Upstream`.
+macro_rules! upstreams {
+    ($($(#[$doc:meta])* $variant:ident => $file:ident,)+) => {
+        /// How a connection's upstream names what is done to it.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[cfg_attr(feature = "authoring", derive(schemars::JsonSchema))]
+        #[serde(rename_all = "kebab-case")]
+        pub enum Protocol {
+            $($(#[$doc])* $variant,)+
+        }
+
+        impl Protocol {
+            /// Every protocol, in the order in which documentation lists them.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            fn upstream(self) -> &'static Upstream {
+                match self {
+                    $(Self::$variant => &$file::UPSTREAM,)+
+                }
+            }
+        }
+    };
 }
 
-/// Names the operation of a request whose method has been checked already.
-type Describer = fn(method: &str, target: &RequestTarget) -> Result<Operation, OperationError>;
+upstreams! {
+    /// Any HTTP API: the operation is the method and the path, `GET /v1/models`.
+    Http => http,
+    /// Azure Resource Manager: the operation is the Azure RBAC action,
+    /// `Microsoft.Storage/storageAccounts/read`.
+    AzureArm => azure_arm,
+}
 
 impl Protocol {
-    /// Every protocol, in the order in which documentation lists them.
-    pub const ALL: &'static [Protocol] = &[Protocol::Http, Protocol::AzureArm];
-
     /// The name that policies use.
     #[must_use]
     pub fn name(self) -> &'static str {
-        match self {
-            Protocol::Http => "http",
-            Protocol::AzureArm => "azure-arm",
-        }
+        self.upstream().name
     }
 
-    /// The table of protocols: one row for each, which the compiler insists on.
-    fn describer(self) -> Describer {
-        match self {
-            Protocol::Http => http::describe,
-            Protocol::AzureArm => azure_arm::describe,
-        }
+    /// Whether the upstream compares paths without case: `/RESOURCEGROUPS/x` is `/resourceGroups/x` to
+    /// Azure. Patterns of rules are then compared without case, too; else a deny rule could be evaded.
+    #[must_use]
+    pub fn folds_paths(self) -> bool {
+        self.upstream().folds_paths
     }
 }
 
@@ -72,20 +86,6 @@ impl fmt::Display for Protocol {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
-}
-
-/// What one request does.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Operation {
-    /// The name that rules match, e.g. `GET /v1/models` or
-    /// `Microsoft.Storage/storageAccounts/listKeys/action`. Spelled as the request spelled it;
-    /// compare without case where the protocol does (Azure does).
-    pub action: String,
-    /// What else the protocol can tell: for `azure-arm` `provider`, `resource_type`,
-    /// `resource_name`, `resource_group`, `subscription`, `management_group` and `scope`, each only
-    /// where the path has it. Empty for `http`.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub attributes: BTreeMap<String, String>,
 }
 
 impl Operation {
@@ -103,73 +103,9 @@ impl Operation {
         if target.overrides_method() {
             return Err(OperationError::MethodOverride);
         }
-        (protocol.describer())(method, target)
-    }
-
-    /// Whether the protocol knows what the request does. An operation that it does not know is
-    /// spelled `unknown/http-METHOD`.
-    #[must_use]
-    pub fn is_known(&self) -> bool {
-        !self.action.starts_with("unknown/")
-    }
-
-    /// An operation that the protocol has no name for.
-    ///
-    /// The method has a prefix so that `*/delete` does not match a DELETE of who knows what: only
-    /// `unknown/*` and `*` do.
-    fn unknown(method: &str) -> Self {
-        Self {
-            action: format!("unknown/http-{}", method.to_ascii_lowercase()),
-            attributes: BTreeMap::new(),
-        }
+        (protocol.upstream().describe)(method, target)
     }
 }
-
-/// Why a request has no operation and must be refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum OperationError {
-    /// Not an upper-case method token.
-    Method,
-    /// A query parameter asks the upstream to use another method.
-    MethodOverride,
-    /// The protocol's own reading of the path is not the only one possible.
-    AmbiguousPath(&'static str),
-    /// One request that carries several in its body.
-    Batch,
-}
-
-impl OperationError {
-    /// A stable code for answers, records and metrics.
-    #[must_use]
-    pub fn code(self) -> &'static str {
-        match self {
-            Self::Method => "invalid_method",
-            Self::MethodOverride => "method_override",
-            Self::AmbiguousPath(_) => "ambiguous_path",
-            Self::Batch => "batch_not_supported",
-        }
-    }
-}
-
-impl fmt::Display for OperationError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Method => f.write_str(
-                "The method is not an upper-case HTTP method name; some upstreams would read it as one.",
-            ),
-            Self::MethodOverride => f.write_str(
-                "A query parameter overrides the method; send the request with the method that is meant.",
-            ),
-            Self::AmbiguousPath(why) => write!(f, "The path is ambiguous: {why}."),
-            Self::Batch => f.write_str(
-                "A batch carries several requests in one body, which cannot be decided as one; send them one by one.",
-            ),
-        }
-    }
-}
-
-impl std::error::Error for OperationError {}
 
 /// Methods are tokens and case-sensitive (RFC 9110 §9.1), but ASP.NET and others compare without
 /// case: `delete` would pass a rule that denies `DELETE` and still delete.

@@ -11,7 +11,6 @@ use crate::policy::check::validate;
 use crate::policy::document::{AuditLevel, Connection, Effect, HostPattern, Match, Policy, Rule};
 use crate::policy::error::PolicyErrors;
 use crate::policy::hosts::{self, Hosts};
-use crate::upstreams::Protocol;
 
 /// A valid policy with its indexes. Made once per policy version, shared by every request.
 ///
@@ -84,7 +83,10 @@ impl Index {
                 .map(Glob::operation)
                 .collect()
         };
-        let any_folds = policy.connections.iter().any(folds_paths);
+        let any_folds = policy
+            .connections
+            .iter()
+            .any(|connection| connection.protocol.folds_paths());
         Self {
             of_connection: policy
                 .connections
@@ -113,14 +115,6 @@ impl Index {
                 .map(|effect| (effect, of(&|rule| rule.effect == effect))),
             audit_required: of(&|rule| rule.audit == AuditLevel::Required),
         }
-    }
-}
-
-/// Azure compares resource paths without case: `/RESOURCEGROUPS/x` is `/resourceGroups/x`.
-pub(in crate::policy) fn folds_paths(connection: &Connection) -> bool {
-    match connection.protocol {
-        Protocol::AzureArm => true,
-        Protocol::Http => false,
     }
 }
 
@@ -206,7 +200,7 @@ impl CompiledPolicy {
             return Decision::denied_without_rule(NO_RULE_MATCHED);
         }
 
-        let fold = folds_paths(facts.connection);
+        let fold = facts.connection.protocol.folds_paths();
         let folded_path = if fold {
             facts.path.to_ascii_lowercase()
         } else {

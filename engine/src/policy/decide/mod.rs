@@ -8,5 +8,4 @@ mod index;
 pub use compiled::CompiledPolicy;
 pub use decision::{Decision, NO_RULE_MATCHED, RequestFacts, UNKNOWN_CONNECTION};
 
-pub(super) use compiled::folds_paths;
 pub(super) use glob::{Glob, Matcher, PathGlob};

@@ -53,6 +53,20 @@ mod http {
     }
 }
 
+mod names {
+    use super::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[test]
+    fn a_protocol_is_named_as_policies_write_it() {
+        for protocol in Protocol::ALL {
+            let written = serde_json::to_value(protocol).unwrap();
+            assert_eq!(written, protocol.name());
+        }
+    }
+}
+
 mod methods {
     use super::*;
     #[cfg(target_arch = "wasm32")]
