@@ -13,6 +13,7 @@
 //!
 //! # Promises
 //! - [`open`] returns a [`Bundle`] only from bytes that the pinned key signed as a bundle.
+//! - A bundle has one reading: a member that stands in one object twice refuses the bundle.
 //! - [`Serial`] orders bundles: a node never goes back to an older one, whoever sends it.
 //! - A bundle is understood to the last member or refused whole. Only members of an issuer's keys
 //!   are ignored where they are not known (RFC 7517 §4): they are the issuer's, and none of them
@@ -31,6 +32,7 @@ use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 use serde::{Deserialize, Serialize};
 
 use crate::base::digest::sha256_hex;
+use crate::base::json;
 use crate::base::time::UnixMillis;
 use crate::policy::Policy;
 
@@ -40,6 +42,10 @@ pub const PAYLOAD_TYPE: &str = "application/vnd.chaperone.bundle.v1+json";
 
 /// Envelopes above this many bytes are refused before they are parsed.
 pub const MAX_ENVELOPE_BYTES: usize = 8 * 1024 * 1024;
+
+/// How deep a bundle may nest: as deep as the parser itself goes, since key sets are whatever their
+/// issuers publish.
+const MAX_DEPTH: u8 = 127;
 
 /// Where a bundle stands in the order of bundles.
 ///
@@ -320,6 +326,8 @@ pub fn open(envelope: &[u8], pinned: &PublicKey) -> Result<Bundle, BundleError> 
     if !signed {
         return Err(BundleError::NotSigned);
     }
+    // Of two equal members serde's maps keep one: two builds could enforce two policies.
+    json::check(&payload, MAX_DEPTH).map_err(|e| BundleError::Content(e.to_string()))?;
     serde_json::from_slice(&payload).map_err(|e| BundleError::Content(e.to_string()))
 }
 

@@ -125,6 +125,35 @@ fn a_signed_bundle_with_something_unknown_in_it_is_refused_not_half_understood()
 }
 
 #[test]
+fn a_member_that_stands_twice_refuses_the_bundle() {
+    let whole = String::from_utf8(canonical(&bundle()).unwrap()).unwrap();
+    for (once, twice) in [
+        (
+            r#""keys":{"https:"#,
+            r#""keys":{"https://issuer.example":{"keys":[]},"https:"#,
+        ),
+        (r#""effect":"allow""#, r#""effect":"deny","effect":"allow""#),
+    ] {
+        assert_eq!(whole.matches(once).count(), 1, "{once}");
+        let payload = whole.replacen(once, twice, 1).into_bytes();
+        let message = pre_authentication_encoding(PAYLOAD_TYPE, &payload);
+        let envelope = Envelope {
+            payload: STANDARD.encode(&payload),
+            signatures: vec![EnvelopeSignature {
+                keyid: String::new(),
+                sig: STANDARD.encode(signer().0.sign(&message).to_bytes()),
+            }],
+            ..sealed()
+        };
+        let refused = open(&bytes(&envelope), &signer().public_key());
+        assert!(
+            matches!(refused, Err(BundleError::Content(_))),
+            "{refused:?}"
+        );
+    }
+}
+
+#[test]
 fn the_digest_is_the_same_for_the_same_content_and_survives_a_round_trip() {
     let opened = open(&bytes(&sealed()), &signer().public_key()).unwrap();
     assert_eq!(digest(&opened).unwrap(), digest(&bundle()).unwrap());

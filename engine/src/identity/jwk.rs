@@ -15,6 +15,9 @@ const MIN_RSA_BITS: usize = 2048;
 /// RSA above this makes a single bad token expensive.
 const MAX_RSA_BITS: usize = 8192;
 
+/// How deep a key may nest. Real ones need two levels.
+const MAX_DEPTH: u8 = 16;
+
 /// The longest key id; a longer one in a token is refused too.
 pub(super) const MAX_KID_BYTES: usize = 512;
 
@@ -57,10 +60,10 @@ type Members = Map<String, Value>;
 
 /// Reads a key. The error comes with the key's id, where that could be read.
 pub(super) fn parse(bytes: &[u8]) -> Result<PublicKey, (Option<String>, UnusableKey)> {
-    let members = json::parse_object(bytes).map_err(|error| {
+    let members = json::read_object(bytes, MAX_DEPTH).map_err(|error| {
         let reason = match error {
-            JsonError::Malformed => UnusableKey::Malformed,
-            JsonError::Duplicate => UnusableKey::DuplicateMember,
+            JsonError::Malformed { .. } | JsonError::TooDeep => UnusableKey::Malformed,
+            JsonError::Duplicate { .. } => UnusableKey::DuplicateMember,
         };
         (None, reason)
     })?;

@@ -11,6 +11,9 @@ use crate::base::json::{self, JsonError};
 /// The largest token. Entra's, with 200 groups, stay under 10 KiB; proxies cap headers at 16 KiB to 64 KiB.
 pub const MAX_TOKEN_BYTES: usize = 16 * 1024;
 
+/// How deep header and claims may nest. Real tokens need three levels; a filter has 1 MiB of stack.
+const MAX_DEPTH: u8 = 16;
+
 /// The largest header, encoded. Without embedded keys, which are refused, it is a few names.
 const MAX_HEADER_BYTES: usize = 2 * 1024;
 
@@ -91,17 +94,14 @@ fn split(token: &str) -> Result<(&str, &str, &str, &str), Refusal> {
 
 fn object(part: &str, name: &str) -> Result<Map<String, Value>, Refusal> {
     let bytes = base64url::decode(part).ok_or_else(|| not_base64url(name))?;
-    json::parse_object(&bytes).map_err(|error| match error {
-        JsonError::Duplicate => Refusal::new(
+    json::read_object(&bytes, MAX_DEPTH).map_err(|error| match error {
+        JsonError::Duplicate { .. } => Refusal::new(
             RefusalCode::DuplicateClaim,
             format!("An object in the {name} has the same member twice."),
         ),
-        JsonError::Malformed => Refusal::new(
+        JsonError::Malformed { .. } | JsonError::TooDeep => Refusal::new(
             RefusalCode::TokenMalformed,
-            format!(
-                "The {name} is not a JSON object, or nested deeper than {} levels.",
-                json::MAX_DEPTH
-            ),
+            format!("The {name} is not a JSON object, or nested deeper than {MAX_DEPTH} levels."),
         ),
     })
 }

@@ -1,14 +1,10 @@
 //! Reading lists and maps so that a slip of the pen does not widen a rule.
 //!
-//! `groups: []` could mean "nobody" or "anybody"; a map with the same key twice keeps one of the two
-//! without a word in plain serde. Both are refused, whichever format they come in.
+//! `groups: []` could mean "nobody" or "anybody". It is refused, whichever format it comes in.
 
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
-use std::fmt;
-use std::marker::PhantomData;
 
-use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, Error};
 
 const EMPTY: &str = "expected at least one entry: leave the key out to match anything";
 
@@ -38,44 +34,10 @@ where
     D: Deserializer<'de>,
     T: Deserialize<'de>,
 {
-    let map = unique_map(deserializer)?;
+    let map = BTreeMap::deserialize(deserializer)?;
     if map.is_empty() {
         Err(D::Error::custom(EMPTY))
     } else {
-        Ok(map)
-    }
-}
-
-pub(super) fn unique_map<'de, D, T>(deserializer: D) -> Result<BTreeMap<String, T>, D::Error>
-where
-    D: Deserializer<'de>,
-    T: Deserialize<'de>,
-{
-    deserializer.deserialize_map(UniqueMap(PhantomData))
-}
-
-struct UniqueMap<T>(PhantomData<T>);
-
-impl<'de, T: Deserialize<'de>> Visitor<'de> for UniqueMap<T> {
-    type Value = BTreeMap<String, T>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a map")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Self::Value, A::Error> {
-        let mut map = BTreeMap::new();
-        while let Some(key) = access.next_key::<String>()? {
-            match map.entry(key) {
-                Entry::Vacant(slot) => slot.insert(access.next_value()?),
-                Entry::Occupied(slot) => {
-                    return Err(A::Error::custom(format_args!(
-                        "the key {:?} appears twice",
-                        slot.key()
-                    )));
-                }
-            };
-        }
         Ok(map)
     }
 }

@@ -1,6 +1,6 @@
 //! From text to a [`Policy`], with as many errors at once as can be told apart.
 
-mod text;
+mod json;
 mod tree;
 mod typed;
 #[cfg(feature = "authoring")]
@@ -13,12 +13,15 @@ use self::tree::{TreeNode, Value};
 use self::typed::unknown_key;
 use super::check;
 use super::document::{ApiVersion, Policy};
-use super::error::{Faults, Place, PolicyError, PolicyErrors, Position};
+use super::error::{Faults, Place, PolicyError, PolicyErrors};
 #[cfg(feature = "authoring")]
 use crate::masking::{Allow, CustomDetector};
 
 /// Largest document, in bytes. Thousands of rules fit; it bounds what reading one can cost.
 pub const MAX_DOCUMENT_BYTES: usize = 1 << 20;
+
+/// How deep lists and maps may nest. A policy needs eight levels.
+const MAX_DEPTH: u8 = 64;
 
 const KEYS: [&str; 8] = [
     "apiVersion",
@@ -88,7 +91,7 @@ fn tree(text: &str) -> Result<TreeNode, PolicyErrors> {
     if !text.trim_start().starts_with('{') {
         return yaml::read(text);
     }
-    let json = read_json(text.as_bytes());
+    let json = json::read(text.as_bytes(), MAX_DEPTH);
     match (json, yaml::read(text)) {
         (Ok(json), Ok(yaml)) if json == yaml => Ok(yaml),
         (Ok(json), _) => Ok(json),
@@ -104,7 +107,7 @@ fn tree(text: &str) -> Result<TreeNode, PolicyErrors> {
 pub fn parse_json(bytes: &[u8]) -> Result<Policy, PolicyErrors> {
     check_size(bytes.len())?;
     // Whoever makes a gate of it compiles the detectors anyway.
-    read(&read_json(bytes)?, |_, _| {})
+    read(&json::read(bytes, MAX_DEPTH)?, |_, _| {})
 }
 
 fn check_size(bytes: usize) -> Result<(), PolicyErrors> {
@@ -114,19 +117,6 @@ fn check_size(bytes: usize) -> Result<(), PolicyErrors> {
     let message =
         format!("expected a document of at most {MAX_DOCUMENT_BYTES} bytes, found {bytes}");
     Err(PolicyErrors::one(Place::default(), None, message))
-}
-
-fn read_json(bytes: &[u8]) -> Result<TreeNode, PolicyErrors> {
-    text::from_json(bytes).map_err(|error| json_error(&error))
-}
-
-fn json_error(error: &serde_json::Error) -> PolicyErrors {
-    let (line, column) = (error.line() as u64, error.column() as u64);
-    // Its text repeats the position at the end.
-    let words = error.to_string();
-    let sentence = words.split(" at line ").next().unwrap_or_default();
-    let message = format!("not valid JSON: {sentence}");
-    PolicyErrors::one(Place::default(), Some(Position { line, column }), message)
 }
 
 fn read(

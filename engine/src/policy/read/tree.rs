@@ -36,6 +36,13 @@ pub(super) struct Key {
     pub(super) position: Option<Position>,
 }
 
+impl Value {
+    /// One spelling for one number, whichever the format chose.
+    pub(super) fn integer(value: i64) -> Self {
+        u64::try_from(value).map_or(Self::Signed(value), Self::Unsigned)
+    }
+}
+
 // === impl TreeNode ===
 
 impl PartialEq for TreeNode {

@@ -1,36 +1,109 @@
 //! From YAML to the tree.
 
-use serde::de::{Deserialize, Deserializer};
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::budget::BudgetBreach;
 use serde_saphyr::options::{DuplicateKeyPolicy, MergeKeyPolicy};
 use serde_saphyr::{Location, Spanned};
 
-use super::text::{Format, Tree, ValueOf};
 use super::tree::{Key, TreeNode};
 use crate::policy::error::{Place, PolicyErrors, Position};
-
-struct Yaml;
 
 fn position(location: Location) -> Option<Position> {
     let (line, column) = (location.line(), location.column());
     (line > 0).then_some(Position { line, column })
 }
 
-impl Format for Yaml {
-    fn node<'de, D: Deserializer<'de>>(deserializer: D) -> Result<TreeNode, D::Error> {
-        let spanned = Spanned::<ValueOf<Self>>::deserialize(deserializer)?;
-        Ok(TreeNode {
+struct Tree(TreeNode);
+struct TreeKey(Key);
+struct ValueOf(Value);
+struct ValueVisitor;
+
+impl<'de> Deserialize<'de> for Tree {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let spanned = Spanned::<ValueOf>::deserialize(deserializer)?;
+        Ok(Self(TreeNode {
             position: position(spanned.referenced),
             value: spanned.value.0,
-        })
+        }))
     }
+}
 
-    fn key<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Key, D::Error> {
+impl<'de> Deserialize<'de> for TreeKey {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let spanned = Spanned::<String>::deserialize(deserializer)?;
-        Ok(Key {
+        Ok(Self(Key {
             position: position(spanned.referenced),
             name: spanned.value,
-        })
+        }))
+    }
+}
+
+impl<'de> Deserialize<'de> for ValueOf {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ValueVisitor).map(Self)
+    }
+}
+
+impl<'de> Visitor<'de> for ValueVisitor {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_none<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(Value::Unsigned(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(Value::integer(value))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(Value::Float(value))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(Value::Text(value.to_owned()))
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Value, E> {
+        Ok(Value::Text(value))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
+        let mut items = Vec::new();
+        while let Some(Tree(node)) = access.next_element()? {
+            items.push(node);
+        }
+        Ok(Value::List(items))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
+        let mut entries = Vec::new();
+        while let Some(TreeKey(key)) = access.next_key()? {
+            let Tree(node) = access.next_value()?;
+            entries.push((key, node));
+        }
+        Ok(Value::Map(entries))
     }
 }
 
@@ -43,7 +116,7 @@ pub(super) fn read(text: &str) -> Result<TreeNode, PolicyErrors> {
             max_replay_stack_depth: 16,
         },
         budget: serde_saphyr::budget! {
-            max_depth: 64,
+            max_depth: usize::from(super::MAX_DEPTH),
             max_nodes: 250_000,
             max_events: 1_000_000,
             max_anchors: 1_000,
@@ -58,7 +131,7 @@ pub(super) fn read(text: &str) -> Result<TreeNode, PolicyErrors> {
         reject_unsupported_tags: true,
         with_snippet: false,
     };
-    serde_saphyr::from_str_with_options::<Tree<Yaml>>(text, options)
+    serde_saphyr::from_str_with_options::<Tree>(text, options)
         .map(|tree| tree.0)
         .map_err(|error| {
             let error = error.without_snippet();
