@@ -67,7 +67,7 @@ pub struct PolicyRequest {
     pub node: NodeId,
     /// The filter's own version.
     pub filter_version: String,
-    /// What this worker enforces; absent while it has no policy.
+    /// The bundle that this worker enforces; absent while the worker has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enforced: Option<Serial>,
     /// Why the last bundle was refused, if it was.
@@ -146,7 +146,7 @@ pub struct AskRequest {
     pub node: NodeId,
     /// The stream's record: asking again with the same one never spends a second grant.
     pub record: RecordId,
-    /// What the approval binds to.
+    /// The parts of the request that the approval binds to, as one digest.
     pub digest: RequestDigest,
     /// Policy version that the stream runs under.
     pub policy_version: u64,
@@ -160,7 +160,7 @@ pub struct AskRequest {
     pub principal: Principal,
     /// Connection by name.
     pub connection: String,
-    /// What the request does.
+    /// The operation of the request.
     pub operation: Operation,
     /// The request, masked.
     pub request: RequestLine,
@@ -172,7 +172,7 @@ pub struct AskRequest {
     pub body: Option<BodyPreview>,
 }
 
-/// What approvers see of a body.
+/// A body as approvers see it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BodyPreview {
     /// The beginning of the masked body.

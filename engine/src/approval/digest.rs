@@ -15,7 +15,7 @@ impl RequestDigest {
     }
 }
 
-/// What is known of the body when the digest is taken.
+/// The body, as far as it is known when the digest is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BodyBinding<'a> {
     /// The whole body, possibly empty, by its SHA-256.

@@ -8,9 +8,9 @@
 //! | file | says |
 //! |---|---|
 //! | `digest` | which parts of a request an approval binds to |
-//! | `question` | what a question is, and how time changes its state |
+//! | `question` | which states a question has, and how time changes them |
 //! | `answer` | which answers of humans count |
-//! | `standing` | which question a record gets, and what that question says to the record |
+//! | `standing` | which question a record gets, and the answer of that question |
 //!
 //! ```text
 //! pending ──approve──► approved ──(once: spent by one record)──► spent

@@ -35,8 +35,8 @@ impl ApprovalState {
     }
 }
 
-/// One question: everything that decides who may answer it and what it gives. What approvers are
-/// shown of the request is kept elsewhere.
+/// One question, as far as its rules go: who may answer it, and what it gives. The request that
+/// approvers are shown is kept elsewhere.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Approval {
     /// Where it stands; read it through [`Approval::state_at`], which knows about time.

@@ -1,4 +1,4 @@
-//! Which question a record gets, and what that question says to the record.
+//! Which question a record gets, and the answer of that question.
 //!
 //! 1. A record that has asked before stays with its question ([`Approval::tell_again`]): it was let
 //!    through, or waits, or is told how the question ended. Only when another record has spent the
@@ -35,7 +35,7 @@ pub enum Standing {
     Expired,
 }
 
-/// What a question says to one record. Whoever stores questions writes `change` in the transaction in
+/// The answer of a question to one record. Whoever stores questions writes `change` in the transaction in
 /// which it answers, and notes that the record belongs to the question and whether it was let through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use = "a grant that is not written down as spent lets the next record through as well"]
@@ -57,7 +57,7 @@ pub enum Change {
     DenialTold,
 }
 
-/// What a question is about: the digest of the request, the rule that asks, and the rule's terms.
+/// The subject of a question: the digest of the request, the rule that asks, and the rule's terms.
 /// Requests with the same binding share questions and grants.
 ///
 /// Rule and terms belong to it, because a new policy version may be stricter about who may approve or
@@ -122,8 +122,8 @@ impl Approval {
         }
     }
 
-    /// What this question says to a record that it has spoken to before; `let_through` says whether it
-    /// granted then. `None` when another record has spent the grant: the record asks anew.
+    /// The answer to a record that this question has answered before; `let_through` says whether that
+    /// answer was a grant. `None` when another record has spent the grant: the record asks anew.
     pub fn tell_again(
         &self,
         record: &RecordId,
@@ -155,8 +155,8 @@ impl Approval {
         }
     }
 
-    /// How willingly a new record takes this question, the lowest first, and what it is then told;
-    /// `None` when it does not take it.
+    /// How willingly a new record takes this question, the lowest first, and the answer that the record
+    /// then gets; `None` when a new record does not take the question.
     fn offer(&self, now: UnixMillis) -> Option<(u8, Standing)> {
         match (self.state_at(now), self.terms.grant) {
             // A window costs nothing to use, so it goes before a grant that can be spent only once.

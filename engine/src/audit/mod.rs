@@ -7,9 +7,9 @@
 //! can be sent twice without harm, and a hole in the numbers is a lost event.
 //!
 //! # Promises
-//! - A number is given out once and in order; what leaves the queue unacknowledged goes out again.
+//! - A number is given out once and in order. An event that was sent and not acknowledged goes out again.
 //! - The queue is bounded in bytes; when it is full the caller is told, before the request is let
-//!   through, and what policy it then follows ([`OnAuditFull`]) is the operator's choice.
+//!   through. The operator chooses by [`OnAuditFull`] what happens then.
 //! - A body enters an event only as [`MaskedBody`](crate::masking): unmasked bytes cannot be recorded by accident.
 
 mod boot;
@@ -26,7 +26,7 @@ pub use reading::{ReadEvent, UnknownEvent};
 
 use serde::{Deserialize, Serialize};
 
-/// What a node does with a new request when its event queue is full.
+/// The fate of a new request when the event queue of its node is full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OnAuditFull {

@@ -24,7 +24,7 @@ pub(crate) enum JsonError {
         line: usize,
         /// The byte in it, from 1; 0 where the line is empty.
         column: usize,
-        /// What the parser says, without the position.
+        /// The words of the parser, without the position.
         why: String,
     },
     /// Objects and arrays nest deeper than the caller allows.
@@ -45,7 +45,7 @@ pub(crate) enum JsonStep {
     Index(usize),
 }
 
-/// What the reader makes of a document, from the inside out.
+/// A type that the reader can build from a document, from the inside out.
 pub(crate) trait Build: Sized {
     /// An object whose end has not been seen yet.
     type Members: Default;
@@ -144,7 +144,7 @@ impl std::error::Error for JsonError {}
 
 // === the reader ===
 
-/// What `serde_json`'s errors have no room for.
+/// Faults for which `serde_json`'s errors have no room.
 enum Fault {
     Deep,
     /// The steps, from the inside out.
@@ -244,7 +244,7 @@ impl<'de, B: Build> Visitor<'de> for Strict<'_, B> {
     }
 }
 
-// === what can be built ===
+// === types that can be built ===
 
 impl Build for Value {
     type Members = Map<String, Self>;

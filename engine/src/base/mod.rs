@@ -1,4 +1,4 @@
-//! What several modules write or read the same way: instants, digests, percent-encoding, JSON
+//! Forms that several modules write or read the same way: instants, digests, percent-encoding, JSON
 //! without duplicate members. Nothing here decides, and nothing here uses another module.
 
 pub mod digest;

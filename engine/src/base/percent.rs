@@ -9,7 +9,7 @@ pub(crate) fn pair(high: Option<u8>, low: Option<u8>) -> Option<u8> {
     u8::try_from(byte).ok()
 }
 
-/// Decodes what can be decoded; `%` that encodes nothing stands for itself. For looking at names.
+/// Decodes every `%` that encodes a byte; any other `%` stands for itself. For looking at names.
 pub(crate) fn decoded(text: &[u8]) -> Vec<u8> {
     let mut rest = text;
     let mut decoded = Vec::with_capacity(rest.len());

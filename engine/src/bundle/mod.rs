@@ -1,6 +1,6 @@
 //! Is this the policy that was published?
 //!
-//! A *bundle* is what a node enforces: one policy version and the key sets of its issuers. It is
+//! A node enforces a *bundle*: one policy version and the key sets of its issuers. Each bundle is
 //! numbered, refers to the one before, and travels in a DSSE envelope (Dead Simple Signing
 //! Envelope v1, github.com/secure-systems-lab/dsse) signed with Ed25519 (RFC 8032). The filter pins
 //! the public key, so neither the network nor the control plane's database can loosen policy.
@@ -67,7 +67,7 @@ impl std::fmt::Display for Serial {
     }
 }
 
-/// What a node enforces.
+/// A policy version and the key sets of its issuers, as a node enforces them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Bundle {
@@ -111,7 +111,7 @@ fn nothing_but_a_serial<'de, D: serde::Deserializer<'de>>(
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Envelope {
-    /// What the payload is; [`PAYLOAD_TYPE`].
+    /// The type of the payload: [`PAYLOAD_TYPE`].
     pub payload_type: String,
     /// The bundle's canonical bytes, standard base64.
     pub payload: String,
@@ -130,7 +130,7 @@ pub struct EnvelopeSignature {
 }
 
 /// Why an envelope was not accepted. None of these ends in an older or unsigned policy: the node
-/// keeps what it has.
+/// keeps the bundle that it has.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BundleError {
     /// Over [`MAX_ENVELOPE_BYTES`].
@@ -224,7 +224,7 @@ impl PublicKey {
             .map_err(|_| PublicKeyError::NotAKey)
     }
 
-    /// Standard base64 of the 32 bytes: what goes into the filter's configuration.
+    /// Standard base64 of the 32 bytes, as it goes into the filter's configuration.
     pub fn to_base64(&self) -> String {
         STANDARD.encode(self.0.as_bytes())
     }
@@ -253,7 +253,7 @@ impl Signer {
         Self(SigningKey::from_bytes(seed))
     }
 
-    /// What filters pin.
+    /// The key that filters pin.
     pub fn public_key(&self) -> PublicKey {
         PublicKey(self.0.verifying_key())
     }
@@ -278,7 +278,7 @@ impl Signer {
     }
 }
 
-/// The canonical bytes of a bundle: what is signed and digested.
+/// The canonical bytes of a bundle, over which signature and digest are made.
 ///
 /// # Errors
 /// When it cannot be written as JSON.
@@ -331,7 +331,7 @@ pub fn open(envelope: &[u8], pinned: &PublicKey) -> Result<Bundle, BundleError> 
     serde_json::from_slice(&payload).map_err(|e| BundleError::Content(e.to_string()))
 }
 
-/// DSSE's PAE: what is actually signed. Lengths keep type and payload from running into each other.
+/// DSSE's PAE, the message that is signed. Lengths keep type and payload from running into each other.
 fn pre_authentication_encoding(payload_type: &str, payload: &[u8]) -> Vec<u8> {
     let mut out = format!(
         "DSSEv1 {} {payload_type} {} ",

@@ -78,8 +78,8 @@ impl Gate {
         Self::make(bundle, None)
     }
 
-    /// Makes the bundle ready that follows this gate's, taking over what has not changed: detectors
-    /// take longest to compile by far, and rarely change from version to version.
+    /// Makes the bundle ready that follows this gate's, and takes over compiled detectors that have not
+    /// changed. Detectors take longest to compile by far, and rarely change from version to version.
     ///
     /// # Errors
     /// As [`from_bundle`](Self::from_bundle).

@@ -14,7 +14,7 @@ pub fn problem_type(code: &str) -> String {
     format!("urn:chaperone:problem:{code}")
 }
 
-/// What an agent is told, so that it can act: correct the request, ask a human, wait, or give up.
+/// The answer to an agent, so that it can act: correct the request, ask a human, wait, or give up.
 ///
 /// Every field may be shown to the agent: none carries a token, a body or an unverified value
 /// beyond what the agent sent itself.

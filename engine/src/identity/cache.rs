@@ -29,7 +29,7 @@ use crate::base::time::UnixMillis;
 /// Remembered bad signatures. A flood of different bad tokens pushes old ones out and nothing else.
 const MAX_BAD_SIGNATURES: usize = 256;
 
-/// What an entry costs besides its strings: key, map slot, `Arc`, and the token's fixed part.
+/// Bytes of an entry besides its strings: key, map slot, `Arc`, and the token's fixed part.
 const ENTRY_BYTES: usize = 128 + size_of::<VerifiedToken>();
 
 /// A bounded cache of verified tokens. One per node; not shared between threads.
@@ -52,7 +52,7 @@ struct KnownToken {
     verified: Arc<VerifiedToken>,
 }
 
-/// What a cache holds and did, for metrics. Counters start at 0 when the cache is made.
+/// Numbers of a cache for metrics. Counters start at 0 when the cache is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CacheStats {
     /// Verified tokens held.
@@ -154,7 +154,7 @@ impl<S: BuildHasher> TokenCache<S> {
         self.bad_signatures.clear();
     }
 
-    /// What the cache holds and did.
+    /// Its numbers, for metrics.
     pub fn stats(&self) -> CacheStats {
         CacheStats {
             entries: self.verified.entries(),

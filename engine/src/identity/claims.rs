@@ -199,7 +199,7 @@ fn overage(claims: &Claims, name: &str) -> bool {
     elsewhere || flagged
 }
 
-/// The claim of that exact name, or else what its dots lead to. `null` is as good as absent.
+/// The claim of that exact name, or else the one that its dots lead to. `null` is as good as absent.
 fn lookup<'a>(claims: &'a Claims, name: &str) -> Option<&'a Value> {
     let value = claims.get(name).or_else(|| {
         let mut steps = name.split('.');

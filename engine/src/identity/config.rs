@@ -1,4 +1,4 @@
-//! What the policy says about issuers: whom to trust, for which audience, and where in a token the
+//! The policy's settings of issuers: whom to trust, for which audience, and where in a token the
 //! caller's subject, groups, agent and session stand.
 
 use serde::{Deserialize, Serialize};
@@ -91,7 +91,7 @@ const fn default_leeway() -> u64 {
 pub struct IssuerProblem {
     /// The field below the issuer, for example `claims.groups`.
     pub field: &'static str,
-    /// What is wrong and what was expected.
+    /// The fault, and the form that was expected.
     pub problem: String,
 }
 

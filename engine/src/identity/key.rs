@@ -27,7 +27,7 @@ pub(super) enum Material {
     Ed25519(ed25519_dalek::VerifyingKey),
 }
 
-/// Kinds of keys, which is what a fast verifier needs to know before it takes a call.
+/// Kinds of keys. A fast verifier needs to know the kind before it takes a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum KeyKind {
     /// RSA, 2048 to 8192 bits.
@@ -68,7 +68,7 @@ impl PublicKey {
         self.kid.as_deref()
     }
 
-    /// What kind of key it is.
+    /// The kind of the key.
     pub const fn kind(&self) -> KeyKind {
         match self.material {
             Material::Rsa(_) => KeyKind::Rsa,

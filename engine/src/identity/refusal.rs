@@ -21,7 +21,7 @@ macro_rules! codes {
                 match self { $( Self::$variant => $name, )+ }
             }
 
-            /// One sentence for people: what was found.
+            /// One sentence for people about the fault.
             pub const fn summary(self) -> &'static str {
                 match self { $( Self::$variant => $summary, )+ }
             }
@@ -82,13 +82,13 @@ impl std::fmt::Display for RefusalCode {
 pub struct Refusal {
     /// The stable reason.
     pub code: RefusalCode,
-    /// A sentence that says what to change.
+    /// A sentence that says how to mend it.
     pub detail: String,
     /// Set when fetching the issuer's key set again may help.
     pub unknown_key: Option<UnknownKey>,
 }
 
-/// The key that a known issuer's set does not have: what to ask a refresh for.
+/// A key that a known issuer's set does not have, so that a refresh can be asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "authoring", derive(schemars::JsonSchema))]
 pub struct UnknownKey {

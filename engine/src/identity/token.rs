@@ -25,7 +25,7 @@ const EMBEDDED_KEYS: [&str; 4] = ["jwk", "jku", "x5u", "x5c"];
 /// Headers of other formats: encryption and compression (RFC 7516), unencoded payload (RFC 7797).
 const OTHER_FORMATS: [&str; 3] = ["enc", "zip", "b64"];
 
-/// What `typ` may be: access tokens (RFC 9068), any JWT, and SPIFFE's `JOSE`. All others are made for
+/// Values of `typ` that are accepted: access tokens (RFC 9068), any JWT, and SPIFFE's `JOSE`. All others are made for
 /// something else (`logout+jwt`, `dpop+jwt`, `secevent+jwt`), and taking one for a login is cross-JWT
 /// confusion (RFC 8725 §2.8, §3.11).
 const TYPES: [&str; 3] = ["jwt", "at+jwt", "jose"];
@@ -35,7 +35,7 @@ pub(super) struct Compact<'a> {
     pub(super) algorithm: Algorithm,
     pub(super) kid: Option<String>,
     pub(super) claims: Map<String, Value>,
-    /// What the signature is over: header and payload as they were sent.
+    /// The text under the signature: header and payload as they were sent.
     pub(super) signing_input: &'a [u8],
     pub(super) signature: Vec<u8>,
 }

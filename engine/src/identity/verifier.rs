@@ -37,7 +37,7 @@ struct Trusted {
 pub struct InvalidIssuer {
     /// Position in the list, from 0.
     pub index: usize,
-    /// What is wrong with it.
+    /// The fault.
     pub problem: String,
 }
 
@@ -100,7 +100,7 @@ impl Verifier {
     ///
     /// The order is form, issuer, algorithm, key, signature, and only then claims: somebody without
     /// a signed token learns which issuers and keys exist, which is public, and nothing else.
-    /// `crypto` is asked first; what it does not support is verified in pure Rust.
+    /// `crypto` is asked first. A signature that it does not support is verified in pure Rust.
     ///
     /// # Errors
     ///

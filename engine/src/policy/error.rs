@@ -1,4 +1,4 @@
-//! What is wrong with a document, where, and what was expected.
+//! The faults of a document, each with its place and the form that was expected.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! Why a request is decided as it is: every rule, and what kept it from matching.
+//! Why a request is decided as it is: every rule, and the dimensions that kept the rule from matching.
 //!
 //! This looks at one rule after the other, without the indexes that [`CompiledPolicy::decide`] uses.
 //! Property tests hold the two against each other.
@@ -16,20 +16,20 @@ use super::written_request::{UnreadableRequest, WrittenRequest};
 use crate::identity::Principal;
 use crate::upstreams::Operation;
 
-/// A decision with what every rule said to it.
+/// A decision, and the answer of every rule.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Explanation {
-    /// What is decided.
+    /// The decision.
     pub decision: Decision,
     /// Connection of the request, if its host has one.
     pub connection: Option<String>,
-    /// What the request does, if that could be told.
+    /// The operation of the request, if it has one.
     pub operation: Option<String>,
     /// All rules, in document order. Empty when the request is refused before any rule is asked.
     pub rules: Vec<RuleExplanation>,
 }
 
-/// What one rule said.
+/// The answer of one rule.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RuleExplanation {
     /// The rule.
@@ -50,9 +50,9 @@ pub struct RuleExplanation {
 pub struct Mismatch {
     /// The key below `match`: `groups`.
     pub dimension: &'static str,
-    /// What the rule wants: one of these, for labels all of them.
+    /// The values that the rule wants: one of these, for labels all of them.
     pub wanted: Vec<String>,
-    /// What the request has. Empty: nothing.
+    /// The values of the request. Empty where it has none.
     pub seen: Vec<String>,
 }
 

@@ -8,10 +8,10 @@
 //! # Promises
 //!
 //! - Nothing matched means deny. Deny beats approve beats allow, whatever the order of the rules.
-//! - Nothing in a document is ignored: what is not known, not supported, repeated, empty by mistake
-//!   or without effect is an error.
-//! - What decides is what was validated, tested and explained: there is one way to an answer.
-//! - A hundred rules cost about what ten do: rules are looked up, not scanned.
+//! - Nothing in a document is ignored: a key that is not known, not supported, repeated, empty by
+//!   mistake or without effect is an error.
+//! - There is one way to a decision. Validating, testing and explaining take the same way as requests.
+//! - A hundred rules cost about as much as ten: rules are looked up, not scanned.
 
 mod check;
 mod decide;

@@ -1,4 +1,4 @@
-//! The tests that stand in the document: what a policy must decide before it is published.
+//! The tests that stand in the document. A policy must pass them before it is published.
 
 use std::fmt;
 
@@ -23,7 +23,7 @@ pub struct TestOutcome {
     /// The rule that it expects.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expect_rule: Option<String>,
-    /// What the policy decided.
+    /// The decision of the policy.
     pub decision: Decision,
     /// Whether the two agree.
     pub passed: bool,

@@ -1,6 +1,6 @@
 //! Words that errors of a document share: choices, near misses, and text cut to fit.
 
-/// `text`, cut to what fits into a message.
+/// `text`, cut so that it fits into a message.
 pub(super) fn shorten(text: &str) -> String {
     const MAX_CHARS: usize = 60;
     match text.char_indices().nth(MAX_CHARS) {
@@ -38,7 +38,7 @@ pub(super) fn near_miss<'a>(
         .map(|(_, name)| name)
 }
 
-/// `; did you mean ...?` or, without a near miss, what was expected instead.
+/// `; did you mean ...?` or, without a near miss, the names that were expected.
 pub(super) fn suggest(wrong: &str, names: &[&str]) -> String {
     /// More choices than this are a list to look up, not a hint.
     const MAX_CHOICES: usize = 16;

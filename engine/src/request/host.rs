@@ -1,4 +1,4 @@
-//! The host of an authority: what a connection's `hosts` are compared with.
+//! The host of an authority, in the spelling in which it is compared with a connection's `hosts`.
 
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};

@@ -1,4 +1,4 @@
-//! The request target: what stands in the request line, or in `:path`.
+//! The request target: the text in the request line, or in `:path`.
 //!
 //! Most ways around a gate are two readers of one path: the gate sees `/public/%2e%2e/admin`, the
 //! server sees `/admin`. Normalising such paths means guessing which server stands behind us, and
@@ -130,7 +130,7 @@ impl RequestTarget {
         &self.segments
     }
 
-    /// What follows the first `?`, exactly as it was sent.
+    /// The text after the first `?`, exactly as it was sent.
     #[must_use]
     pub fn query(&self) -> Option<&str> {
         self.query.as_deref()
@@ -217,7 +217,7 @@ impl fmt::Display for TargetError {
 
 impl std::error::Error for TargetError {}
 
-/// What must not stand raw anywhere in a target, query included.
+/// Bytes that must not stand raw anywhere in a target, query included.
 fn check_bytes(path_and_query: &str) -> Result<(), TargetError> {
     for byte in path_and_query.bytes() {
         match byte {
@@ -230,7 +230,7 @@ fn check_bytes(path_and_query: &str) -> Result<(), TargetError> {
     Ok(())
 }
 
-/// What must not stand in a segment once it is decoded.
+/// Bytes that must not stand in a segment once it is decoded.
 fn check_segment(segment: &str) -> Result<(), TargetError> {
     if segment.is_empty() {
         return Err(TargetError::EmptySegment);
@@ -255,7 +255,7 @@ fn check_segment(segment: &str) -> Result<(), TargetError> {
     Ok(())
 }
 
-/// Whether a decoder would find work in what is decoded already: `%2e`, or IIS's `%u002e`.
+/// Whether a text that is decoded already could be decoded once more: `%2e`, or IIS's `%u002e`.
 ///
 /// All of it is refused, not only what hides a separator: `/%2561dmin` is `/admin` to an upstream
 /// that decodes twice.
@@ -335,7 +335,7 @@ pub fn decode_unreserved(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// Percent-encodes what is not allowed in a segment (RFC 3986 `pchar`), and `;`, which servers that
+/// Percent-encodes the bytes that are not allowed in a segment (RFC 3986 `pchar`), and `;`, which servers that
 /// know path parameters would otherwise cut at.
 fn encode_into(segment: &str, out: &mut String) {
     for byte in segment.bytes() {

@@ -33,7 +33,7 @@ pub(super) const UPSTREAM: Upstream = Upstream {
     describe,
 };
 
-/// The provider that subscriptions, resource groups and what hangs on them directly belong to.
+/// The provider of subscriptions, of resource groups, and of resources that hang on them directly.
 const RESOURCES: &str = "Microsoft.Resources";
 
 fn describe(method: &str, target: &RequestTarget) -> Result<Operation, OperationError> {
@@ -52,7 +52,7 @@ fn describe(method: &str, target: &RequestTarget) -> Result<Operation, Operation
     Ok(resource.operation(suffix))
 }
 
-/// What is done to a resource, as the last part of an action.
+/// The last part of an action: `read`, `write`, `delete` or `action`.
 ///
 /// The type is part of it: a POST to `…/storageAccounts/x/listKeys` is `storageAccounts/listKeys` +
 /// `action`, a GET of `…/storageAccounts/x` is `storageAccounts` + `read`.
@@ -69,7 +69,7 @@ fn suffix_of(method: &str, resource: &Resource<'_>) -> Option<&'static str> {
     }
 }
 
-/// A resource, a collection of resources, or an action on one: what a path addresses.
+/// The target of a path: a resource, a collection of resources, or an action on one.
 struct Resource<'a> {
     subscription: Option<&'a str>,
     resource_group: Option<&'a str>,
@@ -81,7 +81,8 @@ struct Resource<'a> {
     types: Vec<&'a str>,
     /// One for each type, or one fewer: then the path addresses a collection or an action.
     names: Vec<&'a str>,
-    /// What an extension resource extends, or contains the resource: the path before the last provider.
+    /// The path before the last provider: the resource that an extension resource extends, or the
+    /// container of the resource.
     scope: String,
 }
 

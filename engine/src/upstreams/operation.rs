@@ -1,18 +1,18 @@
-//! What a request does, and why a request has no operation.
+//! Operations, and why a request has none.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// What one request does.
+/// One request in the terms of its upstream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Operation {
     /// The name that rules match, e.g. `GET /v1/models` or
     /// `Microsoft.Storage/storageAccounts/listKeys/action`. Spelled as the request spelled it;
     /// compare without case where the protocol does (Azure does).
     pub action: String,
-    /// What else the protocol can tell: for `azure-arm` `provider`, `resource_type`,
+    /// Attributes that the protocol can tell besides: for `azure-arm` `provider`, `resource_type`,
     /// `resource_name`, `resource_group`, `subscription`, `management_group` and `scope`, each only
     /// where the path has it. Empty for `http`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -29,8 +29,8 @@ impl Operation {
 
     /// An operation that the protocol has no name for.
     ///
-    /// The method has a prefix so that `*/delete` does not match a DELETE of who knows what: only
-    /// `unknown/*` and `*` do.
+    /// The method has a prefix so that `*/delete` does not match a DELETE of an unknown thing. Only
+    /// `unknown/*` and `*` match it.
     pub(super) fn unknown(method: &str) -> Self {
         Self {
             action: format!("unknown/http-{}", method.to_ascii_lowercase()),

@@ -1,4 +1,4 @@
-//! What is to be said of each upstream.
+//! The description that each upstream gives of itself.
 
 use super::operation::{Operation, OperationError};
 use crate::request::RequestTarget;

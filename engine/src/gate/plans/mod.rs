@@ -1,6 +1,6 @@
-//! From masking rules to plans: for each connection and direction what the masker has to do.
+//! From masking rules to plans. A plan is the work of the masker in one direction of a connection.
 //!
-//! Rules add up. Where several rules for one body name one detector (or key), what is stricter counts: the action in
+//! Rules add up. Where several rules for one body name one detector (or key), the strictest counts: the action in
 //! the order block, mask, report; the smallest `keep`; and a secret is restored only if every
 //! rule that masks it says so. So adding a rule never loosens masking.
 
@@ -24,9 +24,9 @@ pub const MAX_COMPILED_BYTES: usize = 8 * 1024 * 1024;
 /// The plans of one policy, with the detectors that they share, compiled.
 #[derive(Debug, Default)]
 pub struct MaskingPlans {
-    /// What the next version can take over: compiling takes longest by far, and detectors rarely change.
+    /// Sets that the next version can take over: compiling takes longest by far, and detectors rarely change.
     sets: BTreeMap<SetKey, Arc<DetectorSet>>,
-    /// The policy's own detectors, and what [`SetKey`] says of them.
+    /// The policy's own detectors, with their part of a [`SetKey`].
     custom: Arc<Custom>,
     connections: BTreeMap<String, ByDirection>,
     shown: Option<Arc<Plan>>,
@@ -41,16 +41,16 @@ struct Custom {
 /// The plan for requests, then for responses; nothing where there is nothing to do.
 type ByDirection = [Option<Arc<Plan>>; 2];
 
-/// What makes two detector sets the same.
+/// Two sets of detectors with equal keys are the same.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct SetKey {
     /// Full names, in the order of precedence.
     names: Vec<String>,
-    /// The policy's own detectors among them, as JSON: their names alone do not say what they find.
+    /// The policy's own detectors among them, as JSON: two versions may use one name for two detectors.
     custom: String,
 }
 
-/// What is to be done with what one detector finds, or with the value of one key.
+/// The treatment of the secrets of one detector, or of the values of one key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Wanted {
     action: Action,
@@ -103,7 +103,8 @@ impl MaskingPlans {
         })
     }
 
-    /// What one rule does that stands in no policy, wherever it is used; with these detectors beside the built-in ones.
+    /// The plan of one rule that stands in no policy, whatever connection and direction the rule names.
+    /// `detectors` stand beside the built-in ones.
     ///
     /// # Errors
     /// As [`compile`](Self::compile); whether the rule is good is not asked here.
@@ -117,7 +118,7 @@ impl MaskingPlans {
         Ok(Arc::new(maker.make(&[0])?))
     }
 
-    /// What is to be done with the bodies of one direction of a connection; `None` where there is nothing to do.
+    /// The plan for the bodies of one direction of a connection; `None` where there is nothing to do.
     pub fn plan(&self, connection: &str, direction: Direction) -> Option<Arc<Plan>> {
         let [request, response] = self.connections.get(connection)?;
         match direction {
@@ -126,8 +127,8 @@ impl MaskingPlans {
         }
     }
 
-    /// What is masked in all that is recorded of a request or shown to people, whatever the connection: every secret,
-    /// what the policy's own detectors find, and what any rule hides. `None` for no policy.
+    /// The plan for everything that is recorded of a request or shown to people, whatever the connection. It masks
+    /// every secret, all findings of the policy's own detectors, and all that any rule hides. `None` for no policy.
     pub fn shown(&self) -> Option<Arc<Plan>> {
         self.shown.clone()
     }
@@ -139,14 +140,14 @@ impl MaskingPlans {
     }
 }
 
-/// What plans are made from, and what was made already.
+/// The parts that plans are made from, and the plans made so far.
 struct Maker<'a> {
     /// Bytes of compiled detectors.
     limit: usize,
     rules: &'a [MaskingRule],
     before: Option<&'a MaskingPlans>,
     custom: Arc<Custom>,
-    /// Names of all detectors, in the order of precedence, and what [`SetKey`] says of them.
+    /// Names of all detectors, in the order of precedence, each with its part of a [`SetKey`].
     known: Vec<(String, String)>,
     sets: BTreeMap<SetKey, Arc<DetectorSet>>,
     /// By the rules that apply: most connections have the same.
@@ -322,7 +323,7 @@ impl Wanted {
     }
 }
 
-/// What the names of keys begin with where they stand for detectors.
+/// The beginning of a key's name where the key stands for a detector.
 const KEYS: &str = "keys/";
 
 /// The name that values of a key are treated and counted under.

@@ -144,7 +144,7 @@ fn check_keys(place: &Place, keys: &KeyList, faults: &mut Faults) {
 /// Whether a selector chooses one of these detectors.
 ///
 /// # Errors
-/// What was expected, with the detectors that were perhaps meant.
+/// The form that was expected, with the detectors that were perhaps meant.
 fn check_selector(selector: &str, names: &[&str]) -> Result<(), String> {
     if names.iter().any(|name| chooses(selector, name)) {
         return Ok(());

@@ -1,5 +1,5 @@
-//! What a document must keep beyond its shape: names that are unique, references that lead somewhere,
-//! rules that can match, terms that make sense.
+//! Rules for a document beyond its shape: names are unique, references lead somewhere, rules can
+//! match, terms make sense.
 
 mod checks;
 mod detectors;

@@ -28,7 +28,7 @@ pub struct CompiledPolicy {
     index: Index,
 }
 
-/// What a rule answers, ready to be shared.
+/// The answer of a rule, ready to be shared.
 #[derive(Debug)]
 struct Answer {
     name: Arc<str>,
@@ -149,7 +149,7 @@ impl CompiledPolicy {
     /// The connection that a host belongs to.
     ///
     /// `host` is in the spelling of [`host_of`](crate::request::host_of): lower case, no port. Another
-    /// spelling finds nothing, and what has no connection is denied.
+    /// spelling finds nothing, and a request without a connection is denied.
     pub fn connection_for_host(&self, host: &str) -> Option<&Connection> {
         self.policy.connections.get(self.hosts.find(host)?)
     }
@@ -174,7 +174,7 @@ impl CompiledPolicy {
                 .any(|rule| !rule.r#match.hosts.is_empty() && rule.r#match.is_about(connection))
     }
 
-    /// What the policy says to a request.
+    /// The decision on a request.
     pub fn decide(&self, facts: &RequestFacts<'_>) -> Decision {
         let index = &self.index;
         let connection = self.connections.get(facts.connection.name.as_str());

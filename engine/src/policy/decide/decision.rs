@@ -1,4 +1,4 @@
-//! What is asked of a policy, and what it answers.
+//! The question to a policy, and its answer.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ pub const NO_RULE_MATCHED: &str = "no_rule_matched";
 /// The reason when the host, or the connection, is none of the policy's; as the gate's code.
 pub const UNKNOWN_CONNECTION: &str = "unknown_connection";
 
-/// What is known of a request before its body.
+/// A request as far as it is known before its body.
 #[derive(Debug, Clone, Copy)]
 pub struct RequestFacts<'a> {
     /// Who asks, as the token said.
@@ -27,14 +27,14 @@ pub struct RequestFacts<'a> {
     /// The path in normal form: [`RequestTarget::path`](crate::request::RequestTarget::path). Never the
     /// path as it was sent, which other spellings could take past a rule.
     pub path: &'a str,
-    /// What the request does.
+    /// The operation of the request.
     pub operation: &'a Operation,
 }
 
-/// What a policy says to a request.
+/// The answer of a policy to a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Decision {
-    /// What happens.
+    /// The effect.
     pub effect: Effect,
     /// The rule that decided: of the matching rules with this effect, the first of the document.
     /// `None` when nothing matched, which denies.

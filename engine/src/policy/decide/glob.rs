@@ -1,7 +1,7 @@
 //! Matching of patterns, in time that no input can blow up.
 //!
 //! Neither kind backtracks: a run of literals between wildcards is searched for once, from the left,
-//! because a match further right can only leave less for what follows.
+//! because a match further right can only leave less text for the parts after it.
 
 use std::hash::{Hash, Hasher};
 
@@ -110,7 +110,7 @@ pub(in crate::policy) enum PathGlob {
     Literal(Box<str>),
     /// `/v1/**`, the most common pattern, as `/v1`.
     Below(Box<str>),
-    /// What stands between `**`. The first piece is bound to the beginning of the path, the last to
+    /// The pieces between `**`. The first piece is bound to the beginning of the path, the last to
     /// its end; without `**` there is one piece, bound to both.
     Pieces(Box<[Box<[Glob]>]>),
 }

@@ -1,4 +1,4 @@
-//! A policy, made ready for requests, and what it says to one.
+//! A policy made ready for requests, and its decisions.
 
 mod compiled;
 mod decision;

@@ -1,4 +1,4 @@
-//! Lengths of time, and what an approval gives.
+//! Lengths of time, and grants.
 
 #[cfg(feature = "authoring")]
 use std::borrow::Cow;
@@ -150,7 +150,7 @@ impl<'de> Deserialize<'de> for Grant {
     }
 }
 
-/// Reads a string with a parser of ours; anything else (`hold: 60`) is told what was expected.
+/// Reads a string with a parser of ours. Anything else (`hold: 60`) gives an error that names the expected form.
 struct FromText<T> {
     expected: &'static str,
     read: fn(&str) -> Result<T, InvalidValue>,

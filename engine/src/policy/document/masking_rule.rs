@@ -1,4 +1,4 @@
-//! Masking rules: which secrets, where, and what happens to them.
+//! Masking rules: which secrets, in which bodies, and which action.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,8 +1,8 @@
-//! The policy document: what a security engineer writes, one document per policy version.
+//! The policy document. A security engineer writes one for each policy version.
 //!
 //! Reading it with [`parse`](super::parse) or [`parse_json`](super::parse_json) gives errors that
-//! name the place. Serializing gives JSON that is the same for equal documents: fields in the order
-//! of the types, maps sorted, what is left out or at its default not written.
+//! name the place. Serializing gives JSON that is the same for equal documents: fields stand in the
+//! order of the types, maps are sorted, and a field at its default is not written.
 //!
 //! Planned, and refused until then: `when:` (a CEL condition) and `mode: shadow`, both on
 //! [`Rule`], the latter also on [`Policy`].

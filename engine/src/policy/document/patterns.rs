@@ -1,8 +1,8 @@
 //! Patterns and methods of a policy document, each checked when it is read.
 //!
 //! A value that exists is valid: a [`HostPattern`] is lower case and has no port, a
-//! [`PathPattern`] starts with a slash. What is wrong is said in a sentence that names what was
-//! expected; the caller adds where.
+//! [`PathPattern`] starts with a slash. An error is a sentence that names the expected form; the
+//! caller adds the place.
 
 #[cfg(feature = "authoring")]
 use std::borrow::Cow;

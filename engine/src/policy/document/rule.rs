@@ -1,4 +1,4 @@
-//! Rules: what they match and what happens then.
+//! Rules: their matches, their effects, and the terms of approval.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

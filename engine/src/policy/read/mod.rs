@@ -17,7 +17,7 @@ use super::error::{Faults, Place, PolicyError, PolicyErrors};
 #[cfg(feature = "authoring")]
 use crate::masking::{Allow, CustomDetector};
 
-/// Largest document, in bytes. Thousands of rules fit; it bounds what reading one can cost.
+/// Largest document, in bytes. Thousands of rules fit. The bound limits the cost of reading.
 pub const MAX_DOCUMENT_BYTES: usize = 1 << 20;
 
 /// How deep lists and maps may nest. A policy needs eight levels.
@@ -84,8 +84,8 @@ pub fn parse_detectors(text: &str) -> Result<DetectorsFile, PolicyErrors> {
     Ok(file)
 }
 
-/// JSON is nearly YAML, and YAML's reader knows positions. But where the two disagree about what a
-/// text says, a text that is JSON says what JSON says: that is how the filter will read it.
+/// JSON is nearly YAML, and YAML's reader knows positions. But the two can read one text differently.
+/// A text that is JSON is then taken as JSON, because the filter will read it so.
 #[cfg(feature = "authoring")]
 fn tree(text: &str) -> Result<TreeNode, PolicyErrors> {
     if !text.trim_start().starts_with('{') {

@@ -15,7 +15,7 @@ pub(super) struct TreeNode {
     pub(super) position: Option<Position>,
 }
 
-/// What YAML and JSON have in common.
+/// A value, whichever of YAML and JSON it stood in.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Value {
     Null,
@@ -86,8 +86,8 @@ impl TreeNode {
         position
     }
 
-    /// Reports every key that stands twice in one map. Parsers disagree about which of the two counts;
-    /// what a reviewer reads must be what runs.
+    /// Reports every key that stands twice in one map. Parsers disagree about which of the two counts.
+    /// A reviewer could then read one value while the other runs.
     pub(super) fn repeated_keys(&self, faults: &mut Faults) {
         self.repeated_keys_below(&mut Place::default(), faults);
     }
