@@ -191,6 +191,7 @@ fn detectors_that_would_not_fit_into_a_worker_are_refused_with_the_largest_named
     let all = MaskingPlans::compile(&policy, None).unwrap().memory() - nothing;
     assert!(MaskingPlans::within(all, &policy, None).is_ok());
     let error = MaskingPlans::within(all - 1, &policy, None).unwrap_err();
+    let error = error.to_string();
     assert!(
         error.starts_with("the compiled detectors take ")
             && error.contains("detectors from `secrets/github-pat` to `secrets/github-")

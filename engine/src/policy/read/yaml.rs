@@ -7,7 +7,7 @@ use serde_saphyr::budget::BudgetBreach;
 use serde_saphyr::options::{DuplicateKeyPolicy, MergeKeyPolicy};
 use serde_saphyr::{Location, Spanned};
 
-use super::tree::{Key, TreeNode};
+use super::tree::{Key, TreeNode, Value};
 use crate::policy::error::{Place, PolicyErrors, Position};
 
 fn position(location: Location) -> Option<Position> {

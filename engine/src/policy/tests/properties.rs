@@ -61,7 +61,7 @@ fn texts(values: &'static [&'static str]) -> impl Strategy<Value = Vec<String>> 
     some(values).prop_map(|list| list.into_iter().map(String::from).collect())
 }
 
-fn parsed<T: std::str::FromStr<Err = String> + std::fmt::Debug>(
+fn parsed<T: std::str::FromStr<Err: std::fmt::Debug> + std::fmt::Debug>(
     values: &'static [&'static str],
 ) -> impl Strategy<Value = Vec<T>> {
     some(values).prop_map(|list| list.into_iter().map(|text| text.parse().unwrap()).collect())
