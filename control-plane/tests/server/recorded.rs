@@ -1,5 +1,5 @@
-//! What filters of earlier versions have sent, byte for byte: each call gets the success that it
-//! got when it was recorded, and the trail tells the same.
+//! Calls of filters of earlier versions, byte for byte. Each one gets the success that it got when
+//! it was recorded, and the trail holds the same records.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -128,7 +128,7 @@ async fn questions_are_answered_as_they_were() {
             let before = read(exchange.answer);
             let standing = before["answer"].as_str().unwrap();
             let name = before["approval"].as_str().unwrap();
-            // What somebody did before this was asked.
+            // Somebody decided before this was asked.
             if let Some(id) = names.get(name) {
                 let path = format!("/api/v1/approvals/{id}");
                 match standing {

@@ -1,5 +1,5 @@
-//! What a control plane that is newer than this filter may answer. More members change nothing;
-//! what is not understood where it matters is taken the strict way.
+//! Answers of a control plane that is newer than this filter. Further members change nothing. A
+//! verdict or a bundle that is not understood has the strict outcome.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

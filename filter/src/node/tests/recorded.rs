@@ -1,5 +1,5 @@
-//! What control planes of earlier versions have answered, byte for byte: this filter takes it as
-//! filters took it when it was recorded.
+//! Answers of control planes of earlier versions, byte for byte. This filter takes each of them as
+//! filters did when it was recorded.
 
 use std::collections::{BTreeMap, BTreeSet};
 
