@@ -167,14 +167,15 @@ async fn approvals(stage: &Stage) {
 async fn policies(stage: &mut Stage) {
     let alice = agent(stage);
     // Another key of the issuer: reported, fetched, and sent out under the same policy version.
+    let first = stage.issuer.key().clone();
     let second = Key::ed25519("second");
+    // Before the report: the key set is fetched once, when the key is reported.
+    stage.issuer.set_keys(vec![first, second.clone()]);
     let token = stage.issuer.token("alice").groups(&["platform"]);
     let token = token.header("kid", "second").signed_by(&second).sign();
     let with_second = stage.bearer(&token);
     let unknown = with_second.send(Call::get("/v1/x")).await;
     assert_eq!(unknown.code().as_deref(), Some("unknown_key"));
-    let first = stage.issuer.key().clone();
-    stage.issuer.set_keys(vec![first, second]);
     wait::until("every node to enforce the new key", async || {
         let nodes = stage.api.nodes().await;
         let has_key = |node: &Value| node["enforced"]["keys_revision"].as_u64() > Some(0);
