@@ -4,8 +4,8 @@
 //! |---|---|
 //! | [`host`] | everything that Envoy does for us, as one trait; the only place that names the ABI (`chaperone_proxy_wasm`) |
 //! | [`worker`] | one VM: which root is the newest, which streams live, who is woken |
-//! | [`stream`] | one request with its response: what each callback returns, what is changed, what is recorded |
-//! | [`node`] | what all streams of a VM share: policy, token cache, event queue, approvals, metrics |
+//! | [`stream`] | one request with its response: callbacks, changes, records |
+//! | [`node`] | the state that all streams of a VM share: policy, token cache, event queue, approvals, metrics |
 //! | `crypto` | Envoy's BoringSSL, as the engine asks for it |
 //! | `model` | for tests: Envoy and a control plane, as far as streams notice them |
 //!

@@ -42,7 +42,7 @@ impl<H: Host> Worker<H> {
     }
 
     /// Takes a root's configuration. Whether it is good depends on its bytes and nothing else: a
-    /// worker that refused what the main thread's trial accepted would let traffic past the filter.
+    /// worker that refused a configuration which the main thread accepted would let traffic past the filter.
     pub fn configure(&mut self, root: ContextId, bytes: &[u8]) -> bool {
         let config = match Config::parse(bytes) {
             Ok(config) => Rc::new(config),

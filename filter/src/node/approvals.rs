@@ -9,9 +9,9 @@
 //! A call cannot be cancelled, so an approval that comes up while a watch runs cannot join it. Weighed:
 //! waiting for the running watch to end makes the approver's answer late by up to its whole length;
 //! short polls for everything put a steady load on the control plane for each waiting request.
-//! So new approvals go out in a watch of their own, all that came since the last at once; at most
-//! [`MAX_WATCHES`] run, the last of which is a short one that what comes later can join soon; and as
-//! watches end, what they carried is carried on together.
+//! So new approvals go out in a watch of their own, all that came since the last at once. At most
+//! [`MAX_WATCHES`] run. The last of them is a short one, so that later approvals need not wait long for
+//! the next. When watches end, their undecided approvals go on in one together.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,7 +22,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::calls::{Backoff, Purpose, Reply, Wire};
 use super::metrics::{Counter, Histogram};
-use super::{TooManyHeld, Wake};
+use super::wake::{TooManyHeld, Wake};
 use crate::host::ContextId;
 
 /// Milliseconds that a watch waits, as the policy poll does.

@@ -2,7 +2,7 @@
 //!
 //! Facts of the host that this module copes with, so that nothing above it has to:
 //! - Envoy makes up answers of its own (503 refused, 504 timeout) that look like real ones; only
-//!   the marker header tells. What lacks it is [`Reply::None`], whatever its status says.
+//!   the marker header tells. An answer without it is [`Reply::None`], whatever its status says.
 //! - An answer may come with no headers at all (reset in the middle).
 //! - A call may get no callback ever: calls belong to a root context and die with it. So every call
 //!   has a time at which it counts as unanswered, and an answer after that is nobody's.
@@ -24,7 +24,7 @@ const OVERDUE_MS: u64 = 1_000;
 /// Characters of the control plane's words that go into a log line.
 const DETAIL_CHARS: usize = 300;
 
-/// What a call was for.
+/// The purpose of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Purpose {
     /// Long poll for policy.
@@ -39,7 +39,7 @@ pub(super) enum Purpose {
     Watch(u64),
 }
 
-/// What came of a call.
+/// The outcome of a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Reply {
     /// The control plane's 200, with its body.
@@ -73,7 +73,7 @@ impl Reply {
 }
 
 #[derive(Debug)]
-struct Open {
+struct OpenCall {
     purpose: Purpose,
     /// The root in whose callback it was sent, and with which it goes.
     root: ContextId,
@@ -83,12 +83,12 @@ struct Open {
 /// Calls on their way, and whether the control plane was there the last time.
 #[derive(Debug, Default)]
 pub(super) struct Calls {
-    open: BTreeMap<CallId, Open>,
+    open: BTreeMap<CallId, OpenCall>,
     unreachable: bool,
 }
 
 impl Calls {
-    /// What the call was for, once. `None` for a call that is nobody's any more.
+    /// The purpose of a call, once. `None` for a call that is nobody's any more.
     pub(super) fn take(&mut self, call: CallId) -> Option<Purpose> {
         self.open.remove(&call).map(|open| open.purpose)
     }
@@ -103,7 +103,7 @@ impl Calls {
         self.take_where(|open| open.root == root)
     }
 
-    fn take_where(&mut self, gone: impl Fn(&Open) -> bool) -> Vec<Purpose> {
+    fn take_where(&mut self, gone: impl Fn(&OpenCall) -> bool) -> Vec<Purpose> {
         let found = self.open.iter().filter(|(_, open)| gone(open));
         let found: Vec<CallId> = found.map(|(call, _)| *call).collect();
         found
@@ -113,7 +113,7 @@ impl Calls {
     }
 }
 
-/// What is needed to call out, gathered for the length of one callback.
+/// The means to call out, gathered for the length of one callback.
 pub(super) struct Wire<'a> {
     pub(super) host: &'a dyn Host,
     pub(super) config: &'a Config,
@@ -150,7 +150,7 @@ impl Wire<'_> {
                 let overdue_at = self.now.saturating_add(timeout.saturating_add(OVERDUE_MS));
                 self.calls.open.insert(
                     call,
-                    Open {
+                    OpenCall {
                         purpose,
                         root: self.root,
                         overdue_at,
@@ -225,7 +225,7 @@ impl Wire<'_> {
     }
 }
 
-/// What a problem+json body says, cut short and without control characters: it goes into a log.
+/// The words of a problem+json body, cut short and without control characters: they go into a log.
 fn detail(body: &[u8]) -> String {
     #[derive(Deserialize)]
     struct Problem {

@@ -2,7 +2,7 @@
 //!
 //! One batch is on its way at a time, so the control plane sees the numbers in order; it leaves when
 //! it is full, when its oldest event has waited `flush_ms`, or at once when a request waits for its
-//! event to be durable (`audit: required`). What is not acknowledged goes out again: `(boot, seq)` is
+//! event to be durable (`audit: required`). An event that is not acknowledged goes out again: `(boot, seq)` is
 //! an event's identity, so sending it twice does no harm.
 //!
 //! How long a request waits for durability was weighed. Failing at the first lost answer turns one
@@ -15,10 +15,10 @@ use chaperone_engine::audit::{EventKind, Overflow, Queue, QueueLimits, RecordId}
 use chaperone_engine::base::time::UnixMillis;
 use chaperone_engine::link::{EVENTS_PATH, EventAck, EventBatchHead, NodeId};
 
-use super::Wake;
 use super::calls::{Backoff, Purpose, Reply, Wire};
 use super::config::Limits;
 use super::metrics::{Counter, Gauge, Histogram, Metrics};
+use super::wake::Wake;
 use crate::host::{ContextId, Host, Level};
 
 /// First and longest pause after a batch that was not acknowledged.
@@ -33,7 +33,7 @@ const LAST_BATCH_BYTES: usize = 12 * 1024 * 1024;
 
 /// A stream that waits for an event to be durable.
 #[derive(Debug)]
-struct Waiting {
+struct DurableWait {
     stream: ContextId,
     seq: u64,
     since: UnixMillis,
@@ -69,12 +69,12 @@ pub(super) struct Sender {
     sent: u64,
     /// When the oldest event that is not on its way came.
     oldest: Option<UnixMillis>,
-    waiting: Vec<Waiting>,
+    waiting: Vec<DurableWait>,
     retry_at: UnixMillis,
     failed_at: UnixMillis,
     backoff: Backoff,
     drain: Drain,
-    /// What the gauges have been told.
+    /// Bytes and events, as the gauges show them.
     shown: (usize, usize),
 }
 
@@ -96,7 +96,7 @@ impl Sender {
         }
     }
 
-    /// Other bounds from now on; what waits stays.
+    /// Other bounds from now on; events that wait stay.
     pub(super) fn reconfigure(&mut self, limits: Limits) {
         self.limits = limits;
         self.queue.set_limits(limits.queue());
@@ -148,7 +148,7 @@ impl Sender {
             return Some(Wake::AuditUnavailable);
         }
         let until = now.saturating_add(timeout_ms);
-        self.waiting.push(Waiting {
+        self.waiting.push(DurableWait {
             stream,
             seq,
             since: now,
@@ -326,7 +326,7 @@ impl Sender {
     fn wake(
         &mut self,
         wire: &Wire<'_>,
-        verdict: impl Fn(&Queue, &Waiting) -> Option<Wake>,
+        verdict: impl Fn(&Queue, &DurableWait) -> Option<Wake>,
     ) -> Vec<(ContextId, Wake)> {
         let mut wakes = Vec::new();
         let queue = &self.queue;

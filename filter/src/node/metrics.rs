@@ -1,4 +1,4 @@
-//! What Envoy's admin shows of the gate: `wasmcustom.chaperone.*` on `/stats`.
+//! The gate's metrics in Envoy's admin: `wasmcustom.chaperone.*` on `/stats`.
 //!
 //! Every metric is named here once and explained in `docs/metrics.md` (a test compares the two).
 //! Gauges are shared by all workers of the process, so each worker adds its own changes; a gauge

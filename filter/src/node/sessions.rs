@@ -1,4 +1,5 @@
-//! What was masked in the requests of a session, so that a later answer of the same session can be restored.
+//! Secrets that were masked in the requests of a session, so that a later answer of the same session can be
+//! restored.
 //!
 //! In the memory of this worker only, never in shared data, where every plugin of the process could read it. An answer that
 //! comes through another worker keeps its placeholders, which is the safe fault.
@@ -16,8 +17,8 @@ const MAX_SESSIONS: usize = 1_000;
 /// Most bytes of secrets, of all sessions.
 const MAX_BYTES: usize = 4 * 1024 * 1024;
 
-/// One agent run with one connection. What was masked on the way to one upstream is never restored in what another one
-/// answers.
+/// One agent run with one connection. A secret that was masked on the way to one upstream is never restored in an
+/// answer of another.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct SessionKey {
     issuer: String,
@@ -49,7 +50,7 @@ pub(super) struct Sessions {
 }
 
 impl Sessions {
-    /// Adds what a request had masked, and gives all that is known of its session.
+    /// Adds the secrets of a request, and gives all those of its session.
     pub(super) fn remember(&mut self, key: SessionKey, new: Secrets, now: UnixMillis) -> Secrets {
         if let Some((secrets, last)) = self.known.get_mut(&key)
             && now.since(*last) <= KEEP_MS
@@ -106,7 +107,7 @@ mod tests {
 
     use super::*;
 
-    /// What was masked of so many different secrets, from the `first` on.
+    /// So many different secrets as a masker remembers them, from the `first` on.
     fn masked(plan: &Arc<Plan>, first: usize, count: usize) -> Secrets {
         let key = FingerprintKey::from_bytes([1; 32]);
         let mut masker = Masker::new(Arc::clone(plan), key, &Content::text());

@@ -1,4 +1,4 @@
-//! What streams ask of their node.
+//! The streams' side of a node: policy, records, questions, waiting.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -56,7 +56,7 @@ impl<G> NodeOf<G> {
         &self.metrics
     }
 
-    /// What is in force; `None` is 503 `no_policy`.
+    /// The gate in force; `None` is 503 `no_policy`.
     pub fn gate(&self) -> Option<Rc<G>> {
         self.parts.as_ref().and_then(|parts| parts.policy.gate())
     }
@@ -181,7 +181,7 @@ impl<G> NodeOf<G> {
             .extend(due.map(|(stream, _)| (stream, Wake::Over)));
     }
 
-    /// Remembers what was masked in a request of a session, and gives all that is remembered of it.
+    /// Remembers the secrets that were masked in a request of a session, and gives all those of the session.
     pub fn remember(&mut self, session: SessionKey, masked: Secrets, now: UnixMillis) -> Secrets {
         self.sessions.remember(session, masked, now)
     }

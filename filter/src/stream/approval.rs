@@ -12,7 +12,7 @@ use super::{Around, Phase, Stream, Waiting, metric};
 use crate::node::TooManyHeld;
 
 impl Stream {
-    /// Asks whether a human has approved this request, or will. `body` is what goes upstream, masked
+    /// Asks whether a human has approved this request, or will. `body` is the body that goes upstream, masked
     /// where masking applies; nothing where it cannot be seen.
     pub(super) fn ask(&mut self, around: &mut Around<'_>, body: Option<Vec<u8>>) {
         let shown = self.shown(around);

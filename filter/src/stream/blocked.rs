@@ -1,13 +1,13 @@
-//! Bodies that must not go on: what their reader is told, and how the stream ends.
+//! Bodies that must not go on: the answer to their reader, and the end of the stream.
 //!
 //! | | nothing has left | something has |
 //! |---|---|---|
 //! | request | 403, or 415 if its encoding breaks off | the same; upstream sees half a request, which breaks off |
 //! | response | 403, or 502 | the body's own error event where it has one, then the end; else the stream breaks off |
 //!
-//! A response that is ended with an error event is not reset at once: what is on its way to the agent would be lost
-//! with it. What upstream still sends is dropped, and if it has not ended by itself after [`GRACE_MS`], the
-//! stream is reset then.
+//! A response that is ended with an error event is not reset at once: bytes on their way to the agent would be lost
+//! with it. All that upstream still sends is dropped, and if the response has not ended by itself after
+//! [`GRACE_MS`], the stream is reset then.
 
 use chaperone_engine::gate::Refused;
 
@@ -19,7 +19,7 @@ use crate::host::Direction;
 const GRACE_MS: u64 = 1_000;
 
 impl Stream {
-    /// Ends the stream for what a body turned out to be.
+    /// Ends the stream because of its body.
     pub(super) fn stop(&mut self, around: &mut Around<'_>, direction: Direction, stop: Stop) {
         match (stop, direction) {
             (Stop::Lost, _) => self.break_off(around),

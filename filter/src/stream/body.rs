@@ -6,14 +6,14 @@
 //! |---|---|---|---|---|
 //! | `Flowing` | Envoy keeps nothing of it for us | is masked and goes on; Envoy keeps it if its end is undecided | go on; with an end undecided the stream is broken off | `Placed`, `Cut`, `Stopped` |
 //! | `Awaited` (response) | the headers wait for the first look at the body | as `Flowing`; the headers go on with it, or wait with it | as `Flowing` | `Flowing`, `Placed`, `Cut`, `Stopped` |
-//! | `Placed` | Envoy keeps what is decided, masked, since bytes behind it are not | only what is new is masked | the undecided bytes are put behind it, and all goes on | `Flowing`, `Placed`, `Cut`, `Stopped` |
-//! | `Held` (request) | no verdict yet, or none that a callback has seen: Envoy keeps what came, as it came | is kept; after the verdict all that is kept is masked as one piece | are kept; after the verdict all that is kept is masked in its place | `Whole`, `Resumed`, and as `Flowing` |
+//! | `Placed` | Envoy keeps decided bytes, masked, since others behind them are undecided | only the new bytes are masked | the undecided bytes are put behind the decided ones, and all goes on | `Flowing`, `Placed`, `Cut`, `Stopped` |
+//! | `Held` (request) | no verdict yet, or none that a callback has seen: Envoy keeps the body as it came | is kept; after the verdict all kept bytes are masked as one piece | are kept; after the verdict all kept bytes are masked in their place | `Whole`, `Resumed`, and as `Flowing` |
 //! | `Whole` (request) | all of it was masked in its place, in Envoy's buffer | does not come | go on | `Resumed` |
 //! | `Resumed` (request) | the request was released outside of its callbacks | as `Flowing`, but all that is decided goes on | as `Flowing` | `Flowing`, `Cut`, `Stopped` |
 //! | `Cut` (response) | it ended before a secret, and its reader was told | is dropped | go on | |
 //! | `Stopped` | it must not go on | does not come | do not come | |
 //!
-//! Envoy keeps what it has while the state is `Awaited`, `Placed` or `Stopped`: callbacks then return Pause
+//! In the states `Awaited`, `Placed` and `Stopped` callbacks return Pause, so that Envoy sends nothing on
 //! ([`BodyWay::flow`]). While the verdict is pending they do so whatever the state.
 //!
 //! # Where undecided bytes wait
@@ -36,7 +36,7 @@
 use chaperone_engine::audit::{Body, EventKind};
 use chaperone_engine::masking::{Blocked, DecodingError, Findings, MaskedBody, Secrets};
 
-use super::Flow;
+use super::flow::Flow;
 use super::pipe::{Out, Pipe};
 use crate::host::{Direction, Host};
 
@@ -68,7 +68,7 @@ impl Tail {
     }
 }
 
-/// Where a body stands; the module's table says what follows.
+/// Where a body stands; see the module's table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
     Flowing,
@@ -140,7 +140,7 @@ pub(super) struct BodyWay {
     pub(super) ended: bool,
 }
 
-/// What one callback did to a body.
+/// The outcome of one callback for a body.
 #[derive(Debug)]
 pub(super) struct Passed {
     /// Why the body must not go on as it is.
@@ -152,17 +152,17 @@ pub(super) struct Passed {
 /// Why a body must not go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stop {
-    /// The host did not give the bytes that it said there are, and what was not seen was not masked; or trailers
+    /// The host did not give the bytes that it said there are, and unseen bytes are unmasked bytes; or trailers
     /// came while undecided bytes had no buffer to go to.
     Lost,
     /// Its content encoding cannot be read on.
     Unreadable(DecodingError),
-    /// It has a secret that policy blocks. Nothing of what came together with the secret goes on either.
+    /// It has a secret that policy blocks. Bytes that came together with the secret do not go on either.
     Blocked,
     /// The same in a response whose reader has been told in the body's own format: that still goes on, and the
     /// stream is to end once it has arrived.
     Told,
-    /// Decoded, it is longer than what is kept of a body that has to be seen whole.
+    /// It has to be seen whole, and decoded it is longer than may be kept.
     TooLarge,
 }
 
@@ -201,12 +201,12 @@ impl BodyWay {
         self.pipe.decoder.is_some()
     }
 
-    /// What was found in it.
+    /// The findings in it.
     pub(super) fn findings(&self) -> Option<&Findings> {
         self.pipe.findings()
     }
 
-    /// What was masked in it, to be restored.
+    /// The secrets that were masked in it, to be restored.
     pub(super) fn secrets(&self) -> Option<&Secrets> {
         self.pipe.secrets()
     }
@@ -216,7 +216,7 @@ impl BodyWay {
         self.pipe.blocked()
     }
 
-    /// What its callbacks return once the request has been let through.
+    /// The return value of its callbacks once the request has been let through.
     pub(super) fn flow(&self) -> Flow {
         match self.stage {
             Stage::Awaited | Stage::Placed { .. } | Stage::Stopped { .. } => Flow::Pause,
@@ -245,7 +245,7 @@ impl BodyWay {
         });
     }
 
-    /// What Envoy keeps of a request's body, as it came.
+    /// The part of a request's body that Envoy keeps as it came.
     pub(super) const fn held(&self) -> Option<HeldBody> {
         match self.stage {
             Stage::Held(held) => Some(held),
@@ -324,7 +324,7 @@ impl BodyWay {
         }
     }
 
-    /// The trailers callback: the body is over, and what is undecided must get into the buffer.
+    /// The trailers callback: the body is over, and undecided bytes must get into the buffer.
     pub(super) fn trailers(&mut self, host: &dyn Host) -> Passed {
         self.ended = true;
         let before = self.stage;
@@ -368,7 +368,7 @@ impl BodyWay {
     }
 
     /// Masks a request's whole body, which Envoy keeps, in its place; up to `limit` bytes once it is decoded.
-    /// Gives its bytes, and what there is to record of them.
+    /// Gives its bytes, and the event that records them.
     ///
     /// # Errors
     /// It must not go on.

@@ -9,7 +9,7 @@ use chaperone_engine::masking::{Content, Findings, FingerprintKey, Masker, Plan}
 
 use crate::host::{Direction, Headers, Host};
 
-/// What was found.
+/// Headers with secrets.
 #[derive(Debug)]
 pub(super) struct Masked {
     pub(super) findings: Findings,
@@ -68,7 +68,7 @@ pub(super) fn mask(plan: &Arc<Plan>, key: &FingerprintKey, headers: &Headers) ->
     Some(masked)
 }
 
-/// Puts the masked lines in place. `headers` is what was there.
+/// Puts the masked lines in the place of those in `headers`.
 pub(super) fn replace(host: &dyn Host, headers: &Headers, values: &Headers) {
     let way = Direction::Response;
     for (at, (name, value)) in values.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! What changes in headers on the way through.
+//! Changes of headers on the way through.
 
 use crate::host::{Direction, Headers, Host};
 
@@ -13,7 +13,7 @@ const BODY_DESCRIPTIONS: &[&str] = &[
     "repr-digest",
 ];
 
-/// What changes in a body on its way.
+/// Changes of a body on its way.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Changes {
     /// Bytes may.
@@ -22,7 +22,7 @@ pub(super) struct Changes {
     pub(super) decodes: bool,
 }
 
-/// Headers by which a client tells Envoy's router what to do. Envoy believes them from internal
+/// Headers by which a client instructs Envoy's router. Envoy believes them from internal
 /// addresses (loopback and private ones, unless its configuration says otherwise), and with
 /// `x-envoy-retry-on` one approved request would be sent upstream several times.
 const ROUTER_INSTRUCTIONS: &[&str] = &[
@@ -78,7 +78,7 @@ pub(super) fn forward_request(
     }
 }
 
-/// Takes out what would no longer be true of a body.
+/// Takes out the headers that would no longer be true of a body.
 fn describe(host: &dyn Host, way: Direction, headers: &Headers, changes: Changes) {
     if changes.masks {
         for name in BODY_DESCRIPTIONS {

@@ -1,4 +1,4 @@
-//! What streams count, by the names that follow `chaperone.` (`docs/metrics.md` explains them).
+//! The metrics of streams, by the names that follow `chaperone.` (`docs/metrics.md` explains them).
 
 /// Requests that reached the gate.
 pub(super) const REQUESTS: &str = "requests";

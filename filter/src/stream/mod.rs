@@ -1,4 +1,4 @@
-//! One request with its response: what each callback returns, what is changed, what is recorded.
+//! One request with its response: the return value of each callback, the changes, the record.
 //!
 //! ```text
 //!        headers
@@ -7,7 +7,7 @@
 //! ```
 //!
 //! # Promises
-//! - `Stream::flow` alone derives what a callback returns, from the phase and, once the request has been
+//! - `Stream::flow` alone derives a callback's return value, from the phase and, once the request has been
 //!   let through, from the state of its body. While a verdict is pending every request callback returns
 //!   Pause: in Envoy, Continue from *any* body or trailers callback releases held headers upstream.
 //! - A stream answers the agent at most once, and never after it let the request go on.
@@ -18,6 +18,7 @@ mod approval;
 mod blocked;
 mod body;
 mod close;
+mod flow;
 mod header_values;
 mod headers;
 pub(crate) mod metric;
@@ -49,22 +50,15 @@ use body::BodyWay;
 use request::Request;
 use shown::Shown;
 
-/// What a callback returns to Envoy.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Flow {
-    /// Go on. From a body or trailers callback this also releases held headers.
-    Continue,
-    /// Stay.
-    Pause,
-}
+pub use flow::Flow;
 
-/// What a stream works with; lent to it for one callback.
+/// The things that a stream works with; lent to it for one callback.
 pub struct Around<'a> {
     /// Envoy.
     pub host: &'a dyn Host,
-    /// What all streams of the VM share.
+    /// The state that all streams of the VM share.
     pub node: &'a mut Node,
-    /// The built-in detectors, for what is recorded or shown while there is no policy to say so.
+    /// The built-in detectors, for records and for people while no policy names others.
     pub detectors: &'a Detectors,
 }
 
@@ -93,7 +87,7 @@ enum Phase {
     /// Let through. A tunnel is an upgrade: its bytes are not a body.
     Open { tunnel: bool },
     /// We have answered. The answer passes through our own response callbacks, and once it does
-    /// (`passing`) it must go on; what upstream had sent before must not.
+    /// (`passing`) it must go on; a response that upstream had begun before must not.
     Answered { passing: bool },
     /// Envoy answered while the verdict was pending, so no verdict will come.
     Overtaken,
@@ -101,7 +95,7 @@ enum Phase {
     Broken,
 }
 
-/// What a verdict waits for.
+/// The step that a verdict waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Waiting {
     /// The rest of the body, and why.
@@ -114,7 +108,7 @@ enum Waiting {
     Durable,
 }
 
-/// What is known once the request has been decided on.
+/// Everything that is known once the request has been decided on.
 #[derive(Debug)]
 struct Case {
     gate: Rc<Gate>,
@@ -163,7 +157,7 @@ pub struct Stream {
     decided_ms: u64,
     first_byte_ms: Option<u64>,
     status: Option<u16>,
-    /// What was found outside of bodies.
+    /// Findings outside of bodies.
     found: Findings,
     /// The detector at whose finding a body was ended.
     blocked: Option<String>,
@@ -191,7 +185,7 @@ impl Stream {
         }
     }
 
-    /// What a callback of this direction returns now. The only place that says so.
+    /// The return value of a callback of this direction now. The only place that says so.
     fn flow(&self, direction: Direction) -> Flow {
         match (direction, &self.phase) {
             // Let through: only a body that waits for its own next bytes can pause it.

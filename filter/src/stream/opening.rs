@@ -58,7 +58,7 @@ impl Stream {
         }
     }
 
-    /// The verdict is yes; what may still have to come is the record's durability. `outside` says
+    /// The verdict is yes; the record may still have to be stored first. `outside` says
     /// that no callback of the request is running.
     pub(super) fn let_through(
         &mut self,
@@ -112,7 +112,7 @@ impl Stream {
         }
     }
 
-    /// Resumes a request that Envoy holds, with what is held of its body masked.
+    /// Resumes a request that Envoy holds, with the held part of its body masked.
     fn release(&mut self, around: &mut Around<'_>) {
         let held = self.request_body.held();
         if held.is_some_and(|held| !held.is_complete) {

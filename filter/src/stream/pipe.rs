@@ -1,11 +1,11 @@
-//! What a body goes through on its way: decoding, masking and, for answers, restoring.
+//! The stations of a body on its way: decoding, masking and, for answers, restoring.
 //!
 //! ```text
-//! bytes ─► Decoder ─► Masker ─┬─► Masker that restores ─► what is sent on
-//!                             └─► what is recorded
+//! bytes ─► Decoder ─► Masker ─┬─► Masker that restores ─► sent on
+//!                             └─► recorded
 //! ```
 //!
-//! What restoring puts back is a secret again: it goes to whoever sent it, and never into the record.
+//! Restored bytes hold secrets again: they go to the agent that sent these secrets, and never into the record.
 
 use std::borrow::Cow;
 
@@ -25,12 +25,12 @@ pub(super) struct Pipe {
     pub(super) restorer: Option<Masker>,
 }
 
-/// What came out.
+/// The bytes that came out.
 #[derive(Debug, Default)]
 pub(super) struct Out<'a> {
-    /// What goes on now.
+    /// Those that go on now.
     pub(super) sent: Cow<'a, [u8]>,
-    /// What went in goes on as it is.
+    /// The bytes that went in go on as they are.
     pub(super) unchanged: bool,
     /// The same for the record; empty where masking does not apply.
     pub(super) masked: MaskedBody,
@@ -50,7 +50,7 @@ impl Pipe {
         self.masker.is_none() && self.restorer.is_none()
     }
 
-    /// Bytes that wait because they may be (part of) a secret or of what stands for one.
+    /// Bytes that wait because they may be (part of) a secret or of a placeholder.
     pub(super) fn held(&self) -> usize {
         let held = |masker: &Option<Masker>| masker.as_ref().map_or(0, Masker::held);
         held(&self.masker).saturating_add(held(&self.restorer))
@@ -61,12 +61,12 @@ impl Pipe {
         self.masker.as_ref().and_then(Masker::blocked)
     }
 
-    /// What was found.
+    /// The findings.
     pub(super) fn findings(&self) -> Option<&Findings> {
         self.masker.as_ref().map(Masker::findings)
     }
 
-    /// What was masked, to be restored.
+    /// The secrets that were masked, to be restored.
     pub(super) fn secrets(&self) -> Option<&Secrets> {
         self.masker.as_ref().map(Masker::secrets)
     }
@@ -179,7 +179,7 @@ impl Pipe {
 }
 
 impl Out<'_> {
-    /// Adds what came out next.
+    /// Adds the bytes that came out next.
     pub(super) fn append(&mut self, next: Out<'_>) {
         if !next.sent.is_empty() {
             self.sent.to_mut().extend_from_slice(&next.sent);

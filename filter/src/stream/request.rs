@@ -9,7 +9,7 @@ use crate::host::{Headers, first};
 /// Longest `x-request-id` that is recorded.
 const MAX_REQUEST_ID: usize = 128;
 
-/// What the stream needs of the request's headers after their callback is over.
+/// The part of the request's headers that the stream needs after their callback is over.
 #[derive(Debug, Default)]
 pub(super) struct Request {
     pub(super) method: Option<String>,
@@ -111,8 +111,8 @@ pub(super) fn all(headers: &Headers, name: &str) -> Option<Vec<u8>> {
     (!values.is_empty()).then(|| values.join(b", ".as_slice()))
 }
 
-/// How the body is encoded, if it can be read: every line counts, and what gRPC compresses message by message,
-/// under a header of its own, cannot.
+/// How the body is encoded, if it can be read. Every line counts. Messages that gRPC compresses one by one,
+/// under a header of its own, cannot be read.
 pub(super) fn encoding_of(headers: &Headers) -> Option<Encoding> {
     let of = |name| Encoding::of(all(headers, name).as_deref());
     match of("grpc-encoding") {
@@ -121,7 +121,7 @@ pub(super) fn encoding_of(headers: &Headers) -> Option<Encoding> {
     }
 }
 
-/// What the body is, as far as its headers and the request tell.
+/// The kind of body, as far as its headers and the request tell.
 pub(super) fn content_of(content_type: Option<&[u8]>, path: Option<&str>) -> Content {
     let content = Content::of(content_type);
     match path {

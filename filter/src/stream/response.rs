@@ -106,7 +106,7 @@ impl Stream {
         )
     }
 
-    /// Masks what stands in the response's headers; or names the detector that blocks the response for it.
+    /// Masks secrets in the response's headers; or names the detector that blocks the response for one.
     fn mask_headers(
         &mut self,
         around: &Around<'_>,
@@ -122,7 +122,8 @@ impl Stream {
         masked.blocked
     }
 
-    /// What was masked in this request, and in earlier ones of the same session, and is to stand in the answer again.
+    /// The secrets that were masked in this request, and in earlier ones of the same session, and are to stand in the
+    /// answer again.
     fn to_restore(&self, around: &mut Around<'_>) -> Secrets {
         let Some(case) = self.case.as_ref().filter(|case| case.masking.restores()) else {
             return Secrets::default();

@@ -1,4 +1,4 @@
-//! What is written down of a request, or shown to people: agents choose nearly all of it, so nothing
+//! Texts of a request that are written down or shown to people: agents choose nearly all of them, so none
 //! gets there unmasked.
 //!
 //! A secret in a path stands in the operation too, which is made of the path, and one that is
@@ -10,14 +10,14 @@ use chaperone_engine::masking::{FingerprintKey, Plan, mask_text};
 use chaperone_engine::request::decode_unreserved;
 use chaperone_engine::upstreams::Operation;
 
-/// Masks what is not a body.
+/// Masks texts that are not a body.
 pub(super) struct Shown {
     /// The policy's, or those for when there is none.
     pub(super) plan: Option<Arc<Plan>>,
     pub(super) key: FingerprintKey,
 }
 
-/// What stands where nothing can be masked. Never seen: the detectors are constants that compile.
+/// Stands where nothing can be masked. Never seen: the detectors are constants that compile.
 const UNSEEN: &str = "[not shown]";
 
 impl Shown {
@@ -34,7 +34,7 @@ impl Shown {
         self.text(&decode_unreserved(text))
     }
 
-    /// What the request does.
+    /// An operation, attribute by attribute.
     pub(super) fn operation(&self, operation: &Operation) -> Operation {
         Operation {
             action: self.text(&operation.action),

@@ -142,7 +142,7 @@ impl Stream {
         }
     }
 
-    /// Does what comes next, as far as that is possible now.
+    /// Takes the next step, as far as that is possible now.
     fn carry_out(&mut self, around: &mut Around<'_>, next: Next, headers: &Headers, end: bool) {
         let Some(case) = &self.case else { return };
         let plan = case.masking.request.clone();
@@ -178,7 +178,7 @@ impl Stream {
         );
     }
 
-    /// What the request's body goes through.
+    /// The way of the request's body.
     fn request_way(&self, plan: Option<Arc<Plan>>, end: bool) -> BodyWay {
         let request = &self.request;
         let content = content_of(request.content_type.as_deref(), request.path.as_deref());
@@ -196,7 +196,7 @@ impl Stream {
         way
     }
 
-    /// The detector that blocks the request for what stands in its path or query. They cannot be masked, since they
+    /// The detector that blocks the request for a secret in its path or query. They cannot be masked: the request
     /// would then ask for something else.
     fn blocked_in_target(&mut self, plan: &Arc<Plan>) -> Option<String> {
         let target = decode_unreserved(self.request.path.as_deref()?);

@@ -1,7 +1,7 @@
 use chaperone_engine::audit::BootId;
 use chaperone_engine::base::time::UnixMillis;
 
-use super::super::lease::Lease;
+use super::super::policy::lease::Lease;
 use crate::host::Host as _;
 use crate::host::fake::FakeHost;
 

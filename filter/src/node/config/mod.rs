@@ -1,30 +1,38 @@
-//! The plugin configuration: what Envoy hands the filter as JSON.
+//! The plugin configuration, which Envoy hands the filter as JSON.
 //!
 //! [`Config::parse`] is a pure function of its bytes: no clock, no shared data, no randomness. Envoy
-//! tries a configuration on its main thread first, and a worker that then refuses what the main
-//! thread accepted lets traffic past the filter silently; so both must always say the same.
+//! tries a configuration on its main thread first. A worker that then refuses a configuration which
+//! the main thread accepted lets traffic past the filter silently; so both must always say the same.
 //!
-//! Values are read by hand instead of by serde's derive: serde's messages quote what they found,
-//! and what they would quote here may be the node token under a misspelt key. An error names the
-//! place and what was expected, never a value. `docs/filter.md` is the reference for people.
+//! Values are read by hand instead of by serde's derive: serde's messages quote the value that they
+//! found, and here that may be the node token under a misspelt key. An error names the place and the
+//! kind of value that was expected, never the value itself. `docs/filter.md` is the reference for people.
+
+mod error;
+mod limits;
+mod reader;
 
 use std::rc::Rc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use chaperone_engine::audit::{OnAuditFull, QueueLimits};
+use chaperone_engine::audit::OnAuditFull;
 use chaperone_engine::bundle::{self, Bundle, BundleError, PublicKey};
 use chaperone_engine::gate::Gate;
 use serde_json::Value;
 
-use super::reader::Object;
+use self::limits::{TIMEOUT_MS, limits, number};
+use self::reader::Object;
+
+pub use self::error::ConfigError;
+pub use self::limits::Limits;
 
 /// Everything that the filter is told at load time.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// How to reach the control plane.
     pub control_plane: ControlPlane,
-    /// What authenticates this node to the control plane.
+    /// Authenticates this node to the control plane.
     pub node_token: Secret<String>,
     /// How the node calls itself; Envoy's `node.id` when absent.
     pub node_name: Option<String>,
@@ -34,13 +42,13 @@ pub struct Config {
     pub fingerprint_key: Secret<[u8; 32]>,
     /// Policy to start from before the control plane has been reached.
     pub bundle: Option<StartingBundle>,
-    /// What a held request's body does.
+    /// Where a held request's body waits.
     pub profile: Profile,
     /// Whether the route's metadata names the connection instead of the Host header.
     pub connection_from_route: bool,
     /// Where an agent's human can look at an approval.
     pub approval_url: Option<ApprovalUrl>,
-    /// What happens to new requests when the event queue is full.
+    /// Whether new requests are refused or not recorded when the event queue is full.
     pub on_audit_full: OnAuditFull,
     /// Bounds on memory and time.
     pub limits: Limits,
@@ -63,7 +71,7 @@ pub struct ControlPlane {
 pub struct StartingBundle {
     /// The envelope's bytes, to be shared with other workers.
     pub envelope: Rc<[u8]>,
-    /// What was in it.
+    /// The bundle in it.
     pub bundle: Bundle,
 }
 
@@ -76,112 +84,6 @@ pub enum Profile {
     /// Envoy delivers the body while headers are held; the filter can decide on both.
     Body,
 }
-
-/// Bounds on memory and time, each with its unit in the name or `bytes`/entries otherwise.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// Serialised events that may wait for acknowledgement.
-    pub audit_queue_bytes: usize,
-    /// Serialised events per batch.
-    pub batch_bytes: usize,
-    /// Events per batch.
-    pub batch_events: usize,
-    /// Longest that an event waits for company before its batch is sent.
-    pub flush_ms: u64,
-    /// Verified tokens remembered.
-    pub token_cache_entries: usize,
-    /// Streams that may wait for a human at once; the next one gets a ticket.
-    pub hold_streams: usize,
-    /// Request body that may be held for a decision in the "body" profile.
-    pub body_bytes: usize,
-    /// Body bytes recorded per direction.
-    pub record_body_bytes: usize,
-    /// Masked body bytes shown to approvers.
-    pub preview_bytes: usize,
-}
-
-impl Limits {
-    /// The bounds of the event queue.
-    pub const fn queue(&self) -> QueueLimits {
-        QueueLimits {
-            max_bytes: self.audit_queue_bytes,
-            batch_bytes: self.batch_bytes,
-            batch_events: self.batch_events,
-        }
-    }
-}
-
-/// One number of [`Limits`]: its name, default and bounds.
-struct Bound {
-    name: &'static str,
-    default: u64,
-    min: u64,
-    max: u64,
-}
-
-const KIB: u64 = 1024;
-const MIB: u64 = 1024 * 1024;
-
-const fn bound(name: &'static str, default: u64, min: u64, max: u64) -> Bound {
-    Bound {
-        name,
-        default,
-        min,
-        max,
-    }
-}
-
-/// Seconds of a busy node's events fit the queue (an event is 0.3 to 1 KiB); the VM has 1 GiB.
-const AUDIT_QUEUE_BYTES: Bound = bound("audit_queue_bytes", 8 * MIB, 64 * KIB, 256 * MIB);
-/// Stays under the 1 MiB at which Envoy's default connection buffers begin to push back.
-const BATCH_BYTES: Bound = bound("batch_bytes", 256 * KIB, 4 * KIB, 4 * MIB);
-const BATCH_EVENTS: Bound = bound("batch_events", 1_000, 1, 10_000);
-/// Two ticks: short enough for `audit tail` to feel live, long enough to batch under load.
-const FLUSH_MS: Bound = bound("flush_ms", 50, 1, 10_000);
-const TOKEN_CACHE_ENTRIES: Bound = bound("token_cache_entries", 10_000, 16, 200_000);
-const HOLD_STREAMS: Bound = bound("hold_streams", 1_000, 0, 10_000);
-/// Just under Envoy's default `per_connection_buffer_limit_bytes`, above which Envoy itself answers
-/// 413 without our explanation.
-const BODY_BYTES: Bound = bound("body_bytes", MIB - 64 * KIB, 0, 64 * MIB);
-const RECORD_BODY_BYTES: Bound = bound("record_body_bytes", 64 * KIB, 0, 16 * MIB);
-const PREVIEW_BYTES: Bound = bound("preview_bytes", 16 * KIB, 0, 256 * KIB);
-/// A local control plane answers in single milliseconds; a database failover takes a second.
-const TIMEOUT_MS: Bound = bound("timeout_ms", 2_000, 100, 30_000);
-
-/// A configuration that was refused: which place, and what was expected there.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConfigError {
-    /// Dotted path of the setting; empty for the whole document.
-    pub place: String,
-    /// What was expected, without the value that was found.
-    pub expected: String,
-}
-
-impl ConfigError {
-    pub(super) fn new(place: impl Into<String>, expected: impl Into<String>) -> Self {
-        Self {
-            place: place.into(),
-            expected: expected.into(),
-        }
-    }
-}
-
-impl std::fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let place = if self.place.is_empty() {
-            "the document"
-        } else {
-            &self.place
-        };
-        write!(
-            f,
-            "The filter's configuration is refused at {place}: {}.",
-            self.expected
-        )
-    }
-}
-
-impl std::error::Error for ConfigError {}
 
 /// A value that must not be seen: its `Debug` says only that it is there.
 #[derive(Clone, PartialEq, Eq)]
@@ -370,31 +272,4 @@ fn approval_url(root: &mut Object) -> Result<Option<ApprovalUrl>, ConfigError> {
             "expected an http or https address with {approval} where the approval's id goes",
         ))
     }
-}
-
-fn limits(given: Option<Object>) -> Result<Limits, ConfigError> {
-    let mut given = given.unwrap_or_else(|| Object::empty("limits"));
-    let limits = Limits {
-        audit_queue_bytes: size(&mut given, &AUDIT_QUEUE_BYTES)?,
-        batch_bytes: size(&mut given, &BATCH_BYTES)?,
-        batch_events: size(&mut given, &BATCH_EVENTS)?,
-        flush_ms: number(&mut given, &FLUSH_MS)?,
-        token_cache_entries: size(&mut given, &TOKEN_CACHE_ENTRIES)?,
-        hold_streams: size(&mut given, &HOLD_STREAMS)?,
-        body_bytes: size(&mut given, &BODY_BYTES)?,
-        record_body_bytes: size(&mut given, &RECORD_BODY_BYTES)?,
-        preview_bytes: size(&mut given, &PREVIEW_BYTES)?,
-    };
-    given.close()?;
-    Ok(limits)
-}
-
-fn number(object: &mut Object, bound: &Bound) -> Result<u64, ConfigError> {
-    Ok(object
-        .whole_number(bound.name, bound.min, bound.max)?
-        .unwrap_or(bound.default))
-}
-
-fn size(object: &mut Object, bound: &Bound) -> Result<usize, ConfigError> {
-    Ok(usize::try_from(number(object, bound)?).unwrap_or(usize::MAX))
 }

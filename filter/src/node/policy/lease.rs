@@ -2,7 +2,7 @@
 //!
 //! The holder writes its boot id and an expiry, and renews it; when it dies (a trap, a shutdown) the
 //! lease runs out and the next worker that looks takes it. Shared data belongs to every plugin of
-//! the process, so what is read is believed only as far as a mistake is harmless: two holders poll
+//! the process, so its content is believed only as far as a mistake is harmless: two holders poll
 //! twice, and a lease that somebody else keeps is no way to keep policy from a worker, because
 //! each worker's own status report brings a newer bundle too.
 
@@ -12,19 +12,19 @@ use chaperone_engine::base::time::UnixMillis;
 use crate::host::Host;
 
 /// Milliseconds that a lease lasts: how long nobody polls after a holder died.
-pub(super) const TERM_MS: u64 = 3_000;
+const TERM_MS: u64 = 3_000;
 /// Milliseconds between renewals by the holder, and between looks by the others.
 const LOOK_MS: u64 = 1_000;
 
 #[derive(Debug)]
-pub(super) struct Lease {
+pub(in crate::node) struct Lease {
     key: String,
     holding: bool,
     look_at: UnixMillis,
 }
 
 impl Lease {
-    pub(super) const fn new(key: String) -> Self {
+    pub(in crate::node) const fn new(key: String) -> Self {
         Self {
             key,
             holding: false,
@@ -33,7 +33,7 @@ impl Lease {
     }
 
     /// Whether this worker is the one that polls now; renews or takes the lease where it should.
-    pub(super) fn hold(&mut self, host: &dyn Host, me: &BootId, now: UnixMillis) -> bool {
+    pub(in crate::node) fn hold(&mut self, host: &dyn Host, me: &BootId, now: UnixMillis) -> bool {
         // A clock that was set back must not stop the renewals.
         if now < self.look_at && self.look_at.since(now) <= LOOK_MS {
             return self.holding;
@@ -55,7 +55,7 @@ impl Lease {
     }
 
     /// Lets go, so that the next worker need not wait for the expiry.
-    pub(super) fn release(&mut self, host: &dyn Host, me: &BootId) {
+    pub(in crate::node) fn release(&mut self, host: &dyn Host, me: &BootId) {
         if self.holding {
             self.holding = false;
             if let Some((value, version)) = host.shared(&self.key)

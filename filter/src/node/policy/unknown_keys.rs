@@ -1,6 +1,6 @@
 //! Keys that tokens named and no key set had, on their way to the control plane.
 //!
-//! Anybody can send a token with a made-up `kid`, so what is remembered and what is sent is bounded:
+//! Anybody can send a token with a made-up `kid`, so the names that are remembered and sent are bounded:
 //! a flood of made-up names must not fill the memory. Nor does it keep a real rotation from being
 //! heard: any report about an issuer makes the control plane look at all of that issuer's keys.
 

@@ -1,8 +1,8 @@
-//! Reads a JSON object member by member; what is left over at the end is an error.
+//! Reads a JSON object member by member; a member that nobody has read at the end is an error.
 
 use serde_json::{Map, Value};
 
-use super::config::ConfigError;
+use super::error::ConfigError;
 
 /// One JSON object, with the place where it stands.
 pub(super) struct Object {

@@ -1,0 +1,221 @@
+//! Policy in force on this worker, and how the next one gets here.
+//!
+//! ```text
+//! control plane ──long poll──► the worker with the lease ──shared data──► the other workers
+//!       └───────each worker's own status report, every 10 s: the way round everything above──┘
+//! ```
+//!
+//! | module | is about |
+//! |---|---|
+//! | `in_force` | which bundle is enforced, and which is refused |
+//! | `poll`, `lease` | the long poll, and which worker makes it |
+//! | `shared` | handing a bundle from worker to worker |
+//! | `report`, `unknown_keys` | each worker's report on itself |
+//!
+//! Weighed: a long poll per worker costs the control plane a connection per core of every Envoy;
+//! pushing through Envoy's own configuration (ECDS) needs an xDS server and cannot be reported back.
+//! The lease keeps one poll per Envoy, and a small head key, looked at on each tick, costs the other
+//! workers one short read of shared memory.
+//!
+//! # Promises
+//! - Whatever the way, an envelope is opened with the pinned key, and the
+//!   [`Serial`](chaperone_engine::bundle::Serial) only rises:
+//!   neither the network, nor the control plane's database, nor another plugin that writes our
+//!   shared data can loosen policy or bring back an old one.
+//! - A bundle that is refused changes nothing: the policy in force stays.
+
+mod in_force;
+pub(in crate::node) mod lease;
+mod poll;
+mod report;
+mod shared;
+mod unknown_keys;
+
+use std::rc::Rc;
+
+use chaperone_engine::audit::BootId;
+use chaperone_engine::base::time::UnixMillis;
+use chaperone_engine::identity::UnknownKey;
+use chaperone_engine::link::{NodeId, PolicyRequest};
+use chaperone_engine::policy::REVISION;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use self::in_force::{InForce, Offer};
+use self::lease::Lease;
+use self::poll::Poll;
+use self::report::Report;
+use self::shared::SharedPolicy;
+use super::calls::{Reply, Wire};
+use super::config::{Config, StartingBundle};
+use super::metrics::Metrics;
+use crate::host::Host;
+
+pub(super) use self::in_force::{Build, NotEnforced};
+
+/// Everything about policy that outlives a callback.
+pub(super) struct PolicySync<G> {
+    in_force: InForce<G>,
+    lease: Lease,
+    shared: SharedPolicy,
+    poll: Poll,
+    report: Report,
+}
+
+impl<G> PolicySync<G> {
+    pub(super) fn new(build: Build<G>, config: &Config, seed: u64) -> Self {
+        let prefix = prefix(config);
+        Self {
+            in_force: InForce::new(build, config.public_key.clone()),
+            lease: Lease::new(format!("{prefix}/lease")),
+            shared: SharedPolicy::new(&prefix, seed),
+            poll: Poll::new(seed),
+            report: Report::new(seed),
+        }
+    }
+
+    /// Another configuration. The policy in force stays if the key that is pinned now has signed it.
+    pub(super) fn reconfigure(&mut self, config: &Config) {
+        self.in_force.pin(&config.public_key);
+        let prefix = prefix(config);
+        self.lease = Lease::new(format!("{prefix}/lease"));
+        self.shared.rename(&prefix);
+    }
+
+    /// The bundle of the configuration. Its signature holds already.
+    ///
+    /// # Errors
+    /// Why it cannot be enforced. Says the same whatever is in force, because a configuration must
+    /// be judged by its bytes alone.
+    pub(super) fn start_from(
+        &mut self,
+        host: &dyn Host,
+        metrics: &Metrics,
+        starting: &StartingBundle,
+    ) -> Result<(), NotEnforced> {
+        if self.in_force.start_from(host, metrics, starting)? {
+            self.poll.adopted();
+        }
+        Ok(())
+    }
+
+    pub(super) fn gate(&self) -> Option<Rc<G>> {
+        self.in_force.gate()
+    }
+
+    /// Notes a key that a token named and no key set has; `true` when that is news.
+    pub(super) fn note_unknown_key(&mut self, key: UnknownKey, now: UnixMillis) -> bool {
+        self.report.unknown.note(key, now)
+    }
+
+    /// The control plane answers again after an outage: no need to sit a pause out.
+    pub(super) fn nudge(&mut self, now: UnixMillis) {
+        self.poll.nudge(now);
+        self.report.nudge(now);
+    }
+
+    /// Looks into shared data and, with the lease, polls; reports when there is news or it is time.
+    pub(super) fn tick(&mut self, wire: &mut Wire<'_>, me: &NodeId) {
+        let leads = self.lease.hold(wire.host, &me.boot, wire.now);
+        self.read_shared(wire.host, wire.metrics, wire.now, leads);
+        if leads && self.poll.is_due(wire.now) {
+            self.poll.send(wire, &self.in_force, me);
+        }
+        self.report.send_due(wire, &self.in_force, me);
+    }
+
+    /// Adopts the bundle that another worker has published; with the lease, puts a wrong one right.
+    pub(super) fn read_shared(
+        &mut self,
+        host: &dyn Host,
+        metrics: &Metrics,
+        now: UnixMillis,
+        leads: bool,
+    ) {
+        let adopted = self
+            .shared
+            .read(host, metrics, now, leads, &mut self.in_force);
+        if adopted {
+            self.poll.adopted();
+        }
+    }
+
+    pub(super) fn on_poll(&mut self, wire: &mut Wire<'_>, reply: &Reply) {
+        let Some(answer) = reply.read::<Answer<'_>>() else {
+            self.poll.failed(wire);
+            return;
+        };
+        let offer = self.accept(wire, &answer);
+        self.poll.answered(wire.now, offer.as_ref());
+    }
+
+    pub(super) fn on_report(&mut self, wire: &mut Wire<'_>, reply: &Reply) {
+        match reply.read::<Answer<'_>>() {
+            Some(answer) => {
+                if self.report.arrived() {
+                    self.accept(wire, &answer);
+                }
+            }
+            None => self.report.failed(wire.now),
+        }
+    }
+
+    /// Takes the bundle of an answer, if it has one, and shares it.
+    fn accept(&mut self, wire: &Wire<'_>, answer: &Answer<'_>) -> Option<Offer> {
+        let envelope = answer.bundle?.get().as_bytes();
+        let offer = self.in_force.offer(wire.host, wire.metrics, envelope);
+        match &offer {
+            Offer::Adopted => {
+                self.poll.adopted();
+                self.shared.publish(wire.host, &self.in_force);
+            }
+            // Another worker was quicker: usual when both asked. Older is not usual.
+            Offer::NotNewer(serial) if self.in_force.serial() > Some(*serial) => {
+                let why = NotEnforced::Older(*serial);
+                self.in_force.refuse(wire.host, wire.metrics, why);
+            }
+            Offer::NotNewer(_) => {}
+            Offer::Refused(why) => self.in_force.refuse(wire.host, wire.metrics, why.clone()),
+        }
+        Some(offer)
+    }
+
+    /// Lets another worker poll: this one shuts down.
+    pub(super) fn stop(&mut self, host: &dyn Host, me: &BootId) {
+        self.lease.release(host, me);
+    }
+}
+
+/// [`chaperone_engine::link::PolicyAnswer`], with the envelope left as the bytes that came.
+#[derive(Deserialize)]
+struct Answer<'a> {
+    #[serde(default, borrow)]
+    bundle: Option<&'a RawValue>,
+}
+
+/// The request that poll and report both send.
+fn request<G>(
+    in_force: &InForce<G>,
+    me: &NodeId,
+    unknown_keys: Vec<UnknownKey>,
+    wait_ms: u64,
+) -> Vec<u8> {
+    let request = PolicyRequest {
+        node: me.clone(),
+        filter_version: env!("CARGO_PKG_VERSION").to_owned(),
+        enforced: in_force.serial(),
+        refused: in_force.refused().map(ToString::to_string),
+        unknown_keys,
+        wait_ms,
+        reads: REVISION,
+    };
+    // Strings and numbers only: serialising them cannot fail.
+    serde_json::to_vec(&request).unwrap_or_default()
+}
+
+/// Beginning of all names in shared data. With the pinned key and the cluster in it, two control
+/// planes of one Envoy keep out of each other's way.
+fn prefix(config: &Config) -> String {
+    let (key, cluster) = (config.public_key.id(), &config.control_plane.cluster);
+    format!("chaperone/{key}/{cluster}")
+}
