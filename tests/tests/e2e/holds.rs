@@ -288,36 +288,34 @@ async fn upstream_sees_a_request_that_must_be_recorded_only_when_it_is() {
 
 #[tokio::test]
 async fn what_came_before_the_record_was_stored_is_masked_when_only_trailers_follow() {
-    for profile in PROFILES {
-        let required = json!({"name": "recorded", "match": {"any": true}, "effect": "allow", "audit": "required"});
-        let stage = Setting::with(&[required])
-            .profile(profile)
-            .http(Http::Two, Http::Two)
-            .start()
+    let required =
+        json!({"name": "recorded", "match": {"any": true}, "effect": "allow", "audit": "required"});
+    let stage = Setting::with(&[required])
+        .profile("body")
+        .http(Http::Two, Http::Two)
+        .start()
+        .await;
+    let alice = stage.agent("alice", &["platform"]);
+    for count in 1..=3 {
+        let path = format!("/recorded/{count}");
+        let stored = Gate::closed();
+        let body = Script::new()
+            .chunk(format!("pay {}", secret()))
+            .wait(&stored)
+            .trailers(trailers());
+        let request = alice.spawn(Call::post(&path, body));
+        stage
+            .wait_for_metric("requests_allowed", |allowed| allowed >= count)
             .await;
-        let alice = stage.agent("alice", &["platform"]);
-        for count in 1..=3 {
-            let path = format!("/recorded/{count}");
-            let stored = Gate::closed();
-            let body = Script::new()
-                .chunk(format!("pay {} now.", secret()))
-                .wait(&stored)
-                .trailers(trailers());
-            let request = alice.spawn(Call::post(&path, body));
-            stage
-                .wait_for_metric("requests_allowed", |allowed| allowed >= count)
-                .await;
-            stored.open();
-            let passed = answer(request).await;
-            assert_eq!(passed.status, 200, "{profile}: {}", passed.text());
-            let seen = stage.upstream.wait_for(&path, 1).await.remove(0);
-            let arrived = seen.text();
-            let masked = arrived.starts_with(&format!("pay {MASKED}"));
-            assert!(masked, "{profile}: {arrived}");
-            assert_eq!(seen.trailers["x-checksum"], "1", "{profile}");
-        }
-        stage.deployment.envoy.admin.assert_no_traps().await;
+        stored.open();
+        let passed = answer(request).await;
+        assert_eq!(passed.status, 200, "{}", passed.text());
+        let seen = stage.upstream.wait_for(&path, 1).await.remove(0);
+        let arrived = seen.text();
+        assert!(arrived.starts_with(&format!("pay {MASKED}")), "{arrived}");
+        assert_eq!(seen.trailers["x-checksum"], "1");
     }
+    stage.deployment.envoy.admin.assert_no_traps().await;
 }
 
 #[tokio::test]
