@@ -42,6 +42,7 @@ pub struct Node {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filter_version: Option<String>,
     /// The highest revision of the policy language that it reads; 1 when it does not say so.
+    #[serde(default = "unreported")]
     pub reads: u32,
     /// The bundle that it enforces; absent while it has none or has not reported it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -68,6 +69,12 @@ pub struct Node {
     /// Events that are missing: numbered by the node, never stored here.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gaps: Vec<Gap>,
+}
+
+/// What a node reads that does not say so; and what all nodes read of a control plane that does not
+/// show it yet.
+const fn unreported() -> u32 {
+    chaperone_engine::policy::UNREPORTED
 }
 
 /// Missing events of one node, both ends included.

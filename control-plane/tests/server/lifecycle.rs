@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use chaperone::serve::{ServeConfig, serve};
 use serde_json::json;
+use sqlx::Connection as _;
 
 use crate::kit::{self, POLICY, node, record};
 
@@ -233,6 +234,55 @@ async fn a_second_control_plane_on_the_same_directory_does_not_start() {
         .unwrap_err()
         .to_string();
     assert!(error.contains("another control plane"), "{error}");
+}
+
+/// What another version has left in the database of a control plane that is stopped.
+async fn change_database(dir: &Path, statements: &[&'static str]) {
+    let file = format!("sqlite:{}", dir.join("chaperone.db").display());
+    let mut database = sqlx::SqliteConnection::connect(&file).await.unwrap();
+    for statement in statements {
+        sqlx::query(*statement)
+            .execute(&mut database)
+            .await
+            .unwrap();
+    }
+    database.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_database_of_a_later_version_is_not_opened() {
+    let temp = tempfile::tempdir().unwrap();
+    let dir = temp.path().join("data");
+    kit::start_in(&dir, Vec::new()).await.stop().await;
+    let later = "INSERT INTO _sqlx_migrations \
+                 (version, description, success, checksum, execution_time) \
+                 VALUES (9999, 'later', 1, x'00', 0)";
+    change_database(&dir, &[later]).await;
+    let mut config = ServeConfig::new(&dir);
+    config.listen.set_port(0);
+    let error = serve(config, std::future::pending()).await.unwrap_err();
+    assert!(error.to_string().contains("schema"), "{error}");
+}
+
+#[tokio::test]
+async fn a_database_of_before_nodes_said_what_they_read_is_brought_up_to_date() {
+    let temp = tempfile::tempdir().unwrap();
+    let dir = temp.path().join("data");
+    let server = kit::start_in(&dir, Vec::new()).await;
+    let poll = json!({ "node": node("envoy-1", 1), "filter_version": "0.1.0", "wait_ms": 0 });
+    server.data("/node/v1/policy", poll).await.ok();
+    server.stop().await;
+    let before = &[
+        "ALTER TABLE nodes DROP COLUMN reads",
+        "DELETE FROM _sqlx_migrations WHERE version > 1",
+    ];
+    change_database(&dir, before).await;
+    let server = kit::start_in(&dir, Vec::new()).await;
+    let nodes = server.get("/api/v1/nodes").await.ok();
+    assert_eq!(
+        (&nodes["items"][0]["name"], &nodes["items"][0]["reads"]),
+        (&json!("envoy-1"), &json!(1))
+    );
 }
 
 #[tokio::test]
