@@ -7,9 +7,11 @@
 //! | `app` | the services together, and what else all faces share |
 //! | `access` | service: who may call, and what they may do |
 //! | `policies` | service: from a document to a signed bundle |
+//! | `nodes` | service: what nodes have reported, and what they were sent |
 //! | `keys` | the key sets of the issuers: fetched, refreshed, cached |
 //! | `storage` | implementations of the services' stores |
 //! | `store` | what all stores have in common |
+//! | `comment` | people's words |
 //! | `data_dir` | the data directory and its secrets |
 //! | `metrics` | what Prometheus sees |
 //!
@@ -22,10 +24,12 @@
 mod access;
 mod app;
 mod clock;
+mod comment;
 mod data_dir;
 pub mod http;
 mod keys;
 mod metrics;
+mod nodes;
 mod policies;
 mod random;
 pub mod serve;

@@ -77,17 +77,17 @@ fn declared() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(management::approvals::approve))
         .routes(routes!(management::approvals::deny))
         .routes(routes!(management::nodes::nodes))
-        .routes(routes!(management::nodes::keys))
-        .routes(routes!(management::nodes::refresh_keys))
-        .routes(routes!(management::nodes::connections))
-        .routes(routes!(management::nodes::filter_config))
+        .routes(routes!(management::keys::keys))
+        .routes(routes!(management::keys::refresh_keys))
+        .routes(routes!(management::connections::connections))
+        .routes(routes!(management::filter_config::filter_config))
         .routes(routes!(
             management::tokens::list,
             management::tokens::create
         ))
         .routes(routes!(management::tokens::revoke))
         .routes(routes!(management::tokens::whoami))
-        .routes(routes!(node::policy))
+        .routes(routes!(node::policy::policy))
         .routes(routes!(node::events))
         .routes(routes!(node::ask))
         .routes(routes!(node::watch))

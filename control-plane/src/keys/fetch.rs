@@ -7,7 +7,7 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use chaperone_engine::identity::{Issuer, MAX_KEY_SET_BYTES};
+use chaperone_engine::identity::{Issuer, JwksError, MAX_KEY_SET_BYTES};
 use reqwest::{Client, Url, redirect};
 use serde::Deserialize;
 
@@ -16,6 +16,128 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Discovery documents are a few kilobytes.
 const MAX_DISCOVERY_BYTES: usize = 256 * 1024;
+
+/// Why an issuer's keys were not taken over. A sentence for people.
+#[derive(Debug)]
+pub(crate) enum KeysError {
+    /// Text that is no URL.
+    NoUrl {
+        /// Its beginning.
+        text: String,
+        /// Why not.
+        why: String,
+    },
+    /// A URL that carries a user or a password, which is not repeated here.
+    Credentials,
+    /// A URL of a scheme that keys may not come over.
+    Insecure {
+        /// Its beginning.
+        text: String,
+    },
+    /// No client for the world could be made.
+    NoClient(String),
+    /// The request failed.
+    Request {
+        /// Where it went.
+        url: Url,
+        /// Why, with what caused it.
+        why: String,
+    },
+    /// The answer is not 200.
+    Status {
+        /// Where it came from.
+        url: Url,
+        /// Its status.
+        status: reqwest::StatusCode,
+    },
+    /// The answer is too large.
+    TooLarge {
+        /// Where it came from.
+        url: Url,
+        /// How many bytes are taken.
+        limit: usize,
+    },
+    /// The answer is no discovery document.
+    NoDiscovery {
+        /// Where it came from.
+        url: Url,
+        /// Why not.
+        error: serde_json::Error,
+    },
+    /// The discovery document is that of another issuer.
+    OtherIssuer {
+        /// Where it came from.
+        url: Url,
+        /// The beginning of the issuer's name in it.
+        found: String,
+        /// The issuer that was asked.
+        wanted: String,
+    },
+    /// An https issuer sends us to a plain URL.
+    Downgraded {
+        /// The discovery document.
+        url: Url,
+        /// The key set that it names.
+        keys: Url,
+    },
+    /// The answer is not JSON.
+    NoKeySet {
+        /// Where it came from.
+        url: String,
+        /// Why not.
+        error: serde_json::Error,
+    },
+    /// The answer is no key set.
+    Refused {
+        /// Where it came from.
+        url: String,
+        /// Why not.
+        error: JwksError,
+    },
+    /// The gate can use none of the keys.
+    NoneUsable {
+        /// Where they came from.
+        url: String,
+    },
+}
+
+impl std::fmt::Display for KeysError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::NoUrl { text, why } => write!(f, "{text:?} is no URL: {why}"),
+            Self::Credentials => f.write_str("a URL of keys must not carry credentials"),
+            Self::Insecure { text } => write!(
+                f,
+                "{text:?}: keys are fetched over https, over http only from a loopback host"
+            ),
+            Self::NoClient(error) => write!(
+                f,
+                "no TLS client ({error}); is the system's certificate store installed?"
+            ),
+            Self::Request { url, why } => write!(f, "{url}: {why}"),
+            Self::Status { url, status } => write!(f, "{url} answered {status}, expected 200"),
+            Self::TooLarge { url, limit } => write!(f, "{url} is larger than {limit} bytes"),
+            Self::NoDiscovery { url, error } => {
+                write!(f, "{url} is no OpenID discovery document: {error}")
+            }
+            Self::OtherIssuer { url, found, wanted } => write!(
+                f,
+                "{url} describes the issuer {found:?}, not {wanted:?}; the policy must spell the \
+                 issuer exactly as its tokens do"
+            ),
+            Self::Downgraded { url, keys } => write!(
+                f,
+                "{url} names a key set that is not served over https: {keys}"
+            ),
+            Self::NoKeySet { url, error } => write!(f, "{url} is no key set: {error}"),
+            Self::Refused { url, error } => write!(f, "{url}: {error}"),
+            Self::NoneUsable { url } => write!(
+                f,
+                "{url} holds no usable key; the keys before stay in force"
+            ),
+        }
+    }
+}
 
 /// Fetches from anywhere that is allowed.
 #[derive(Debug)]
@@ -52,7 +174,7 @@ impl Fetcher {
     ///
     /// # Errors
     /// A sentence for people.
-    pub(crate) async fn key_set(&self, issuer: &Issuer) -> Result<Fetched, String> {
+    pub(crate) async fn key_set(&self, issuer: &Issuer) -> Result<Fetched, KeysError> {
         let url = match &issuer.jwks_uri {
             Some(uri) => allowed(uri)?,
             None => self.discover(&issuer.issuer).await?,
@@ -64,7 +186,7 @@ impl Fetcher {
         })
     }
 
-    async fn discover(&self, issuer: &str) -> Result<Url, String> {
+    async fn discover(&self, issuer: &str) -> Result<Url, KeysError> {
         #[derive(Deserialize)]
         struct Discovery {
             issuer: String,
@@ -74,46 +196,47 @@ impl Fetcher {
         let base = issuer.strip_suffix('/').unwrap_or(issuer);
         let url = allowed(&format!("{base}/.well-known/openid-configuration"))?;
         let body = self.get(url.clone(), MAX_DISCOVERY_BYTES).await?;
-        let document: Discovery = serde_json::from_slice(&body)
-            .map_err(|error| format!("{url} is no OpenID discovery document: {error}"))?;
+        let document: Discovery = match serde_json::from_slice(&body) {
+            Ok(document) => document,
+            Err(error) => return Err(KeysError::NoDiscovery { url, error }),
+        };
         if document.issuer != issuer {
-            let found: String = document.issuer.chars().take(200).collect();
-            return Err(format!(
-                "{url} describes the issuer {found:?}, not {issuer:?}; the policy must spell the \
-                 issuer exactly as its tokens do"
-            ));
+            return Err(KeysError::OtherIssuer {
+                url,
+                found: document.issuer.chars().take(200).collect(),
+                wanted: issuer.to_owned(),
+            });
         }
         let keys = allowed(&document.jwks_uri)?;
         if url.scheme() == "https" && keys.scheme() != "https" {
-            return Err(format!(
-                "{url} names a key set that is not served over https: {keys}"
-            ));
+            return Err(KeysError::Downgraded { url, keys });
         }
         Ok(keys)
     }
 
-    async fn get(&self, url: Url, limit: usize) -> Result<Vec<u8>, String> {
-        let failed = |error: reqwest::Error| format!("{url}: {}", causes(&error.without_url()));
+    async fn get(&self, url: Url, limit: usize) -> Result<Vec<u8>, KeysError> {
+        let failed = |error: reqwest::Error| KeysError::Request {
+            url: url.clone(),
+            why: causes(&error.without_url()),
+        };
         let client = if is_loopback(&url) {
             &self.local
         } else {
             self.world
                 .get_or_init(|| client().build().map_err(|e| causes(&e)))
         };
-        let client = client.as_ref().map_err(|error| {
-            format!("no TLS client ({error}); is the system's certificate store installed?")
-        })?;
+        let client = client
+            .as_ref()
+            .map_err(|error| KeysError::NoClient(error.clone()))?;
         let mut response = client.get(url.clone()).send().await.map_err(failed)?;
         if response.status() != reqwest::StatusCode::OK {
-            return Err(format!(
-                "{url} answered {}, expected 200",
-                response.status()
-            ));
+            let status = response.status();
+            return Err(KeysError::Status { url, status });
         }
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(failed)? {
             if body.len() + chunk.len() > limit {
-                return Err(format!("{url} is larger than {limit} bytes"));
+                return Err(KeysError::TooLarge { url, limit });
             }
             body.extend_from_slice(&chunk);
         }
@@ -130,18 +253,19 @@ fn client() -> reqwest::ClientBuilder {
 }
 
 /// The URL, if keys may come from there.
-fn allowed(url: &str) -> Result<Url, String> {
-    let shown: String = url.chars().take(200).collect();
-    let parsed = Url::parse(url).map_err(|error| format!("{shown:?} is no URL: {error}"))?;
+fn allowed(url: &str) -> Result<Url, KeysError> {
+    let text = || url.chars().take(200).collect::<String>();
+    let parsed = Url::parse(url).map_err(|error| KeysError::NoUrl {
+        text: text(),
+        why: error.to_string(),
+    })?;
     if !parsed.username().is_empty() || parsed.password().is_some() {
-        return Err("a URL of keys must not carry credentials".to_owned());
+        return Err(KeysError::Credentials);
     }
     match parsed.scheme() {
         "https" => Ok(parsed),
         "http" if is_loopback(&parsed) => Ok(parsed),
-        _ => Err(format!(
-            "{shown:?}: keys are fetched over https, over http only from a loopback host"
-        )),
+        _ => Err(KeysError::Insecure { text: text() }),
     }
 }
 

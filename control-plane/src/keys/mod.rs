@@ -1,7 +1,7 @@
 //! The key sets of the issuers: fetched, refreshed, cached on disk.
 //!
-//! Keys travel to the nodes in bundles, so a node never fetches anything. When the keys of an issuer
-//! of the policy change, [`Keys::changed`] says so and a bundle with the next `keys_revision` is
+//! IssuerKeys travel to the nodes in bundles, so a node never fetches anything. When the keys of an issuer
+//! of the policy change, [`IssuerKeys::changed`] says so and a bundle with the next `keys_revision` is
 //! signed. A failed fetch changes nothing: the last good set stays in force, in memory and on disk.
 
 mod fetch;
@@ -12,13 +12,16 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use chaperone_api::KeySet;
+use chaperone_engine::base::time::UnixMillis;
 use chaperone_engine::identity::Issuer;
 use serde_json::Value;
 use tokio::sync::Notify;
 
 use self::fetch::Fetcher;
 use self::set::Entry;
+pub(crate) use self::set::{KeySource, KeyView};
+use crate::access::May;
+use crate::access::permission::{ActAsNode, ChangePolicy, ReadState};
 use crate::clock;
 use crate::metrics::{Metrics, OutcomeLabel};
 
@@ -27,7 +30,7 @@ const TICK: Duration = Duration::from_secs(1);
 
 /// All key sets.
 #[derive(Debug)]
-pub(crate) struct Keys {
+pub(crate) struct IssuerKeys {
     dir: PathBuf,
     fetcher: Fetcher,
     metrics: Arc<Metrics>,
@@ -35,7 +38,26 @@ pub(crate) struct Keys {
     changed: Notify,
 }
 
-/// What [`Keys::prepare`] found, for a bundle and for [`Keys::follow`].
+/// The keys of one issuer, for people.
+#[derive(Debug, Clone)]
+pub(crate) struct KeySetView {
+    /// The issuer.
+    pub(crate) issuer: String,
+    /// Where its keys come from.
+    pub(crate) source: KeySource,
+    /// The URL that was fetched last.
+    pub(crate) url: Option<String>,
+    /// The keys, usable or not.
+    pub(crate) keys: Vec<KeyView>,
+    /// When the keys were last fetched without fault.
+    pub(crate) fetched_at: Option<UnixMillis>,
+    /// When fetching was last tried.
+    pub(crate) attempted_at: Option<UnixMillis>,
+    /// Why the last try failed; the keys before it stay in force.
+    pub(crate) error: Option<String>,
+}
+
+/// What [`IssuerKeys::prepare`] found, for a bundle and for [`IssuerKeys::follow`].
 #[derive(Debug, Default)]
 pub(crate) struct Prepared {
     /// Usable keys by issuer.
@@ -66,7 +88,7 @@ impl Slot {
     }
 }
 
-impl Keys {
+impl IssuerKeys {
     pub(crate) fn new(dir: &Path, metrics: Arc<Metrics>) -> Self {
         Self {
             dir: dir.to_owned(),
@@ -148,7 +170,7 @@ impl Keys {
             self.count(taken.is_ok());
             match taken {
                 Ok(_) => self.store(&entry),
-                Err(why) => entry.failed(why, clock::now()),
+                Err(why) => entry.failed(&why, clock::now()),
             }
         }
         entry
@@ -169,7 +191,12 @@ impl Keys {
 
     /// A node has met a key that it does not know: fetches the issuer's keys again, unless they have
     /// arrived meanwhile or that was done too often lately.
-    pub(crate) fn unknown_key(self: &Arc<Self>, issuer: &str, kid: Option<&str>) {
+    pub(crate) fn unknown_key(
+        self: &Arc<Self>,
+        _may: &May<ActAsNode>,
+        issuer: &str,
+        kid: Option<&str>,
+    ) {
         {
             let mut sets = self.sets();
             let Some(slot) = sets.get_mut(issuer) else {
@@ -190,10 +217,11 @@ impl Keys {
         tokio::spawn(async move { keys.refresh(&issuer).await });
     }
 
-    /// Fetches the keys of every issuer that has a place to fetch from, now.
-    pub(crate) async fn refresh_all(&self) {
+    /// Fetches the keys of every issuer that has a place to fetch from, now, and answers how that went.
+    pub(crate) async fn refresh_all(&self, _may: &May<ChangePolicy>) -> Vec<KeySetView> {
         let issuers: Vec<String> = self.sets().keys().cloned().collect();
         futures_util::future::join_all(issuers.iter().map(|issuer| self.refresh(issuer))).await;
+        self.view()
     }
 
     /// Fetches one issuer's keys. Single flight: who waited for another's fetch takes its result.
@@ -235,7 +263,7 @@ impl Keys {
             }
             Err(why) => {
                 tracing::warn!(issuer = name, %why, "the issuer's keys could not be fetched; the ones before stay in force");
-                slot.entry.failed(why, clock::now());
+                slot.entry.failed(&why, clock::now());
             }
         }
     }
@@ -256,9 +284,13 @@ impl Keys {
     }
 
     /// All key sets, for people.
-    pub(crate) fn list(&self) -> Vec<KeySet> {
+    pub(crate) fn list(&self, _may: &May<ReadState>) -> Vec<KeySetView> {
+        self.view()
+    }
+
+    fn view(&self) -> Vec<KeySetView> {
         let sets = self.sets();
-        let view = |(issuer, slot): (&String, &Slot)| KeySet {
+        let view = |(issuer, slot): (&String, &Slot)| KeySetView {
             issuer: issuer.clone(),
             source: slot.entry.source,
             url: slot.entry.url.clone(),

@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use chaperone_api::{Key, KeySource};
 use chaperone_engine::base::digest::sha256_hex;
 use chaperone_engine::base::time::UnixMillis;
-use chaperone_engine::identity::{Issuer, KeySet};
+use chaperone_engine::identity::{Issuer, JwksError, KeySet};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::fetch::KeysError;
 use crate::random;
 
 /// Between two refreshes without cause, give or take a tenth.
@@ -24,6 +24,30 @@ const RETRY: Duration = Duration::from_secs(5);
 const BURST: f64 = 3.0;
 const REFILL: Duration = Duration::from_secs(10);
 
+/// Where a key set comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum KeySource {
+    /// OpenID discovery at the issuer.
+    Discovery,
+    /// The policy's `jwks_uri`.
+    Url,
+    /// The policy's `jwks`; never fetched.
+    Inline,
+}
+
+/// One public key, for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct KeyView {
+    /// Key id.
+    pub(crate) kid: Option<String>,
+    /// Key type: `RSA`, `EC`, `OKP`.
+    pub(crate) kty: Option<String>,
+    /// The algorithm that the key set binds it to.
+    pub(crate) alg: Option<String>,
+    /// Why the gate cannot use it; `None` when it can.
+    pub(crate) unusable: Option<String>,
+}
+
 /// What is known of one issuer's keys.
 #[derive(Debug)]
 pub(super) struct Entry {
@@ -34,7 +58,7 @@ pub(super) struct Entry {
     /// published by mistake does not travel on.
     pub(super) usable: Option<Value>,
     /// All keys, for people.
-    pub(super) keys: Vec<Key>,
+    pub(super) keys: Vec<KeyView>,
     pub(super) fetched_at: Option<UnixMillis>,
     pub(super) attempted_at: Option<UnixMillis>,
     pub(super) error: Option<String>,
@@ -78,7 +102,7 @@ impl Entry {
         if let Some(jwks) = entry.issuer.jwks.clone() {
             match usable(&jwks) {
                 Ok((usable, keys)) => (entry.usable, entry.keys) = (Some(usable), keys),
-                Err(why) => entry.error = Some(why),
+                Err(why) => entry.error = Some(why.to_string()),
             }
         }
         entry
@@ -117,15 +141,18 @@ impl Entry {
         url: String,
         body: &[u8],
         at: UnixMillis,
-    ) -> Result<bool, String> {
-        let jwks: Value = serde_json::from_slice(body)
-            .map_err(|error| format!("{url} is no key set: {error}"))?;
-        let (fresh, keys) = usable(&jwks).map_err(|why| format!("{url}: {why}"))?;
+    ) -> Result<bool, KeysError> {
+        let jwks: Value = match serde_json::from_slice(body) {
+            Ok(jwks) => jwks,
+            Err(error) => return Err(KeysError::NoKeySet { url, error }),
+        };
+        let (fresh, keys) = match usable(&jwks) {
+            Ok(usable) => usable,
+            Err(error) => return Err(KeysError::Refused { url, error }),
+        };
         if keys.iter().all(|key| key.unusable.is_some()) {
             // An issuer that loses all its keys at once is broken, not rotating.
-            return Err(format!(
-                "{url} holds no usable key; the keys before stay in force"
-            ));
+            return Err(KeysError::NoneUsable { url });
         }
         let changed = self.usable.as_ref() != Some(&fresh);
         self.usable = Some(fresh);
@@ -140,12 +167,12 @@ impl Entry {
     }
 
     /// Notes that fetching failed.
-    pub(super) fn failed(&mut self, why: String, at: UnixMillis) {
+    pub(super) fn failed(&mut self, why: &KeysError, at: UnixMillis) {
         let wait = RETRY
             .saturating_mul(2_u32.saturating_pow(self.failures))
             .min(REFRESH);
         self.failures = self.failures.saturating_add(1);
-        self.error = Some(why);
+        self.error = Some(why.to_string());
         self.attempted_at = Some(at);
         self.due = Instant::now() + wait.mul_f64(0.75 + 0.5 * random::jitter());
     }
@@ -208,8 +235,8 @@ fn path(dir: &Path, issuer: &str) -> PathBuf {
 }
 
 /// The key set without what the gate cannot use, and a list of everything for people.
-fn usable(jwks: &Value) -> Result<(Value, Vec<Key>), String> {
-    let (_, problems) = KeySet::from_value(jwks).map_err(|error| error.to_string())?;
+fn usable(jwks: &Value) -> Result<(Value, Vec<KeyView>), JwksError> {
+    let (_, problems) = KeySet::from_value(jwks)?;
     let all = jwks
         .get("keys")
         .and_then(Value::as_array)
@@ -223,7 +250,7 @@ fn usable(jwks: &Value) -> Result<(Value, Vec<Key>), String> {
             let value = key.get(member).and_then(Value::as_str)?;
             Some(value.chars().take(128).collect::<String>())
         };
-        list.push(Key {
+        list.push(KeyView {
             kid: text("kid"),
             kty: text("kty"),
             alg: text("alg"),

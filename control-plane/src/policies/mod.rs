@@ -1,99 +1,98 @@
 //! Publishing: from a document to a signed bundle that the nodes fetch.
 //!
 //! One lock is held while a bundle is made, so numbers and the chain of `previous` digests have one
-//! author. A bundle goes out only after it is stored. Nothing here decides anything about requests:
-//! reading, checking, testing and compiling are the engine's.
+//! author in this process; the store looks once more, so that they have one among several. A bundle goes
+//! out only after it is stored.
+
+mod document;
+mod seal;
+pub(crate) mod store;
 
 use std::sync::Arc;
 
-use axum::body::Bytes;
-use chaperone_api::{NodeBehind, PolicyProblem, Published, Version};
 use chaperone_engine::base::digest::sha256_hex;
-use chaperone_engine::base::time::UnixMillis;
-use chaperone_engine::bundle::{self, Bundle, Envelope, PublicKey, Serial, Signer};
-use chaperone_engine::gate::Gate;
+use chaperone_engine::bundle::{self, Bundle, PublicKey, Serial, Signer};
 use chaperone_engine::identity::Issuer;
-use chaperone_engine::link::PolicyAnswer;
-use chaperone_engine::policy::{self, CompiledPolicy, Needs, Policy, PolicyErrors};
+use chaperone_engine::policy::{self, Needs, Policy};
 use tokio::sync::{Mutex, watch};
 
-use crate::clock;
-use crate::keys::{Keys, Prepared};
+pub(crate) use self::document::{DocumentError, Fault};
+use self::seal::Sealer;
+pub(crate) use self::seal::{Current, SealError};
+pub(crate) use self::store::Version;
+use self::store::{Added, Store, StoredBundle, StoredVersion};
+use crate::access::May;
+use crate::access::permission::{ChangePolicy, ReadState};
+use crate::comment::Comment;
+use crate::keys::{IssuerKeys, Prepared};
 use crate::metrics::Metrics;
-use crate::storage::sqlite::Database;
-use crate::storage::sqlite::versions::{StoredBundle, StoredVersion};
+use crate::nodes::{NodeBehind, Nodes};
 use crate::store::StoreError;
 
-/// Nodes' reports of what they enforce count up to here: whoever holds a node token must not be able
-/// to push the numbers to where they end.
-pub(crate) const MAX_REPORTED_VERSION: u64 = 1_000_000_000;
-
-/// The bundle in force.
+/// All policy versions.
 #[derive(Debug)]
-pub(crate) struct Current {
-    pub(crate) serial: Serial,
-    /// The answer to a node that wants it, ready to send.
-    pub(crate) answer: Bytes,
-    digest: String,
-    bundle: Bundle,
+pub(crate) struct Policies {
+    store: Arc<dyn Store>,
+    nodes: Arc<Nodes>,
+    keys: Arc<IssuerKeys>,
+    metrics: Arc<Metrics>,
+    sealer: Sealer,
+    extra_issuers: Vec<Issuer>,
+    making: Mutex<()>,
+    current: watch::Sender<Option<Arc<Current>>>,
 }
 
-impl Current {
-    /// The policy in force, with the issuers that the configuration adds.
-    pub(crate) fn policy(&self) -> &Policy {
-        &self.bundle.policy
-    }
+/// What an author says beside the document.
+#[derive(Debug, Default)]
+pub(crate) struct Notes {
+    /// Their words, for the list of versions.
+    pub(crate) comment: Option<Comment>,
+    /// The version that they think is current; nothing is published when another one is.
+    pub(crate) expected_current: Option<u64>,
+    /// They want it although some live nodes cannot read it.
+    pub(crate) allow_unreadable: bool,
+}
 
-    /// The signed bundle, as nodes get it.
-    pub(crate) fn envelope(&self) -> Option<Envelope> {
-        serde_json::from_slice::<PolicyAnswer>(&self.answer)
-            .ok()?
-            .bundle
-    }
+/// What publishing did.
+#[derive(Debug)]
+pub(crate) struct Published {
+    /// The version in force now.
+    pub(crate) version: Version,
+    /// Whether the document was the current version's, byte for byte: no new version was made.
+    pub(crate) unchanged: bool,
+    /// What does not stop publishing but should be looked at.
+    pub(crate) warnings: Vec<String>,
 }
 
 /// Why nothing was published.
 #[derive(Debug)]
 pub(crate) enum PublishError {
-    /// The document has faults.
-    Invalid(Vec<PolicyProblem>),
-    /// Tests in the document fail.
-    TestsFailed(Vec<PolicyProblem>),
+    /// The document cannot be published.
+    Document(DocumentError),
+    /// No bundle could be made of it.
+    Seal(SealError),
     /// Another version is current than the author thought.
-    Conflict { current: u64 },
+    Conflict {
+        /// That one.
+        current: u64,
+    },
     /// Live nodes cannot read the document.
     Unreadable(Unreadable),
-    /// There is no such version.
-    NoSuchVersion,
-    /// The database failed.
-    Storage(StoreError),
-    /// Making the bundle failed.
-    Internal(String),
-}
-
-impl std::fmt::Display for PublishError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Invalid(problems) | Self::TestsFailed(problems) => {
-                for (n, problem) in problems.iter().enumerate() {
-                    let separator = if n > 0 { "; " } else { "" };
-                    write!(f, "{separator}{}: {}", problem.place, problem.message)?;
-                }
-                Ok(())
-            }
-            Self::Conflict { current } => write!(f, "the current version is {current}"),
-            Self::Unreadable(unreadable) => unreadable.fmt(f),
-            Self::NoSuchVersion => f.write_str("there is no such version"),
-            Self::Storage(error) => error.fmt(f),
-            Self::Internal(error) => f.write_str(error),
-        }
-    }
+    /// There is no version of this number to bring back.
+    NoSuchVersion {
+        /// The number.
+        version: u64,
+    },
+    /// The store failed.
+    Store(StoreError),
 }
 
 /// A document and the live nodes that cannot read it. Shown, it is the beginning of a sentence.
 #[derive(Debug)]
 pub(crate) struct Unreadable {
+    /// What it needs of them.
     pub(crate) needs: Needs,
+    /// The nodes.
     pub(crate) nodes: Vec<NodeBehind>,
 }
 
@@ -117,79 +116,115 @@ impl std::fmt::Display for Unreadable {
     }
 }
 
-impl From<StoreError> for PublishError {
-    fn from(error: StoreError) -> Self {
-        Self::Storage(error)
+/// Why no bundle was put in force, at the start or with new keys.
+#[derive(Debug)]
+pub(crate) enum BundleError {
+    /// None could be made.
+    Seal(SealError),
+    /// Somebody else has put another one in force meanwhile.
+    Overtaken,
+    /// The store failed.
+    Store(StoreError),
+}
+
+impl std::fmt::Display for BundleError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Seal(error) => error.fmt(f),
+            Self::Overtaken => {
+                f.write_str("another control plane on the same database has put a bundle in force")
+            }
+            Self::Store(error) => error.fmt(f),
+        }
     }
 }
 
-/// Who publishes, and what they say about it.
-#[derive(Debug)]
-pub(crate) struct Author<'a> {
-    pub(crate) subject: &'a str,
-    pub(crate) comment: Option<String>,
-    /// The version that they think is current.
-    pub(crate) expected_current: Option<u64>,
-    /// They want it although some live nodes cannot read it.
-    pub(crate) allow_unreadable: bool,
+impl From<SealError> for BundleError {
+    fn from(error: SealError) -> Self {
+        Self::Seal(error)
+    }
 }
 
-/// All policy versions.
-#[derive(Debug)]
-pub(crate) struct Versions {
-    storage: Database,
-    keys: Arc<Keys>,
-    metrics: Arc<Metrics>,
-    signer: Signer,
-    extra_issuers: Vec<Issuer>,
-    making: Mutex<()>,
-    current: watch::Sender<Option<Arc<Current>>>,
+impl From<serde_json::Error> for BundleError {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Seal(error.into())
+    }
 }
 
-impl Versions {
+impl From<StoreError> for BundleError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<DocumentError> for PublishError {
+    fn from(error: DocumentError) -> Self {
+        Self::Document(error)
+    }
+}
+
+impl From<SealError> for PublishError {
+    fn from(error: SealError) -> Self {
+        Self::Seal(error)
+    }
+}
+
+impl From<StoreError> for PublishError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<serde_json::Error> for PublishError {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Seal(error.into())
+    }
+}
+
+impl Policies {
     /// Takes up where the last start ended.
     ///
     /// # Errors
-    /// When the database fails or holds a policy that cannot be read.
+    /// When the store fails or holds a policy that cannot be read.
     pub(crate) async fn load(
-        storage: Database,
-        keys: Arc<Keys>,
+        store: Arc<dyn Store>,
+        nodes: Arc<Nodes>,
+        keys: Arc<IssuerKeys>,
         metrics: Arc<Metrics>,
         signer: Signer,
         extra_issuers: Vec<Issuer>,
-    ) -> Result<Self, PublishError> {
-        let versions = Self {
-            storage,
+    ) -> Result<Self, BundleError> {
+        let policies = Self {
+            store,
+            nodes,
             keys,
             metrics,
-            signer,
+            sealer: Sealer(signer),
             extra_issuers,
             making: Mutex::new(()),
             current: watch::Sender::new(None),
         };
-        let Some(stored) = versions.storage.version(None).await? else {
-            return Ok(versions);
+        let Some(stored) = policies.store.version(None).await? else {
+            return Ok(policies);
         };
-        let policy = versions.merged(stored.parse_policy()?);
-        versions.keys.follow(&policy.issuers, Prepared::default());
-        let Some(latest) = versions.storage.latest_bundle().await? else {
-            return Ok(versions);
+        let policy = policies.merged(parsed(&stored)?);
+        policies.keys.follow(&policy.issuers, Prepared::default());
+        let Some(latest) = policies.store.latest_bundle().await? else {
+            return Ok(policies);
         };
-        match bundle::open(latest.envelope.as_bytes(), &versions.signer.public_key()) {
-            Ok(bundle) if bundle.policy == policy => versions.put(bundle, latest)?,
+        match bundle::open(latest.envelope.as_bytes(), &policies.public_key()) {
+            Ok(bundle) if bundle.policy == policy => policies.put(bundle, latest)?,
             // The signing key or the added issuers are others than at the last start.
             _ => {
                 let serial = Serial {
                     policy_version: latest.serial.policy_version,
                     keys_revision: latest.serial.keys_revision + 1,
                 };
-                let keys = versions.keys.snapshot();
-                let (bundle, stored) = versions.seal(serial, Some(latest.digest), policy, keys)?;
-                versions.storage.add_bundle(&stored).await?;
-                versions.put(bundle, stored)?;
+                let keys = policies.keys.snapshot();
+                policies.renew(serial, latest.digest, policy, keys).await?;
             }
         }
-        Ok(versions)
+        Ok(policies)
     }
 
     /// The bundle in force, and word of the next.
@@ -202,64 +237,89 @@ impl Versions {
         self.current.borrow().clone()
     }
 
-    /// What filters pin.
+    /// The key that filters pin.
     pub(crate) fn public_key(&self) -> PublicKey {
-        self.signer.public_key()
+        self.sealer.public_key()
     }
 
-    /// Publishes a document. A node that was last heard of before `live_since` does not count as a
-    /// live one.
+    /// Versions below `before`, newest first.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub(crate) async fn versions(
+        &self,
+        _may: &May<ReadState>,
+        before: Option<u64>,
+        limit: u32,
+    ) -> Result<Vec<Version>, StoreError> {
+        self.store.versions(before, limit).await
+    }
+
+    /// One version with its content; the current one when no number is given.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub(crate) async fn version(
+        &self,
+        _may: &May<ReadState>,
+        number: Option<u64>,
+    ) -> Result<Option<StoredVersion>, StoreError> {
+        self.store.version(number).await
+    }
+
+    /// Publishes a document.
     ///
     /// # Errors
     /// [`PublishError`]; nothing has changed then.
     pub(crate) async fn publish(
         &self,
+        may: &May<ChangePolicy>,
         document: String,
-        author: Author<'_>,
-        live_since: UnixMillis,
+        notes: Notes,
     ) -> Result<Published, PublishError> {
-        self.publish_as(document, author, None, live_since).await
+        let by = &may.caller().identity().subject;
+        self.publish_as(by, document, notes, None).await
     }
 
     /// Publishes the content of an earlier version under a new number. It is checked like a new one:
-    /// what an older control plane accepted may not pass any more.
+    /// an older control plane may have accepted it, and this one does not.
     ///
     /// # Errors
     /// [`PublishError`]; nothing has changed then.
     pub(crate) async fn roll_back(
         &self,
+        may: &May<ChangePolicy>,
         version: u64,
-        author: Author<'_>,
-        live_since: UnixMillis,
+        notes: Notes,
     ) -> Result<Published, PublishError> {
         let old = self
-            .storage
+            .store
             .version(Some(version))
             .await?
-            .ok_or(PublishError::NoSuchVersion)?;
-        self.publish_as(old.document, author, Some(version), live_since)
+            .ok_or(PublishError::NoSuchVersion { version })?;
+        let by = &may.caller().identity().subject;
+        self.publish_as(by, old.document, notes, Some(version))
             .await
     }
 
     async fn publish_as(
         &self,
+        by: &str,
         document: String,
-        author: Author<'_>,
+        notes: Notes,
         rollback_of: Option<u64>,
-        live_since: UnixMillis,
     ) -> Result<Published, PublishError> {
-        let policy = checked(&document)?;
-        let canonical = serde_json::to_string(&policy)
-            .map_err(|error| PublishError::Internal(error.to_string()))?;
+        let policy = document::checked(&document)?;
+        let canonical = serde_json::to_string(&policy)?;
         let merged = self.merged(policy);
         // Before the lock: fetching may take seconds.
         let mut prepared = self.keys.prepare(&merged.issuers).await;
         let mut warnings = std::mem::take(&mut prepared.warnings);
 
         let _making = self.making.lock().await;
-        let before = self.storage.version(None).await?;
+        let before = self.store.version(None).await?;
         let current = before.as_ref().map_or(0, |stored| stored.version.version);
-        if author
+        if notes
             .expected_current
             .is_some_and(|expected| expected != current)
         {
@@ -273,13 +333,10 @@ impl Versions {
             });
         }
         let needs = policy::needs(&merged);
-        let nodes = self
-            .storage
-            .nodes_behind(needs.revision, live_since)
-            .await?;
+        let nodes = self.nodes.behind(needs.revision).await?;
         if !nodes.is_empty() {
             let unreadable = Unreadable { needs, nodes };
-            if !author.allow_unreadable {
+            if !notes.allow_unreadable {
                 return Err(PublishError::Unreadable(unreadable));
             }
             let named = unreadable
@@ -294,25 +351,22 @@ impl Versions {
         }
         // Above everything that a node enforces, too: after the database was restored from an older
         // copy, nodes would take a number that they have seen for old news.
-        let enforced = self
-            .storage
-            .highest_enforced()
-            .await?
-            .min(MAX_REPORTED_VERSION);
-        let number = current.max(enforced) + 1;
+        let number = current.max(self.nodes.highest_enforced().await?) + 1;
         let serial = Serial {
             policy_version: number,
             keys_revision: 0,
         };
-        let previous = self.current().map(|current| current.digest.clone());
-        let (bundle, stored) = self.seal(serial, previous, merged, prepared.keys.clone())?;
+        let on = self.current().map(|current| current.digest.clone());
+        let (bundle, stored) =
+            self.sealer
+                .seal(serial, on.clone(), merged, prepared.keys.clone())?;
         let version = Version {
             version: number,
             digest: sha256_hex(&canonical),
             bundle_digest: stored.digest.clone(),
             published_at: stored.issued_at,
-            published_by: author.subject.to_owned(),
-            comment: author.comment.filter(|comment| !comment.is_empty()),
+            published_by: by.to_owned(),
+            comment: notes.comment.map(Comment::into_string),
             rollback_of,
             current: true,
         };
@@ -321,14 +375,13 @@ impl Versions {
             document,
             policy: canonical,
         };
-        self.storage.add_version(&row, &stored).await?;
+        match self.store.add_version(&row, &stored, on.as_deref()).await? {
+            Added::Done => {}
+            Added::Overtaken { current } => return Err(PublishError::Conflict { current }),
+        }
         self.keys.follow(&bundle.policy.issuers, prepared);
         self.put(bundle, stored)?;
-        tracing::info!(
-            version = number,
-            by = author.subject,
-            "a policy version was published"
-        );
+        tracing::info!(version = number, by, "a policy version was published");
         Ok(Published {
             version,
             unchanged: false,
@@ -339,8 +392,8 @@ impl Versions {
     /// Signs a bundle with the keys that are known now, if they differ from those in force.
     ///
     /// # Errors
-    /// When the database fails.
-    pub(crate) async fn keys_changed(&self) -> Result<(), PublishError> {
+    /// [`BundleError`]; the bundle in force stays the one before.
+    pub(crate) async fn keys_changed(&self) -> Result<(), BundleError> {
         let _making = self.making.lock().await;
         let Some(current) = self.current() else {
             return Ok(());
@@ -356,12 +409,25 @@ impl Versions {
             keys_revision: current.serial.keys_revision + 1,
         };
         let policy = current.bundle.policy.clone();
-        let previous = Some(current.digest.clone());
-        let (bundle, stored) = self.seal(serial, previous, policy, keys)?;
-        self.storage.add_bundle(&stored).await?;
-        self.put(bundle, stored)?;
+        self.renew(serial, current.digest.clone(), policy, keys)
+            .await?;
         tracing::info!(%serial, "a bundle with new keys was signed");
         Ok(())
+    }
+
+    /// Signs a further bundle of the current version, stores it and puts it in force.
+    async fn renew(
+        &self,
+        serial: Serial,
+        on: String,
+        policy: Policy,
+        keys: std::collections::BTreeMap<String, serde_json::Value>,
+    ) -> Result<(), BundleError> {
+        let (bundle, stored) = self.sealer.seal(serial, Some(on.clone()), policy, keys)?;
+        match self.store.add_bundle(&stored, &on).await? {
+            Added::Done => Ok(self.put(bundle, stored)?),
+            Added::Overtaken { .. } => Err(BundleError::Overtaken),
+        }
     }
 
     /// The policy with the issuers that the configuration adds. The document's own come first and
@@ -379,114 +445,23 @@ impl Versions {
         policy
     }
 
-    fn seal(
-        &self,
-        serial: Serial,
-        previous: Option<String>,
-        policy: Policy,
-        keys: std::collections::BTreeMap<String, serde_json::Value>,
-    ) -> Result<(Bundle, StoredBundle), PublishError> {
-        let issued_at = clock::now();
-        let bundle = Bundle {
-            serial,
-            previous,
-            issued_at,
-            policy,
-            keys,
-        };
-        // What a node could not make ready must not go out.
-        Gate::from_bundle(bundle.clone()).map_err(|why| {
-            PublishError::Invalid(vec![PolicyProblem {
-                place: String::new(),
-                message: why.to_string(),
-            }])
-        })?;
-        let envelope = self
-            .signer
-            .seal(&bundle)
-            .map_err(|error| PublishError::Internal(error.to_string()))?;
-        let envelope = serde_json::to_string(&envelope)
-            .map_err(|error| PublishError::Internal(error.to_string()))?;
-        if envelope.len() > bundle::MAX_ENVELOPE_BYTES {
-            let message = format!(
-                "the policy and the keys of its issuers make a bundle of {} bytes; filters take at \
-                 most {}",
-                envelope.len(),
-                bundle::MAX_ENVELOPE_BYTES
-            );
-            return Err(PublishError::Invalid(vec![PolicyProblem {
-                place: String::new(),
-                message,
-            }]));
-        }
-        let digest =
-            bundle::digest(&bundle).map_err(|error| PublishError::Internal(error.to_string()))?;
-        let stored = StoredBundle {
-            serial,
-            digest,
-            envelope,
-            issued_at,
-        };
-        Ok((bundle, stored))
-    }
-
-    fn put(&self, bundle: Bundle, stored: StoredBundle) -> Result<(), PublishError> {
-        let envelope: Envelope = serde_json::from_str(&stored.envelope)
-            .map_err(|error| PublishError::Internal(error.to_string()))?;
-        let answer = chaperone_engine::link::PolicyAnswer {
-            bundle: Some(envelope),
-        };
-        let answer = serde_json::to_vec(&answer)
-            .map_err(|error| PublishError::Internal(error.to_string()))?;
-        self.metrics
-            .policy_version
-            .set(stored.serial.policy_version);
-        self.metrics.keys_revision.set(stored.serial.keys_revision);
-        self.current.send_replace(Some(Arc::new(Current {
-            serial: stored.serial,
-            answer: answer.into(),
-            digest: stored.digest,
-            bundle,
-        })));
+    /// Puts a stored bundle in force.
+    fn put(&self, bundle: Bundle, stored: StoredBundle) -> Result<(), serde_json::Error> {
+        let current = Current::new(bundle, stored)?;
+        let metrics = &self.metrics;
+        metrics.policy_version.set(current.serial.policy_version);
+        metrics.keys_revision.set(current.serial.keys_revision);
+        self.current.send_replace(Some(Arc::new(current)));
         Ok(())
     }
 }
 
-/// A document that was read, checked and tested.
-fn checked(document: &str) -> Result<Policy, PublishError> {
-    let invalid = |errors: PolicyErrors| PublishError::Invalid(problems(&errors));
-    let policy = chaperone_engine::policy::parse(document).map_err(invalid)?;
-    let compiled = CompiledPolicy::compile(policy.clone()).map_err(invalid)?;
-    let failed: Vec<PolicyProblem> = compiled
-        .run_tests()
-        .iter()
-        .filter(|outcome| !outcome.passed)
-        .map(|outcome| PolicyProblem {
-            place: format!("tests[{}]", outcome.index),
-            message: outcome.to_string(),
-        })
-        .collect();
-    if failed.is_empty() {
-        Ok(policy)
-    } else {
-        Err(PublishError::TestsFailed(failed))
-    }
-}
-
-fn problems(errors: &PolicyErrors) -> Vec<PolicyProblem> {
-    errors
-        .iter()
-        .map(|error| {
-            let path = error.path.to_string();
-            let place = match error.position {
-                Some(at) if path.is_empty() => format!("line {}, column {}", at.line, at.column),
-                Some(at) => format!("{path} (line {}, column {})", at.line, at.column),
-                None => path,
-            };
-            PolicyProblem {
-                place,
-                message: error.message.clone(),
-            }
-        })
-        .collect()
+/// The policy of a stored version. An older control plane may have stored what this one cannot read.
+fn parsed(stored: &StoredVersion) -> Result<Policy, StoreError> {
+    serde_json::from_str(&stored.policy).map_err(|error| {
+        StoreError::Corrupt(format!(
+            "policy version {}: {error}",
+            stored.version.version
+        ))
+    })
 }

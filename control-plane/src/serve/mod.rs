@@ -8,7 +8,7 @@ mod first_tokens;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use chaperone_engine::bundle::Signer;
@@ -22,9 +22,10 @@ use crate::access::Access;
 use crate::app::App;
 use crate::data_dir;
 pub use crate::data_dir::DataDir;
-use crate::keys::Keys;
+use crate::keys::IssuerKeys;
 use crate::metrics::Metrics;
-use crate::policies::Versions;
+use crate::nodes::Nodes;
+use crate::policies::Policies;
 use crate::storage::sqlite::Database;
 use crate::storage::sqlite::events::EventWriter;
 use crate::{clock, http};
@@ -130,9 +131,11 @@ pub async fn serve(
         .map_err(|error| ServeError(error.to_string()))?;
 
     let metrics = Arc::new(Metrics::new());
-    let keys = Arc::new(Keys::new(&dir.keys(), Arc::clone(&metrics)));
-    let versions = Versions::load(
-        storage.clone(),
+    let keys = Arc::new(IssuerKeys::new(&dir.keys(), Arc::clone(&metrics)));
+    let nodes = Arc::new(Nodes::new(Arc::new(storage.clone()), Arc::clone(&metrics)));
+    let policies = Policies::load(
+        Arc::new(storage.clone()),
+        Arc::clone(&nodes),
         Arc::clone(&keys),
         Arc::clone(&metrics),
         signer,
@@ -162,11 +165,11 @@ pub async fn serve(
         storage,
         events,
         access,
-        versions: Arc::new(versions),
+        policies: Arc::new(policies),
+        nodes,
         keys,
         metrics,
         approvals_changed: broadcast::Sender::new(1024),
-        sent: Mutex::default(),
         stop: CancellationToken::new(),
     });
     tracing::info!(%addr, data_dir = %config.data_dir.display(), "the control plane listens");
@@ -232,11 +235,11 @@ async fn run(
 /// What goes on without being asked.
 fn background(app: &Arc<App>) -> Vec<JoinHandle<()>> {
     let refresh = tokio::spawn(Arc::clone(&app.keys).run());
-    let (keys, versions) = (Arc::clone(&app.keys), Arc::clone(&app.versions));
+    let (keys, policies) = (Arc::clone(&app.keys), Arc::clone(&app.policies));
     let reseal = tokio::spawn(async move {
         loop {
             // Once at the start, too: the last run may have ended between a fetch and its bundle.
-            if let Err(error) = versions.keys_changed().await {
+            if let Err(error) = policies.keys_changed().await {
                 tracing::error!(%error, "a bundle with new keys could not be made");
                 tokio::time::sleep(Duration::from_secs(1)).await;
                 continue;

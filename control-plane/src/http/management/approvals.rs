@@ -10,11 +10,11 @@ use chaperone_api::{
 };
 use chaperone_engine::approval::{Answer, Conflict};
 
-use super::policies::comment;
 use crate::access::permission::{AnswerApprovals, ReadApprovals};
 use crate::access::{Caller, May};
 use crate::app::App;
 use crate::clock;
+use crate::comment::Comment;
 use crate::http::extract::{Body, List, Query, Segment};
 use crate::http::problem::ApiError;
 use crate::http::stream::{self, EventStream};
@@ -70,7 +70,7 @@ pub(crate) async fn approve(
     Segment(id): Segment,
     Body(request): Body<ApproveRequest>,
 ) -> Result<Json<Approval>, ApiError> {
-    let words = comment(request.comment)?;
+    let words = Comment::new(request.comment.as_deref().unwrap_or_default())?;
     answer(&app, &id, Answer::Approve, may.caller(), words).await
 }
 
@@ -87,7 +87,7 @@ pub(crate) async fn deny(
     Segment(id): Segment,
     Body(request): Body<DenyRequest>,
 ) -> Result<Json<Approval>, ApiError> {
-    let Some(reason) = comment(Some(request.reason))? else {
+    let Some(reason) = Comment::new(&request.reason)? else {
         return Err(ApiError::new(
             Code::InvalidBody,
             "reason: say why; the agent is told.",
@@ -167,7 +167,7 @@ async fn answer(
     id: &str,
     answer: Answer,
     caller: &Caller,
-    words: Option<String>,
+    words: Option<Comment>,
 ) -> Result<Json<Approval>, ApiError> {
     let answered = app
         .storage
@@ -175,7 +175,7 @@ async fn answer(
             id,
             answer,
             caller.identity(),
-            words.as_deref(),
+            words.as_ref().map(Comment::as_str),
             clock::now(),
         )
         .await?;

@@ -3,6 +3,9 @@
 //! A handler parses the call, asks a service, and renders the answer. It decides nothing.
 
 pub(super) mod approvals;
+pub(super) mod connections;
+pub(super) mod filter_config;
+pub(super) mod keys;
 pub(super) mod nodes;
 pub(super) mod policies;
 pub(super) mod records;

@@ -7,35 +7,37 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use chaperone_api::{
-    Page, Paging, Problem, ProblemCode as Code, PublishRequest, Published, RollbackRequest,
-    Version, VersionDetail,
+    NodeBehind, Page, Paging, PolicyProblem, Problem, ProblemCode as Code, PublishRequest,
+    Published, RollbackRequest, Version, VersionDetail,
 };
 
 use crate::access::May;
 use crate::access::permission::{ChangePolicy, ReadState};
 use crate::app::App;
+use crate::comment::{Comment, InvalidComment};
 use crate::http::extract::{Body, List, NoFilter, Segment};
 use crate::http::problem::ApiError;
-use crate::policies::{Author, PublishError};
+use crate::nodes;
+use crate::policies::{self, DocumentError, Fault, Notes, PublishError, SealError};
 
 /// Policy versions, newest first.
 #[utoipa::path(get, path = "/api/v1/policies", tag = "policies", params(Paging), responses(
     (status = 200, body = Page<Version>),
     (status = "default", description = "An error", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn list(
-    _may: May<ReadState>,
+    may: May<ReadState>,
     State(app): State<Arc<App>>,
     list: List<NoFilter>,
 ) -> Result<Json<Page<Version>>, ApiError> {
     let versions = app
-        .storage
-        .versions(list.after("policies")?, list.fetch())
+        .policies
+        .versions(&may, list.after("policies")?, list.fetch())
         .await?;
     Ok(Json(list.page(
         "policies",
         versions,
         |version| version.version,
-        |version| version,
+        wire,
     )))
 }
 
@@ -52,15 +54,18 @@ pub(crate) async fn publish(
     State(app): State<Arc<App>>,
     Body(request): Body<PublishRequest>,
 ) -> Result<Response, ApiError> {
-    let author = Author {
-        subject: &may.caller().identity().subject,
-        comment: comment(request.comment)?,
-        expected_current: request.expected_current,
-        allow_unreadable: request.allow_unreadable,
+    let PublishRequest {
+        document,
+        comment,
+        expected_current,
+        allow_unreadable,
+    } = request;
+    let notes = Notes {
+        comment: Comment::new(comment.as_deref().unwrap_or_default())?,
+        expected_current,
+        allow_unreadable,
     };
-    let live_since = app.stale_before();
-    let published = app.versions.publish(request.document, author, live_since);
-    answer(published.await)
+    answer(app.policies.publish(&may, document, notes).await?)
 }
 
 /// One version with its document; `current` stands for the one in force.
@@ -69,7 +74,7 @@ pub(crate) async fn publish(
     (status = 200, body = VersionDetail),
     (status = "default", description = "An error", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn show(
-    _may: May<ReadState>,
+    may: May<ReadState>,
     State(app): State<Arc<App>>,
     Segment(version): Segment,
 ) -> Result<Json<VersionDetail>, ApiError> {
@@ -78,10 +83,14 @@ pub(crate) async fn show(
         "current" => None,
         number => Some(number.parse::<u64>().map_err(|_| unknown())?),
     };
-    let stored = app.storage.version(number).await?.ok_or_else(unknown)?;
+    let stored = app
+        .policies
+        .version(&may, number)
+        .await?
+        .ok_or_else(unknown)?;
     let policy = serde_json::from_str(&stored.policy).map_err(|e| ApiError::internal(&e))?;
     Ok(Json(VersionDetail {
-        version: stored.version,
+        version: wire(stored.version),
         document: stored.document,
         policy,
     }))
@@ -99,67 +108,120 @@ pub(crate) async fn roll_back(
     Segment(version): Segment,
     Body(request): Body<RollbackRequest>,
 ) -> Result<Response, ApiError> {
-    let unknown = || ApiError::not_found("policy version", &version);
-    let number = version.parse::<u64>().map_err(|_| unknown())?;
-    let author = Author {
-        subject: &may.caller().identity().subject,
-        comment: comment(request.comment)?,
-        expected_current: request.expected_current,
-        allow_unreadable: request.allow_unreadable,
+    let number = version
+        .parse::<u64>()
+        .map_err(|_| ApiError::not_found("policy version", &version))?;
+    let RollbackRequest {
+        comment,
+        expected_current,
+        allow_unreadable,
+    } = request;
+    let notes = Notes {
+        comment: Comment::new(comment.as_deref().unwrap_or_default())?,
+        expected_current,
+        allow_unreadable,
     };
-    let live_since = app.stale_before();
-    match app.versions.roll_back(number, author, live_since).await {
-        Err(PublishError::NoSuchVersion) => Err(unknown()),
-        result => answer(result),
-    }
+    answer(app.policies.roll_back(&may, number, notes).await?)
 }
 
-fn answer(result: Result<Published, PublishError>) -> Result<Response, ApiError> {
-    let published = result.map_err(|error| match error {
-        PublishError::Invalid(errors) => {
-            let count = errors.len();
-            let detail = format!("The document has {count} fault(s); nothing was published.");
-            ApiError::new(Code::PolicyInvalid, detail).with_errors(errors)
-        }
-        PublishError::TestsFailed(errors) => {
-            let count = errors.len();
-            let detail = format!("{count} test(s) of the document fail; nothing was published.");
-            ApiError::new(Code::PolicyTestsFailed, detail).with_errors(errors)
-        }
-        PublishError::Conflict { current } => ApiError::new(
-            Code::VersionConflict,
-            format!("The current version is {current}; look at it and publish on top of it."),
-        ),
-        PublishError::Unreadable(unreadable) => {
-            const NAMED: usize = 100;
-            let detail = format!(
-                "{unreadable}; nothing was published. Upgrade their filters, or publish with `allow_unreadable`: they then \
-                 keep the version that they enforce."
-            );
-            let mut nodes = unreadable.nodes;
-            nodes.truncate(NAMED);
-            ApiError::new(Code::UnreadableByNodes, detail).with_nodes(nodes)
-        }
-        PublishError::NoSuchVersion => ApiError::not_found("policy version", ""),
-        PublishError::Storage(error) => error.into(),
-        PublishError::Internal(error) => ApiError::internal(&error),
-    })?;
-    let status = if published.unchanged {
+fn answer(published: policies::Published) -> Result<Response, ApiError> {
+    let policies::Published {
+        version,
+        unchanged,
+        warnings,
+    } = published;
+    let status = if unchanged {
         StatusCode::OK
     } else {
         StatusCode::CREATED
     };
+    let published = Published {
+        version: wire(version),
+        unchanged,
+        warnings,
+    };
     Ok((status, Json(published)).into_response())
 }
 
-/// People's words are kept for good and shown in terminals.
-pub(crate) fn comment(text: Option<String>) -> Result<Option<String>, ApiError> {
-    const MAX: usize = 1000;
-    let Some(text) = text else { return Ok(None) };
-    let text = text.trim().to_owned();
-    if text.chars().count() > MAX || text.chars().any(|c| c.is_control() && c != '\n') {
-        let detail = format!("comment: at most {MAX} characters, none of them control characters.");
-        return Err(ApiError::new(Code::InvalidBody, detail));
+fn wire(version: policies::Version) -> Version {
+    let policies::Version {
+        version,
+        digest,
+        bundle_digest,
+        published_at,
+        published_by,
+        comment,
+        rollback_of,
+        current,
+    } = version;
+    Version {
+        version,
+        digest,
+        bundle_digest,
+        published_at,
+        published_by,
+        comment,
+        rollback_of,
+        current,
     }
-    Ok(Some(text).filter(|text| !text.is_empty()))
+}
+
+fn problems(faults: Vec<Fault>) -> Vec<PolicyProblem> {
+    faults
+        .into_iter()
+        .map(|Fault { place, message }| PolicyProblem { place, message })
+        .collect()
+}
+
+fn invalid(errors: Vec<PolicyProblem>) -> ApiError {
+    let count = errors.len();
+    let detail = format!("The document has {count} fault(s); nothing was published.");
+    ApiError::new(Code::PolicyInvalid, detail).with_errors(errors)
+}
+
+impl From<PublishError> for ApiError {
+    fn from(error: PublishError) -> Self {
+        match error {
+            PublishError::Document(DocumentError::Invalid(faults)) => invalid(problems(faults)),
+            PublishError::Document(DocumentError::TestsFailed(faults)) => {
+                let count = faults.len();
+                let detail =
+                    format!("{count} test(s) of the document fail; nothing was published.");
+                Self::new(Code::PolicyTestsFailed, detail).with_errors(problems(faults))
+            }
+            PublishError::Seal(SealError::NotForNodes(message)) => invalid(vec![PolicyProblem {
+                place: String::new(),
+                message,
+            }]),
+            PublishError::Seal(error @ SealError::Failed(_)) => Self::internal(&error),
+            PublishError::Conflict { current } => Self::new(
+                Code::VersionConflict,
+                format!("The current version is {current}; look at it and publish on top of it."),
+            ),
+            PublishError::Unreadable(unreadable) => {
+                const NAMED: usize = 100;
+                let detail = format!(
+                    "{unreadable}; nothing was published. Upgrade their filters, or publish with \
+                     `allow_unreadable`: they then keep the version that they enforce."
+                );
+                let named = unreadable.nodes.into_iter().take(NAMED);
+                let behind = |node: nodes::NodeBehind| NodeBehind {
+                    name: node.name,
+                    boot: node.boot,
+                    reads: node.reads,
+                };
+                Self::new(Code::UnreadableByNodes, detail).with_nodes(named.map(behind).collect())
+            }
+            PublishError::NoSuchVersion { version } => {
+                Self::not_found("policy version", &version.to_string())
+            }
+            PublishError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<InvalidComment> for ApiError {
+    fn from(error: InvalidComment) -> Self {
+        Self::new(Code::InvalidBody, format!("comment: {error}."))
+    }
 }

@@ -1,20 +1,18 @@
 //! What filters call: [`chaperone_engine::link`].
 
+pub(super) mod policy;
+
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
-use axum::body::Bytes;
 use axum::extract::{Request, State};
-use axum::http::header;
-use axum::response::{IntoResponse, Response};
 use chaperone_api::{Problem, ProblemCode as Code};
 use chaperone_engine::approval::{ApprovalState, Standing};
 use chaperone_engine::audit::{ReadEvent, RecordId};
 use chaperone_engine::link::{
-    AskAnswer, AskRequest, EventAck, MAX_WAIT_MS, NodeId, PolicyRequest, WatchAnswer, WatchRequest,
-    Watched,
+    AskAnswer, AskRequest, EventAck, MAX_WAIT_MS, NodeId, WatchAnswer, WatchRequest, Watched,
 };
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -28,7 +26,6 @@ use crate::http::extract;
 use crate::http::problem::ApiError;
 use crate::http::stream::Waiting;
 use crate::metrics::OutcomeLabel;
-use crate::policies::MAX_REPORTED_VERSION;
 use crate::storage::sqlite::events::IncomingBatch;
 use crate::{clock, random};
 
@@ -42,61 +39,8 @@ const CALL_BODY_BYTES: usize = 2 * 1024 * 1024;
 /// Approvals that one watch may name.
 const MAX_WATCHED: usize = 10_000;
 
-/// Unknown keys that one call may report.
-const MAX_UNKNOWN_KEYS: usize = 64;
-
 /// The longest name of a node.
 const MAX_NODE_NAME: usize = 256;
-
-/// Is there a bundle newer than mine? Waits up to `wait_ms` for one.
-#[utoipa::path(post, path = "/node/v1/policy", tag = "data plane", request_body = Object,
-    responses((status = 200, description = "The newer bundle, or nothing", body = Object),
-              (status = "default", description = "An error", body = Problem, content_type = "application/problem+json")))]
-pub(super) async fn policy(
-    _may: May<ActAsNode>,
-    State(app): State<Arc<App>>,
-    request: Request,
-) -> Result<Response, ApiError> {
-    let body = extract::bytes(request, CALL_BODY_BYTES).await?;
-    let request: PolicyRequest = extract::json(&body)?;
-    check_node(&request.node)?;
-    if request
-        .enforced
-        .is_some_and(|serial| serial.policy_version > MAX_REPORTED_VERSION)
-    {
-        return Err(invalid("enforced: no such policy version can exist"));
-    }
-    app.storage.node_reported(&request, clock::now()).await?;
-    for unknown in request.unknown_keys.iter().take(MAX_UNKNOWN_KEYS) {
-        app.keys
-            .unknown_key(&unknown.issuer, unknown.kid.as_deref());
-    }
-    let until = deadline(request.wait_ms);
-    let mut news = app.versions.subscribe();
-    let _waiting = Waiting::new(Arc::clone(&app));
-    // A bundle that the node has refused is not sent again, or it would ask again at once, and so on.
-    let mut refused = request.refused.is_some();
-    loop {
-        let current = news.borrow_and_update().clone();
-        if let Some(current) = current
-            && request
-                .enforced
-                .is_none_or(|enforced| enforced < current.serial)
-        {
-            let again = app.sent_before(request.node.boot.as_str(), current.serial);
-            if !(refused && again) {
-                return Ok(json(current.answer.clone()));
-            }
-            refused = false;
-        }
-        tokio::select! {
-            changed = news.changed() => if changed.is_err() { break },
-            () = tokio::time::sleep_until(until) => break,
-            () = app.stop.cancelled() => break,
-        }
-    }
-    Ok(json(Bytes::from_static(b"{}")))
-}
 
 /// Take these events.
 #[utoipa::path(post, path = "/node/v1/events", tag = "data plane", request_body = Object,
@@ -273,8 +217,4 @@ fn invalid(detail: &str) -> ApiError {
 
 fn deadline(wait_ms: u64) -> Instant {
     Instant::now() + Duration::from_millis(wait_ms.min(MAX_WAIT_MS))
-}
-
-fn json(body: Bytes) -> Response {
-    ([(header::CONTENT_TYPE, "application/json")], body).into_response()
 }

@@ -231,7 +231,7 @@ impl Task {
                     .sum();
                 tracing::warn!(node = %batch.node.name, boot, missing, "events of this node are missing");
             }
-            let totals = nodes::Totals {
+            let totals = nodes::BatchTotals {
                 acknowledged: known.sequence.acknowledged(),
                 stored,
                 dropped: batch.dropped,

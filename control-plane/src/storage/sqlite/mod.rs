@@ -11,12 +11,12 @@
 mod access;
 pub(crate) mod approvals;
 pub(crate) mod events;
-pub(crate) mod nodes;
+mod nodes;
+mod policies;
 pub(crate) mod record_fold;
 pub(crate) mod records;
 mod row;
 pub(crate) mod sequence;
-pub(crate) mod versions;
 
 use std::path::Path;
 use std::time::Duration;
