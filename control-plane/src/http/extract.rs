@@ -3,12 +3,12 @@
 
 use std::sync::Arc;
 
-use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chaperone_api::{DEFAULT_LIMIT, MAX_LIMIT, Page, ProblemCode as Code};
+use futures_util::StreamExt as _;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -22,24 +22,18 @@ pub(crate) const MANAGEMENT_BODY_BYTES: usize = 4 * 1024 * 1024;
 ///
 /// # Errors
 /// When it is larger than `limit`, or the client breaks off.
-pub(crate) async fn bytes(request: Request, limit: usize) -> Result<Bytes, ApiError> {
-    let too_large = || {
-        ApiError::new(
-            Code::BodyTooLarge,
-            format!("At most {limit} bytes are taken here."),
-        )
-    };
-    let (_, body) = request.into_parts();
-    axum::body::to_bytes(body, limit).await.map_err(|error| {
-        let mut cause: Option<&dyn std::error::Error> = Some(&error);
-        while let Some(inner) = cause {
-            if inner.to_string().contains("length limit exceeded") {
-                return too_large();
-            }
-            cause = inner.source();
+pub(crate) async fn bytes(request: Request, limit: usize) -> Result<Vec<u8>, ApiError> {
+    let mut chunks = request.into_body().into_data_stream();
+    let mut body = Vec::new();
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(|_| ApiError::new(Code::InvalidBody, "The body broke off."))?;
+        if chunk.len() > limit - body.len() {
+            let detail = format!("At most {limit} bytes are taken here.");
+            return Err(ApiError::new(Code::BodyTooLarge, detail));
         }
-        ApiError::new(Code::InvalidBody, "The body broke off.")
-    })
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
 }
 
 /// A JSON value out of a body.
@@ -202,8 +196,8 @@ fn pairs(parts: &Parts) -> Result<Pairs, ApiError> {
 }
 
 fn query<T: DeserializeOwned>(pairs: Pairs) -> Result<T, ApiError> {
-    serde_urlencoded::to_string(pairs)
-        .map_err(|error| error.to_string())
-        .and_then(|text| serde_urlencoded::from_str(&text).map_err(|error| error.to_string()))
-        .map_err(|error| ApiError::new(Code::InvalidQuery, format!("{error}.")))
+    let invalid =
+        |error: &dyn std::fmt::Display| ApiError::new(Code::InvalidQuery, format!("{error}."));
+    let text = serde_urlencoded::to_string(pairs).map_err(|error| invalid(&error))?;
+    serde_urlencoded::from_str(&text).map_err(|error| invalid(&error))
 }

@@ -39,35 +39,35 @@ pub(crate) enum KeysError {
     /// The request failed.
     Request {
         /// Where it went.
-        url: Url,
+        url: String,
         /// Why, with what caused it.
         why: String,
     },
     /// The answer is not 200.
     Status {
         /// Where it came from.
-        url: Url,
+        url: String,
         /// Its status.
         status: reqwest::StatusCode,
     },
     /// The answer is too large.
     TooLarge {
         /// Where it came from.
-        url: Url,
+        url: String,
         /// How many bytes are taken.
         limit: usize,
     },
     /// The answer is no discovery document.
     NoDiscovery {
         /// Where it came from.
-        url: Url,
+        url: String,
         /// Why not.
         error: serde_json::Error,
     },
     /// The discovery document is that of another issuer.
     OtherIssuer {
         /// Where it came from.
-        url: Url,
+        url: String,
         /// The beginning of the issuer's name in it.
         found: String,
         /// The issuer that was asked.
@@ -76,9 +76,9 @@ pub(crate) enum KeysError {
     /// An https issuer sends us to a plain URL.
     Downgraded {
         /// The discovery document.
-        url: Url,
+        url: String,
         /// The key set that it names.
-        keys: Url,
+        keys: String,
     },
     /// The answer is not JSON.
     NoKeySet {
@@ -198,25 +198,31 @@ impl Fetcher {
         let body = self.get(url.clone(), MAX_DISCOVERY_BYTES).await?;
         let document: Discovery = match serde_json::from_slice(&body) {
             Ok(document) => document,
-            Err(error) => return Err(KeysError::NoDiscovery { url, error }),
+            Err(error) => {
+                let url = url.into();
+                return Err(KeysError::NoDiscovery { url, error });
+            }
         };
         if document.issuer != issuer {
             return Err(KeysError::OtherIssuer {
-                url,
+                url: url.into(),
                 found: document.issuer.chars().take(200).collect(),
                 wanted: issuer.to_owned(),
             });
         }
         let keys = allowed(&document.jwks_uri)?;
         if url.scheme() == "https" && keys.scheme() != "https" {
-            return Err(KeysError::Downgraded { url, keys });
+            return Err(KeysError::Downgraded {
+                url: url.into(),
+                keys: keys.into(),
+            });
         }
         Ok(keys)
     }
 
     async fn get(&self, url: Url, limit: usize) -> Result<Vec<u8>, KeysError> {
         let failed = |error: reqwest::Error| KeysError::Request {
-            url: url.clone(),
+            url: url.to_string(),
             why: causes(&error.without_url()),
         };
         let client = if is_loopback(&url) {
@@ -231,11 +237,13 @@ impl Fetcher {
         let mut response = client.get(url.clone()).send().await.map_err(failed)?;
         if response.status() != reqwest::StatusCode::OK {
             let status = response.status();
+            let url = url.into();
             return Err(KeysError::Status { url, status });
         }
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(failed)? {
             if body.len() + chunk.len() > limit {
+                let url = url.into();
                 return Err(KeysError::TooLarge { url, limit });
             }
             body.extend_from_slice(&chunk);
