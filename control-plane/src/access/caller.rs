@@ -1,21 +1,14 @@
 //! Who calls: an identity, and the credential that proved it.
 
-use super::{ApiToken, Role};
+use super::identity::Identity;
+use super::role::Role;
+use super::tokens::ApiToken;
 
 /// Who calls. Made where a credential is checked, and nowhere else.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Caller {
     /// What proved it.
     credential: Credential,
-}
-
-/// A person or a program, as versions, approvals and logs name it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Identity {
-    /// Its name.
-    pub(crate) subject: String,
-    /// Its groups; `*` is a member of every group.
-    pub(crate) groups: Vec<String>,
 }
 
 /// By what a call was let in.

@@ -7,7 +7,9 @@
 //! revoking write through.
 
 mod caller;
+mod identity;
 pub(crate) mod permission;
+mod role;
 pub(crate) mod store;
 mod tokens;
 
@@ -17,8 +19,10 @@ use std::sync::{Arc, PoisonError, RwLock};
 use chaperone_engine::base::time::UnixMillis;
 use zeroize::Zeroizing;
 
-pub(crate) use self::caller::{Caller, Credential, Identity};
-pub(crate) use self::permission::{Forbidden, ManageTokens, May, Permission, Role};
+pub(crate) use self::caller::{Caller, Credential};
+pub(crate) use self::identity::Identity;
+pub(crate) use self::permission::{Forbidden, ManageTokens, May, Permission};
+pub(crate) use self::role::Role;
 use self::store::{Revoked, Store};
 pub(crate) use self::tokens::{ApiToken, TokenHash};
 use crate::store::{PageKey, StoreError};

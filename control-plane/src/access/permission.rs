@@ -1,4 +1,4 @@
-//! Roles, and what each may do.
+//! What each role may do.
 //!
 //! The table below is the only place that says it. A service asks for a [`May`] with the permission that
 //! a method wants, and a [`May`] comes only from a [`Caller`] who has it. So no face, be it a handler, a
@@ -7,55 +7,8 @@
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use super::Caller;
-
-/// What a caller is to this control plane. Exactly one per token.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Role {
-    /// The whole management API.
-    Admin,
-    /// Publishes and rolls back policy versions, refreshes keys.
-    Policy,
-    /// Sees and answers approvals.
-    Approver,
-    /// Reads records, approvals, policies and everything else, changes nothing.
-    Auditor,
-    /// The data plane, and nothing else.
-    Node,
-}
-
-impl Role {
-    /// All roles.
-    pub(crate) const ALL: [Self; 5] = [
-        Self::Admin,
-        Self::Policy,
-        Self::Approver,
-        Self::Auditor,
-        Self::Node,
-    ];
-
-    /// The role of this name.
-    pub(crate) fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|role| role.as_str() == name)
-    }
-
-    /// As stored, and as people write it.
-    pub(crate) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Admin => "admin",
-            Self::Policy => "policy",
-            Self::Approver => "approver",
-            Self::Auditor => "auditor",
-            Self::Node => "node",
-        }
-    }
-}
-
-impl std::fmt::Display for Role {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
+use super::caller::Caller;
+use super::role::Role;
 
 /// Something that only some roles may do.
 pub(crate) trait Permission: Send + Sync + 'static {

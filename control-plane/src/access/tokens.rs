@@ -3,7 +3,8 @@
 use chaperone_engine::base::time::UnixMillis;
 use sha2::{Digest as _, Sha256};
 
-use super::{Identity, Role};
+use super::identity::Identity;
+use super::role::Role;
 
 /// An API token, without its secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
