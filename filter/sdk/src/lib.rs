@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`status`] | what callbacks return, and how calls fail |
 //! | [`module`](Module) | the callbacks, as one trait, and [`export_module!`] which exports them |
-//! | [`calls`] | what Envoy can be asked (wasm32 only) |
+//! | `calls` | what Envoy can be asked (wasm32 only) |
 //! | [`pairs`] | lists of headers, as they cross the boundary |
 //! | `bindings`, `memory` | the boundary itself: the only `unsafe` code of the workspace |
 //!

@@ -4,7 +4,7 @@ use crate::{DataStatus, HeadersStatus, RootId, StreamId, TrailersStatus, roots};
 
 /// A module: what Envoy calls. Every callback but those that a module is about may be left out.
 ///
-/// Callbacks never nest: no call of [`calls`](crate::calls) calls back in.
+/// Callbacks never nest: none of `calls` calls back in.
 pub trait Module {
     /// The module was loaded. Before all else, once for each VM.
     fn on_start() {}
@@ -13,7 +13,7 @@ pub trait Module {
     fn on_root_created(_root: RootId) {}
 
     /// A root's configuration, of `size` bytes, can be read from
-    /// [`Buffer::PluginConfiguration`](crate::calls::Buffer). Whether it is good.
+    /// `Buffer::PluginConfiguration`. Whether it is good.
     fn on_configure(_root: RootId, _size: usize) -> bool {
         true
     }
@@ -26,7 +26,7 @@ pub trait Module {
     fn on_call_response(_root: RootId, _call: u32, _headers: usize, _body_size: usize) {}
 
     /// A root is to go; `false` when it has something to finish first and will say
-    /// [`done`](crate::calls::done).
+    /// `calls::done`.
     fn on_root_done(_root: RootId) -> bool {
         true
     }

@@ -1,8 +1,8 @@
 //! What callbacks return, and how calls fail.
 //!
 //! The codes are those of `proxy-wasm-cpp-host` (`FilterHeadersStatus`, `FilterDataStatus`,
-//! `FilterTrailersStatus` and `WasmResult`). What Envoy does on each was measured; the facts stand
-//! at the head of the filter's `host` module, with a test that holds them against Envoy.
+//! `FilterTrailersStatus` and `WasmResult`). What Envoy does on each was measured: the facts stand
+//! at the head of the filter's `host` module.
 
 /// What a callback for headers returns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -14,7 +14,7 @@ pub enum HeadersStatus {
     /// `allow_on_headers_stop_iteration: true`; otherwise Envoy reads it as
     /// [`StopAllIterationAndWatermark`](Self::StopAllIterationAndWatermark).
     StopIteration = 1,
-    /// Of the host's list, but see the measurements: Envoy does not do what its name says.
+    /// As Continue: Envoy does not end the stream.
     ContinueAndEndStream = 2,
     /// Headers and body stay, no body callback comes. A body over Envoy's buffer limit is refused.
     StopAllIterationAndBuffer = 3,
@@ -28,11 +28,14 @@ pub enum HeadersStatus {
 pub enum DataStatus {
     /// The body goes on, and held headers with it.
     Continue = 0,
-    /// The piece waits in Envoy's buffer. A body over its limit is refused.
+    /// The piece waits in Envoy's buffer, and the next callback sees the total. A body over Envoy's buffer
+    /// limit is refused.
     StopIterationAndBuffer = 1,
-    /// The piece waits in Envoy's buffer. At its limit the sender is slowed down.
+    /// The piece waits in Envoy's buffer, and the next callback sees its own piece. At Envoy's buffer limit the
+    /// sender is slowed down. The buffer must not be touched from a tick: Envoy crashes.
     StopIterationAndWatermark = 2,
-    /// The piece is not kept: a module that has not read it loses it.
+    /// The piece is not kept: a module that has not taken it loses it. Nothing slows the sender down. The
+    /// buffer must not be touched from a tick: Envoy crashes.
     StopIterationNoBuffer = 3,
 }
 

@@ -91,9 +91,6 @@ impl From<Flow> for TrailersStatus {
     }
 }
 
-// Not inlined, or the whole of the stream's code is compiled once for each direction: 200 KB more.
-
-#[inline(never)]
 fn headers(stream: StreamId, direction: Direction, end: bool) -> HeadersStatus {
     let flow = with(stream, Flow::Pause, |worker, id| {
         worker.headers(id, direction, end)
@@ -101,7 +98,6 @@ fn headers(stream: StreamId, direction: Direction, end: bool) -> HeadersStatus {
     flow.into()
 }
 
-#[inline(never)]
 fn body(stream: StreamId, direction: Direction, size: usize, end: bool) -> DataStatus {
     let flow = with(stream, Flow::Pause, |worker, id| {
         worker.body(id, direction, size, end)
@@ -109,7 +105,6 @@ fn body(stream: StreamId, direction: Direction, size: usize, end: bool) -> DataS
     flow.into()
 }
 
-#[inline(never)]
 fn trailers(stream: StreamId, direction: Direction) -> TrailersStatus {
     let flow = with(stream, Flow::Pause, |worker, id| {
         worker.trailers(id, direction)

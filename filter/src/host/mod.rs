@@ -6,12 +6,66 @@
 //! Values are bytes: a header need not be UTF-8. Calls return `Option` or `Result`: a host that cannot
 //! do something is an answer, never a panic.
 //!
-//! # What the host promises, as measured on Envoy 1.36 and 1.40
+//! # What the host promises
+//!
+//! Measured on Envoy 1.36.2 and 1.40.0, which are alike unless a version stands there, for requests and
+//! responses over HTTP/1.1 and HTTP/2.
 //!
 //! - No call calls back into the module: resuming, answering and resetting take effect after the
 //!   running callback has returned.
 //! - Calls about headers, bodies, answers and resuming are about the *effective* stream: the one
 //!   whose callback runs, or the one that [`Host::enter_stream`] named.
+//!
+//! ## What a status from a headers callback does
+//!
+//! "The option" is `allow_on_headers_stop_iteration`. Today's Pause is status 1.
+//!
+//! | status | headers | body callbacks meanwhile | a body over Envoy's limit |
+//! |---|---|---|---|
+//! | 0 Continue | go on | each piece | |
+//! | 1 StopIteration, option unset | as 4 | | |
+//! | 1 StopIteration, option true | stay; Continue from any body or trailers callback lets them go | come | by the status of the body callback |
+//! | 2 ContinueAndEndStream | as 0: the stream does not end | | |
+//! | 3 StopAllIterationAndBuffer | stay, and the body with them | none | 413 to a request, 500 for a response |
+//! | 4 StopAllIterationAndWatermark | stay, and the body with them | none | its sender is slowed down; nothing is lost |
+//!
+//! ## What a status from a body callback does
+//!
+//! Today's Pause is status 1.
+//!
+//! | status | the next callback sees | a body over Envoy's limit | the buffer from a tick |
+//! |---|---|---|---|
+//! | 0 Continue | its own piece | | out of bounds |
+//! | 1 StopIterationAndBuffer | the total | 413, 500; broken off once the headers have left | can be read and changed |
+//! | 2 StopIterationAndWatermark | its own piece, the earlier ones are out of reach | its sender is slowed down; nothing is lost | out of bounds |
+//! | 3 StopIterationNoBuffer | its own piece; what the earlier callbacks did not take is lost | is taken without end | out of bounds |
+//!
+//! - Out of bounds: Envoy follows a pointer to a buffer that is gone. Reads and changes from a tick came to
+//!   nothing at best, and ended the whole Envoy with a segmentation fault, on both versions.
+//! - The limit is `per_connection_buffer_limit_bytes`, and over HTTP/2 the stream's window where that is
+//!   less. Envoy may take one read more (up to a limit's worth) before it slows a sender down.
+//! - A callback may change its piece whatever it returns then.
+//!
+//! ## What a resume from a tick does
+//!
+//! - After held headers all that is there comes in one body callback *inside of the resume*, and later
+//!   pieces come as always. A hold may end while the body is still coming. No byte of the body can be read
+//!   before: the buffer is empty and changes are refused.
+//! - After a body callback that stopped, the buffered bytes go on without another callback; the next
+//!   piece has its own. Status 2 at each piece and a resume from each tick pass a body of any length
+//!   with bounded memory, in order.
+//! - 1.36.2: after status 1 and a resume from a tick, a next body callback that returns Continue loses its
+//!   piece. It has to stop, too; or the status is 2 from the start, which loses nothing.
+//! - With trailers waiting, a body callback that stops inside of the resume, by whatever status, and a
+//!   trailers callback that then returns Continue, lose the whole body (the trailers callback comes twice). If the
+//!   trailers callback stops too, nothing is lost, and a second resume lets everything go.
+//!
+//! ## How bodies end
+//!
+//! - The end is a flag at the last callback: over HTTP/1.1 one of its own, with no new bytes; over HTTP/2
+//!   that, or the last piece. With trailers no body callback has it, and Continue from the trailers callback
+//!   lets go what earlier callbacks stopped.
+//! - A response that is broken off over its limit: its reader may take it for whole over HTTP/2 on 1.36.2.
 
 #[cfg(target_arch = "wasm32")]
 mod entry;
@@ -185,10 +239,11 @@ pub trait Host {
     fn add_header(&self, direction: Direction, name: &str, value: &[u8]);
     /// Removes a header. Only while the headers are held or in their callback.
     fn remove_header(&self, direction: Direction, name: &str);
-    /// The first `max` bytes of what the body callback is about, or of all that is buffered.
+    /// The first `max` bytes of what the body callback is about, or of all that is buffered. As
+    /// [`Host::replace_body`].
     fn body(&self, direction: Direction, max: usize) -> Vec<u8>;
     /// Replaces the first `size` bytes of the buffer by `bytes`. Only in a body callback, or where
-    /// the last body callback returned Pause.
+    /// the last body callback returned Pause: elsewhere Envoy follows a pointer to a buffer that is gone.
     fn replace_body(&self, direction: Direction, size: usize, bytes: &[u8]);
     /// Appends to the buffer of `size` bytes. As [`Host::replace_body`].
     fn append_body(&self, direction: Direction, size: usize, bytes: &[u8]);
