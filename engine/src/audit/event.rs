@@ -193,6 +193,18 @@ pub enum AbortCause {
     Unknown,
 }
 
+impl AbortCause {
+    /// The cause's name, as in the serialised form.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Downstream => "downstream",
+            Self::Upstream => "upstream",
+            Self::Filter => "filter",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
 /// Durations in milliseconds since the request's headers arrived, and sizes in bytes on the wire
 /// side of the filter (after masking).
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]

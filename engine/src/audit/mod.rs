@@ -12,11 +12,16 @@
 //!   through. The operator chooses by [`OnAuditFull`] what happens then.
 //! - A body enters an event only as [`MaskedBody`](crate::masking): unmasked bytes cannot be recorded by accident.
 
+mod attributes;
 mod boot;
 mod event;
 mod queue;
 mod reading;
 
+pub use attributes::{
+    ATTRIBUTES, Attribute, AttributeShape, AttributeType, AttributeValue, RecordAttributes,
+    RecordState, Unreadable,
+};
 pub use boot::BootId;
 pub use event::{
     AbortCause, ApprovalOutcome, Body, Event, EventKind, RecordId, RequestLine, Timings,

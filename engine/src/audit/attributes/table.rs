@@ -1,0 +1,193 @@
+//! The table: one row for each attribute of a record.
+
+/// Hands the table of a record's attributes to the macro that is named.
+///
+/// A new attribute is one row here, a migration that adds its column, and the place in the filter
+/// that knows its value and writes it into an event. Everything else is made of the row: the member
+/// of the wire type with its documentation, the fold from events, the column with its binding and
+/// reading, the search and the command line's words.
+///
+/// A row reads, each line but the first two being optional:
+///
+/// ```text
+/// name {
+///     kept TYPE, "documentation", text;      it is an attribute: its type, its documentation, and
+///                                            `text` where a search for text looks at it
+///     from (at, STEP) => VALUE, ...;         which step says it
+///     asked PARAMETER: TYPE, "documentation";  a search may ask for it: equal, or held by a list
+///     shown "Label" in UNIT;                 a line of `chaperone audit show`
+/// }
+/// ```
+///
+/// A row without `kept` is a question about a part of the record that is no attribute. `as` after a
+/// type names the type that OpenAPI shows. The order is that of the record's JSON, of the search's
+/// parameters and of the command line.
+///
+/// Weighed against it: a derive would be a crate of its own for one struct; a JSON map in one column
+/// could not be indexed for searches, and no compiler would see a name that is spelled wrong; a
+/// table of descriptors alone gives no fields with documentation.
+#[macro_export]
+macro_rules! record_attributes {
+    ($expand:ident) => {
+        $expand! {
+            ended_at {
+                kept Option<UnixMillis> as Option<u64>, "When it ended, by the node's clock.";
+                from (at, Completed { .. } | Aborted { .. }) => Some(at);
+            }
+            issuer {
+                kept Option<String>, "Issuer of the caller's token; this and the next four are absent when it was refused.";
+                from (_, Received { principal: Some(principal), .. }) => Some(principal.issuer.clone());
+            }
+            subject {
+                kept Option<String>, "Who called.";
+                from (_, Received { principal: Some(principal), .. }) => Some(principal.subject.clone());
+                asked subject: String, "Who called.";
+                shown "Subject";
+            }
+            agent {
+                kept Option<String>, "The client that acted for the subject.";
+                from (_, Received { principal: Some(principal), .. }) => principal.agent.clone();
+                asked agent: String, "The client that acted.";
+                shown "Agent";
+            }
+            session {
+                kept Option<String>, "The agent run that it belongs to.";
+                from (_, Received { principal: Some(principal), .. }) => principal.session.clone();
+                asked session: String, "The agent run.";
+                shown "Session";
+            }
+            groups {
+                kept Vec<String>, "The caller's groups.";
+                from (_, Received { principal: Some(principal), .. }) => principal.groups.clone();
+                asked group: String, "A group that the caller was in.";
+                shown "Groups";
+            }
+            connection {
+                kept Option<String>, "Connection by name; absent when the host belongs to none.";
+                from (_, Received { connection, .. }) => connection.clone();
+                asked connection: String, "Connection by name.";
+                shown "Connection";
+            }
+            operation {
+                kept Option<String>, "What the request does, in the upstream's terms.", text;
+                from (_, Received { operation: Some(operation), .. }) => Some(operation.action.clone());
+                shown "Operation";
+            }
+            attributes {
+                kept BTreeMap<String, String>, "What else the protocol tells of the operation.";
+                from (_, Received { operation: Some(operation), .. }) => operation.attributes.clone();
+            }
+            method {
+                kept String, "HTTP method.";
+                from (_, Received { request, .. }) => request.method.clone();
+                asked method: String, "HTTP method.";
+                shown "Request";
+            }
+            host {
+                kept String, "Host.", text;
+                from (_, Received { request, .. }) => request.host.clone();
+            }
+            path {
+                kept String, "Path, masked.", text;
+                from (_, Received { request, .. }) => request.path.clone();
+            }
+            query {
+                kept Option<String>, "Query, masked.";
+                from (_, Received { request, .. }) => request.query.clone();
+            }
+            effect {
+                kept Option<Effect> as Option<String>, "The verdict; absent until there is one.";
+                from (_, Decided { effect, .. }) => Some(*effect);
+                asked effect: Effect as Option<String>, "`allow`, `approve` or `deny`.";
+                shown "Verdict";
+            }
+            rule {
+                kept Option<String>, "The rule that decided.";
+                from (_, Held { rule, .. }) => Some(rule.clone()),
+                     (_, Decided { rule, .. }) => rule.clone();
+                asked rule: String, "The rule that decided.";
+                shown "Rule";
+            }
+            reason {
+                kept Option<String>, "Why, as the agent was told.", text;
+                from (_, Decided { reason, .. }) => Some(reason.clone());
+                shown "Reason";
+            }
+            code {
+                kept Option<String>, "Code of a refusal.";
+                from (_, Decided { code, .. }) => code.clone();
+                asked code: String, "Code of the refusal.";
+            }
+            status {
+                kept Option<u16>, "HTTP status of the answer.";
+                from (_, ResponseStarted { status } | Completed { status, .. }) => Some(*status);
+                asked status: u16, "HTTP status.";
+                shown "Status";
+            }
+            state {
+                asked state: RecordState as Option<String>, "`open`, `completed` or `aborted`.";
+            }
+            approval {
+                kept Option<String>, "The approval that it waited for.";
+                from (_, Held { approval, .. }) => Some(approval.clone()),
+                     (_, Decided { approval: Some(approval), .. }) => Some(approval.id.clone());
+                asked approval: String, "The approval that it waited for.";
+                shown "Approval";
+            }
+            approved_by {
+                kept Option<String>, "Who answered the approval.";
+                from (_, Decided { approval: Some(approval), .. }) => approval.by.clone();
+                shown "Approved by";
+            }
+            node {
+                asked node: String, "Name of the node.";
+            }
+            policy_version {
+                kept Option<u64>, "Policy version that it ran under.";
+                from (_, Received { policy_version, .. }) => *policy_version;
+                asked policy_version: u64, "Policy version.";
+                shown "Policy version";
+            }
+            request_id {
+                kept Option<String>, "`x-request-id`, to join with access logs and traces.";
+                from (_, Received { request_id, .. }) => request_id.clone();
+                shown "Request id";
+            }
+            abort_cause {
+                kept Option<String>, "Who ended it early: `downstream`, `upstream`, `filter` or `unknown`.";
+                from (_, Aborted { cause, .. }) => Some(cause.as_str().to_owned());
+                shown "Ended early by";
+            }
+            decided_ms {
+                kept Option<u64>, "Until the verdict, including any wait for a human.";
+                from (_, Completed { timings, .. } | Aborted { timings, .. }) => Some(timings.decided_ms);
+                shown "Decided after" in milliseconds;
+            }
+            first_byte_ms {
+                kept Option<u64>, "Until the response's headers.";
+                from (_, Completed { timings, .. } | Aborted { timings, .. }) => timings.first_byte_ms;
+                shown "First byte after" in milliseconds;
+            }
+            total_ms {
+                kept Option<u64>, "Until the end.";
+                from (_, Completed { timings, .. } | Aborted { timings, .. }) => Some(timings.total_ms);
+                shown "Ended after" in milliseconds;
+            }
+            request_bytes {
+                kept Option<u64>, "Request body bytes sent upstream.";
+                from (_, Completed { timings, .. } | Aborted { timings, .. }) => Some(timings.request_bytes);
+                shown "Sent upstream" in bytes;
+            }
+            response_bytes {
+                kept Option<u64>, "Response body bytes sent to the agent.";
+                from (_, Completed { timings, .. } | Aborted { timings, .. }) => Some(timings.response_bytes);
+                shown "Sent to agent" in bytes;
+            }
+            masked {
+                kept BTreeMap<String, u64>, "Secrets masked, by detector.";
+                from (_, Completed { timings, .. } | Aborted { timings, .. }) => timings.masked.clone();
+                shown "Masked";
+            }
+        }
+    };
+}
