@@ -12,13 +12,13 @@ use crate::metrics::Metrics;
 use crate::nodes::Nodes;
 use crate::policies::Policies;
 use crate::storage::sqlite::Database;
-use crate::storage::sqlite::events::EventWriter;
+use crate::trail::Trail;
 
 /// What handlers share.
 #[derive(Debug)]
 pub(crate) struct App {
     pub(crate) storage: Database,
-    pub(crate) events: EventWriter,
+    pub(crate) trail: Trail,
     pub(crate) access: Access,
     pub(crate) policies: Arc<Policies>,
     pub(crate) nodes: Arc<Nodes>,

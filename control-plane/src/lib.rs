@@ -6,6 +6,7 @@
 //! | [`http`] | the HTTP face: management for people and automation, and what filters call |
 //! | `app` | the services together, and what else all faces share |
 //! | `access` | service: who may call, and what they may do |
+//! | `trail` | service: events, and the records that they add up to |
 //! | `policies` | service: from a document to a signed bundle |
 //! | `nodes` | service: what nodes have reported, and what they were sent |
 //! | `keys` | the key sets of the issuers: fetched, refreshed, cached |
@@ -35,3 +36,4 @@ mod random;
 pub mod serve;
 mod storage;
 mod store;
+mod trail;

@@ -47,6 +47,12 @@ impl From<serde_json::Error> for StoreError {
     }
 }
 
+impl From<chaperone_engine::audit::Unreadable> for StoreError {
+    fn from(error: chaperone_engine::audit::Unreadable) -> Self {
+        Self::Corrupt(error.to_string())
+    }
+}
+
 /// Of a store's method.
 pub(crate) type Result<T> = std::result::Result<T, StoreError>;
 

@@ -1,8 +1,14 @@
 //! The trail: records and their events.
+//!
+//! A record's attributes are not named here: its members, with their documentation, and the
+//! parameters of a search are made of the engine's table
+//! ([`chaperone_engine::record_attributes`]).
 
 use std::collections::BTreeMap;
 
-use chaperone_engine::audit::ReadEvent;
+use chaperone_engine::audit::{
+    ATTRIBUTES, Attribute, AttributeType as _, AttributeValue, ReadEvent, RecordAttributes,
+};
 use chaperone_engine::base::time::UnixMillis;
 use chaperone_engine::policy::Effect;
 use serde::{Deserialize, Serialize};
@@ -12,131 +18,107 @@ use utoipa::{IntoParams, ToSchema};
 use crate::schema;
 
 /// How far a record has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum RecordState {
-    /// The stream goes on, or its last events have not arrived.
-    Open,
-    /// It ended as HTTP says it should.
-    Completed,
-    /// It ended early.
-    Aborted,
-}
+pub type RecordState = chaperone_engine::audit::RecordState;
 
-impl RecordState {
-    /// As in JSON.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Open => "open",
-            Self::Completed => "completed",
-            Self::Aborted => "aborted",
+macro_rules! define {
+    ($(
+        $name:ident {
+            $(
+                kept $type:ty $(as $schema:ty)?, $doc:tt $(, $text:ident)?;
+                from $($step:pat => $said:expr),+;
+            )?
+            $(asked $asked:ident: $wanted:ty $(as $wanted_schema:ty)?, $question:tt;)?
+            $(shown $label:literal $(in $unit:ident)?;)?
         }
-    }
+    )*) => {
+        /// One request with its response, summed up from its events.
+        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+        pub struct Record {
+            /// The record's id, as the agent was told.
+            pub id: String,
+            /// Name of the node.
+            pub node: String,
+            /// The life of the node's VM.
+            pub boot: String,
+            /// How far it has come.
+            #[schema(value_type = schema::RecordState)]
+            pub state: RecordState,
+            /// When the request arrived, by the node's clock.
+            #[schema(value_type = u64)]
+            pub received_at: UnixMillis,
+            $($(
+                #[doc = $doc]
+                #[serde(default, skip_serializing_if = "says_nothing")]
+                $(#[schema(value_type = $schema)])?
+                pub $name: $type,
+            )?)*
+        }
+
+        impl Record {
+            /// A record of its parts.
+            pub fn new(
+                id: String,
+                node: String,
+                boot: String,
+                state: RecordState,
+                received_at: UnixMillis,
+                attributes: RecordAttributes,
+            ) -> Self {
+                Self {
+                    id,
+                    node,
+                    boot,
+                    state,
+                    received_at,
+                    $($($name: <$type>::from(attributes.$name),)?)*
+                }
+            }
+        }
+
+        /// Which records. All that is given must hold; values are compared exactly unless said otherwise.
+        #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+        #[into_params(parameter_in = Query)]
+        #[serde(deny_unknown_fields)]
+        pub struct RecordFilter {
+            $($(
+                #[doc = $question]
+                #[serde(default, skip_serializing_if = "Option::is_none")]
+                $(#[param(value_type = $wanted_schema)])?
+                pub $asked: Option<$wanted>,
+            )?)*
+            /// Received at this instant or later: milliseconds since the Unix epoch.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub since: Option<u64>,
+            /// Received before this instant: milliseconds since the Unix epoch.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub until: Option<u64>,
+            /// Text that operation, host, path or reason contain, ignoring ASCII case.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub q: Option<String>,
+        }
+
+        impl RecordFilter {
+            /// What it asks of attributes: each with the value that it must have or, if it is a
+            /// list, hold.
+            pub fn attributes(&self) -> Vec<(&'static Attribute, AttributeValue<'static>)> {
+                let asked = [$($((stringify!($name), self.$asked.value()),)?)*];
+                asked
+                    .into_iter()
+                    .filter_map(|(name, value)| {
+                        let attribute = ATTRIBUTES.iter().find(|known| known.name == name)?;
+                        Some((attribute, value?.into_owned()))
+                    })
+                    .collect()
+            }
+        }
+    };
 }
 
-/// One request with its response, summed up from its events.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct Record {
-    /// The record's id, as the agent was told.
-    pub id: String,
-    /// Name of the node.
-    pub node: String,
-    /// The life of the node's VM.
-    pub boot: String,
-    /// How far it has come.
-    pub state: RecordState,
-    /// When the request arrived, by the node's clock.
-    #[schema(value_type = u64)]
-    pub received_at: UnixMillis,
-    /// When it ended, by the node's clock.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<u64>)]
-    pub ended_at: Option<UnixMillis>,
-    /// Issuer of the caller's token; this and the next four are absent when it was refused.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub issuer: Option<String>,
-    /// Who called.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub subject: Option<String>,
-    /// The client that acted for the subject.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub agent: Option<String>,
-    /// The agent run that it belongs to.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub session: Option<String>,
-    /// The caller's groups.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub groups: Vec<String>,
-    /// Connection by name; absent when the host belongs to none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub connection: Option<String>,
-    /// What the request does, in the upstream's terms.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub operation: Option<String>,
-    /// What else the protocol tells of the operation.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub attributes: BTreeMap<String, String>,
-    /// HTTP method.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub method: String,
-    /// Host.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub host: String,
-    /// Path, masked.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub path: String,
-    /// Query, masked.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub query: Option<String>,
-    /// The verdict; absent until there is one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
-    pub effect: Option<Effect>,
-    /// The rule that decided.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rule: Option<String>,
-    /// Why, as the agent was told.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-    /// Code of a refusal.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub code: Option<String>,
-    /// The approval that it waited for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub approval: Option<String>,
-    /// Who answered the approval.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub approved_by: Option<String>,
-    /// Policy version that it ran under.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub policy_version: Option<u64>,
-    /// `x-request-id`, to join with access logs and traces.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub request_id: Option<String>,
-    /// HTTP status of the answer.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub status: Option<u16>,
-    /// Who ended it early: `downstream`, `upstream`, `filter` or `unknown`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub abort_cause: Option<String>,
-    /// Until the verdict, including any wait for a human.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub decided_ms: Option<u64>,
-    /// Until the response's headers.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub first_byte_ms: Option<u64>,
-    /// Until the end.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub total_ms: Option<u64>,
-    /// Request body bytes sent upstream.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub request_bytes: Option<u64>,
-    /// Response body bytes sent to the agent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub response_bytes: Option<u64>,
-    /// Secrets masked, by detector.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub masked: BTreeMap<String, u64>,
+chaperone_engine::record_attributes!(define);
+
+/// Whether a member is left out.
+fn says_nothing<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// One record with all its events in the order of their numbers.
@@ -169,64 +151,4 @@ impl StoredEvent {
     pub fn read(&self) -> Result<ReadEvent, serde_json::Error> {
         ReadEvent::read(self.event.get())
     }
-}
-
-/// Which records. All that is given must hold; values are compared exactly unless said otherwise.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-#[serde(deny_unknown_fields)]
-pub struct RecordFilter {
-    /// Who called.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub subject: Option<String>,
-    /// The client that acted.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub agent: Option<String>,
-    /// The agent run.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub session: Option<String>,
-    /// A group that the caller was in.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub group: Option<String>,
-    /// Connection by name.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub connection: Option<String>,
-    /// HTTP method.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub method: Option<String>,
-    /// `allow`, `approve` or `deny`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[param(value_type = Option<String>)]
-    pub effect: Option<Effect>,
-    /// The rule that decided.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rule: Option<String>,
-    /// Code of the refusal.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub code: Option<String>,
-    /// HTTP status.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub status: Option<u16>,
-    /// `open`, `completed` or `aborted`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[param(value_type = Option<String>)]
-    pub state: Option<RecordState>,
-    /// The approval that it waited for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub approval: Option<String>,
-    /// Name of the node.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub node: Option<String>,
-    /// Policy version.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub policy_version: Option<u64>,
-    /// Received at this instant or later: milliseconds since the Unix epoch.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub since: Option<u64>,
-    /// Received before this instant: milliseconds since the Unix epoch.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub until: Option<u64>,
-    /// Text that operation, host, path or reason contain, ignoring ASCII case.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub q: Option<String>,
 }

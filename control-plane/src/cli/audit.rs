@@ -1,4 +1,9 @@
 //! `chaperone audit`: the trail.
+//!
+//! The arguments of a search and the lines of `audit show` are made of the engine's table of
+//! attributes ([`chaperone_engine::record_attributes`]).
+
+use std::collections::BTreeMap;
 
 use chaperone_api::{Page, Record, RecordDetail, RecordFilter, RecordState};
 use chaperone_engine::audit::{Body, EventKind, ReadEvent};
@@ -42,60 +47,108 @@ pub(crate) enum AuditCommand {
     },
 }
 
-#[derive(Debug, clap::Args)]
-pub(crate) struct FilterArgs {
-    /// Who called
-    #[arg(long)]
-    subject: Option<String>,
-    /// The client that acted for the subject
-    #[arg(long)]
-    agent: Option<String>,
-    /// One agent run
-    #[arg(long)]
-    session: Option<String>,
-    /// A group that the caller was in
-    #[arg(long)]
-    group: Option<String>,
-    /// Connection by name
-    #[arg(long)]
-    connection: Option<String>,
-    /// HTTP method
-    #[arg(long)]
-    method: Option<String>,
-    /// The verdict: allow, approve or deny
-    #[arg(long, value_enum)]
-    effect: Option<EffectArg>,
-    /// The rule that decided
-    #[arg(long)]
-    rule: Option<String>,
-    /// Code of the refusal, as token_expired
-    #[arg(long)]
-    code: Option<String>,
-    /// HTTP status of the answer
-    #[arg(long)]
-    status: Option<u16>,
-    /// How far the record has come
-    #[arg(long, value_enum)]
-    state: Option<StateArg>,
-    /// The approval that it waited for
-    #[arg(long)]
-    approval: Option<String>,
-    /// Name of the node
-    #[arg(long)]
-    node: Option<String>,
-    /// Policy version that it ran under
-    #[arg(long)]
-    policy_version: Option<u64>,
-    /// Received since: 15m ago, or 2026-01-31T12:00:00Z
-    #[arg(long, value_parser = point_in_time, value_name = "TIME")]
-    since: Option<UnixMillis>,
-    /// Received before, as --since
-    #[arg(long, value_parser = point_in_time, value_name = "TIME")]
-    until: Option<UnixMillis>,
-    /// Text in operation, host, path or reason
-    #[arg(long)]
-    text: Option<String>,
+macro_rules! define {
+    ($(
+        $name:ident {
+            $(
+                kept $type:ty $(as $schema:ty)?, $doc:tt $(, $text:ident)?;
+                from $($step:pat => $said:expr),+;
+            )?
+            $(asked $asked:ident: $wanted:ty $(as $wanted_schema:ty)?, $question:tt;)?
+            $(shown $label:literal $(in $unit:ident)?;)?
+        }
+    )*) => {
+        #[derive(Debug, clap::Args)]
+        pub(crate) struct FilterArgs {
+            $($(
+                #[doc = $question]
+                #[arg(long)]
+                $asked: Option<<$wanted as Asked>::Argument>,
+            )?)*
+            /// Received since: 15m ago, or 2026-01-31T12:00:00Z
+            #[arg(long, value_parser = point_in_time, value_name = "TIME")]
+            since: Option<UnixMillis>,
+            /// Received before, as --since
+            #[arg(long, value_parser = point_in_time, value_name = "TIME")]
+            until: Option<UnixMillis>,
+            /// Text in operation, host, path or reason
+            #[arg(long)]
+            text: Option<String>,
+        }
+
+        impl From<FilterArgs> for RecordFilter {
+            fn from(args: FilterArgs) -> Self {
+                Self {
+                    $($($asked: args.$asked.map(<$wanted as Asked>::value),)?)*
+                    since: args.since.map(|at| at.0),
+                    until: args.until.map(|at| at.0),
+                    q: args.text,
+                }
+            }
+        }
+
+        /// A line for each attribute that has one, in the table's order.
+        fn attributes(fields: &mut Fields, record: &Record) {
+            $($(lines!(fields, record, $name, $label $(, $unit)?);)?)*
+        }
+    };
 }
+
+/// What `chaperone audit show` says of one attribute: itself, unless it belongs with another one.
+macro_rules! lines {
+    ($fields:ident, $record:ident, subject, $label:literal) => {
+        let issuer = $record.issuer.as_deref().unwrap_or_default();
+        let subject = $record.subject.as_ref();
+        $fields.maybe(
+            $label,
+            subject.map(|subject| format!("{subject} ({issuer})")),
+        );
+    };
+    ($fields:ident, $record:ident, operation, $label:literal) => {
+        $fields.maybe($label, $record.operation.as_ref());
+        for (name, value) in &$record.attributes {
+            $fields.add("", format!("{name}: {value}"));
+        }
+    };
+    ($fields:ident, $record:ident, method, $label:literal) => {
+        $fields.add($label, request($record));
+    };
+    ($fields:ident, $record:ident, effect, $label:literal) => {
+        $fields.add($label, verdict($record));
+    };
+    ($fields:ident, $record:ident, $name:ident, $label:literal, milliseconds) => {
+        $fields.maybe($label, $record.$name.map(milliseconds));
+    };
+    ($fields:ident, $record:ident, $name:ident, $label:literal, bytes) => {
+        $fields.maybe($label, $record.$name.map(|bytes| format!("{bytes} bytes")));
+    };
+    ($fields:ident, $record:ident, $name:ident, $label:literal) => {
+        for line in $record.$name.lines() {
+            $fields.add($label, line);
+        }
+    };
+}
+
+chaperone_engine::record_attributes!(define);
+
+/// A value that a search can ask for, as an argument.
+trait Asked {
+    type Argument: Clone + Send + Sync + 'static;
+    fn value(argument: Self::Argument) -> Self;
+}
+
+macro_rules! asked_as_it_is {
+    ($($type:ty),+) => {$(
+        impl Asked for $type {
+            type Argument = Self;
+            fn value(argument: Self) -> Self {
+                argument
+            }
+        }
+    )+};
+}
+
+asked_as_it_is!(String, u16, u64);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum EffectArg {
@@ -111,35 +164,59 @@ enum StateArg {
     Aborted,
 }
 
-impl From<FilterArgs> for RecordFilter {
-    fn from(args: FilterArgs) -> Self {
-        Self {
-            subject: args.subject,
-            agent: args.agent,
-            session: args.session,
-            group: args.group,
-            connection: args.connection,
-            method: args.method,
-            effect: args.effect.map(|effect| match effect {
-                EffectArg::Allow => Effect::Allow,
-                EffectArg::Approve => Effect::Approve,
-                EffectArg::Deny => Effect::Deny,
-            }),
-            rule: args.rule,
-            code: args.code,
-            status: args.status,
-            state: args.state.map(|state| match state {
-                StateArg::Open => RecordState::Open,
-                StateArg::Completed => RecordState::Completed,
-                StateArg::Aborted => RecordState::Aborted,
-            }),
-            approval: args.approval,
-            node: args.node,
-            policy_version: args.policy_version,
-            since: args.since.map(|at| at.0),
-            until: args.until.map(|at| at.0),
-            q: args.text,
+impl Asked for Effect {
+    type Argument = EffectArg;
+    fn value(argument: EffectArg) -> Self {
+        match argument {
+            EffectArg::Allow => Self::Allow,
+            EffectArg::Approve => Self::Approve,
+            EffectArg::Deny => Self::Deny,
         }
+    }
+}
+
+impl Asked for RecordState {
+    type Argument = StateArg;
+    fn value(argument: StateArg) -> Self {
+        match argument {
+            StateArg::Open => Self::Open,
+            StateArg::Completed => Self::Completed,
+            StateArg::Aborted => Self::Aborted,
+        }
+    }
+}
+
+/// How a value reads: a line, several, or none where it is not known.
+trait Lines {
+    fn lines(&self) -> Vec<String>;
+}
+
+macro_rules! one_line_if_known {
+    ($($type:ty),+) => {$(
+        impl Lines for Option<$type> {
+            fn lines(&self) -> Vec<String> {
+                self.iter().map(ToString::to_string).collect()
+            }
+        }
+    )+};
+}
+
+one_line_if_known!(String, u16, u64);
+
+impl Lines for Vec<String> {
+    fn lines(&self) -> Vec<String> {
+        (!self.is_empty())
+            .then(|| self.join(", "))
+            .into_iter()
+            .collect()
+    }
+}
+
+impl Lines for BTreeMap<String, u64> {
+    fn lines(&self) -> Vec<String> {
+        self.iter()
+            .map(|(name, count)| format!("{count} × {name}"))
+            .collect()
     }
 }
 
@@ -257,63 +334,23 @@ fn what(record: &Record) -> String {
     }
 }
 
+fn request(record: &Record) -> String {
+    let query = record
+        .query
+        .as_ref()
+        .map(|query| format!("?{query}"))
+        .unwrap_or_default();
+    format!("{} {}{}{query}", record.method, record.host, record.path)
+}
+
 fn details(detail: &RecordDetail, bodies: bool) -> String {
     let record = &detail.record;
     let mut fields = Fields::default();
     fields.add("Record", &record.id);
     fields.add("State", record.state.as_str());
     fields.add("Received", instant(record.received_at));
-    let issuer = record.issuer.as_deref().unwrap_or_default();
-    fields.maybe(
-        "Subject",
-        record.subject.as_ref().map(|s| format!("{s} ({issuer})")),
-    );
-    if !record.groups.is_empty() {
-        fields.add("Groups", record.groups.join(", "));
-    }
-    fields.maybe("Agent", record.agent.as_ref());
-    fields.maybe("Session", record.session.as_ref());
-    fields.maybe("Connection", record.connection.as_ref());
-    fields.maybe("Operation", record.operation.as_ref());
-    for (name, value) in &record.attributes {
-        fields.add("", format!("{name}: {value}"));
-    }
-    let query = record
-        .query
-        .as_ref()
-        .map(|query| format!("?{query}"))
-        .unwrap_or_default();
-    fields.add(
-        "Request",
-        format!("{} {}{}{query}", record.method, record.host, record.path),
-    );
-    fields.add("Verdict", verdict(record));
-    fields.maybe("Rule", record.rule.as_ref());
-    fields.maybe("Reason", record.reason.as_ref());
-    fields.maybe("Approval", record.approval.as_ref());
-    fields.maybe("Approved by", record.approved_by.as_ref());
-    fields.maybe(
-        "Policy version",
-        record.policy_version.map(|v| v.to_string()),
-    );
-    fields.maybe("Status", record.status.map(|status| status.to_string()));
-    fields.maybe("Ended early by", record.abort_cause.as_ref());
-    fields.maybe("Decided after", record.decided_ms.map(milliseconds));
-    fields.maybe("First byte after", record.first_byte_ms.map(milliseconds));
-    fields.maybe("Ended after", record.total_ms.map(milliseconds));
-    fields.maybe(
-        "Sent upstream",
-        record.request_bytes.map(|n| format!("{n} bytes")),
-    );
-    fields.maybe(
-        "Sent to agent",
-        record.response_bytes.map(|n| format!("{n} bytes")),
-    );
-    for (detector, count) in &record.masked {
-        fields.add("Masked", format!("{count} × {detector}"));
-    }
+    attributes(&mut fields, record);
     fields.add("Node", format!("{} ({})", record.node, record.boot));
-    fields.maybe("Request id", record.request_id.as_ref());
     let mut text = format!("{fields}\n\nSteps:");
     for event in events(detail) {
         let after = event.at().since(record.received_at);

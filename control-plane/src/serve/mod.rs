@@ -27,7 +27,7 @@ use crate::metrics::Metrics;
 use crate::nodes::Nodes;
 use crate::policies::Policies;
 use crate::storage::sqlite::Database;
-use crate::storage::sqlite::events::EventWriter;
+use crate::trail::Trail;
 use crate::{clock, http};
 
 /// Where the control plane listens when nothing else is said.
@@ -159,11 +159,15 @@ pub async fn serve(
     }
 
     let finish = CancellationToken::new();
-    let (events, task) = EventWriter::start(storage.clone(), Arc::clone(&metrics), finish.clone());
+    let (trail, task) = Trail::start(
+        Arc::new(storage.clone()),
+        Arc::clone(&metrics),
+        finish.clone(),
+    );
     let writer = Writer { task, finish };
     let app = Arc::new(App {
         storage,
-        events,
+        trail,
         access,
         policies: Arc::new(policies),
         nodes,

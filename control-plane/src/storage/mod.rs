@@ -3,4 +3,8 @@
 //!
 //! Nothing here knows the web framework or the wire types of the management API.
 
+#[cfg(test)]
+pub(crate) mod conformance;
+#[cfg(test)]
+mod memory;
 pub(crate) mod sqlite;

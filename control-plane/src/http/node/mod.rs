@@ -26,7 +26,7 @@ use crate::http::extract;
 use crate::http::problem::ApiError;
 use crate::http::stream::Waiting;
 use crate::metrics::OutcomeLabel;
-use crate::storage::sqlite::events::IncomingBatch;
+use crate::trail::IncomingBatch;
 use crate::{clock, random};
 
 /// Largest batch of events. Filters send batches of at most a megabyte, and a single larger event
@@ -47,13 +47,13 @@ const MAX_NODE_NAME: usize = 256;
     responses((status = 200, description = "Everything up to this number is durable", body = Object),
               (status = "default", description = "An error; nothing was stored", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn events(
-    _may: May<ActAsNode>,
+    may: May<ActAsNode>,
     State(app): State<Arc<App>>,
     request: Request,
 ) -> Result<Json<EventAck>, ApiError> {
     let body = extract::bytes(request, EVENTS_BODY_BYTES).await?;
     let batch = read_batch(&body)?;
-    let acknowledged = app.events.store(batch).await.map_err(|_| {
+    let acknowledged = app.trail.take(&may, batch).await.map_err(|_| {
         ApiError::new(
             Code::StorageUnavailable,
             "The events were not stored; send them again.",

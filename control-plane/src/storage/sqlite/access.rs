@@ -58,7 +58,7 @@ impl Store for Database {
         .bind(&hash.0[..])
         .bind(to_sql(token.created_at.0))
         .bind(token.expires_at.map(|at| to_sql(at.0)))
-        .execute(&mut *transaction)
+        .execute(transaction.step().await?)
         .await?;
         transaction.commit().await?;
         Ok(())
@@ -72,16 +72,17 @@ impl Store for Database {
              LIMIT 2",
         )
         .bind(Role::Admin.as_str())
-        .fetch_all(&mut *transaction)
+        .fetch_all(transaction.step().await?)
         .await?;
         if lasting == [id] {
+            transaction.rollback().await?;
             return Ok(Revoked::LastAdmin);
         }
         let done =
             sqlx::query("UPDATE tokens SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL")
                 .bind(to_sql(now.0))
                 .bind(id)
-                .execute(&mut *transaction)
+                .execute(transaction.step().await?)
                 .await?;
         transaction.commit().await?;
         Ok(if done.rows_affected() > 0 {

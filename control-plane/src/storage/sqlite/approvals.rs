@@ -75,7 +75,7 @@ impl Database {
         now: UnixMillis,
     ) -> Result<Asked> {
         let mut transaction = self.write().await?;
-        let asked = ask_in(&mut transaction, ask, new_id, now).await?;
+        let asked = ask_in(transaction.step().await?, ask, new_id, now).await?;
         transaction.commit().await?;
         Ok(asked)
     }
@@ -90,7 +90,8 @@ impl Database {
         now: UnixMillis,
     ) -> Result<Answered> {
         let mut transaction = self.write().await?;
-        let Some(mut stored) = load(&mut transaction, id).await? else {
+        let Some(mut stored) = load(transaction.step().await?, id).await? else {
+            transaction.rollback().await?;
             return Ok(Answered::Unknown);
         };
         let by = Approver {
@@ -99,7 +100,10 @@ impl Database {
         };
         let state = match stored.approval.answer(answer, by, now) {
             Ok(state) => state,
-            Err(conflict) => return Ok(Answered::Refused(conflict)),
+            Err(conflict) => {
+                transaction.rollback().await?;
+                return Ok(Answered::Refused(conflict));
+            }
         };
         sqlx::query(
             "INSERT INTO approval_answers (approval, position, by, answer, comment, at) \
@@ -114,7 +118,7 @@ impl Database {
         })
         .bind(comment)
         .bind(to_sql(now.0))
-        .execute(&mut *transaction)
+        .execute(transaction.step().await?)
         .await?;
         sqlx::query(
             "UPDATE approvals SET state = ?, approved_at = ?, grant_ends_at = ?, decided_at = ? \
@@ -125,7 +129,7 @@ impl Database {
         .bind(stored.approval.grant_ends_at().map(|at| to_sql(at.0)))
         .bind((state != ApprovalState::Pending).then_some(to_sql(now.0)))
         .bind(id)
-        .execute(&mut *transaction)
+        .execute(transaction.step().await?)
         .await?;
         transaction.commit().await?;
         Ok(Answered::Done)
@@ -148,7 +152,7 @@ impl Database {
         let rows = update
             .build()
             .bind(to_sql(now.0))
-            .fetch_all(&mut *transaction)
+            .fetch_all(transaction.step().await?)
             .await?;
         transaction.commit().await?;
         rows.iter().map(|row| Ok(row.try_get("id")?)).collect()

@@ -4,31 +4,32 @@
 //! One connection writes and several read (SQLite allows one writer at a time; a second one would
 //! only wait inside SQLite instead of here). WAL with `synchronous = FULL`: a commit that has
 //! returned survives a power cut, which is what an acknowledgement promises; `NORMAL` would be faster
-//! but syncs only at checkpoints. The price is paid once per group of batches, see [`events`].
+//! but syncs only at checkpoints. The price is paid once per group of batches, see [`crate::trail`].
 //!
 //! Statements are not logged: bodies, paths and approval texts are bound to them.
 
 mod access;
 pub(crate) mod approvals;
-pub(crate) mod events;
 mod nodes;
 mod policies;
-pub(crate) mod record_fold;
-pub(crate) mod records;
 mod row;
-pub(crate) mod sequence;
+mod trail;
+mod write;
 
 use std::path::Path;
+#[cfg(test)]
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::ConnectOptions as _;
+use sqlx::SqlSafeStr as _;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
-use sqlx::{SqlSafeStr as _, Sqlite, Transaction};
 
 use crate::store::{Result, StoreError};
+use write::Write;
 
 /// Every migration, in order. A released one never changes: sqlx compares checksums at start.
 const MIGRATIONS: &[(i64, &str, &str)] = &[
@@ -52,6 +53,8 @@ const READERS: u32 = 4;
 pub(crate) struct Database {
     writer: SqlitePool,
     reader: SqlitePool,
+    #[cfg(test)]
+    faults: Arc<super::conformance::Faults>,
 }
 
 impl Database {
@@ -89,13 +92,22 @@ impl Database {
             // Belt and braces: a write that takes the wrong pool fails instead of contending.
             .connect_with(options.pragma("query_only", "1"))
             .await?;
-        Ok(Self { writer, reader })
+        Ok(Self {
+            writer,
+            reader,
+            #[cfg(test)]
+            faults: Arc::default(),
+        })
     }
 
-    /// A transaction that holds the write lock from its first statement: reading first and
-    /// upgrading later could fail with `SQLITE_BUSY` in the middle.
-    pub(crate) async fn write(&self) -> Result<Transaction<'static, Sqlite>> {
-        Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
+    /// A transaction that holds the write lock from its first statement.
+    async fn write(&self) -> Result<Write> {
+        Write::begin(
+            &self.writer,
+            #[cfg(test)]
+            Arc::clone(&self.faults),
+        )
+        .await
     }
 
     pub(crate) fn read(&self) -> &SqlitePool {
@@ -106,6 +118,18 @@ impl Database {
     pub(crate) async fn ping(&self) -> Result<()> {
         sqlx::query("SELECT 1").execute(self.read()).await?;
         Ok(())
+    }
+
+    /// What tests interrupt transactions with.
+    #[cfg(test)]
+    pub(super) fn faults_of_tests(&self) -> &Arc<super::conformance::Faults> {
+        &self.faults
+    }
+
+    /// Returns when a transaction could begin and end.
+    #[cfg(test)]
+    pub(super) async fn settled(&self) -> Result<()> {
+        self.write().await?.rollback().await
     }
 
     /// Closes all connections; the log is folded into the database file.

@@ -23,22 +23,23 @@ pub(super) struct BatchTotals {
     pub(super) closed: bool,
 }
 
-/// The node's row, made when it is new.
+/// The node's row, made when it is new, and up to which number its events are stored.
 pub(super) async fn ensure(
     connection: &mut SqliteConnection,
     node: &NodeId,
     now: UnixMillis,
-) -> Result<i64> {
-    Ok(sqlx::query_scalar(
+) -> Result<(i64, u64)> {
+    let row = sqlx::query(
         "INSERT INTO nodes (boot, name, first_seen_at, last_seen_at) VALUES (?1, ?2, ?3, ?3) \
          ON CONFLICT (boot) DO UPDATE SET last_seen_at = max(last_seen_at, excluded.last_seen_at) \
-         RETURNING id",
+         RETURNING id, acknowledged",
     )
     .bind(node.boot.as_str())
     .bind(&node.name)
     .bind(to_sql(now.0))
     .fetch_one(connection)
-    .await?)
+    .await?;
+    Ok((row.try_get("id")?, from_sql(row.try_get("acknowledged")?)))
 }
 
 pub(super) async fn batch_stored(
@@ -66,7 +67,7 @@ pub(super) async fn batch_stored(
 impl Store for Database {
     async fn report(&self, request: &PolicyRequest, now: UnixMillis) -> Result<()> {
         let mut transaction = self.write().await?;
-        let row = ensure(&mut transaction, &request.node, now).await?;
+        let (row, _) = ensure(transaction.step().await?, &request.node, now).await?;
         sqlx::query(
             "UPDATE nodes SET filter_version = ?, enforced_version = ?, enforced_keys = ?, \
              refused = ?, reads = ? WHERE id = ?",
@@ -77,7 +78,7 @@ impl Store for Database {
         .bind(request.refused.as_deref())
         .bind(request.reads)
         .bind(row)
-        .execute(&mut *transaction)
+        .execute(transaction.step().await?)
         .await?;
         transaction.commit().await?;
         Ok(())

@@ -70,7 +70,8 @@ impl Store for Database {
         on: Option<&str>,
     ) -> Result<Added> {
         let mut transaction = self.write().await?;
-        if let Some(current) = overtaken(&mut transaction, on).await? {
+        if let Some(current) = overtaken(transaction.step().await?, on).await? {
+            transaction.rollback().await?;
             return Ok(Added::Overtaken { current });
         }
         let version = &stored.version;
@@ -87,19 +88,20 @@ impl Store for Database {
         .bind(&version.published_by)
         .bind(version.comment.as_deref())
         .bind(version.rollback_of.map(to_sql))
-        .execute(&mut *transaction)
+        .execute(transaction.step().await?)
         .await?;
-        insert_bundle(&mut transaction, bundle).await?;
+        insert_bundle(transaction.step().await?, bundle).await?;
         transaction.commit().await?;
         Ok(Added::Done)
     }
 
     async fn add_bundle(&self, bundle: &StoredBundle, on: &str) -> Result<Added> {
         let mut transaction = self.write().await?;
-        if let Some(current) = overtaken(&mut transaction, Some(on)).await? {
+        if let Some(current) = overtaken(transaction.step().await?, Some(on)).await? {
+            transaction.rollback().await?;
             return Ok(Added::Overtaken { current });
         }
-        insert_bundle(&mut transaction, bundle).await?;
+        insert_bundle(transaction.step().await?, bundle).await?;
         transaction.commit().await?;
         Ok(Added::Done)
     }

@@ -42,6 +42,11 @@ impl Sequence {
         &self.gaps
     }
 
+    /// How many numbers are missing.
+    pub(crate) fn missing(&self) -> u64 {
+        self.gaps.iter().map(|gap| gap.last - gap.first + 1).sum()
+    }
+
     /// Takes one number; `false` when it was taken before.
     pub(crate) fn take(&mut self, seq: u64) -> bool {
         if seq > self.acknowledged {

@@ -1,0 +1,58 @@
+//! Everything in memory: the model that the database is compared with.
+//!
+//! It is written to be read, not to be fast: a transaction works on a copy of everything, and puts it
+//! in place when it has succeeded. One file per service, as for SQLite.
+
+mod nodes;
+mod trail;
+
+use std::sync::Arc;
+
+use tokio::sync::{Mutex, MutexGuard};
+
+use super::conformance::Faults;
+use crate::store::{Result, StoreError};
+
+/// The data, shared by its clones.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Memory {
+    state: Arc<Mutex<State>>,
+    faults: Arc<Faults>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct State {
+    nodes: nodes::State,
+    trail: trail::State,
+}
+
+impl Memory {
+    /// One transaction: what `change` returns an error for has not happened.
+    async fn write<T>(&self, change: impl FnOnce(&mut State) -> Result<T>) -> Result<T> {
+        self.step().await?;
+        let mut state = self.state.lock().await;
+        let mut next = state.clone();
+        let answer = change(&mut next)?;
+        self.step().await?;
+        *state = next;
+        Ok(answer)
+    }
+
+    async fn read(&self) -> MutexGuard<'_, State> {
+        self.state.lock().await
+    }
+
+    async fn step(&self) -> Result<()> {
+        if self.faults.step().await {
+            return Err(StoreError::failed(std::io::Error::other(
+                "as a test wants it",
+            )));
+        }
+        Ok(())
+    }
+
+    /// What tests interrupt transactions with.
+    pub(super) fn faults_of_tests(&self) -> &Arc<Faults> {
+        &self.faults
+    }
+}
