@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 
 use crate::access::Access;
-use crate::clock;
+use crate::approvals::Approvals;
 use crate::keys::IssuerKeys;
 use crate::metrics::Metrics;
 use crate::nodes::Nodes;
@@ -19,13 +18,12 @@ use crate::trail::Trail;
 pub(crate) struct App {
     pub(crate) storage: Database,
     pub(crate) trail: Trail,
+    pub(crate) approvals: Arc<Approvals>,
     pub(crate) access: Access,
     pub(crate) policies: Arc<Policies>,
     pub(crate) nodes: Arc<Nodes>,
     pub(crate) keys: Arc<IssuerKeys>,
     pub(crate) metrics: Arc<Metrics>,
-    /// Ids of approvals whose state has changed.
-    pub(crate) approvals_changed: broadcast::Sender<String>,
     /// Long polls and event streams end when this is cancelled.
     pub(crate) stop: CancellationToken,
 }
@@ -36,7 +34,7 @@ impl App {
         self.nodes.measure().await?;
         self.metrics
             .pending_approvals
-            .set(self.storage.pending_approvals(clock::now()).await?);
+            .set(self.approvals.pending().await?);
         Ok(())
     }
 }

@@ -6,6 +6,7 @@
 //! | [`http`] | the HTTP face: management for people and automation, and what filters call |
 //! | `app` | the services together, and what else all faces share |
 //! | `access` | service: who may call, and what they may do |
+//! | `approvals` | service: what nodes ask, and what people answer |
 //! | `trail` | service: events, and the records that they add up to |
 //! | `policies` | service: from a document to a signed bundle |
 //! | `nodes` | service: what nodes have reported, and what they were sent |
@@ -24,6 +25,7 @@
 
 mod access;
 mod app;
+mod approvals;
 mod clock;
 mod comment;
 mod data_dir;

@@ -14,21 +14,21 @@ use std::time::Duration;
 use chaperone_engine::bundle::Signer;
 use chaperone_engine::identity::Issuer;
 use tokio::net::TcpListener;
-use tokio::sync::broadcast;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::access::Access;
 use crate::app::App;
+use crate::approvals::Approvals;
 use crate::data_dir;
 pub use crate::data_dir::DataDir;
+use crate::http;
 use crate::keys::IssuerKeys;
 use crate::metrics::Metrics;
 use crate::nodes::Nodes;
 use crate::policies::Policies;
 use crate::storage::sqlite::Database;
 use crate::trail::Trail;
-use crate::{clock, http};
 
 /// Where the control plane listens when nothing else is said.
 pub const DEFAULT_LISTEN: SocketAddr =
@@ -39,10 +39,6 @@ const DRAIN: Duration = Duration::from_secs(10);
 
 /// How long closing the database may take.
 const CLOSE: Duration = Duration::from_secs(5);
-
-/// How often approvals are looked through for those that ran out. Whoever waits for one is not told
-/// later than this; whether it still counts is decided by the clock, not by this.
-const EXPIRY_TICK: Duration = Duration::from_millis(500);
 
 /// What a control plane needs to know.
 #[derive(Debug, Clone)]
@@ -165,15 +161,16 @@ pub async fn serve(
         finish.clone(),
     );
     let writer = Writer { task, finish };
+    let approvals = Approvals::new(Arc::new(storage.clone()), Arc::clone(&metrics));
     let app = Arc::new(App {
         storage,
         trail,
+        approvals: Arc::new(approvals),
         access,
         policies: Arc::new(policies),
         nodes,
         keys,
         metrics,
-        approvals_changed: broadcast::Sender::new(1024),
         stop: CancellationToken::new(),
     });
     tracing::info!(%addr, data_dir = %config.data_dir.display(), "the control plane listens");
@@ -251,22 +248,7 @@ fn background(app: &Arc<App>) -> Vec<JoinHandle<()>> {
             keys.changed().await;
         }
     });
-    let (storage, metrics) = (app.storage.clone(), Arc::clone(&app.metrics));
-    let changed = app.approvals_changed.clone();
-    let expire = tokio::spawn(async move {
-        let mut tick = tokio::time::interval(EXPIRY_TICK);
-        loop {
-            tick.tick().await;
-            match storage.expire_approvals(clock::now()).await {
-                Ok(ids) => {
-                    metrics.expired.inc_by(ids.len() as u64);
-                    for id in ids {
-                        drop(changed.send(id));
-                    }
-                }
-                Err(error) => tracing::error!(%error, "approvals could not be expired"),
-            }
-        }
-    });
+    let approvals = Arc::clone(&app.approvals);
+    let expire = tokio::spawn(async move { approvals.expire().await });
     vec![refresh, reseal, expire]
 }

@@ -5,43 +5,37 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use chaperone_api::{
-    Approval, ApprovalFilter, ApproveRequest, DenyRequest, Page, Paging, Problem,
+    Approval, ApprovalAnswer, ApprovalFilter, ApproveRequest, DenyRequest, Page, Paging, Problem,
     ProblemCode as Code,
 };
 use chaperone_engine::approval::{Answer, Conflict};
 
+use crate::access::May;
 use crate::access::permission::{AnswerApprovals, ReadApprovals};
-use crate::access::{Caller, May};
 use crate::app::App;
-use crate::clock;
+use crate::approvals::{AnswerError, ApprovalNow, ApprovalQuery, Given, Question, StoredApproval};
 use crate::comment::Comment;
 use crate::http::extract::{Body, List, Query, Segment};
 use crate::http::problem::ApiError;
 use crate::http::stream::{self, EventStream};
-use crate::metrics::OutcomeLabel;
-use crate::storage::sqlite::approvals::Answered;
-
-/// Open questions that a new watcher is told at once, at most.
-const FIRST: u32 = 500;
 
 /// Approvals, newest first.
 #[utoipa::path(get, path = "/api/v1/approvals", tag = "approvals", params(ApprovalFilter, Paging), responses(
     (status = 200, body = Page<Approval>),
     (status = "default", description = "An error", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn list(
-    _may: May<ReadApprovals>,
+    may: May<ReadApprovals>,
     State(app): State<Arc<App>>,
     list: List<ApprovalFilter>,
 ) -> Result<Json<Page<Approval>>, ApiError> {
     let after = list.after("approvals")?;
+    let query = asked(&list.filter);
     let found = app
-        .storage
-        .approvals(&list.filter, after.as_ref(), list.fetch(), clock::now())
+        .approvals
+        .list(&may, &query, after.as_ref(), list.fetch())
         .await?;
-    let key = |approval: &Approval| (approval.asked_at.0, approval.id.clone());
-    Ok(Json(
-        list.page("approvals", found, key, |approval| approval),
-    ))
+    let key = |found: &ApprovalNow| (found.stored.approval.asked_at.0, found.stored.id.clone());
+    Ok(Json(list.page("approvals", found, key, shown)))
 }
 
 /// One approval.
@@ -50,11 +44,13 @@ pub(crate) async fn list(
     (status = 200, body = Approval),
     (status = "default", description = "An error", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn show(
-    _may: May<ReadApprovals>,
+    may: May<ReadApprovals>,
     State(app): State<Arc<App>>,
     Segment(id): Segment,
 ) -> Result<Json<Approval>, ApiError> {
-    read(&app, &id).await.map(Json)
+    let found = app.approvals.show(&may, &id).await?;
+    let found = found.ok_or_else(|| ApiError::not_found("approval", &id))?;
+    Ok(Json(shown(found)))
 }
 
 /// Says yes. The request passes once as many people as the rule wants have said so.
@@ -71,7 +67,7 @@ pub(crate) async fn approve(
     Body(request): Body<ApproveRequest>,
 ) -> Result<Json<Approval>, ApiError> {
     let words = Comment::new(request.comment.as_deref().unwrap_or_default())?;
-    answer(&app, &id, Answer::Approve, may.caller(), words).await
+    answer(&app, &may, &id, Answer::Approve, words).await
 }
 
 /// Says no, with a reason that the agent is told.
@@ -87,13 +83,8 @@ pub(crate) async fn deny(
     Segment(id): Segment,
     Body(request): Body<DenyRequest>,
 ) -> Result<Json<Approval>, ApiError> {
-    let Some(reason) = Comment::new(&request.reason)? else {
-        return Err(ApiError::new(
-            Code::InvalidBody,
-            "reason: say why; the agent is told.",
-        ));
-    };
-    answer(&app, &id, Answer::Deny, may.caller(), Some(reason)).await
+    let reason = Comment::new(&request.reason)?;
+    answer(&app, &may, &id, Answer::Deny, reason).await
 }
 
 /// Approvals as they change, as server-sent events: `approval` with an approval as it is then, first
@@ -108,35 +99,27 @@ pub(crate) async fn watch(
     Query(filter): Query<ApprovalFilter>,
 ) -> Result<EventStream, ApiError> {
     // Before looking: what is asked after the look is in here.
-    let news = app.approvals_changed.subscribe();
-    let open = ApprovalFilter {
-        state: Some(chaperone_engine::approval::ApprovalState::Pending),
-        ..filter.clone()
-    };
-    let first = if filter.state.is_none_or(|state| Some(state) == open.state) {
-        let open = app
-            .storage
-            .approvals(&open, None, FIRST, clock::now())
-            .await?;
-        // Oldest first, as if they came now.
-        open.iter()
-            .rev()
-            .flat_map(|approval| stream::event("approval", approval))
-            .collect()
-    } else {
-        Vec::new()
-    };
+    let news = app.approvals.subscribe();
+    let query = asked(&filter);
+    let open = app.approvals.open(&may, &query).await?;
+    let first = open
+        .into_iter()
+        .flat_map(|found| stream::event("approval", &shown(found)))
+        .collect();
+    let caller = Arc::clone(may.caller());
+    let asker = Arc::new((may, query));
     Ok(stream::follow(
         app,
-        Arc::clone(may.caller()),
+        caller,
         first,
         news,
         move |app: Arc<App>, id: String| {
-            let filter = filter.clone();
+            let asker = Arc::clone(&asker);
             async move {
-                match app.storage.approval(&id, clock::now()).await {
-                    Ok(Some(approval)) if passes(&filter, &approval) => {
-                        stream::event("approval", &approval)
+                let (may, query) = &*asker;
+                match app.approvals.show(may, &id).await {
+                    Ok(Some(found)) if found.matches(query) => {
+                        stream::event("approval", &shown(found))
                     }
                     Ok(_) => Vec::new(),
                     Err(error) => {
@@ -149,68 +132,113 @@ pub(crate) async fn watch(
     ))
 }
 
-fn passes(filter: &ApprovalFilter, approval: &Approval) -> bool {
-    let equal = |wanted: &Option<String>, is: &str| wanted.as_deref().is_none_or(|w| w == is);
-    filter.state.is_none_or(|state| state == approval.state)
-        && equal(&filter.subject, &approval.principal.subject)
-        && equal(&filter.connection, &approval.connection)
-        && equal(&filter.rule, &approval.rule)
-}
-
-async fn read(app: &App, id: &str) -> Result<Approval, ApiError> {
-    let found = app.storage.approval(id, clock::now()).await?;
-    found.ok_or_else(|| ApiError::not_found("approval", id))
-}
-
 async fn answer(
     app: &App,
+    may: &May<AnswerApprovals>,
     id: &str,
     answer: Answer,
-    caller: &Caller,
     words: Option<Comment>,
 ) -> Result<Json<Approval>, ApiError> {
-    let answered = app
-        .storage
-        .answer(
-            id,
-            answer,
-            caller.identity(),
-            words.as_ref().map(Comment::as_str),
-            clock::now(),
-        )
-        .await?;
-    let count = |outcome| {
-        app.metrics
-            .answers
-            .get_or_create(&OutcomeLabel { outcome })
-            .inc()
-    };
-    match answered {
-        Answered::Done => {
-            count(match answer {
-                Answer::Approve => "approve",
-                Answer::Deny => "deny",
-            });
-            tracing::info!(
-                approval = id,
-                by = caller.identity().subject,
-                ?answer,
-                "an approval was answered"
-            );
-            // Nobody listening is not an error.
-            drop(app.approvals_changed.send(id.to_owned()));
-            read(app, id).await.map(Json)
+    let answered = app.approvals.answer(may, id, answer, words).await;
+    answered.map(shown).map(Json).map_err(|error| match error {
+        AnswerError::NoReason => {
+            ApiError::new(Code::InvalidBody, "reason: say why; the agent is told.")
         }
-        Answered::Unknown => Err(ApiError::not_found("approval", id)),
-        Answered::Refused(conflict) => {
-            count("refused");
+        AnswerError::Unknown => ApiError::not_found("approval", id),
+        AnswerError::Refused(conflict) => {
             let code = match conflict {
                 Conflict::NotPending(_) => Code::NotPending,
                 Conflict::OwnRequest => Code::OwnRequest,
                 Conflict::NotAnApprover { .. } => Code::NotAnApprover,
                 Conflict::AlreadyAnswered => Code::AlreadyAnswered,
             };
-            Err(ApiError::new(code, conflict.to_string()))
+            ApiError::new(code, conflict.to_string())
         }
+        AnswerError::Store(error) => error.into(),
+    })
+}
+
+/// What the parameters of a list ask for.
+fn asked(filter: &ApprovalFilter) -> ApprovalQuery {
+    let ApprovalFilter {
+        state,
+        subject,
+        connection,
+        rule,
+    } = filter.clone();
+    ApprovalQuery {
+        state,
+        subject,
+        connection,
+        rule,
+    }
+}
+
+/// An approval as clients see it.
+fn shown(found: ApprovalNow) -> Approval {
+    let ApprovalNow {
+        stored,
+        state,
+        records,
+    } = found;
+    let StoredApproval {
+        id,
+        question,
+        approval,
+        answers,
+        decided_at,
+    } = stored;
+    let Question {
+        principal,
+        connection,
+        operation,
+        request,
+        content_type,
+        body,
+        rule,
+        reason,
+        terms,
+        policy_version,
+        digest,
+        node,
+        record,
+    } = question;
+    let answers = answers.into_iter().map(|given| {
+        let Given {
+            by,
+            answer,
+            comment,
+            at,
+        } = given;
+        ApprovalAnswer {
+            by,
+            answer,
+            comment,
+            at,
+        }
+    });
+    Approval {
+        id,
+        state,
+        principal,
+        connection,
+        operation,
+        request,
+        content_type,
+        body,
+        rule,
+        reason,
+        terms,
+        policy_version,
+        digest: digest.as_str().to_owned(),
+        node,
+        record: record.0,
+        records,
+        asked_at: approval.asked_at,
+        expires_at: approval.expires_at(),
+        decided_at,
+        grant_ends_at: approval.grant_ends_at(),
+        spent_by: approval.spent_by.map(|record| record.0),
+        answers: answers.collect(),
     }
 }

@@ -9,7 +9,6 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::{Request, State};
 use chaperone_api::{Problem, ProblemCode as Code};
-use chaperone_engine::approval::{ApprovalState, Standing};
 use chaperone_engine::audit::{ReadEvent, RecordId};
 use chaperone_engine::link::{
     AskAnswer, AskRequest, EventAck, MAX_WAIT_MS, NodeId, WatchAnswer, WatchRequest, Watched,
@@ -22,12 +21,11 @@ use tokio::time::Instant;
 use crate::access::May;
 use crate::access::permission::ActAsNode;
 use crate::app::App;
+use crate::approvals::AskError;
 use crate::http::extract;
 use crate::http::problem::ApiError;
 use crate::http::stream::Waiting;
-use crate::metrics::OutcomeLabel;
 use crate::trail::IncomingBatch;
-use crate::{clock, random};
 
 /// Largest batch of events. Filters send batches of at most a megabyte, and a single larger event
 /// alone.
@@ -67,7 +65,7 @@ pub(super) async fn events(
     responses((status = 200, description = "How the approval stands for this record", body = Object),
               (status = "default", description = "An error", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn ask(
-    _may: May<ActAsNode>,
+    may: May<ActAsNode>,
     State(app): State<Arc<App>>,
     request: Request,
 ) -> Result<Json<AskAnswer>, ApiError> {
@@ -75,23 +73,11 @@ pub(super) async fn ask(
     let ask: AskRequest = extract::json(&body)?;
     check_node(&ask.node)?;
     check_record(&ask.node, &ask.record)?;
-    let new_id = random::id("ap").map_err(|error| ApiError::internal(&error))?;
-    let asked = app.storage.ask(&ask, &new_id, clock::now()).await?;
-    let outcome = match asked.answer.answer {
-        Standing::Pending => "pending",
-        Standing::Granted => "granted",
-        Standing::Denied => "denied",
-        Standing::Expired => "expired",
-    };
-    app.metrics
-        .asks
-        .get_or_create(&OutcomeLabel { outcome })
-        .inc();
-    if asked.changed {
-        // Nobody listening is not an error.
-        drop(app.approvals_changed.send(asked.answer.approval.clone()));
-    }
-    Ok(Json(asked.answer))
+    let answer = app.approvals.ask(&may, ask).await;
+    answer.map(Json).map_err(|error| match error {
+        AskError::Randomness(error) => ApiError::internal(&error),
+        AskError::Store(error) => error.into(),
+    })
 }
 
 /// Tell me when one of these approvals is no longer pending. Waits up to `wait_ms`.
@@ -99,7 +85,7 @@ pub(super) async fn ask(
     responses((status = 200, description = "Those that are no longer pending", body = Object),
               (status = "default", description = "An error", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn watch(
-    _may: May<ActAsNode>,
+    may: May<ActAsNode>,
     State(app): State<Arc<App>>,
     request: Request,
 ) -> Result<Json<WatchAnswer>, ApiError> {
@@ -114,15 +100,12 @@ pub(super) async fn watch(
     let ids: HashSet<&str> = request.approvals.iter().map(String::as_str).collect();
     let until = deadline(request.wait_ms);
     // Before looking: what changes after the look is in here.
-    let mut news = app.approvals_changed.subscribe();
+    let mut news = app.approvals.subscribe();
     let _waiting = Waiting::new(Arc::clone(&app));
     loop {
-        let decided: Vec<Watched> = app
-            .storage
-            .approval_states(&request.approvals, clock::now())
-            .await?
+        let decided = app.approvals.decided(&may, &request.approvals).await?;
+        let decided: Vec<Watched> = decided
             .into_iter()
-            .filter(|(_, state)| *state != ApprovalState::Pending)
             .map(|(approval, state)| Watched { approval, state })
             .collect();
         if !decided.is_empty() {

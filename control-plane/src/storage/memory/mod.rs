@@ -3,6 +3,7 @@
 //! It is written to be read, not to be fast: a transaction works on a copy of everything, and puts it
 //! in place when it has succeeded. One file per service, as for SQLite.
 
+mod approvals;
 mod nodes;
 mod trail;
 
@@ -22,6 +23,7 @@ pub(crate) struct Memory {
 
 #[derive(Debug, Clone, Default)]
 struct State {
+    approvals: approvals::State,
     nodes: nodes::State,
     trail: trail::State,
 }

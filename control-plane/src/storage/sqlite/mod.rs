@@ -9,7 +9,7 @@
 //! Statements are not logged: bodies, paths and approval texts are bound to them.
 
 mod access;
-pub(crate) mod approvals;
+mod approvals;
 mod nodes;
 mod policies;
 mod row;

@@ -1,0 +1,452 @@
+//! What a store of approvals has to do. Which question a record gets is tested in the engine.
+
+use std::collections::BTreeMap;
+
+use chaperone_engine::approval::{Answer, ApprovalState, Binding, Conflict, Standing};
+use chaperone_engine::audit::{RecordId, RequestLine};
+use chaperone_engine::base::time::UnixMillis;
+use chaperone_engine::identity::Principal;
+use chaperone_engine::policy::{ApproveTerms, Duration, Grant};
+use chaperone_engine::upstreams::Operation;
+use proptest::prelude::*;
+
+use super::{Bench, Tested, cases, for_each_store, interrupted_everywhere};
+use crate::access::Identity;
+use crate::approvals::store::{
+    Answered, ApprovalQuery, Asked, Asking, Question, Store, StoredApproval,
+};
+use crate::storage::memory::Memory;
+use crate::storage::sqlite::Database;
+
+for_each_store!(
+    a_question_is_kept_as_it_was_asked,
+    an_answer_is_told_to_whoever_asks,
+    a_refused_answer_changes_nothing,
+    what_ran_out_is_marked_once,
+    questions_are_found_by_what_is_asked_for,
+    one_time_grants_are_spent_once_by_two_writers,
+    opening_is_whole,
+    spending_is_whole,
+    telling_of_a_denial_is_whole,
+    answering_is_whole,
+    expiring_is_whole,
+);
+
+const ASKED: UnixMillis = UnixMillis(1_000);
+/// Before which everything asked at [`ASKED`] is open.
+const LATER: UnixMillis = UnixMillis(2_000);
+/// When nothing of it is.
+const TOO_LATE: UnixMillis = UnixMillis(10_000_000);
+
+/// `record` wants to pass; if a question is opened it is `ap-<record>`.
+fn asking(record: u64, request: u64, grant: Grant) -> Asking {
+    let terms = ApproveTerms {
+        by: vec!["approvers".to_owned()],
+        count: 1,
+        hold: Duration::from_secs(1),
+        expires: Duration::from_secs(3600),
+        grant,
+    };
+    let digest = serde_json::from_value(format!("{request:064x}").into()).unwrap();
+    Asking {
+        new_id: format!("ap-{record}"),
+        binding: Binding::of(&digest, "ask", &terms).unwrap(),
+        question: Question {
+            principal: Principal {
+                issuer: "https://issuer.example.com".to_owned(),
+                subject: format!("user-{request}"),
+                groups: vec!["dev".to_owned()],
+                agent: Some("cli".to_owned()),
+                session: None,
+            },
+            connection: "arm".to_owned(),
+            operation: Operation {
+                action: "Microsoft.Storage/listKeys/action".to_owned(),
+                attributes: BTreeMap::from([("subscription".to_owned(), "s".to_owned())]),
+            },
+            request: RequestLine {
+                method: "POST".to_owned(),
+                host: "management.azure.com".to_owned(),
+                path: format!("/{request}"),
+                query: None,
+            },
+            content_type: Some("application/json".to_owned()),
+            body: None,
+            rule: "ask".to_owned(),
+            reason: "Keys open everything.".to_owned(),
+            terms,
+            policy_version: 3,
+            digest,
+            node: "envoy-1".to_owned(),
+            record: RecordId(format!("record-{record}")),
+        },
+    }
+}
+
+fn once(record: u64, request: u64) -> Asking {
+    asking(record, request, Grant::Once)
+}
+
+fn bob() -> Identity {
+    Identity {
+        subject: "bob".to_owned(),
+        groups: vec!["approvers".to_owned()],
+    }
+}
+
+async fn ask(store: &impl Store, asking: &Asking, now: UnixMillis) -> Asked {
+    store.ask(asking, now).await.unwrap()
+}
+
+async fn answer(store: &impl Store, id: &str, answer: Answer) -> Answered {
+    let said = store.answer(id, &bob(), answer, Some("words"), LATER).await;
+    said.unwrap()
+}
+
+/// All that a store says of its approvals.
+async fn everything<S: Store>(store: &S) -> Vec<(StoredApproval, u64)> {
+    let all = ApprovalQuery::default();
+    store.search(&all, None, 100, ASKED).await.unwrap()
+}
+
+async fn a_question_is_kept_as_it_was_asked<S: Tested + Store>(bench: Bench<S>) {
+    let asking = once(1, 1);
+    let asked = ask(&bench.store, &asking, ASKED).await;
+    assert!(asked.changed);
+    assert_eq!(asked.answer.approval, "ap-1");
+    assert_eq!(asked.answer.answer, Standing::Pending);
+    // The same request shares the question, and another control plane knows of it.
+    let other = bench.another().await;
+    let shared = ask(&other, &once(2, 1), LATER).await;
+    assert!(!shared.changed);
+    assert_eq!(shared.answer, asked.answer);
+
+    let (stored, records) = other.show("ap-1").await.unwrap().unwrap();
+    assert_eq!(stored.question, asking.question);
+    assert_eq!(stored.approval.asked_at, ASKED);
+    assert_eq!(stored.answers, []);
+    assert_eq!(records, 2);
+    assert_eq!(other.pending(LATER).await.unwrap(), 1);
+    assert_eq!(other.pending(TOO_LATE).await.unwrap(), 0);
+    assert_eq!(other.show("ap-2").await.unwrap(), None);
+}
+
+async fn an_answer_is_told_to_whoever_asks<S: Tested + Store>(bench: Bench<S>) {
+    let store = &bench.store;
+    for (request, said, standing) in [
+        (1, Answer::Approve, Standing::Granted),
+        (2, Answer::Deny, Standing::Denied),
+    ] {
+        let asked = ask(store, &once(request, request), ASKED).await;
+        let id = asked.answer.approval;
+        assert_eq!(answer(store, &id, said).await, Answered::Done);
+        let told = ask(store, &once(request, request), LATER).await;
+        assert_eq!(told.answer.answer, standing);
+        assert_eq!(told.answer.by.as_deref(), Some("bob"));
+        assert_eq!(told.answer.comment.as_deref(), Some("words"));
+        assert_eq!(
+            told.changed,
+            standing == Standing::Granted,
+            "a grant was spent"
+        );
+        // Asked again, since the answer may have been lost: the same, and nothing is spent.
+        let again = ask(store, &once(request, request), LATER).await;
+        assert_eq!(again.answer, told.answer);
+        assert!(!again.changed);
+
+        let (stored, _) = store.show(&id).await.unwrap().unwrap();
+        assert_eq!(stored.decided_at, Some(LATER));
+        assert_eq!(
+            (stored.answers[0].answer, stored.answers[0].at),
+            (said, LATER)
+        );
+    }
+    let ids = ["ap-2", "none", "ap-1"].map(str::to_owned);
+    let states = [
+        ApprovalState::Denied,
+        ApprovalState::Expired,
+        ApprovalState::Spent,
+    ];
+    let expected: Vec<_> = ids.clone().into_iter().zip(states).collect();
+    assert_eq!(store.states(&ids, LATER).await.unwrap(), expected);
+}
+
+async fn a_refused_answer_changes_nothing<S: Tested + Store>(bench: Bench<S>) {
+    let store = &bench.store;
+    ask(store, &once(1, 1), ASKED).await;
+    let before = everything(store).await;
+    let own = Identity {
+        subject: "user-1".to_owned(),
+        groups: vec!["approvers".to_owned()],
+    };
+    let refused = store
+        .answer("ap-1", &own, Answer::Approve, None, LATER)
+        .await;
+    assert_eq!(refused.unwrap(), Answered::Refused(Conflict::OwnRequest));
+    assert_eq!(
+        answer(store, "none", Answer::Approve).await,
+        Answered::Unknown
+    );
+    assert_eq!(everything(store).await, before);
+    assert_eq!(answer(store, "ap-1", Answer::Approve).await, Answered::Done);
+}
+
+async fn what_ran_out_is_marked_once<S: Tested + Store>(bench: Bench<S>) {
+    let store = &bench.store;
+    ask(store, &once(1, 1), ASKED).await;
+    let window = Grant::Window(Duration::from_secs(60));
+    ask(store, &asking(2, 2, window), ASKED).await;
+    answer(store, "ap-2", Answer::Approve).await;
+    assert_eq!(store.expire(LATER).await.unwrap(), Vec::<String>::new());
+    let after_the_window = LATER.saturating_add(60_000);
+    assert_eq!(store.expire(after_the_window).await.unwrap(), ["ap-2"]);
+    assert_eq!(store.expire(TOO_LATE).await.unwrap(), ["ap-1"]);
+    assert_eq!(store.expire(TOO_LATE).await.unwrap(), Vec::<String>::new());
+}
+
+async fn questions_are_found_by_what_is_asked_for<S: Tested + Store>(bench: Bench<S>) {
+    let store = &bench.store;
+    for n in 1..=5 {
+        ask(store, &once(n, n), UnixMillis(1_000 + n / 2)).await;
+    }
+    answer(store, "ap-3", Answer::Deny).await;
+    let found = async |query: ApprovalQuery, now| -> Vec<String> {
+        let found = store.search(&query, None, 100, now).await.unwrap();
+        found.into_iter().map(|(stored, _)| stored.id).collect()
+    };
+    let all = ApprovalQuery::default();
+    let state = |state| ApprovalQuery {
+        state: Some(state),
+        ..all.clone()
+    };
+    assert_eq!(
+        found(all.clone(), LATER).await,
+        ["ap-5", "ap-4", "ap-3", "ap-2", "ap-1"]
+    );
+    assert_eq!(found(state(ApprovalState::Denied), LATER).await, ["ap-3"]);
+    assert_eq!(found(state(ApprovalState::Pending), LATER).await.len(), 4);
+    assert_eq!(
+        found(state(ApprovalState::Expired), TOO_LATE).await.len(),
+        4
+    );
+    let of = |subject: &str| ApprovalQuery {
+        subject: Some(subject.to_owned()),
+        ..all.clone()
+    };
+    assert_eq!(found(of("user-2"), LATER).await, ["ap-2"]);
+    assert_eq!(found(of("user"), LATER).await, Vec::<String>::new());
+    for (wanted, count) in [("arm", 5), ("other", 0)] {
+        let query = ApprovalQuery {
+            connection: Some(wanted.to_owned()),
+            ..all.clone()
+        };
+        assert_eq!(found(query, LATER).await.len(), count);
+    }
+    for (wanted, count) in [("ask", 5), ("other", 0)] {
+        let query = ApprovalQuery {
+            rule: Some(wanted.to_owned()),
+            ..all.clone()
+        };
+        assert_eq!(found(query, LATER).await.len(), count);
+    }
+    let (mut seen, mut after) = (Vec::new(), None);
+    loop {
+        let page = store.search(&all, after.as_ref(), 2, LATER).await.unwrap();
+        let Some((last, _)) = page.last() else { break };
+        after = Some((last.approval.asked_at.0, last.id.clone()));
+        seen.extend(page.into_iter().map(|(stored, _)| stored.id));
+    }
+    assert_eq!(seen, found(all.clone(), LATER).await);
+}
+
+async fn one_time_grants_are_spent_once_by_two_writers<S: Tested + Store + 'static>(
+    bench: Bench<S>,
+) {
+    const RECORDS: u64 = 8;
+    for request in 1..=10 {
+        let first = request * 100;
+        ask(&bench.store, &once(first, request), ASKED).await;
+        answer(&bench.store, &format!("ap-{first}"), Answer::Approve).await;
+        let stores = [bench.store.clone(), bench.another().await];
+        let asks = (1..=RECORDS).map(|n| {
+            let store = stores[(n % 2) as usize].clone();
+            tokio::spawn(async move { ask(&store, &once(first + n, request), LATER).await })
+        });
+        let mut granted = 0;
+        for asked in asks.collect::<Vec<_>>() {
+            granted += u64::from(asked.await.unwrap().answer.answer == Standing::Granted);
+        }
+        assert_eq!(granted, 1, "request {request}");
+    }
+}
+
+async fn opening_is_whole<S: Tested + Store>(_: Bench<S>) {
+    interrupted_everywhere::<S, _, _>(
+        async |_| {},
+        async |store| store.ask(&once(1, 1), ASKED).await,
+        everything::<S>,
+    )
+    .await;
+}
+
+async fn spending_is_whole<S: Tested + Store>(_: Bench<S>) {
+    interrupted_everywhere::<S, _, _>(
+        async |store| {
+            ask(store, &once(1, 1), ASKED).await;
+            answer(store, "ap-1", Answer::Approve).await;
+        },
+        async |store| store.ask(&once(2, 1), LATER).await,
+        everything::<S>,
+    )
+    .await;
+}
+
+async fn telling_of_a_denial_is_whole<S: Tested + Store>(_: Bench<S>) {
+    interrupted_everywhere::<S, _, _>(
+        async |store| {
+            ask(store, &once(1, 1), ASKED).await;
+            answer(store, "ap-1", Answer::Deny).await;
+        },
+        async |store| store.ask(&once(2, 1), LATER).await,
+        everything::<S>,
+    )
+    .await;
+}
+
+async fn answering_is_whole<S: Tested + Store>(_: Bench<S>) {
+    interrupted_everywhere::<S, _, _>(
+        async |store| {
+            ask(store, &once(1, 1), ASKED).await;
+        },
+        async |store| {
+            store
+                .answer("ap-1", &bob(), Answer::Approve, Some("go"), LATER)
+                .await
+        },
+        everything::<S>,
+    )
+    .await;
+}
+
+async fn expiring_is_whole<S: Tested + Store>(_: Bench<S>) {
+    interrupted_everywhere::<S, _, _>(
+        async |store| {
+            ask(store, &once(1, 1), ASKED).await;
+            ask(store, &once(2, 2), ASKED).await;
+        },
+        async |store| store.expire(TOO_LATE).await,
+        everything::<S>,
+    )
+    .await;
+}
+
+/// One thing that is asked of both stores.
+#[derive(Debug, Clone)]
+enum Step {
+    Ask {
+        record: u64,
+        request: u64,
+        window: bool,
+    },
+    Answer {
+        of: u64,
+        by: u8,
+        answer: Answer,
+    },
+    Expire,
+    States,
+    Search(Option<ApprovalState>),
+}
+
+fn step() -> impl Strategy<Value = (u64, Step)> {
+    let said = || prop::sample::select(vec![Answer::Approve, Answer::Approve, Answer::Deny]);
+    let states = prop::sample::select(vec![
+        ApprovalState::Pending,
+        ApprovalState::Approved,
+        ApprovalState::Denied,
+        ApprovalState::Expired,
+        ApprovalState::Spent,
+    ]);
+    let step = prop_oneof![
+        4 => (0..6u64, 0..2u64, any::<bool>())
+            .prop_map(|(record, request, window)| Step::Ask { record, request, window }),
+        3 => (0..12u64, 0..3u8, said()).prop_map(|(of, by, answer)| Step::Answer { of, by, answer }),
+        1 => Just(Step::Expire),
+        1 => Just(Step::States),
+        1 => prop::option::of(states).prop_map(Step::Search),
+    ];
+    // Milliseconds that pass before it: mostly few, sometimes until a question or a window ends.
+    let pause = prop_oneof![6 => 0..10u64, 1 => Just(60_000), 1 => Just(3_600_000)];
+    (pause, step)
+}
+
+/// What a store answers, as text that can be compared.
+async fn tell(store: &impl Store, place: u64, step: &Step, now: UnixMillis) -> String {
+    let id = |n: u64| format!("ap-{n}");
+    match step {
+        Step::Ask {
+            record,
+            request,
+            window,
+        } => {
+            let grant = if *window {
+                Grant::Window(Duration::from_secs(60))
+            } else {
+                Grant::Once
+            };
+            let mut asking = asking(*record, *request, grant);
+            asking.new_id = id(place);
+            format!("{:?}", store.ask(&asking, now).await.unwrap())
+        }
+        Step::Answer { of, by, answer } => {
+            let groups: &[&str] = if *by == 2 { &["dev"] } else { &["approvers"] };
+            let by = Identity {
+                subject: format!("user-{by}"),
+                groups: groups.iter().map(|group| (*group).to_owned()).collect(),
+            };
+            let words = (of % 2 == 0).then_some("words");
+            format!(
+                "{:?}",
+                store
+                    .answer(&id(*of), &by, *answer, words, now)
+                    .await
+                    .unwrap()
+            )
+        }
+        Step::Expire => format!("{:?}", store.expire(now).await.unwrap()),
+        Step::States => {
+            let ids: Vec<_> = (0..12).map(id).collect();
+            let pending = store.pending(now).await.unwrap();
+            format!("{pending} {:?}", store.states(&ids, now).await.unwrap())
+        }
+        Step::Search(state) => {
+            let query = ApprovalQuery {
+                state: *state,
+                ..ApprovalQuery::default()
+            };
+            format!("{:?}", store.search(&query, None, 5, now).await.unwrap())
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(cases(24))]
+
+    #[test]
+    fn whatever_happens_both_stores_answer_the_same(steps in prop::collection::vec(step(), 1..40)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let (sqlite, memory) = (Bench::<Database>::new().await, Bench::<Memory>::new().await);
+            let mut now = ASKED;
+            for (place, (pause, step)) in (0..).zip(&steps) {
+                now = now.saturating_add(*pause);
+                prop_assert_eq!(
+                    tell(&sqlite.store, place, step, now).await,
+                    tell(&memory.store, place, step, now).await,
+                    "{:?}", step
+                );
+            }
+            Ok(())
+        })?;
+    }
+}
