@@ -151,6 +151,13 @@ build_filter() {
     cargo build --locked -p chaperone-filter --target wasm32-wasip1 --profile release-wasm
 }
 
+# build_probe: the module by which the tests ask Envoy what statuses do, at $probe.
+build_probe() {
+    step "Building the probe (wasm)"
+    cargo build --locked -p chaperone-proxy-wasm --example statuses --target wasm32-wasip1 --profile release-wasm
+    probe=$root/target/wasm32-wasip1/release-wasm/examples/statuses.wasm
+}
+
 # build_control_plane [PROFILE]: the chaperone binary, at $chaperone.
 build_control_plane() {
     local profile=${1:-dev} dir=${1:-debug}

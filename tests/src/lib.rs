@@ -21,6 +21,7 @@
 //! | [`deployment`] | `chaperone serve` and Envoy with the shipped configuration, apart |
 //! | [`recorder`] | what filter and control plane say to each other, byte for byte |
 //! | [`stage`] | a deployment between agents and an upstream, with the questions that tests ask of it |
+//! | [`wasm`] | what a wasm module imports and exports |
 //! | [`api`] | the management API as an administrator uses it |
 //! | [`process`], [`wait`], [`places`], [`files`] | what these stand on |
 //!
@@ -57,3 +58,4 @@ pub mod script;
 pub mod stage;
 pub mod upstream;
 pub mod wait;
+pub mod wasm;

@@ -54,6 +54,20 @@ pub fn filter_wasm() -> PathBuf {
     })
 }
 
+/// The module that asks Envoy about statuses: `CHAPERONE_PROBE`, or what the release build left.
+///
+/// # Panics
+/// When it has not been built.
+#[must_use]
+pub fn probe_wasm() -> PathBuf {
+    from_environment("CHAPERONE_PROBE").unwrap_or_else(|| {
+        built(
+            "target/wasm32-wasip1/release-wasm/examples/statuses.wasm",
+            "cargo build -p chaperone-proxy-wasm --example statuses --target wasm32-wasip1 --profile release-wasm",
+        )
+    })
+}
+
 /// The `chaperone` binary: `CHAPERONE_BIN`, or what the debug build left.
 ///
 /// # Panics

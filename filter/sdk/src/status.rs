@@ -2,7 +2,7 @@
 //!
 //! The codes are those of `proxy-wasm-cpp-host` (`FilterHeadersStatus`, `FilterDataStatus`,
 //! `FilterTrailersStatus` and `WasmResult`). What Envoy does on each was measured: the facts stand
-//! at the head of the filter's `host` module.
+//! at the head of the filter's `host` module, and `tests/tests/e2e/statuses.rs` asks Envoy again.
 
 /// What a callback for headers returns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

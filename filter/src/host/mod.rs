@@ -9,7 +9,7 @@
 //! # What the host promises
 //!
 //! Measured on Envoy 1.36.2 and 1.40.0, which are alike unless a version stands there, for requests and
-//! responses over HTTP/1.1 and HTTP/2.
+//! responses over HTTP/1.1 and HTTP/2. `tests/tests/e2e/statuses.rs` asks both again.
 //!
 //! - No call calls back into the module: resuming, answering and resetting take effect after the
 //!   running callback has returned.

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use chaperone_tests::places;
+use chaperone_tests::wasm::Interface;
 use serde_json::Value;
 
 /// `docs/failures.md` names a test for each failure and each code. A test that is renamed or removed
@@ -83,6 +84,48 @@ fn the_crates_of_the_wasm_module_deny_the_same_that_could_panic() {
     assert!(heads[0].contains("clippy::unwrap_used"), "{}", heads[0]);
     assert_eq!(heads[0], heads[1]);
     assert_eq!(heads[0], heads[2]);
+}
+
+/// Envoy gives a module only what `allowed_capabilities` names. What the module wants and is not named fails; a callback
+/// that is not named is never called, and requests pass unseen; what is named and not wanted is too much.
+#[test]
+fn the_shipped_capabilities_are_what_the_module_imports_and_exports() {
+    /// Envoy takes these without asking the list.
+    const ALWAYS: [&str; 3] = [
+        "_initialize",
+        "proxy_abi_version_0_2_1",
+        "proxy_on_memory_allocate",
+    ];
+    let file = places::repository().join("envoy/envoy.yaml");
+    let shipped: Value = serde_saphyr::from_str(&fs::read_to_string(file).unwrap()).unwrap();
+    let mut named = Vec::new();
+    capabilities(&shipped, &mut named);
+    let Interface { imports, exports } = Interface::of(&places::filter_wasm());
+    let exports = exports
+        .into_iter()
+        .filter(|name| !ALWAYS.contains(&name.as_str()));
+    let mut wanted: Vec<String> = imports.into_iter().chain(exports).collect();
+    wanted.sort();
+    named.sort();
+    assert_eq!(named, wanted);
+}
+
+/// The names in a configuration's `allowed_capabilities`.
+fn capabilities(value: &Value, found: &mut Vec<String>) {
+    match value {
+        Value::Object(members) => {
+            for (name, member) in members {
+                match member.as_object() {
+                    Some(allowed) if name == "allowed_capabilities" => {
+                        found.extend(allowed.keys().cloned());
+                    }
+                    _ => capabilities(member, found),
+                }
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| capabilities(item, found)),
+        _ => {}
+    }
 }
 
 /// No Kubernetes stands beside the tests, so its manifests cannot be tried; what can be known of them

@@ -24,5 +24,6 @@ mod mcp;
 mod openid;
 mod policy;
 mod recording;
+mod statuses;
 mod streams;
 mod versions;
