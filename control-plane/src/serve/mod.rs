@@ -17,17 +17,19 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use self::first_tokens::FirstTokensError;
 use crate::access::Access;
 use crate::app::App;
 use crate::approvals::Approvals;
-use crate::data_dir;
 pub use crate::data_dir::DataDir;
+use crate::data_dir::{DataDirError, Lock};
 use crate::http;
 use crate::keys::IssuerKeys;
 use crate::metrics::Metrics;
 use crate::nodes::Nodes;
-use crate::policies::Policies;
+use crate::policies::{BundleError, Policies};
 use crate::storage::sqlite::Database;
+use crate::store::StoreError;
 use crate::trail::Trail;
 
 /// Where the control plane listens when nothing else is said.
@@ -62,21 +64,52 @@ impl ServeConfig {
     }
 }
 
-/// Why the control plane does not start. A sentence that says what to do.
+/// Why the control plane does not start. Shown, it is a sentence that says what to do.
 #[derive(Debug)]
-pub struct ServeError(String);
+pub struct ServeError(Why);
+
+#[derive(Debug)]
+enum Why {
+    DataDir(DataDirError),
+    Store(StoreError),
+    FirstTokens(FirstTokensError),
+    LastVersion(BundleError),
+    Listen(SocketAddr, std::io::Error),
+    Address(std::io::Error),
+}
 
 impl std::fmt::Display for ServeError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
+        match &self.0 {
+            Why::DataDir(error) => error.fmt(f),
+            Why::Store(error) => error.fmt(f),
+            Why::FirstTokens(error) => error.fmt(f),
+            Why::LastVersion(error) => {
+                write!(f, "the last policy version cannot be taken up: {error}")
+            }
+            Why::Listen(addr, error) => write!(f, "cannot listen on {addr}: {error}"),
+            Why::Address(error) => write!(f, "cannot tell the address listened on: {error}"),
+        }
     }
 }
 
 impl std::error::Error for ServeError {}
 
-impl From<data_dir::DataDirError> for ServeError {
-    fn from(error: data_dir::DataDirError) -> Self {
-        Self(error.to_string())
+impl From<Why> for ServeError {
+    fn from(why: Why) -> Self {
+        Self(why)
+    }
+}
+
+impl From<DataDirError> for ServeError {
+    fn from(error: DataDirError) -> Self {
+        Self(Why::DataDir(error))
+    }
+}
+
+impl From<StoreError> for ServeError {
+    fn from(error: StoreError) -> Self {
+        Self(Why::Store(error))
     }
 }
 
@@ -115,16 +148,11 @@ pub async fn serve(
     // Filters need it; the control plane itself has no use for it.
     drop(DataDir::key(&dir.fingerprint_key())?);
 
-    let failed = |error: crate::store::StoreError| ServeError(error.to_string());
-    let storage = Database::open(&dir.ready_database()?)
-        .await
-        .map_err(failed)?;
-    let access = Access::load(Arc::new(storage.clone()))
-        .await
-        .map_err(failed)?;
+    let storage = Database::open(&dir.ready_database()?).await?;
+    let access = Access::load(Arc::new(storage.clone())).await?;
     first_tokens::enter(&access, &dir)
         .await
-        .map_err(|error| ServeError(error.to_string()))?;
+        .map_err(Why::FirstTokens)?;
 
     let metrics = Arc::new(Metrics::new());
     let keys = Arc::new(IssuerKeys::new(&dir.keys(), Arc::clone(&metrics)));
@@ -138,18 +166,12 @@ pub async fn serve(
         config.extra_issuers,
     )
     .await
-    .map_err(|error| {
-        ServeError(format!(
-            "the last policy version cannot be taken up: {error}"
-        ))
-    })?;
+    .map_err(Why::LastVersion)?;
 
     let listener = TcpListener::bind(config.listen)
         .await
-        .map_err(|error| ServeError(format!("cannot listen on {}: {error}", config.listen)))?;
-    let addr = listener
-        .local_addr()
-        .map_err(|error| ServeError(format!("cannot tell the address listened on: {error}")))?;
+        .map_err(|error| Why::Listen(config.listen, error))?;
+    let addr = listener.local_addr().map_err(Why::Address)?;
     if !addr.ip().is_loopback() {
         tracing::warn!(%addr, "listening beyond loopback in plain HTTP: tokens and trail can be read on the way; put TLS in front");
     }
@@ -193,7 +215,7 @@ async fn run(
     app: Arc<App>,
     listener: TcpListener,
     writer: Writer,
-    lock: data_dir::Lock,
+    lock: Lock,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) {
     let background = background(&app);
