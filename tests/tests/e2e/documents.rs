@@ -31,6 +31,29 @@ fn every_test_that_the_failure_table_names_exists() {
     assert!(checked > 30, "only {checked} tests are named");
 }
 
+/// A walk through the code leads nowhere when a function has been renamed or has moved.
+#[test]
+fn every_function_that_the_walkthrough_names_exists() {
+    let root = places::repository();
+    let document = fs::read_to_string(root.join("docs/walkthrough.md")).unwrap();
+    let mut checked = 0;
+    for name in document.split('`').skip(1).step_by(2) {
+        let Some((file, function)) = name.split_once(".rs:") else {
+            continue;
+        };
+        let source = fs::read_to_string(root.join(format!("{file}.rs"))).unwrap_or_default();
+        let found = [format!("fn {function}("), format!("fn {function}<")]
+            .iter()
+            .any(|definition| source.contains(definition));
+        assert!(
+            found,
+            "docs/walkthrough.md names {name}, which does not exist"
+        );
+        checked += 1;
+    }
+    assert!(checked > 50, "only {checked} functions are named");
+}
+
 /// The compiler says nothing about a file that `main.rs` does not name: its tests would never run.
 #[test]
 fn every_file_of_tests_is_a_module() {
