@@ -3,10 +3,12 @@
 use chaperone_api::{Approval, ApprovalFilter, ApprovalState, ApproveRequest, DenyRequest, Page};
 use chaperone_engine::audit::Body;
 
-use super::client::{Client, missed, segment};
+use super::args::PageArgs;
+use super::client::{Client, query, segment};
+use super::context::Context;
 use super::failure::Failure;
-use super::output::{Fields, Output, Table, distance, instant, now};
-use super::{Context, ListArgs, more, query};
+use super::output::{Fields, Output, Table, distance, instant, more, now};
+use super::server_events::missed;
 
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum ApprovalsCommand {
@@ -14,7 +16,7 @@ pub(crate) enum ApprovalsCommand {
     #[command(after_help = "Examples:
   chaperone approvals list
   chaperone approvals list --state all --subject alice")]
-    List(ListCommand),
+    List(ListArgs),
     /// Show one request: who, what, where, its masked body and the rule
     Show {
         /// Id of the approval
@@ -45,7 +47,7 @@ pub(crate) enum ApprovalsCommand {
 }
 
 #[derive(Debug, clap::Args)]
-pub(crate) struct ListCommand {
+pub(crate) struct ListArgs {
     /// Where they stand
     #[arg(long, value_enum, default_value_t = StateArg::Pending)]
     state: StateArg,
@@ -59,7 +61,7 @@ pub(crate) struct ListCommand {
     #[arg(long)]
     rule: Option<String>,
     #[command(flatten)]
-    list: ListArgs,
+    list: PageArgs,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -119,7 +121,7 @@ fn path(id: &str, action: &str) -> String {
     format!("/approvals/{}{action}", segment(id))
 }
 
-async fn list(args: ListCommand, client: &Client, out: Output) -> Result<(), Failure> {
+async fn list(args: ListArgs, client: &Client, out: Output) -> Result<(), Failure> {
     let filter = ApprovalFilter {
         state: args.state.state(),
         subject: args.subject,

@@ -10,10 +10,12 @@ use chaperone_engine::audit::{Body, EventKind, ReadEvent};
 use chaperone_engine::base::time::UnixMillis;
 use chaperone_engine::policy::{Direction, Effect};
 
-use super::client::{Client, missed, segment};
+use super::args::{EffectArg, PageArgs, point_in_time};
+use super::client::{Client, query, segment};
+use super::context::Context;
 use super::failure::Failure;
-use super::output::{Fields, Output, Table, instant};
-use super::{Context, ListArgs, more, point_in_time, query};
+use super::output::{Fields, Output, Table, instant, more};
+use super::server_events::missed;
 
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum AuditCommand {
@@ -26,7 +28,7 @@ pub(crate) enum AuditCommand {
         #[command(flatten)]
         filter: FilterArgs,
         #[command(flatten)]
-        list: ListArgs,
+        list: PageArgs,
     },
     /// Show one record with all its steps
     #[command(after_help = "Example:
@@ -151,13 +153,6 @@ macro_rules! asked_as_it_is {
 asked_as_it_is!(String, u16, u64);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum EffectArg {
-    Allow,
-    Approve,
-    Deny,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum StateArg {
     Open,
     Completed,
@@ -167,11 +162,7 @@ enum StateArg {
 impl Asked for Effect {
     type Argument = EffectArg;
     fn value(argument: EffectArg) -> Self {
-        match argument {
-            EffectArg::Allow => Self::Allow,
-            EffectArg::Approve => Self::Approve,
-            EffectArg::Deny => Self::Deny,
-        }
+        argument.effect()
     }
 }
 
@@ -242,7 +233,7 @@ pub(crate) async fn run(command: AuditCommand, context: &Context) -> Result<(), 
 
 async fn search(
     filter: RecordFilter,
-    list: &ListArgs,
+    list: &PageArgs,
     client: &Client,
     out: Output,
 ) -> Result<(), Failure> {

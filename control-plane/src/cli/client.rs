@@ -10,23 +10,43 @@ use serde::de::DeserializeOwned;
 
 use super::failure::Failure;
 use super::output::clean;
-use crate::dev::UserState;
+use super::server_events::ServerEvents;
+use super::user_state::UserState;
 
+/// Holds the token itself.
+const TOKEN_VARIABLE: &str = "CHAPERONE_TOKEN";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// For calls that answer at once; streams have none.
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Where the control plane is and how to be let in, as flags and environment say.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Target {
-    /// `--server` or `CHAPERONE_SERVER`.
-    pub(crate) server: Option<String>,
-    /// `--token-file` or `CHAPERONE_TOKEN_FILE`.
-    pub(crate) token_file: Option<PathBuf>,
-    /// `CHAPERONE_TOKEN`. There is no flag: other users can read a process's arguments.
-    pub(crate) token: Option<String>,
-    /// `--allow-http`.
-    pub(crate) allow_http: bool,
+/// Where the control plane is and how to be let in.
+///
+/// There is no flag for the token itself: other users can read a process's arguments.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ServerArgs {
+    /// The control plane, as https://chaperone.example.com [default: the last started `chaperone dev`]
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        env = "CHAPERONE_SERVER",
+        hide_env_values = true,
+        help_heading = "Control plane"
+    )]
+    server: Option<String>,
+    /// File with an API token; CHAPERONE_TOKEN may hold the token itself
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "CHAPERONE_TOKEN_FILE",
+        hide_env_values = true,
+        help_heading = "Control plane"
+    )]
+    token_file: Option<PathBuf>,
+    /// Send the token over plain HTTP to another machine, where the network itself is encrypted
+    #[arg(long, global = true, help_heading = "Control plane")]
+    allow_http: bool,
 }
 
 /// A connection to the management API.
@@ -41,30 +61,31 @@ impl Client {
     ///
     /// # Errors
     /// When no server or token is named, or the token would travel in the clear.
-    pub(crate) fn new(target: &Target) -> Result<Self, Failure> {
+    pub(crate) fn new(args: &ServerArgs) -> Result<Self, Failure> {
         // The token of the last `chaperone dev` goes to that control plane and nowhere else.
-        let current = match target.server {
+        let last_run = match args.server {
             Some(_) => None,
-            None => UserState::locate().ok().and_then(|state| state.current()),
+            None => UserState::locate().ok().and_then(|state| state.last_run()),
         };
-        let server = target
+        let server = args
             .server
             .clone()
-            .or_else(|| current.as_ref().map(|c| c.server.clone()));
+            .or_else(|| last_run.as_ref().map(|run| run.server.clone()));
         let server = server.ok_or_else(|| {
             Failure::usage("No control plane is named and no `chaperone dev` is running.")
                 .next("Give --server URL or set CHAPERONE_SERVER.")
         })?;
-        let token = match (&target.token_file, &target.token, &current) {
+        let told = std::env::var(TOKEN_VARIABLE).unwrap_or_default();
+        let token = match (&args.token_file, told.trim(), &last_run) {
             (Some(file), _, _) => read_token(file)?,
-            (None, Some(token), _) => token.trim().to_owned(),
-            (None, None, Some(current)) => read_token(&current.token_file)?,
-            (None, None, None) => {
+            (None, "", Some(run)) => read_token(&run.token_file)?,
+            (None, "", None) => {
                 return Err(Failure::usage(format!("No token for {server} is given."))
                     .next("Give --token-file FILE, or set CHAPERONE_TOKEN_FILE or CHAPERONE_TOKEN. The first one is admin.token in the control plane's data directory."));
             }
+            (None, token, _) => token.to_owned(),
         };
-        Self::with_token(&server, token, target.allow_http)
+        Self::with_token(&server, token, args.allow_http)
     }
 
     /// For a control plane and a token that are known.
@@ -131,14 +152,11 @@ impl Client {
         &self,
         path: &str,
         query: &[(String, String)],
-    ) -> Result<EventStream, Failure> {
+    ) -> Result<ServerEvents, Failure> {
         let request = self
             .request(Method::GET, path, query)
             .header("accept", "text/event-stream");
-        Ok(EventStream {
-            response: self.send(request).await?,
-            parser: SseParser::default(),
-        })
+        Ok(ServerEvents::new(self.send(request).await?))
     }
 
     fn request(
@@ -192,6 +210,23 @@ impl Client {
         Failure::unreachable(format!("The control plane at {} does not answer: {cause}.", self.base))
             .next("Is `chaperone serve` or `chaperone dev` running there? --server and CHAPERONE_SERVER say where to look.")
     }
+}
+
+/// Query parameters of a filter struct, as the API spells them; what was not asked stays out.
+pub(crate) fn query(filter: &impl Serialize) -> Result<Vec<(String, String)>, Failure> {
+    let value = serde_json::to_value(filter)
+        .map_err(|e| Failure::failed(format!("Cannot write the query: {e}.")))?;
+    let members = value.as_object().into_iter().flatten();
+    Ok(members
+        .filter_map(|(name, value)| {
+            let text = match value {
+                serde_json::Value::Null => return None,
+                serde_json::Value::String(text) => text.clone(),
+                other => other.to_string(),
+            };
+            Some((name.clone(), text))
+        })
+        .collect())
 }
 
 /// Percent-encodes one path segment: an id from the command line stays one segment.
@@ -293,94 +328,6 @@ pub(crate) fn http_client() -> Result<reqwest::Client, Failure> {
         .map_err(|e| Failure::failed(format!("Cannot set up TLS: {e}.")))
 }
 
-// === server-sent events ===
-
-/// One event of a stream.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct ServerEvent {
-    /// Its kind; `message` when the server names none.
-    pub(crate) kind: String,
-    /// Its data.
-    pub(crate) data: String,
-}
-
-/// Whether the server says that we read too slowly; tells the person on standard error.
-pub(crate) fn missed(event: &ServerEvent) -> bool {
-    if event.kind != "missed" {
-        return false;
-    }
-    let warning = format!(
-        "warning: read too slowly, missed {} updates\n",
-        clean(&event.data)
-    );
-    // If standard error is gone there is nobody to tell.
-    let _ = std::io::Write::write_all(&mut std::io::stderr(), warning.as_bytes());
-    true
-}
-
-/// An open stream of events.
-pub(crate) struct EventStream {
-    response: reqwest::Response,
-    parser: SseParser,
-}
-
-impl EventStream {
-    /// The next event; nothing when the server has ended the stream.
-    pub(crate) async fn next(&mut self) -> Result<Option<ServerEvent>, Failure> {
-        loop {
-            if let Some(event) = self.parser.next() {
-                return Ok(Some(event));
-            }
-            match self.response.chunk().await {
-                Ok(Some(bytes)) => self.parser.push(&bytes),
-                Ok(None) => return Ok(None),
-                Err(e) => {
-                    return Err(Failure::unreachable(format!("The stream broke off: {e}.")));
-                }
-            }
-        }
-    }
-}
-
-/// Reads `text/event-stream` (WHATWG HTML §9.2), as far as our server writes it.
-#[derive(Debug, Default)]
-struct SseParser {
-    bytes: Vec<u8>,
-}
-
-impl SseParser {
-    fn push(&mut self, bytes: &[u8]) {
-        self.bytes.extend_from_slice(bytes);
-    }
-
-    fn next(&mut self) -> Option<ServerEvent> {
-        loop {
-            let end = self.bytes.windows(2).position(|pair| pair == b"\n\n")?;
-            let block: Vec<u8> = self.bytes.drain(..end + 2).collect();
-            let block = String::from_utf8_lossy(&block);
-            let mut event = ServerEvent {
-                kind: "message".to_owned(),
-                data: String::new(),
-            };
-            let mut data = Vec::new();
-            for line in block.lines() {
-                let (field, value) = line.split_once(':').unwrap_or((line, ""));
-                let value = value.strip_prefix(' ').unwrap_or(value);
-                match field {
-                    "event" => event.kind = value.to_owned(),
-                    "data" => data.push(value),
-                    _ => {}
-                }
-            }
-            // A comment alone keeps the connection alive and is no event.
-            if !data.is_empty() {
-                event.data = data.join("\n");
-                return Some(event);
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -407,30 +354,24 @@ mod tests {
     }
 
     #[test]
-    fn an_id_stays_one_path_segment() {
-        assert_eq!(segment("ap_1-a~"), "ap_1-a~");
-        assert_eq!(segment("../policies"), "%2E%2E%2Fpolicies");
+    fn filters_go_out_without_what_was_not_asked() {
+        let filter = chaperone_api::RecordFilter {
+            subject: Some("alice".into()),
+            status: Some(403),
+            ..Default::default()
+        };
+        let expected = [("subject", "alice"), ("status", "403")];
+        let mut pairs = query(&filter).unwrap();
+        pairs.sort();
+        let mut expected = expected.map(|(k, v)| (k.to_owned(), v.to_owned()));
+        expected.sort();
+        assert_eq!(pairs, expected);
     }
 
     #[test]
-    fn events_are_read_however_the_bytes_are_cut() {
-        let text = ": hello\n\nevent: approval\ndata: {\"a\":1}\n\ndata: x\ndata: ü\n\n";
-        for size in 1..text.len() {
-            let mut parser = SseParser::default();
-            let mut events = Vec::new();
-            for chunk in text.as_bytes().chunks(size) {
-                parser.push(chunk);
-                while let Some(event) = parser.next() {
-                    events.push((event.kind, event.data));
-                }
-            }
-            let expected = [("approval", "{\"a\":1}"), ("message", "x\nü")];
-            assert_eq!(
-                events,
-                expected.map(|(k, d)| (k.to_owned(), d.to_owned())),
-                "{size}"
-            );
-        }
+    fn an_id_stays_one_path_segment() {
+        assert_eq!(segment("ap_1-a~"), "ap_1-a~");
+        assert_eq!(segment("../policies"), "%2E%2E%2Fpolicies");
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! How a command ends when it does not end well.
 //!
-//! A failure is a sentence for a person, a hint what to do next, and an exit code for a script.
+//! A [`Failure`] is a sentence for a person, a hint what to do next, and an exit code for a script.
+//! All that a caller does with one is to end the command, so the command line and `dev` have this
+//! one type where a module's border is crossed. Values of flags are read by clap, which has its own
+//! way to end: they fail with an [`ArgumentError`].
 
 use std::fmt;
 use std::io;
@@ -83,3 +86,22 @@ impl From<io::Error> for Failure {
         failure
     }
 }
+
+/// Why the value of a flag cannot be read. clap prints it behind the flag and the value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ArgumentError(String);
+
+impl ArgumentError {
+    /// Says what is wrong, or what was expected instead.
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Self(message.into())
+    }
+}
+
+impl fmt::Display for ArgumentError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for ArgumentError {}

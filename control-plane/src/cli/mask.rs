@@ -7,15 +7,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use chaperone_engine::gate::{MaskingPlans, PlanError};
+use chaperone_engine::gate::MaskingPlans;
 use chaperone_engine::masking::{DetectorSet, Findings, Masker, Plan};
 use chaperone_engine::policy::{
     Direction, KeyList, MaskingAction, MaskingRule, validate_masking_rule,
 };
 use serde::Serialize;
 
+use super::document::read_policy;
 use super::failure::{Exit, Failure};
-use super::masking_args::{ContentArgs, KeyArgs, misused, read_policy};
+use super::masking_args::{ContentArgs, KeyArgs, cannot_mask, misused};
 
 /// How much is read at once.
 const BUFFER: usize = 64 * 1024;
@@ -231,10 +232,6 @@ fn key_list(keys: &[String]) -> Option<KeyList> {
         [only] if only == "default" => Some(KeyList::Default),
         names => Some(KeyList::Names(names.to_vec())),
     }
-}
-
-pub(super) fn cannot_mask(why: impl Into<PlanError>) -> Failure {
-    Failure::failed(format!("The detectors cannot be used: {}.", why.into()))
 }
 
 /// What [`stream`] saw.

@@ -1,15 +1,15 @@
-//! What `mask` and `detectors` have in common: which format, whose key, which detectors.
+//! Arguments that `mask` and `detectors` share: which format, whose key; and how both fail.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use chaperone_engine::gate::PlanError;
 use chaperone_engine::masking::{Content, FingerprintKey};
-use chaperone_engine::policy::{DetectorsFile, Policy, PolicyErrors, parse, parse_detectors};
+use chaperone_engine::policy::PolicyErrors;
 use zeroize::Zeroizing;
 
 use super::failure::Failure;
-use super::policy::read_document;
 
 /// The format of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -135,36 +135,15 @@ impl KeyArgs {
     }
 }
 
-/// Reads a policy.
-///
-/// # Errors
-/// One line per fault, each with its place.
-pub(crate) fn read_policy(file: &Path) -> Result<Policy, Failure> {
-    parse(&read_document(file)?).map_err(|errors| not_valid(file, "a valid policy", &errors))
-}
-
-/// Reads detectors from a file of their own.
-///
-/// # Errors
-/// One line per fault, each with its place.
-pub(crate) fn read_detectors(file: &Path) -> Result<DetectorsFile, Failure> {
-    parse_detectors(&read_document(file)?)
-        .map_err(|errors| not_valid(file, "a valid list of detectors", &errors))
-}
-
-fn not_valid(file: &Path, what: &str, errors: &PolicyErrors) -> Failure {
-    let lines: Vec<String> = errors.iter().map(|error| format!("  {error}")).collect();
-    Failure::failed(format!(
-        "{} is not {what}.\n{}",
-        file.display(),
-        lines.join("\n")
-    ))
-}
-
 /// What is wrong with what was written on the command line.
 pub(crate) fn misused(errors: &PolicyErrors) -> Failure {
     let sentences: Vec<&str> = errors.iter().map(|error| error.message.as_str()).collect();
     Failure::usage(format!("Wrong options: {}.", sentences.join(". ")))
+}
+
+/// How a command ends when its detectors cannot be made ready.
+pub(crate) fn cannot_mask(why: impl Into<PlanError>) -> Failure {
+    Failure::failed(format!("The detectors cannot be used: {}.", why.into()))
 }
 
 #[cfg(test)]

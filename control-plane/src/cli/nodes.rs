@@ -2,9 +2,11 @@
 
 use chaperone_api::{Node, Page};
 
+use super::args::PageArgs;
+use super::client::Client;
+use super::context::Context;
 use super::failure::Failure;
-use super::output::{Table, distance, now};
-use super::{Context, ListArgs, more};
+use super::output::{Table, distance, more, now};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct NodesArgs {
@@ -12,7 +14,7 @@ pub(crate) struct NodesArgs {
     #[arg(long)]
     all: bool,
     #[command(flatten)]
-    list: ListArgs,
+    list: PageArgs,
 }
 
 /// Runs `chaperone nodes`.
@@ -57,6 +59,21 @@ pub(crate) async fn run(args: &NodesArgs, context: &Context) -> Result<(), Failu
     }
     out.line(table.to_string())?;
     Ok(more(out, page.next_cursor.as_deref())?)
+}
+
+/// Every node that the control plane knows.
+pub(crate) async fn all_nodes(client: &Client) -> Result<Vec<Node>, Failure> {
+    let mut nodes = Vec::new();
+    let mut query = vec![("limit".to_owned(), "500".to_owned())];
+    loop {
+        let page: Page<Node> = client.get("/nodes", &query).await?;
+        nodes.extend(page.items);
+        let Some(cursor) = page.next_cursor else {
+            return Ok(nodes);
+        };
+        query.truncate(1);
+        query.push(("cursor".to_owned(), cursor));
+    }
 }
 
 fn state(node: &Node) -> &'static str {

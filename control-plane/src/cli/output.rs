@@ -177,6 +177,14 @@ impl std::fmt::Display for Fields {
     }
 }
 
+/// Says how to see the rest of a list.
+pub(crate) fn more(output: Output, next_cursor: Option<&str>) -> io::Result<()> {
+    match next_cursor {
+        Some(cursor) => output.line(format!("\nThere are more: add --cursor {cursor}")),
+        None => Ok(()),
+    }
+}
+
 /// An instant in RFC 3339, UTC.
 pub(crate) fn instant(at: UnixMillis) -> String {
     let time = UNIX_EPOCH

@@ -4,10 +4,12 @@ use std::path::PathBuf;
 
 use chaperone_api::{CreatedToken, NewToken, Page, Role, Token};
 
+use super::args::PageArgs;
 use super::client::segment;
+use super::context::Context;
 use super::failure::Failure;
-use super::output::{Table, instant};
-use super::{Context, ListArgs, more};
+use super::files::create_private;
+use super::output::{Table, instant, more};
 
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum TokenCommand {
@@ -17,7 +19,7 @@ pub(crate) enum TokenCommand {
   chaperone token create --name bob --role approver --groups sre")]
     Create(CreateArgs),
     /// List tokens, without their secrets
-    List(ListArgs),
+    List(PageArgs),
     /// Revoke a token; it stops working at once
     Revoke {
         /// Id of the token, as in `token list`
@@ -78,7 +80,7 @@ async fn create(args: CreateArgs, context: &Context) -> Result<(), Failure> {
     let token = &created.token;
     let out = context.output;
     if let Some(file) = &args.write_to {
-        if let Err(e) = write_new(file, &created.secret) {
+        if let Err(e) = create_private(file, format!("{}\n", created.secret).as_bytes()) {
             // A secret that nobody has must not stay valid.
             client
                 .delete(&format!("/tokens/{}", segment(&token.id)))
@@ -110,18 +112,7 @@ async fn create(args: CreateArgs, context: &Context) -> Result<(), Failure> {
     }
 }
 
-fn write_new(file: &std::path::Path, secret: &str) -> std::io::Result<()> {
-    use std::io::Write as _;
-    use std::os::unix::fs::OpenOptionsExt as _;
-    std::fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(file)?
-        .write_all(format!("{secret}\n").as_bytes())
-}
-
-async fn list(args: &ListArgs, context: &Context) -> Result<(), Failure> {
+async fn list(args: &PageArgs, context: &Context) -> Result<(), Failure> {
     let page: Page<Token> = context.client()?.get("/tokens", &args.query()).await?;
     let out = context.output;
     if !out.is_text() {

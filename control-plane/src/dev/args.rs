@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::envoy_config::Profile;
 use super::upstream::{UpstreamUrl, named};
+use crate::cli::failure::ArgumentError;
 
 /// Arguments of `chaperone dev`.
 #[derive(Debug, clap::Args)]
@@ -141,38 +142,47 @@ pub(crate) struct TokenArgs {
     pub(crate) jwks: bool,
 }
 
-fn named_url(text: &str) -> Result<(String, UpstreamUrl), String> {
+fn named_url(text: &str) -> Result<(String, UpstreamUrl), ArgumentError> {
     let (name, url) = named(text, "URL")?;
     Ok((name, UpstreamUrl::parse(&url)?))
 }
 
-fn named_file(text: &str) -> Result<(String, PathBuf), String> {
+fn named_file(text: &str) -> Result<(String, PathBuf), ArgumentError> {
     named(text, "FILE").map(|(name, file)| (name, file.into()))
 }
 
-fn named_port(text: &str) -> Result<(String, u16), String> {
+fn named_port(text: &str) -> Result<(String, u16), ArgumentError> {
     let (name, port) = named(text, "PORT")?;
     let port = port
         .parse()
-        .map_err(|_| format!("{port} is no port: expected 0 to 65535"))?;
+        .map_err(|_| ArgumentError::new(format!("{port} is no port: expected 0 to 65535")))?;
     Ok((name, port))
 }
 
-fn address(text: &str) -> Result<SocketAddr, String> {
+fn address(text: &str) -> Result<SocketAddr, ArgumentError> {
     if let Ok(port) = text.parse() {
         return Ok(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port));
     }
-    text.parse()
-        .map_err(|_| format!("{text} is no address: expected a port, or as in 127.0.0.1:10000"))
+    text.parse().map_err(|_| {
+        ArgumentError::new(format!(
+            "{text} is no address: expected a port, or as in 127.0.0.1:10000"
+        ))
+    })
 }
 
-fn claim(text: &str) -> Result<(String, Value), String> {
+fn claim(text: &str) -> Result<(String, Value), ArgumentError> {
     let (name, json) = text
         .split_once('=')
         .filter(|(name, _)| !name.is_empty())
-        .ok_or("expected NAME=JSON, as in 'roles=[\"reader\"]' or 'email=\"a@example.com\"'")?;
+        .ok_or_else(|| {
+            ArgumentError::new(
+                "expected NAME=JSON, as in 'roles=[\"reader\"]' or 'email=\"a@example.com\"'",
+            )
+        })?;
     let value = serde_json::from_str(json).map_err(|e| {
-        format!("{json} is not JSON ({e}); a text stands in double quotes, as in '{name}=\"…\"'")
+        ArgumentError::new(format!(
+            "{json} is not JSON ({e}); a text stands in double quotes, as in '{name}=\"…\"'"
+        ))
     })?;
     Ok((name.to_owned(), value))
 }
@@ -195,6 +205,7 @@ mod tests {
         assert!(
             claim("email=x@example.com")
                 .unwrap_err()
+                .to_string()
                 .contains("double quotes")
         );
     }

@@ -17,6 +17,7 @@ use super::issuer::DevIssuer;
 use super::plan::{FilterKeys, loopback};
 use crate::cli::client::Client;
 use crate::cli::failure::Failure;
+use crate::cli::logging::log_filter;
 
 /// What the control plane logs, unless `CHAPERONE_LOG` says otherwise.
 const LOG_LEVELS: &str = "info";
@@ -141,7 +142,7 @@ fn log_to(file: &Path) -> Result<(), Failure> {
     let open =
         open.map_err(|e| Failure::failed(format!("Cannot write {}: {e}.", file.display())))?;
     tracing_subscriber::fmt()
-        .with_env_filter(crate::cli::log_filter(LOG_LEVELS)?)
+        .with_env_filter(log_filter(LOG_LEVELS)?)
         .with_ansi(false)
         .with_writer(Mutex::new(open))
         .try_init()

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::cli::failure::Failure;
+
 /// Where cargo puts the filter, below a workspace.
 const BUILT_WASM: &str = "target/wasm32-wasip1/release-wasm/chaperone_filter.wasm";
 
@@ -9,16 +11,17 @@ const BUILT_WASM: &str = "target/wasm32-wasip1/release-wasm/chaperone_filter.was
 ///
 /// # Errors
 /// A sentence that says where it was looked for and how to get it.
-pub(crate) fn envoy(told: Option<&Path>) -> Result<PathBuf, String> {
+pub(crate) fn envoy(told: Option<&Path>) -> Result<PathBuf, Failure> {
     if let Some(path) = told {
-        return executable(path)
-            .ok_or_else(|| format!("--envoy {} is no executable file.", path.display()));
+        return executable(path).ok_or_else(|| {
+            Failure::usage(format!("--envoy {} is no executable file.", path.display()))
+        });
     }
     let on_path = std::env::var_os("PATH").and_then(|path| {
         std::env::split_paths(&path).find_map(|dir| executable(&dir.join("envoy")))
     });
     on_path.or_else(|| upwards(&start_points(), newest_in_tools)).ok_or_else(|| {
-        "No Envoy is on PATH or in .tools/envoy-VERSION/envoy here or above. Run scripts/setup in Chaperone's source, or give --envoy FILE.".to_owned()
+        Failure::usage("No Envoy is on PATH or in .tools/envoy-VERSION/envoy here or above. Run scripts/setup in Chaperone's source, or give --envoy FILE.")
     })
 }
 
@@ -26,17 +29,17 @@ pub(crate) fn envoy(told: Option<&Path>) -> Result<PathBuf, String> {
 ///
 /// # Errors
 /// A sentence that says where it was looked for and how to get it.
-pub(crate) fn wasm(told: Option<&Path>) -> Result<PathBuf, String> {
+pub(crate) fn wasm(told: Option<&Path>) -> Result<PathBuf, Failure> {
     let existing = |path: PathBuf| path.is_file().then(|| path.canonicalize().unwrap_or(path));
     if let Some(path) = told {
         return existing(path.to_owned())
-            .ok_or_else(|| format!("--wasm {} is no file.", path.display()));
+            .ok_or_else(|| Failure::usage(format!("--wasm {} is no file.", path.display())));
     }
     let beside = std::env::current_exe()
         .ok()
         .and_then(|exe| existing(exe.parent()?.join("chaperone_filter.wasm")));
     beside.or_else(|| upwards(&start_points(), |dir| existing(dir.join(BUILT_WASM)))).ok_or_else(|| {
-        format!("The filter is not built: no {BUILT_WASM} here or above, and no chaperone_filter.wasm beside this program. Build it with `cargo build -p chaperone-filter --target wasm32-wasip1 --profile release-wasm`, or give --wasm FILE.")
+        Failure::usage(format!("The filter is not built: no {BUILT_WASM} here or above, and no chaperone_filter.wasm beside this program. Build it with `cargo build -p chaperone-filter --target wasm32-wasip1 --profile release-wasm`, or give --wasm FILE."))
     })
 }
 
@@ -44,7 +47,7 @@ pub(crate) fn wasm(told: Option<&Path>) -> Result<PathBuf, String> {
 ///
 /// # Errors
 /// A sentence that says where it was looked for.
-pub(crate) fn system_roots() -> Result<PathBuf, String> {
+pub(crate) fn system_roots() -> Result<PathBuf, Failure> {
     // What OpenSSL honours, then Debian and Alpine, Fedora, openSUSE, macOS and FreeBSD.
     const PLACES: [&str; 5] = [
         "/etc/ssl/certs/ca-certificates.crt",
@@ -58,7 +61,7 @@ pub(crate) fn system_roots() -> Result<PathBuf, String> {
         .into_iter()
         .chain(PLACES.map(PathBuf::from))
         .find(|path| path.is_file())
-        .ok_or_else(|| "No CA bundle was found to verify https upstreams with. Install ca-certificates, or give --upstream-ca NAME=FILE.".to_owned())
+        .ok_or_else(|| Failure::usage("No CA bundle was found to verify https upstreams with. Install ca-certificates, or give --upstream-ca NAME=FILE."))
 }
 
 fn start_points() -> Vec<PathBuf> {

@@ -18,7 +18,8 @@ use ed25519_dalek::{Signer as _, SigningKey};
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::state::UserState;
+use crate::cli::failure::Failure;
+use crate::cli::user_state::UserState;
 
 /// The `iss` of development tokens.
 pub(crate) const ISSUER: &str = "https://dev.chaperone.invalid";
@@ -54,9 +55,14 @@ impl DevIssuer {
     ///
     /// # Errors
     /// A sentence that names the file.
-    pub(crate) fn load_or_create(state: &UserState) -> Result<Self, String> {
+    pub(crate) fn load_or_create(state: &UserState) -> Result<Self, Failure> {
         let path = state.issuer_key();
-        let about = |e: io::Error| format!("The development issuer's key {}: {e}.", path.display());
+        let about = |e: io::Error| {
+            Failure::failed(format!(
+                "The development issuer's key {}: {e}.",
+                path.display()
+            ))
+        };
         state.create().map_err(about)?;
         if !path.exists() {
             create_key(&path).map_err(about)?;
@@ -67,10 +73,10 @@ impl DevIssuer {
             .ok()
             .and_then(|bytes| bytes.try_into().ok())
             .ok_or_else(|| {
-                format!(
+                Failure::failed(format!(
                     "{} holds no key; remove it and a new one is made.",
                     path.display()
-                )
+                ))
             })?;
         Ok(Self {
             key: SigningKey::from_bytes(&seed),

@@ -9,7 +9,6 @@
 //! | [`plan`] | flags and policy checked against each other, before anything starts |
 //! | [`find`] | where Envoy and the filter are |
 //! | [`upstream`] | `NAME=URL` |
-//! | [`state`] | files that outlive a run, and how secrets are written |
 //! | [`issuer`] | tokens |
 //! | [`control_plane`] | the control plane in this process |
 //! | [`envoy_config`] | Envoy's configuration |
@@ -28,7 +27,6 @@ mod issuer;
 mod plan;
 mod ready;
 mod run;
-mod state;
 mod upstream;
 
 #[cfg(test)]
@@ -36,13 +34,13 @@ mod tests;
 
 pub(crate) use args::DevArgs;
 pub(crate) use envoy::{CHILD_COMMAND, ChildArgs, become_child};
-pub(crate) use state::UserState;
 
 use self::args::{DevCommand, TokenArgs};
 use self::issuer::{DevIssuer, TokenClaims};
-use crate::cli::Context;
+use crate::cli::context::Context;
 use crate::cli::failure::Failure;
 use crate::cli::output::now;
+use crate::cli::user_state::UserState;
 
 /// Runs `chaperone dev …`.
 pub(crate) async fn run(args: DevArgs, context: &Context) -> Result<(), Failure> {
@@ -53,8 +51,8 @@ pub(crate) async fn run(args: DevArgs, context: &Context) -> Result<(), Failure>
 }
 
 fn token(args: TokenArgs, context: &Context) -> Result<(), Failure> {
-    let state = UserState::locate().map_err(Failure::failed)?;
-    let issuer = DevIssuer::load_or_create(&state).map_err(Failure::failed)?;
+    let state = UserState::locate()?;
+    let issuer = DevIssuer::load_or_create(&state)?;
     if args.jwks {
         return Ok(context.output.json(&issuer.jwks())?);
     }

@@ -11,12 +11,13 @@ use serde_json::{Map, Value, json};
 use super::args::RunArgs;
 use super::envoy_config::{CONTROL_PLANE_CLUSTER, Profile, Served, ServedUpstream};
 use super::find;
-use super::state::write_private;
 use super::upstream::UpstreamUrl;
+use crate::cli::failure::Failure;
+use crate::cli::files::write_private;
 
 /// What `chaperone dev` is going to run.
 #[derive(Debug)]
-pub(crate) struct Plan {
+pub(crate) struct RunPlan {
     /// The Envoy binary.
     pub(crate) envoy: PathBuf,
     /// The filter.
@@ -27,7 +28,7 @@ pub(crate) struct Plan {
     pub(crate) filter_extra: Map<String, Value>,
 }
 
-impl Plan {
+impl RunPlan {
     /// Checks flags against the policy; credentials are copied into `run_dir`.
     ///
     /// # Errors
@@ -36,7 +37,7 @@ impl Plan {
         args: &RunArgs,
         policy: &CompiledPolicy,
         run_dir: &Path,
-    ) -> Result<Self, String> {
+    ) -> Result<Self, Failure> {
         let known: Vec<&str> = policy
             .policy()
             .connections
@@ -52,13 +53,15 @@ impl Plan {
             } else {
                 among.join(", ")
             };
-            Err(format!("{flag} names {name}, but {what}: {list}."))
+            Err(Failure::usage(format!(
+                "{flag} names {name}, but {what}: {list}."
+            )))
         };
         let mut urls: BTreeMap<&str, &UpstreamUrl> = BTreeMap::new();
         for (name, url) in &args.upstreams {
             check("--upstream", name, &known, "the policy's connections are")?;
             if urls.insert(name, url).is_some() {
-                return Err(format!("--upstream {name} is given twice."));
+                return Err(Failure::usage(format!("--upstream {name} is given twice.")));
             }
         }
         let with_upstream: Vec<&str> = urls.keys().copied().collect();
@@ -77,9 +80,9 @@ impl Plan {
         let cas = by_name("--upstream-ca", &args.upstream_ca, &on_upstream)?;
         for name in cas.keys() {
             if !urls.get(name).is_some_and(|url| url.is_tls()) {
-                return Err(format!(
+                return Err(Failure::usage(format!(
                     "--upstream-ca {name} has no use: its upstream is not https."
-                ));
+                )));
             }
         }
         let credentials = by_name("--credential", &args.credential, &on_upstream)?;
@@ -164,13 +167,13 @@ pub(crate) struct FilterKeys {
 fn by_name<'a, T>(
     flag: &str,
     given: &'a [(String, T)],
-    check: &impl Fn(&str, &str) -> Result<(), String>,
-) -> Result<BTreeMap<&'a str, &'a T>, String> {
+    check: &impl Fn(&str, &str) -> Result<(), Failure>,
+) -> Result<BTreeMap<&'a str, &'a T>, Failure> {
     let mut map = BTreeMap::new();
     for (name, value) in given {
         check(flag, name)?;
         if map.insert(name.as_str(), value).is_some() {
-            return Err(format!("{flag} {name} is given twice."));
+            return Err(Failure::usage(format!("{flag} {name} is given twice.")));
         }
     }
     Ok(map)
@@ -182,7 +185,7 @@ pub(crate) fn loopback(port: u16) -> SocketAddr {
 
 /// Envoy shares ports (SO_REUSEPORT): a second Envoy on a port takes half of the first one's
 /// connections without an error. So a fixed port that anybody listens on is refused here.
-fn ports_are_free(args: &RunArgs, ports: &BTreeMap<&str, &u16>) -> Result<(), String> {
+fn ports_are_free(args: &RunArgs, ports: &BTreeMap<&str, &u16>) -> Result<(), Failure> {
     let mut wanted = vec![
         ("--listen".to_owned(), args.listen),
         ("--admin-port".to_owned(), loopback(args.admin_port)),
@@ -201,37 +204,45 @@ fn ports_are_free(args: &RunArgs, ports: &BTreeMap<&str, &u16>) -> Result<(), St
     for (flag, address) in wanted.iter().filter(|(_, address)| address.port() != 0) {
         // All stay open until the last is checked, so that two flags cannot name one port.
         open.push(TcpListener::bind(address).map_err(|e| {
-            format!("{flag}: cannot listen on {address}: {e}. Choose another port, or 0 for any free one.")
+            Failure::usage(format!("{flag}: cannot listen on {address}: {e}. Choose another port, or 0 for any free one."))
         })?);
     }
     Ok(())
 }
 
-fn readable(flag: &str, file: &Path) -> Result<PathBuf, String> {
+fn readable(flag: &str, file: &Path) -> Result<PathBuf, Failure> {
     std::fs::File::open(file)
-        .map_err(|e| format!("{flag}: cannot read {}: {e}.", file.display()))?;
+        .map_err(|e| Failure::usage(format!("{flag}: cannot read {}: {e}.", file.display())))?;
     file.canonicalize()
-        .map_err(|e| format!("{flag}: {}: {e}.", file.display()))
+        .map_err(|e| Failure::usage(format!("{flag}: {}: {e}.", file.display())))
 }
 
 /// A copy for Envoy, without the newline that editors put at the end and headers cannot have.
-fn credential(name: &str, file: &Path, run_dir: &Path) -> Result<PathBuf, String> {
-    let text = std::fs::read_to_string(file)
-        .map_err(|e| format!("--credential {name}: cannot read {}: {e}.", file.display()))?;
+fn credential(name: &str, file: &Path, run_dir: &Path) -> Result<PathBuf, Failure> {
+    let text = std::fs::read_to_string(file).map_err(|e| {
+        Failure::usage(format!(
+            "--credential {name}: cannot read {}: {e}.",
+            file.display()
+        ))
+    })?;
     let value = text.trim();
     if value.is_empty() || value.chars().any(char::is_control) {
-        return Err(format!(
+        return Err(Failure::usage(format!(
             "--credential {name}: {} must hold one line, the value of Authorization as in `Bearer …`.",
             file.display()
-        ));
+        )));
     }
     let copy = run_dir.join(format!("credential-{name}"));
-    write_private(&copy, value.as_bytes())
-        .map_err(|e| format!("--credential {name}: cannot write {}: {e}.", copy.display()))?;
+    write_private(&copy, value.as_bytes()).map_err(|e| {
+        Failure::usage(format!(
+            "--credential {name}: cannot write {}: {e}.",
+            copy.display()
+        ))
+    })?;
     Ok(copy)
 }
 
-fn filter_extra(file: &Path) -> Result<Map<String, Value>, String> {
+fn filter_extra(file: &Path) -> Result<Map<String, Value>, Failure> {
     /// What `dev` fills in itself: another value would not work.
     const MADE: [&str; 7] = [
         "control_plane",
@@ -242,19 +253,23 @@ fn filter_extra(file: &Path) -> Result<Map<String, Value>, String> {
         "profile",
         "connection_from_route",
     ];
-    let text = std::fs::read_to_string(file)
-        .map_err(|e| format!("--filter-config: cannot read {}: {e}.", file.display()))?;
+    let text = std::fs::read_to_string(file).map_err(|e| {
+        Failure::usage(format!(
+            "--filter-config: cannot read {}: {e}.",
+            file.display()
+        ))
+    })?;
     let extra: Map<String, Value> = serde_json::from_str(&text).map_err(|e| {
-        format!(
+        Failure::usage(format!(
             "--filter-config: {} is no JSON object: {e}.",
             file.display()
-        )
+        ))
     })?;
     match MADE.into_iter().find(|key| extra.contains_key(*key)) {
-        Some(key) => Err(format!(
+        Some(key) => Err(Failure::usage(format!(
             "--filter-config: {key} is set by `chaperone dev` itself; take it out of {}.",
             file.display()
-        )),
+        ))),
         None => Ok(extra),
     }
 }

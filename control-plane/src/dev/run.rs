@@ -9,15 +9,16 @@ use super::control_plane::ControlPlane;
 use super::envoy::{Envoy, Launch};
 use super::envoy_config::{EnvoyConfig, MAIN_LISTENER, listener_name};
 use super::issuer::{AUDIENCE, DevIssuer, ISSUER};
-use super::plan::{Plan, loopback};
+use super::plan::{RunPlan, loopback};
 use super::ready::{Ready, ReadyConnection, ReadyIssuer};
-use super::state::{Current, UserState, private_dir, replace, write_private};
 use crate::cli::client::{Client, http_client};
+use crate::cli::document::{compile, not_valid_policy, read_document};
 use crate::cli::failure::Failure;
-use crate::cli::output::Output;
-use crate::cli::policy::{all_nodes, read_document};
-use crate::cli::policy_local::compile;
+use crate::cli::files::{private_dir, replace, write_private};
+use crate::cli::nodes::all_nodes;
+use crate::cli::output::{Output, now};
 use crate::cli::signals::Stop;
+use crate::cli::user_state::{LastRun, UserState};
 
 /// Envoy's node id.
 const NODE: &str = "dev";
@@ -74,7 +75,7 @@ impl Parts {
     /// Stops what was started, the last first: Envoy's queued events need the control plane.
     async fn stop(&mut self) {
         if let Some(state) = self.state.take() {
-            state.clear_current(std::process::id());
+            state.clear_last_run(std::process::id());
         }
         if let Some(envoy) = self.envoy.take() {
             envoy.stop().await;
@@ -101,12 +102,7 @@ async fn start(args: &RunArgs, parts: &mut Parts, out: Output) -> Result<(), Fai
         return Err(Failure::usage("--policy FILE is missing."));
     };
     let document = read_document(policy_file)?;
-    let policy = compile(&document).map_err(|errors| {
-        Failure::failed(format!(
-            "{} is not a valid policy.\n{errors}",
-            policy_file.display()
-        ))
-    })?;
+    let policy = compile(&document).map_err(|errors| not_valid_policy(policy_file, &errors))?;
 
     let run_dir = tempfile::Builder::new()
         .prefix("chaperone-dev-")
@@ -115,7 +111,7 @@ async fn start(args: &RunArgs, parts: &mut Parts, out: Output) -> Result<(), Fai
         .map_err(|e| Failure::failed(format!("Cannot make a directory for this run: {e}.")))?;
     let run_path = run_dir.path().to_owned();
     parts.run_dir = Some(run_dir);
-    let plan = Plan::new(args, &policy, &run_path).map_err(Failure::usage)?;
+    let plan = RunPlan::new(args, &policy, &run_path)?;
     let log_dir = directory(args.log_dir.as_deref(), &run_path.join("logs"))?;
     // The control plane makes it, with the mode that it insists on.
     let data_dir = match &args.data_dir {
@@ -124,8 +120,8 @@ async fn start(args: &RunArgs, parts: &mut Parts, out: Output) -> Result<(), Fai
         None => run_path.join("data"),
     };
 
-    let state = UserState::locate().map_err(Failure::failed)?;
-    let issuer = DevIssuer::load_or_create(&state).map_err(Failure::failed)?;
+    let state = UserState::locate()?;
+    let issuer = DevIssuer::load_or_create(&state)?;
     let control_plane = ControlPlane::start(args, &data_dir, &log_dir, &issuer).await?;
     let server = format!("http://{}", control_plane.address);
     let issuer_url = format!("http://{}", control_plane.issuer_address);
@@ -156,7 +152,7 @@ async fn start(args: &RunArgs, parts: &mut Parts, out: Output) -> Result<(), Fai
     let config_file = run_path.join("envoy.json");
     write_private(&config_file, config.to_json().to_string().as_bytes())
         .map_err(|e| Failure::failed(format!("Cannot write {}: {e}.", config_file.display())))?;
-    let since = crate::cli::output::now();
+    let since = now();
     let launch = Launch {
         binary: &plan.envoy,
         config: &config_file,
@@ -205,12 +201,12 @@ async fn start(args: &RunArgs, parts: &mut Parts, out: Output) -> Result<(), Fai
         log_dir,
         data_dir,
     };
-    let current = Current {
+    let this_run = LastRun {
         server,
         token_file,
         pid: std::process::id(),
     };
-    state.set_current(&current).map_err(|e| {
+    state.set_last_run(&this_run).map_err(|e| {
         Failure::failed(format!(
             "Cannot tell the command line where this control plane is: {e}."
         ))

@@ -3,6 +3,8 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use crate::cli::failure::ArgumentError;
+
 /// Where a connection's requests go.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Upstream {
@@ -41,42 +43,52 @@ impl UpstreamUrl {
     ///
     /// # Errors
     /// A sentence that says what is wrong with it.
-    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str) -> Result<Self, ArgumentError> {
         let uri: http::Uri = text
             .parse()
-            .map_err(|e| format!("{text} is not a URL: {e}."))?;
+            .map_err(|e| ArgumentError::new(format!("{text} is not a URL: {e}.")))?;
         let tls = match uri.scheme_str() {
             Some("http") => false,
             Some("https") => true,
-            _ => return Err(format!("{text} must begin with http:// or https://.")),
+            _ => {
+                return Err(ArgumentError::new(format!(
+                    "{text} must begin with http:// or https://."
+                )));
+            }
         };
         let authority = uri
             .authority()
             .map(http::uri::Authority::as_str)
             .unwrap_or_default();
         if authority.contains('@') {
-            return Err(format!(
+            return Err(ArgumentError::new(format!(
                 "The URL of {} carries a user name; give the upstream's credential with --credential NAME=FILE.",
                 uri.host().unwrap_or("the upstream")
-            ));
+            )));
         }
         if uri.path() != "/" || uri.query().is_some() {
             // A prefix would make the path that policy decides on another than the one upstream sees.
-            return Err(format!(
+            return Err(ArgumentError::new(format!(
                 "{text} has a path; an upstream is only scheme, host and port, as in {}://{authority}.",
                 if tls { "https" } else { "http" }
-            ));
+            )));
         }
         let host = uri.host().filter(|host| !host.is_empty());
         let host = host
-            .ok_or_else(|| format!("{text} names no host."))?
+            .ok_or_else(|| ArgumentError::new(format!("{text} names no host.")))?
             .to_ascii_lowercase();
         let port = match (uri.port_u16(), authority.rsplit_once(':')) {
             (Some(port), _) if port != 0 => port,
             (None, Some((_, rest))) if !rest.ends_with(']') => {
-                return Err(format!("{text} has no usable port after its colon."));
+                return Err(ArgumentError::new(format!(
+                    "{text} has no usable port after its colon."
+                )));
             }
-            (Some(_), _) => return Err(format!("{text} has port 0, which nothing listens on.")),
+            (Some(_), _) => {
+                return Err(ArgumentError::new(format!(
+                    "{text} has port 0, which nothing listens on."
+                )));
+            }
             (None, _) => {
                 if tls {
                     443
@@ -147,14 +159,14 @@ impl Upstream {
 ///
 /// # Errors
 /// A sentence, when there is no name or no value.
-pub(crate) fn named(text: &str, value: &str) -> Result<(String, String), String> {
+pub(crate) fn named(text: &str, value: &str) -> Result<(String, String), ArgumentError> {
     match text.split_once('=') {
         Some((name, rest)) if !name.is_empty() && !rest.is_empty() => {
             Ok((name.to_owned(), rest.to_owned()))
         }
-        _ => Err(format!(
+        _ => Err(ArgumentError::new(format!(
             "expected NAME={value}, where NAME is a connection of the policy"
-        )),
+        ))),
     }
 }
 
@@ -194,7 +206,7 @@ mod tests {
             ("http://x:", "port"),
             ("http://", "not a URL"),
         ] {
-            let error = UpstreamUrl::parse(url).unwrap_err();
+            let error = UpstreamUrl::parse(url).unwrap_err().to_string();
             assert!(error.contains(why), "{url}: {error}");
             assert!(
                 !error.contains("EXAMPLE"),

@@ -14,11 +14,10 @@ use chaperone_engine::policy::{
 };
 use serde::Serialize;
 
+use super::document::{read_detectors, read_document, read_policy};
 use super::failure::Failure;
-use super::mask::cannot_mask;
-use super::masking_args::{ContentArgs, KeyArgs, misused, read_detectors, read_policy};
+use super::masking_args::{ContentArgs, KeyArgs, cannot_mask, misused};
 use super::output::{Output, Table};
-use super::policy::read_document;
 
 mod found;
 mod gitleaks;

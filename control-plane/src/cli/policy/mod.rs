@@ -1,17 +1,22 @@
 //! `chaperone policy`: from a file on somebody's disk to what every node enforces.
 
-use std::path::{Path, PathBuf};
+mod local;
+
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use chaperone_api::{
     Node, Page, PublishRequest, Published, RollbackRequest, Version, VersionDetail,
 };
 
+use self::local::ExplainArgs;
+use super::args::PageArgs;
 use super::client::{Client, segment};
+use super::context::Context;
+use super::document::read_document;
 use super::failure::Failure;
-use super::output::{Output, Table, clean, instant};
-use super::policy_local::{self, ExplainArgs};
-use super::{Context, ListArgs, more};
+use super::nodes::all_nodes;
+use super::output::{Output, Table, clean, instant, more};
 
 /// How often `--wait` looks. Nodes long-poll, so they report within a fraction of this.
 const WAIT_STEP: Duration = Duration::from_millis(100);
@@ -42,7 +47,7 @@ pub(crate) enum PolicyCommand {
   chaperone policy publish policy.yaml --wait --expect-current 7")]
     Publish(PublishArgs),
     /// List versions, the newest first
-    List(ListArgs),
+    List(PageArgs),
     /// Print the document of a version as it was written
     Show {
         /// Number of the version, or `current`
@@ -99,25 +104,15 @@ struct ChangeArgs {
 pub(crate) async fn run(command: PolicyCommand, context: &Context) -> Result<(), Failure> {
     let out = context.output;
     match command {
-        PolicyCommand::Validate { files } => policy_local::validate(&files, out),
-        PolicyCommand::Test { files } => policy_local::test(&files, out),
-        PolicyCommand::Explain(args) => policy_local::explain(&args, out),
-        PolicyCommand::Schema => policy_local::schema(out),
+        PolicyCommand::Validate { files } => local::validate(&files, out),
+        PolicyCommand::Test { files } => local::test(&files, out),
+        PolicyCommand::Explain(args) => local::explain(&args, out),
+        PolicyCommand::Schema => local::schema(out),
         PolicyCommand::Publish(args) => publish(args, context).await,
         PolicyCommand::Rollback(args) => rollback(args, context).await,
         PolicyCommand::List(args) => list(&args, &context.client()?, out).await,
         PolicyCommand::Show { version } => show(&version, &context.client()?, out).await,
     }
-}
-
-/// Reads a document; `-` is standard input.
-pub(crate) fn read_document(file: &Path) -> Result<String, Failure> {
-    let read = if file == Path::new("-") {
-        std::io::read_to_string(std::io::stdin())
-    } else {
-        std::fs::read_to_string(file)
-    };
-    read.map_err(|e| Failure::usage(format!("Cannot read {}: {e}.", file.display())))
 }
 
 async fn publish(args: PublishArgs, context: &Context) -> Result<(), Failure> {
@@ -192,11 +187,7 @@ async fn report(
 ///
 /// # Errors
 /// After `timeout`, naming the nodes that lag and why, as far as they say.
-pub(crate) async fn wait_enforced(
-    client: &Client,
-    version: u64,
-    timeout: Duration,
-) -> Result<usize, Failure> {
+async fn wait_enforced(client: &Client, version: u64, timeout: Duration) -> Result<usize, Failure> {
     let deadline = Instant::now() + timeout;
     loop {
         let live: Vec<Node> = all_nodes(client)
@@ -238,22 +229,7 @@ pub(crate) async fn wait_enforced(
     }
 }
 
-/// Every node that the control plane knows.
-pub(crate) async fn all_nodes(client: &Client) -> Result<Vec<Node>, Failure> {
-    let mut nodes = Vec::new();
-    let mut query = vec![("limit".to_owned(), "500".to_owned())];
-    loop {
-        let page: Page<Node> = client.get("/nodes", &query).await?;
-        nodes.extend(page.items);
-        let Some(cursor) = page.next_cursor else {
-            return Ok(nodes);
-        };
-        query.truncate(1);
-        query.push(("cursor".to_owned(), cursor));
-    }
-}
-
-async fn list(args: &ListArgs, client: &Client, out: Output) -> Result<(), Failure> {
+async fn list(args: &PageArgs, client: &Client, out: Output) -> Result<(), Failure> {
     let page: Page<Version> = client.get("/policies", &args.query()).await?;
     if !out.is_text() {
         return Ok(out.json(&page)?);

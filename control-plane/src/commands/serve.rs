@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use chaperone::serve::{self, DEFAULT_LISTEN, ServeConfig};
 use tokio_util::sync::CancellationToken;
 
-use super::failure::Failure;
-use super::log_filter;
-use super::signals::Stop;
+use crate::cli::failure::Failure;
+use crate::cli::logging::log_filter;
+use crate::cli::signals::Stop;
 
 #[derive(Debug, clap::Args)]
 #[command(

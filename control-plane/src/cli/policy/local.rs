@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 use chaperone_engine::gate::MaskingPlans;
 use chaperone_engine::identity::Principal;
 use chaperone_engine::policy::{
-    CompiledPolicy, Effect, PolicyErrors, TestOutcome, needs, parse, schema as json_schema,
+    CompiledPolicy, PolicyErrors, TestOutcome, needs, schema as json_schema,
 };
 use serde::Serialize;
 
-use super::failure::Failure;
-use super::output::Output;
-use super::policy::read_document;
+use crate::cli::args::EffectArg;
+use crate::cli::document::{compile, indented, name, not_valid_policy, read_document};
+use crate::cli::failure::{ArgumentError, Failure};
+use crate::cli::output::Output;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
@@ -27,36 +28,19 @@ pub(crate) struct ExplainArgs {
     /// The request, as 'METHOD URL'
     request: String,
     /// Who asks: subject=S,groups=A,B,agent=N,issuer=I,session=X, each optional
-    #[arg(long = "as", value_name = "CALLER", value_parser = Caller::parse, default_value = "")]
-    caller: Caller,
+    #[arg(long = "as", value_name = "CALLER", value_parser = CallerArg::parse, default_value = "")]
+    caller: CallerArg,
     /// Groups of the caller, beside those of --as
     #[arg(long, value_delimiter = ',', value_name = "GROUP,…")]
     groups: Vec<String>,
     /// Fail unless this is the verdict
     #[arg(long, value_enum)]
-    expect: Option<Expect>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Expect {
-    Allow,
-    Approve,
-    Deny,
-}
-
-impl Expect {
-    const fn effect(self) -> Effect {
-        match self {
-            Self::Allow => Effect::Allow,
-            Self::Approve => Effect::Approve,
-            Self::Deny => Effect::Deny,
-        }
-    }
+    expect: Option<EffectArg>,
 }
 
 /// The caller of `explain`, as written.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct Caller {
+struct CallerArg {
     issuer: Option<String>,
     subject: Option<String>,
     agent: Option<String>,
@@ -64,9 +48,9 @@ struct Caller {
     groups: Vec<String>,
 }
 
-impl Caller {
+impl CallerArg {
     /// Reads `subject=alice,groups=a,b,agent=codex`: what has no `=` goes on with the groups.
-    fn parse(text: &str) -> Result<Self, String> {
+    fn parse(text: &str) -> Result<Self, ArgumentError> {
         let mut caller = Self::default();
         let mut in_groups = false;
         for part in text.split(',').filter(|part| !part.is_empty()) {
@@ -84,9 +68,9 @@ impl Caller {
                         "agent" => &mut caller.agent,
                         "session" => &mut caller.session,
                         _ => {
-                            return Err(format!(
+                            return Err(ArgumentError::new(format!(
                                 "{key} is nothing that a caller has: expected subject, groups, agent, issuer or session"
-                            ));
+                            )));
                         }
                     };
                     *field = Some(value.to_owned());
@@ -94,9 +78,9 @@ impl Caller {
                 }
                 None if in_groups => caller.groups.push(part.to_owned()),
                 None => {
-                    return Err(format!(
+                    return Err(ArgumentError::new(format!(
                         "{part} stands alone: expected KEY=VALUE, as in subject=alice,groups=a,b"
-                    ));
+                    )));
                 }
             }
         }
@@ -125,39 +109,8 @@ impl Caller {
     }
 }
 
-/// A valid policy ready to decide.
-///
-/// # Errors
-/// One line per fault, each with its place.
-pub(crate) fn compile(text: &str) -> Result<CompiledPolicy, PolicyErrors> {
-    parse(text).and_then(CompiledPolicy::compile)
-}
-
 fn load(file: &Path) -> Result<CompiledPolicy, Failure> {
-    compile(&read_document(file)?).map_err(|errors| {
-        Failure::failed(format!(
-            "{} is not a valid policy.\n{}",
-            name(file),
-            indented(&errors)
-        ))
-    })
-}
-
-fn name(file: &Path) -> String {
-    if file == Path::new("-") {
-        "Standard input".to_owned()
-    } else {
-        file.display().to_string()
-    }
-}
-
-fn indented(errors: &PolicyErrors) -> String {
-    errors
-        .to_string()
-        .lines()
-        .map(|line| format!("  {line}"))
-        .collect::<Vec<_>>()
-        .join("\n")
+    compile(&read_document(file)?).map_err(|errors| not_valid_policy(file, &errors))
 }
 
 #[derive(Serialize)]
@@ -316,7 +269,7 @@ pub(crate) fn explain(args: &ExplainArgs, out: Output) -> Result<(), Failure> {
     } else {
         out.json(&serde_json::json!({ "principal": principal, "explanation": explanation }))?;
     }
-    match args.expect.map(Expect::effect) {
+    match args.expect.map(EffectArg::effect) {
         Some(expected) if expected != explanation.decision.effect => Err(Failure::failed(format!(
             "Expected {expected}, the policy decides {}.",
             explanation.decision.effect
@@ -336,13 +289,13 @@ mod tests {
 
     #[test]
     fn a_caller_is_written_on_one_line() {
-        let caller = Caller::parse("subject=alice,groups=a,b,agent=codex").unwrap();
+        let caller = CallerArg::parse("subject=alice,groups=a,b,agent=codex").unwrap();
         assert_eq!(caller.groups, ["a", "b"]);
         assert_eq!(caller.subject.as_deref(), Some("alice"));
         assert_eq!(caller.agent.as_deref(), Some("codex"));
-        assert_eq!(Caller::parse("").unwrap(), Caller::default());
+        assert_eq!(CallerArg::parse("").unwrap(), CallerArg::default());
         for wrong in ["alice", "group=a", "subject=alice,bob"] {
-            assert!(Caller::parse(wrong).is_err(), "{wrong}");
+            assert!(CallerArg::parse(wrong).is_err(), "{wrong}");
         }
     }
 }
