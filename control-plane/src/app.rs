@@ -10,13 +10,13 @@ use crate::keys::IssuerKeys;
 use crate::metrics::Metrics;
 use crate::nodes::Nodes;
 use crate::policies::Policies;
-use crate::storage::sqlite::Database;
+use crate::store::Storage;
 use crate::trail::Trail;
 
 /// What handlers share.
 #[derive(Debug)]
 pub(crate) struct App {
-    pub(crate) storage: Database,
+    pub(crate) storage: Arc<dyn Storage>,
     pub(crate) trail: Trail,
     pub(crate) approvals: Arc<Approvals>,
     pub(crate) access: Access,

@@ -4,6 +4,8 @@
 //! is durable when the method returns `Ok`, or nothing has changed. Which database stands behind a trait
 //! is known to `serve` alone.
 
+use async_trait::async_trait;
+
 /// Why a store did not do as asked. Its text is for the log, never for a client.
 #[derive(Debug)]
 pub(crate) enum StoreError {
@@ -51,6 +53,19 @@ impl From<chaperone_engine::audit::Unreadable> for StoreError {
     fn from(error: chaperone_engine::audit::Unreadable) -> Self {
         Self::Corrupt(error.to_string())
     }
+}
+
+/// What is asked of all stores together: they are one database.
+#[async_trait]
+pub(crate) trait Storage: std::fmt::Debug + Send + Sync {
+    /// Whether the database answers.
+    ///
+    /// # Errors
+    /// When it does not.
+    async fn ping(&self) -> Result<()>;
+
+    /// Closes it. Nothing can be stored afterwards.
+    async fn close(&self);
 }
 
 /// Of a store's method.

@@ -185,7 +185,7 @@ pub async fn serve(
     let writer = Writer { task, finish };
     let approvals = Approvals::new(Arc::new(storage.clone()), Arc::clone(&metrics));
     let app = Arc::new(App {
-        storage,
+        storage: Arc::new(storage),
         trail,
         approvals: Arc::new(approvals),
         access,
@@ -220,7 +220,7 @@ async fn run(
 ) {
     let background = background(&app);
     let stop = app.stop.clone();
-    let storage = app.storage.clone();
+    let storage = Arc::clone(&app.storage);
     let router = http::router(Arc::clone(&app));
     let stopping = stop.clone();
     let serving = axum::serve(listener, router)

@@ -21,6 +21,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use sqlx::ConnectOptions as _;
 use sqlx::SqlSafeStr as _;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
@@ -28,7 +29,7 @@ use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
 
-use crate::store::{Result, StoreError};
+use crate::store::{Result, Storage, StoreError};
 use write::Write;
 
 /// Every migration, in order. A released one never changes: sqlx compares checksums at start.
@@ -114,12 +115,6 @@ impl Database {
         &self.reader
     }
 
-    /// Whether the database answers.
-    pub(crate) async fn ping(&self) -> Result<()> {
-        sqlx::query("SELECT 1").execute(self.read()).await?;
-        Ok(())
-    }
-
     /// What tests interrupt transactions with.
     #[cfg(test)]
     pub(super) fn faults_of_tests(&self) -> &Arc<super::conformance::Faults> {
@@ -131,9 +126,17 @@ impl Database {
     pub(super) async fn settled(&self) -> Result<()> {
         self.write().await?.rollback().await
     }
+}
 
-    /// Closes all connections; the log is folded into the database file.
-    pub(crate) async fn close(&self) {
+#[async_trait]
+impl Storage for Database {
+    async fn ping(&self) -> Result<()> {
+        sqlx::query("SELECT 1").execute(self.read()).await?;
+        Ok(())
+    }
+
+    /// The log is folded into the database file.
+    async fn close(&self) {
         self.reader.close().await;
         self.writer.close().await;
     }
