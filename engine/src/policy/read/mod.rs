@@ -9,7 +9,7 @@ mod yaml;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use self::tree::{TreeNode, Value};
+use self::tree::{MAX_DEPTH, TreeNode, Value};
 use self::typed::unknown_key;
 use super::check;
 use super::document::{ApiVersion, Policy};
@@ -19,9 +19,6 @@ use crate::masking::{Allow, CustomDetector};
 
 /// Largest document, in bytes. Thousands of rules fit. The bound limits the cost of reading.
 pub const MAX_DOCUMENT_BYTES: usize = 1 << 20;
-
-/// How deep lists and maps may nest. A policy needs eight levels.
-const MAX_DEPTH: u8 = 64;
 
 const KEYS: [&str; 8] = [
     "apiVersion",

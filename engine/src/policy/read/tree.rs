@@ -8,6 +8,9 @@ use std::collections::BTreeSet;
 use crate::policy::error::{Faults, PathStep, Place, PolicyError, Position};
 use crate::policy::wording::shorten;
 
+/// How deep lists and maps may nest. A policy needs eight levels.
+pub(super) const MAX_DEPTH: u8 = 64;
+
 /// A value and where it stood. Two are equal that say the same, wherever they stand.
 #[derive(Debug, Clone)]
 pub(super) struct TreeNode {

@@ -7,7 +7,7 @@ use serde_saphyr::budget::BudgetBreach;
 use serde_saphyr::options::{DuplicateKeyPolicy, MergeKeyPolicy};
 use serde_saphyr::{Location, Spanned};
 
-use super::tree::{Key, TreeNode, Value};
+use super::tree::{Key, MAX_DEPTH, TreeNode, Value};
 use crate::policy::error::{Place, PolicyErrors, Position};
 
 fn position(location: Location) -> Option<Position> {
@@ -116,7 +116,7 @@ pub(super) fn read(text: &str) -> Result<TreeNode, PolicyErrors> {
             max_replay_stack_depth: 16,
         },
         budget: serde_saphyr::budget! {
-            max_depth: usize::from(super::MAX_DEPTH),
+            max_depth: usize::from(MAX_DEPTH),
             max_nodes: 250_000,
             max_events: 1_000_000,
             max_anchors: 1_000,
