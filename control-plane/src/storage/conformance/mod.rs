@@ -5,8 +5,11 @@
 //! interrupts the transaction at each of its steps in three ways, and wants that nothing of it can be
 //! seen, that the store goes on, and that the same call then succeeds as if it were the first.
 
+mod access;
 mod approvals;
 mod faults;
+mod nodes;
+mod policies;
 mod trail;
 
 use std::fmt::Debug;

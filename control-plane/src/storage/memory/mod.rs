@@ -3,8 +3,10 @@
 //! It is written to be read, not to be fast: a transaction works on a copy of everything, and puts it
 //! in place when it has succeeded. One file per service, as for SQLite.
 
+mod access;
 mod approvals;
 mod nodes;
+mod policies;
 mod trail;
 
 use std::sync::Arc;
@@ -23,8 +25,10 @@ pub(crate) struct Memory {
 
 #[derive(Debug, Clone, Default)]
 struct State {
+    access: access::State,
     approvals: approvals::State,
     nodes: nodes::State,
+    policies: policies::State,
     trail: trail::State,
 }
 

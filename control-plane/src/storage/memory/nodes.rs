@@ -2,10 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use async_trait::async_trait;
 use chaperone_engine::base::time::UnixMillis;
-use chaperone_engine::link::NodeId;
+use chaperone_engine::bundle::Serial;
+use chaperone_engine::link::{NodeId, PolicyRequest};
+use chaperone_engine::policy::UNREPORTED;
 
-use crate::nodes::store::NodeRow;
+use super::Memory;
+use crate::nodes::store::{Gap, NodeBehind, NodeLife, NodeRow, Store, Totals};
+use crate::store::Result;
 use crate::trail::sequence::Sequence;
 
 #[derive(Debug, Clone, Default)]
@@ -17,6 +22,11 @@ pub(super) struct State {
 #[derive(Debug, Clone)]
 pub(super) struct Row {
     pub(super) node: NodeId,
+    filter_version: Option<String>,
+    reads: u32,
+    enforced: Option<Serial>,
+    refused: Option<String>,
+    first_seen_at: UnixMillis,
     pub(super) last_seen_at: UnixMillis,
     pub(super) closed: bool,
     pub(super) sequence: Sequence,
@@ -34,6 +44,11 @@ impl State {
         );
         let row = self.rows.entry(id).or_insert_with(|| Row {
             node: node.clone(),
+            filter_version: None,
+            reads: UNREPORTED,
+            enforced: None,
+            refused: None,
+            first_seen_at: now,
             last_seen_at: now,
             closed: false,
             sequence: Sequence::default(),
@@ -42,5 +57,101 @@ impl State {
         });
         row.last_seen_at = row.last_seen_at.max(now);
         (id, row)
+    }
+}
+
+impl Row {
+    fn is_live(&self, since: UnixMillis) -> bool {
+        !self.closed && self.last_seen_at >= since
+    }
+
+    fn gaps(&self) -> Vec<Gap> {
+        let gaps = self.sequence.gaps().iter();
+        gaps.map(|gap| Gap {
+            first: gap.first,
+            last: gap.last,
+        })
+        .collect()
+    }
+
+    fn life(&self) -> NodeLife {
+        NodeLife {
+            name: self.node.name.clone(),
+            boot: self.node.boot.as_str().to_owned(),
+            filter_version: self.filter_version.clone(),
+            reads: self.reads,
+            enforced: self.enforced,
+            refused: self.refused.clone(),
+            first_seen_at: self.first_seen_at,
+            last_seen_at: self.last_seen_at,
+            closed: self.closed,
+            acknowledged: self.sequence.acknowledged(),
+            events: self.events,
+            dropped: self.dropped,
+            gaps: self.gaps(),
+        }
+    }
+}
+
+#[async_trait]
+impl Store for Memory {
+    async fn report(&self, request: &PolicyRequest, now: UnixMillis) -> Result<()> {
+        self.write(|state| {
+            let (_, row) = state.nodes.ensure(&request.node, now);
+            row.filter_version = Some(request.filter_version.clone());
+            row.reads = request.reads;
+            row.enforced = request.enforced;
+            row.refused = request.refused.clone();
+            Ok(())
+        })
+        .await
+    }
+
+    async fn highest_enforced(&self) -> Result<u64> {
+        let state = self.read().await;
+        let enforced = state.nodes.rows.values().filter_map(|row| row.enforced);
+        Ok(enforced
+            .map(|serial| serial.policy_version)
+            .max()
+            .unwrap_or(0))
+    }
+
+    async fn behind(&self, revision: u32, since: UnixMillis) -> Result<Vec<NodeBehind>> {
+        let state = self.read().await;
+        let mut behind: Vec<NodeBehind> = state
+            .nodes
+            .rows
+            .values()
+            .filter(|row| row.is_live(since) && row.reads < revision)
+            .map(|row| NodeBehind {
+                name: row.node.name.clone(),
+                boot: row.node.boot.as_str().to_owned(),
+                reads: row.reads,
+            })
+            .collect();
+        behind.sort_by(|a, b| (&a.name, &a.boot).cmp(&(&b.name, &b.boot)));
+        Ok(behind)
+    }
+
+    async fn nodes(&self, before: Option<NodeRow>, limit: u32) -> Result<Vec<(NodeRow, NodeLife)>> {
+        let state = self.read().await;
+        Ok(state
+            .nodes
+            .rows
+            .range(..before.unwrap_or(NodeRow::MAX))
+            .rev()
+            .take(limit as usize)
+            .map(|(id, row)| (*id, row.life()))
+            .collect())
+    }
+
+    async fn totals(&self, since: UnixMillis) -> Result<Totals> {
+        let state = self.read().await;
+        let rows = || state.nodes.rows.values();
+        let missing = rows().flat_map(Row::gaps);
+        Ok(Totals {
+            live: rows().filter(|row| row.is_live(since)).count() as u64,
+            missing_events: missing.map(|gap| gap.last - gap.first + 1).sum(),
+        })
     }
 }

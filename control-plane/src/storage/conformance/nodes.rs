@@ -1,0 +1,176 @@
+//! The store of nodes. What batches of events change about them is tested with the trail.
+
+use chaperone_engine::audit::BootId;
+use chaperone_engine::base::time::UnixMillis;
+use chaperone_engine::bundle::Serial;
+use chaperone_engine::link::{NodeId, PolicyRequest};
+
+use super::{Bench, Tested, for_each_store, interrupted_everywhere};
+use crate::nodes::store::{NodeBehind, NodeLife, NodeRow, Store, Totals};
+
+fn request(boot: u128, enforced: Option<u64>) -> PolicyRequest {
+    PolicyRequest {
+        node: NodeId {
+            name: format!("gateway-{boot}"),
+            boot: BootId::from_random(boot),
+        },
+        filter_version: "0.1.0".to_owned(),
+        enforced: enforced.map(|version| Serial {
+            policy_version: version,
+            keys_revision: 3,
+        }),
+        refused: None,
+        unknown_keys: Vec::new(),
+        reads: 2,
+        wait_ms: 0,
+    }
+}
+
+fn life(request: &PolicyRequest, first: u64, last: u64) -> NodeLife {
+    NodeLife {
+        name: request.node.name.clone(),
+        boot: request.node.boot.as_str().to_owned(),
+        filter_version: Some(request.filter_version.clone()),
+        reads: request.reads,
+        enforced: request.enforced,
+        refused: request.refused.clone(),
+        first_seen_at: UnixMillis(first),
+        last_seen_at: UnixMillis(last),
+        closed: false,
+        acknowledged: 0,
+        events: 0,
+        dropped: 0,
+        gaps: Vec::new(),
+    }
+}
+
+async fn lives(store: &impl Store) -> Vec<NodeLife> {
+    let listed = store.nodes(None, 100).await.unwrap();
+    listed.into_iter().map(|(_, life)| life).collect()
+}
+
+for_each_store!(
+    a_life_is_as_it_was_reported_last,
+    lives_are_listed_from_the_newest_page_by_page,
+    the_highest_version_that_any_node_enforces_is_known,
+    live_nodes_are_those_that_were_heard_of_since,
+    nodes_behind_are_live_and_read_less,
+    of_two_first_reports_at_once_one_row_comes,
+    reporting_is_whole,
+);
+
+async fn a_life_is_as_it_was_reported_last<S: Tested + Store>(bench: Bench<S>) {
+    let store = &bench.store;
+    let mut said = request(1, None);
+    store.report(&said, UnixMillis(10)).await.unwrap();
+    assert_eq!(lives(store).await, [life(&said, 10, 10)]);
+    said = request(1, Some(4));
+    said.refused = Some("its signature is not valid".to_owned());
+    said.filter_version = "0.2.0".to_owned();
+    store.report(&said, UnixMillis(20)).await.unwrap();
+    // A clock that went back does not make it older.
+    store.report(&said, UnixMillis(15)).await.unwrap();
+    assert_eq!(lives(&bench.another().await).await, [life(&said, 10, 20)]);
+}
+
+async fn lives_are_listed_from_the_newest_page_by_page<S: Tested + Store>(bench: Bench<S>) {
+    let store = &bench.store;
+    for boot in [7, 3, 9, 1, 5] {
+        let said = request(boot, None);
+        store.report(&said, UnixMillis(10)).await.unwrap();
+    }
+    store
+        .report(&request(3, None), UnixMillis(20))
+        .await
+        .unwrap();
+    let mut seen = Vec::new();
+    let mut before: Option<NodeRow> = None;
+    loop {
+        let page = store.nodes(before, 2).await.unwrap();
+        assert!(page.len() <= 2);
+        let Some((row, _)) = page.last() else { break };
+        before = Some(*row);
+        seen.extend(page.into_iter().map(|(_, life)| life.name));
+    }
+    let expected = [
+        "gateway-5",
+        "gateway-1",
+        "gateway-9",
+        "gateway-3",
+        "gateway-7",
+    ];
+    assert_eq!(seen, expected);
+}
+
+async fn the_highest_version_that_any_node_enforces_is_known<S: Tested + Store>(bench: Bench<S>) {
+    let store = &bench.store;
+    assert_eq!(store.highest_enforced().await.unwrap(), 0);
+    for (boot, enforced) in [(1, None), (2, Some(5)), (3, Some(2))] {
+        let said = request(boot, enforced);
+        store.report(&said, UnixMillis(10)).await.unwrap();
+    }
+    assert_eq!(store.highest_enforced().await.unwrap(), 5);
+}
+
+async fn live_nodes_are_those_that_were_heard_of_since<S: Tested + Store>(bench: Bench<S>) {
+    let store = &bench.store;
+    for (boot, at) in [(1, 10), (2, 20), (3, 30)] {
+        store
+            .report(&request(boot, None), UnixMillis(at))
+            .await
+            .unwrap();
+    }
+    let totals = store.totals(UnixMillis(20)).await.unwrap();
+    let expected = Totals {
+        live: 2,
+        missing_events: 0,
+    };
+    assert_eq!(totals, expected);
+}
+
+async fn nodes_behind_are_live_and_read_less<S: Tested + Store>(bench: Bench<S>) {
+    let store = &bench.store;
+    for (boot, reads, at) in [(1, 1, 10), (2, 3, 30), (3, 2, 30), (4, 1, 20), (5, 3, 30)] {
+        let said = PolicyRequest {
+            reads,
+            ..request(boot, None)
+        };
+        store.report(&said, UnixMillis(at)).await.unwrap();
+    }
+    let behind = store.behind(3, UnixMillis(20)).await.unwrap();
+    let expected = [(3, 2), (4, 1)].map(|(boot, reads)| {
+        let node = request(boot, None).node;
+        NodeBehind {
+            name: node.name,
+            boot: node.boot.as_str().to_owned(),
+            reads,
+        }
+    });
+    assert_eq!(behind, expected);
+}
+
+async fn of_two_first_reports_at_once_one_row_comes<S: Tested + Store>(bench: Bench<S>) {
+    let (one, other) = (&bench.store, &bench.another().await);
+    let (first, second) = (request(1, Some(1)), request(1, Some(2)));
+    let (a, b) = tokio::join!(
+        one.report(&first, UnixMillis(10)),
+        other.report(&second, UnixMillis(10)),
+    );
+    a.unwrap();
+    b.unwrap();
+    let seen = lives(one).await;
+    assert!(
+        seen == [life(&first, 10, 10)] || seen == [life(&second, 10, 10)],
+        "{seen:?}"
+    );
+}
+
+async fn reporting_is_whole<S: Tested + Store>(_: Bench<S>) {
+    let first = request(1, None);
+    interrupted_everywhere::<S, _, _>(
+        async |store| store.report(&first, UnixMillis(10)).await.unwrap(),
+        async |store| store.report(&request(2, Some(4)), UnixMillis(20)).await,
+        async |store| lives(store).await,
+    )
+    .await;
+}
