@@ -54,6 +54,36 @@ fn every_function_that_the_walkthrough_names_exists() {
     assert!(checked > 50, "only {checked} functions are named");
 }
 
+/// A recipe that names a file that is not there any more sends a newcomer away.
+#[test]
+fn every_path_that_the_pages_for_maintainers_name_exists() {
+    let root = places::repository();
+    let mut pages = vec![
+        root.join("docs/architecture.md"),
+        root.join("docs/operations.md"),
+    ];
+    let recipes = fs::read_dir(root.join("docs/extending")).unwrap();
+    pages.extend(recipes.map(|entry| entry.unwrap().path()));
+    let folders = ["engine/", "filter/", "control-plane/", "scripts/"];
+    let mut checked = 0;
+    for page in &pages {
+        let document = fs::read_to_string(page).unwrap();
+        for name in document.split('`').skip(1).step_by(2) {
+            let is_path = folders.iter().any(|folder| name.starts_with(folder))
+                && !name.contains(['*', ' ', ':']);
+            if is_path && !name.contains("NAME") {
+                assert!(
+                    root.join(name).exists(),
+                    "{} names {name}, which does not exist",
+                    page.display()
+                );
+                checked += 1;
+            }
+        }
+    }
+    assert!(checked > 80, "only {checked} paths are named");
+}
+
 /// The compiler says nothing about a file that `main.rs` does not name: its tests would never run.
 #[test]
 fn every_file_of_tests_is_a_module() {
