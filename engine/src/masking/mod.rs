@@ -49,7 +49,7 @@
 //! `compile` makes them ready. `cost` bounds, when a policy is published, what text made for them can cost. `decoding` and
 //! `encoding` stand before a masker: they give it the bytes of a body that came compressed.
 //!
-//! `docs/architecture.md` says where to add a detector, a format, a protocol of agents or an action.
+//! `docs/extending/` has a page each for a detector, a format, the deltas of a protocol and an action.
 //!
 //! A [`Masker`] is one body in one direction. Its format says, for every chunk, which ranges of the *raw* stream
 //! are to be replaced and how far the stream is decided; the masker alone holds, copies and splices. So what holds no
