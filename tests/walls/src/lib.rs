@@ -9,6 +9,7 @@
 //! as an import of the file that defines it, not of the one that hands it on. What is compiled for tests
 //! only is left out, since a test may look into anything. Macros are not expanded, and a module that is
 //! declared elsewhere than in the file of its parent is not found: the workspace has neither.
+#![forbid(unsafe_code)]
 
 mod source;
 
