@@ -7,9 +7,18 @@ use chaperone_walls::{House, Import, Target, lies_in};
 /// What all faces ask, and what stands below them.
 const SERVICES: &[&str] = &["access", "approvals", "keys", "nodes", "policies", "trail"];
 
+/// The library: the control plane itself.
 fn control_plane() -> House {
-    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    House::read(&src, "lib.rs")
+    read("lib.rs")
+}
+
+/// The program around it.
+fn program() -> House {
+    read("main.rs")
+}
+
+fn read(root: &str) -> House {
+    House::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), root)
 }
 
 #[track_caller]
@@ -64,7 +73,26 @@ fn faces_know_services_and_no_database() {
     }
 }
 
+/// `commands` stands on `dev`, and `dev` on `cli`. The server is started by `commands` and by `dev`; `cli`
+/// knows only its wire types.
+#[test]
+fn no_import_of_the_program_runs_up() {
+    let house = program();
+    for (part, crates, above) in [
+        (
+            "cli",
+            &["chaperone"] as &[&str],
+            &["dev", "commands"] as &[&str],
+        ),
+        ("dev", &[], &["commands"]),
+    ] {
+        assert!(house.has(part), "{part}");
+        none(&house.forbidden(part, |to| names(to, crates, above)));
+    }
+}
+
 #[test]
 fn no_files_name_each_other_in_a_circle() {
     assert_eq!(control_plane().circles(), []);
+    assert_eq!(program().circles(), []);
 }

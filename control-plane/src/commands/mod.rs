@@ -5,8 +5,6 @@
 mod serve;
 
 #[cfg(test)]
-mod layers;
-#[cfg(test)]
 mod reference;
 
 use std::process::ExitCode;

@@ -6,5 +6,7 @@
 #[cfg(test)]
 pub(crate) mod conformance;
 #[cfg(test)]
+mod faults;
+#[cfg(test)]
 mod memory;
 pub(crate) mod sqlite;

@@ -7,7 +7,6 @@
 
 mod access;
 mod approvals;
-mod faults;
 mod nodes;
 mod policies;
 mod trail;
@@ -16,8 +15,7 @@ use std::fmt::Debug;
 use std::path::Path;
 use std::sync::Arc;
 
-pub(crate) use faults::{Faults, Interruption};
-
+use super::faults::{Faults, Interruption};
 use super::memory::Memory;
 use super::sqlite::Database;
 use crate::store::Result;

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use tokio::sync::{Mutex, MutexGuard};
 
-use super::conformance::Faults;
+use super::faults::Faults;
 use crate::store::{Result, StoreError};
 
 /// The data, shared by its clones.

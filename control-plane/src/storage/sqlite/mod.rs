@@ -55,7 +55,7 @@ pub(crate) struct Database {
     writer: SqlitePool,
     reader: SqlitePool,
     #[cfg(test)]
-    faults: Arc<super::conformance::Faults>,
+    faults: Arc<super::faults::Faults>,
 }
 
 impl Database {
@@ -117,7 +117,7 @@ impl Database {
 
     /// What tests interrupt transactions with.
     #[cfg(test)]
-    pub(super) fn faults_of_tests(&self) -> &Arc<super::conformance::Faults> {
+    pub(super) fn faults_of_tests(&self) -> &Arc<super::faults::Faults> {
         &self.faults
     }
 

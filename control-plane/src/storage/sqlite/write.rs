@@ -13,7 +13,7 @@ use sqlx::{Sqlite, SqliteConnection, SqlitePool};
 use crate::store::Result;
 
 #[cfg(test)]
-use crate::storage::conformance::Faults;
+use crate::storage::faults::Faults;
 
 /// A transaction that holds the write lock from its first statement: reading first and upgrading
 /// later could fail with `SQLITE_BUSY` in the middle.
