@@ -95,7 +95,8 @@ ensure_gitleaks_config() {
     cargo info --quiet "${crate%-*}@${crate##*-}" >/dev/null 2>&1 ||
         die "cargo could not fetch $crate from crates.io." "Is there a network? Try: cargo info ${crate%-*}"
     local archive
-    archive=$(ls -t "${CARGO_HOME:-$HOME/.cargo}"/registry/cache/*/"$crate.crate" | head -1)
+    archive=$(compgen -G "${CARGO_HOME:-$HOME/.cargo}/registry/cache/*/$crate.crate")
+    archive=${archive%%$'\n'*}
     tar -xzOf "$archive" "$crate/config/gitleaks.toml" >"$file.part"
     echo "$sum  $file.part" | sha256sum --check --status || die "$crate does not hold the configuration that was expected."
     mv "$file.part" "$file"
