@@ -30,6 +30,8 @@ ISSUER_AUDIENCE = "bench"
 GROUPS = 100
 CONNECTION = "api"
 SIZES = {"1 KB": 1024, "64 KB": 65536}
+# The prefix of variants that run another build, with `--before`.
+BEFORE = "before, "
 
 
 def say(text):
@@ -169,12 +171,12 @@ class ControlPlane:
     """A control plane with one policy."""
 
     def __init__(self, args, processes, name, document, core):
-        self.args = args
+        self.chaperone = args.chaperone
         self.directory = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=processes.directory))
         (self.port,) = free_ports(1)
         processes.start(
             f"control-plane-{name}",
-            [args.chaperone, "serve", "--data-dir", str(self.directory), "--listen", f"127.0.0.1:{self.port}"],
+            [self.chaperone, "serve", "--data-dir", str(self.directory), "--listen", f"127.0.0.1:{self.port}"],
             core,
         )
         until("the control plane", lambda: request(self.port, "GET", "/readyz")[0] == 200)
@@ -183,7 +185,7 @@ class ControlPlane:
 
     def cli(self, *arguments):
         done = subprocess.run(
-            [self.args.chaperone, *arguments, "--server", f"http://127.0.0.1:{self.port}",
+            [self.chaperone, *arguments, "--server", f"http://127.0.0.1:{self.port}",
              "--token-file", str(self.directory / "admin.token")],
             capture_output=True, text=True,
         )
@@ -212,6 +214,15 @@ class ControlPlane:
         plugin["fingerprint_key"] = (self.directory / "fingerprint.key").read_text().strip()
         plugin.update(changes)
         return plugin
+
+
+def both_builds(args):
+    """The arguments for this build, and for the one to compare it with, by the prefix of its variants."""
+    builds = {"": args}
+    if args.before:
+        files = {"chaperone": str(args.before / "chaperone"), "wasm": str(args.before / "chaperone_filter.wasm")}
+        builds[BEFORE] = argparse.Namespace(**{**vars(args), **files})
+    return builds
 
 
 def shipped(args, processes, issuer, jwks):
@@ -272,25 +283,32 @@ def throughput(args, processes, template, token, jwks, issuer):
         "100 rules": policy(issuer, jwks, GROUPS, False),
         "masking": policy(issuer, jwks, GROUPS, True),
     }
-    planes = {name: ControlPlane(args, processes, slug(name), document, args.load_core)
-              for name, document in planes.items()}
+    builds = both_builds(args)
+    planes = {build + name: ControlPlane(one, processes, slug(build + name), document, args.load_core)
+              for build, one in builds.items() for name, document in planes.items()}
     # The smallest queue, which is full at once and stays so: what is left is the cost without events.
     quiet = {"on_audit_full": "drop", "limits": {"audit_queue_bytes": 65536, "flush_ms": 10000}}
 
-    def ours(plane, **changes):
-        plane = planes[plane]
-        return [template.wasm(args.wasm, plane.plugin(**changes))], {"control plane": plane.port}
+    # Variant, the policy that it runs, and what its filter is told besides.
+    ladder = {
+        "chaperone: identity": ("1 rule", quiet),
+        "chaperone: + 100 rules": ("100 rules", quiet),
+        # More events come about than the control plane stores beside the load on its core, and
+        # `block` would refuse requests then; how many were dropped is reported.
+        "chaperone: + events": ("100 rules", {"on_audit_full": "drop"}),
+        # Bodies are masked, not recorded: 64 KB of every answer is more than any disk takes.
+        "chaperone: + masking": ("masking", {"on_audit_full": "drop", "limits": {"record_body_bytes": 0}}),
+    }
+
+    def ours(build, plane, changes):
+        plane = planes[build + plane]
+        return [template.wasm(builds[build].wasm, plane.plugin(**changes))], {"control plane": plane.port}
 
     variants = {
         "bare Envoy": ([], {}),
         "empty wasm filter": ([template.wasm(args.empty_wasm)], {}),
-        "chaperone: identity": ours("1 rule", **quiet),
-        "chaperone: + 100 rules": ours("100 rules", **quiet),
-        # More events come about than the control plane stores beside the load on its core, and
-        # `block` would refuse requests then; how many were dropped is reported.
-        "chaperone: + events": ours("100 rules", on_audit_full="drop"),
-        # Bodies are masked, not recorded: 64 KB of every answer is more than any disk takes.
-        "chaperone: + masking": ours("masking", on_audit_full="drop", limits={"record_body_bytes": 0}),
+        # Both builds of a variant one after the other: the same minute of the machine for both.
+        **{build + name: ours(build, *how) for name, how in ladder.items() for build in builds},
         "jwt_authn + 100 RBAC policies": (
             [config.jwt_authn(issuer, ISSUER_AUDIENCE, json.dumps(jwks)), config.rbac(GROUPS)], {}),
         "Lua: token and 5 patterns": ([config.lua(token)], {}),
@@ -341,11 +359,12 @@ def throughput(args, processes, template, token, jwks, issuer):
                 "body": size, "variant": name, "requests_per_second": round(rate), "p50_ms": round(p50, 3),
                 "p99_ms": round(p99, 3), "of_bare": round(ratio(name, "bare Envoy"), 3),
                 "of_empty_wasm": round(ratio(name, "empty wasm filter"), 3),
+                **({"of_before": round(ratio(name, BEFORE + name), 3)} if BEFORE + name in running else {}),
             })
     for process, _, _ in running.values():
         process.send_signal(signal.SIGCONT)
     events = {name: events_of(admin) for name, (_, _, admin) in running.items()
-              if name in ("chaperone: + events", "chaperone: + masking")}
+              if name.endswith(("chaperone: + events", "chaperone: + masking"))}
     return results, events
 
 
@@ -491,11 +510,14 @@ def identity(args, directory):
 def table(results):
     for size in SIZES:
         print(f"\n{size} responses")
-        print(f"  {'':32}{'req/s':>9}{'p50 ms':>9}{'p99 ms':>9}{'of bare':>9}{'of empty':>10}")
+        compared = any("of_before" in row for row in results)
+        print(f"  {'':32}{'req/s':>9}{'p50 ms':>9}{'p99 ms':>9}{'of bare':>9}{'of empty':>10}"
+              + (f"{'of before':>11}" if compared else ""))
         for row in results:
             if row["body"] == size:
                 print(f"  {row['variant']:32}{row['requests_per_second']:>9}{row['p50_ms']:>9.2f}"
-                      f"{row['p99_ms']:>9.2f}{row['of_bare']:>9.3f}{row['of_empty_wasm']:>10.3f}")
+                      f"{row['p99_ms']:>9.2f}{row['of_bare']:>9.3f}{row['of_empty_wasm']:>10.3f}"
+                      + (f"{row['of_before']:>11.3f}" if "of_before" in row else ""))
 
 
 def main():
@@ -506,6 +528,9 @@ def main():
     parser.add_argument("--seconds", type=int, default=3, help="seconds of load per variant, size and round (default 3)")
     parser.add_argument("--connections", type=int, default=16, help="connections of the load generator (default 16)")
     parser.add_argument("--tries", type=int, default=50, help="tries of each latency measurement (default 50)")
+    parser.add_argument("--before", metavar="DIR", type=Path,
+                        help="measure another build as well, in the same rounds: DIR holds its chaperone and its "
+                             "chaperone_filter.wasm, both built for release")
     parser.add_argument("--only", choices=["throughput", "latency"], help="one half of it")
     parser.add_argument("--envoy-core", type=int, default=0)
     parser.add_argument("--load-core", type=int, default=1)
@@ -531,12 +556,15 @@ def main():
             processes.end()
             processes.running.clear()
             if args.only != "throughput":
-                report["publish_to_enforced"] = publish_to_enforced(args, processes, template, token, jwks, issuer)
-                report["decision_to_forwarded"] = decision_to_forwarded(args, processes, template, token, jwks, issuer)
                 print()
-                for name in ("publish_to_enforced", "decision_to_forwarded"):
-                    row = report[name]
-                    print(f"{name.replace('_', ' '):24} p50 {row['p50_ms']} ms, p99 {row['p99_ms']} ms over {row['tries']} tries")
+                for measure in (publish_to_enforced, decision_to_forwarded):
+                    for build, one in both_builds(args).items():
+                        row = measure(one, processes, template, token, jwks, issuer)
+                        name = build + measure.__name__.replace("_", " ")
+                        report[name] = row
+                        print(f"{name:32} p50 {row['p50_ms']} ms, p99 {row['p99_ms']} ms over {row['tries']} tries")
+                        processes.end()
+                        processes.running.clear()
         finally:
             processes.end()
     if args.json:
