@@ -2,7 +2,8 @@
 //!
 //! | module | is about |
 //! |---|---|
-//! | [`host`] | everything that Envoy does for us, as one trait; the only place that names the ABI (`chaperone_proxy_wasm`) |
+//! | `entry` | where Envoy comes in: its callbacks, passed on to the worker |
+//! | [`host`] | everything that Envoy does for us, as one trait; with `entry` the only place that names the ABI (`chaperone_proxy_wasm`) |
 //! | [`worker`] | one VM: which root is the newest, which streams live, who is woken |
 //! | [`stream`] | one request with its response: callbacks, changes, records |
 //! | [`node`] | the state that all streams of a VM share: policy, token cache, event queue, approvals, metrics |
@@ -34,6 +35,8 @@
 )]
 
 mod crypto;
+#[cfg(target_arch = "wasm32")]
+mod entry;
 pub mod host;
 #[cfg(test)]
 mod model;

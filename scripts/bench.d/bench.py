@@ -313,6 +313,9 @@ def throughput(args, processes, template, token, jwks, issuer):
             [config.jwt_authn(issuer, ISSUER_AUDIENCE, json.dumps(jwks)), config.rbac(GROUPS)], {}),
         "Lua: token and 5 patterns": ([config.lua(token)], {}),
     }
+    if args.variants:
+        base = ("bare Envoy", "empty wasm filter")
+        variants = {name: how for name, how in variants.items() if name in base or args.variants.search(name)}
     running = {}
     for name, (filters, clusters) in variants.items():
         say(f"starting {name}")
@@ -532,6 +535,8 @@ def main():
                         help="measure another build as well, in the same rounds: DIR holds its chaperone and its "
                              "chaperone_filter.wasm, both built for release")
     parser.add_argument("--only", choices=["throughput", "latency"], help="one half of it")
+    parser.add_argument("--variants", metavar="REGEX", type=re.compile,
+                        help="only those whose names it finds, and the two that ratios are taken to")
     parser.add_argument("--envoy-core", type=int, default=0)
     parser.add_argument("--load-core", type=int, default=1)
     for name in ("--envoy", "--wasm", "--empty-wasm", "--chaperone"):

@@ -20,7 +20,7 @@ use super::{
 /// Envoy. What it remembers spares calls into the host, which cost more than all that the filter
 /// computes for a request.
 #[derive(Debug, Default)]
-pub(super) struct Envoy {
+pub(crate) struct Envoy {
     /// The context that the running callback is about.
     current: Cell<u32>,
     /// The time, once it was asked for in this callback: Envoy's own does not move on within one.
@@ -31,14 +31,14 @@ pub(super) struct Envoy {
 
 impl Envoy {
     /// A callback of `context` begins.
-    pub(super) fn entered(&self, context: ContextId) {
+    pub(crate) fn entered(&self, context: ContextId) {
         self.current.set(context.0);
         self.now.set(None);
     }
 
     /// Tells Envoy how counters and gauges changed. Once a tick and not at each change: a request
     /// makes twenty of them.
-    pub(super) fn flush_metrics(&self) {
+    pub(crate) fn flush_metrics(&self) {
         for (metric, by) in self.changes.borrow_mut().drain() {
             // An increment of 0 is an error in Envoy.
             if by != 0 {
@@ -56,7 +56,7 @@ impl Envoy {
     }
 
     /// The answer to a call, in its callback.
-    pub(super) fn call_answer(&self, body_size: usize) -> CallAnswer {
+    pub(crate) fn call_answer(&self, body_size: usize) -> CallAnswer {
         CallAnswer {
             headers: read_headers(Map::CallResponseHeaders),
             body: read(Buffer::CallResponseBody, body_size),
@@ -64,7 +64,7 @@ impl Envoy {
     }
 
     /// The plugin's configuration, in its callback.
-    pub(super) fn configuration(&self, size: usize) -> Vec<u8> {
+    pub(crate) fn configuration(&self, size: usize) -> Vec<u8> {
         read(Buffer::PluginConfiguration, size)
     }
 }

@@ -1,7 +1,7 @@
 //! Everything that Envoy does for the filter, as one trait.
 //!
-//! `envoy.rs` (built for wasm32 only) is the real implementation and, with `entry.rs`, the only code in
-//! the crate that names `chaperone_proxy_wasm`, the ABI. `fake.rs` is a host for tests.
+//! `envoy.rs` (built for wasm32 only) is the real implementation and, with `entry.rs` beside this folder,
+//! the only code in the crate that names `chaperone_proxy_wasm`, the ABI. `fake.rs` is a host for tests.
 //!
 //! Values are bytes: a header need not be UTF-8. Calls return `Option` or `Result`: a host that cannot
 //! do something is an answer, never a panic.
@@ -68,9 +68,7 @@
 //! - A response that is broken off over its limit: its reader may take it for whole over HTTP/2 on 1.36.2.
 
 #[cfg(target_arch = "wasm32")]
-mod entry;
-#[cfg(target_arch = "wasm32")]
-mod envoy;
+pub(crate) mod envoy;
 #[cfg(test)]
 pub mod fake;
 

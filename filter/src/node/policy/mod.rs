@@ -28,6 +28,7 @@ mod in_force;
 pub(in crate::node) mod lease;
 mod poll;
 mod report;
+mod request;
 mod shared;
 mod unknown_keys;
 
@@ -36,8 +37,7 @@ use std::rc::Rc;
 use chaperone_engine::audit::BootId;
 use chaperone_engine::base::time::UnixMillis;
 use chaperone_engine::identity::UnknownKey;
-use chaperone_engine::link::{NodeId, PolicyRequest};
-use chaperone_engine::policy::REVISION;
+use chaperone_engine::link::NodeId;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -191,26 +191,6 @@ impl<G> PolicySync<G> {
 struct Answer<'a> {
     #[serde(default, borrow)]
     bundle: Option<&'a RawValue>,
-}
-
-/// The request that poll and report both send.
-fn request<G>(
-    in_force: &InForce<G>,
-    me: &NodeId,
-    unknown_keys: Vec<UnknownKey>,
-    wait_ms: u64,
-) -> Vec<u8> {
-    let request = PolicyRequest {
-        node: me.clone(),
-        filter_version: env!("CARGO_PKG_VERSION").to_owned(),
-        enforced: in_force.serial(),
-        refused: in_force.refused().map(ToString::to_string),
-        unknown_keys,
-        wait_ms,
-        reads: REVISION,
-    };
-    // Strings and numbers only: serialising them cannot fail.
-    serde_json::to_vec(&request).unwrap_or_default()
 }
 
 /// Beginning of all names in shared data. With the pinned key and the cluster in it, two control

@@ -4,7 +4,7 @@ use chaperone_engine::base::time::UnixMillis;
 use chaperone_engine::link::{NodeId, POLICY_PATH};
 
 use super::in_force::{InForce, Offer};
-use super::request;
+use super::request::request;
 use crate::node::calls::{Backoff, Purpose, Wire};
 use crate::node::metrics::Counter;
 

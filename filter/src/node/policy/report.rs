@@ -6,7 +6,7 @@ use chaperone_engine::identity::UnknownKey;
 use chaperone_engine::link::{NodeId, POLICY_PATH};
 
 use super::in_force::InForce;
-use super::request;
+use super::request::request;
 use super::unknown_keys::UnknownKeys;
 use crate::node::calls::{Backoff, Purpose, Wire};
 use crate::node::metrics::Counter;

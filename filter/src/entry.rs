@@ -6,8 +6,8 @@ use chaperone_proxy_wasm::{
     DataStatus, HeadersStatus, Module, RootId, StreamId, TrailersStatus, export_module,
 };
 
-use super::envoy::Envoy;
-use super::{CallId, ContextId, Direction};
+use crate::host::envoy::Envoy;
+use crate::host::{CallId, ContextId, Direction};
 use crate::stream::Flow;
 use crate::worker::Worker;
 
