@@ -25,6 +25,7 @@ for_each_store!(
     what_ran_out_is_marked_once,
     questions_are_found_by_what_is_asked_for,
     one_time_grants_are_spent_once_by_two_writers,
+    a_question_is_read_with_its_answers_and_records,
     opening_is_whole,
     spending_is_whole,
     telling_of_a_denial_is_whole,
@@ -277,6 +278,46 @@ async fn one_time_grants_are_spent_once_by_two_writers<S: Tested + Store + 'stat
             granted += u64::from(asked.await.unwrap().answer.answer == Standing::Granted);
         }
         assert_eq!(granted, 1, "request {request}");
+    }
+}
+
+async fn a_question_is_read_with_its_answers_and_records<S: Tested + Store + 'static>(
+    bench: Bench<S>,
+) {
+    let writer = bench.another().await;
+    for n in 1..=50 {
+        let id = format!("ap-{n}");
+        ask(&writer, &once(n, n), ASKED).await;
+        let writing = tokio::spawn({
+            let (writer, id) = (writer.clone(), id.clone());
+            async move {
+                answer(&writer, &id, Answer::Approve).await;
+                ask(&writer, &once(1000 + n, n), LATER).await
+            }
+        });
+        loop {
+            let shown = bench.store.show(&id).await.unwrap().unwrap();
+            let all = ApprovalQuery::default();
+            let found = bench.store.search(&all, None, 100, LATER).await.unwrap();
+            let found = found.into_iter().find(|(stored, _)| stored.id == id);
+            for (stored, records) in [&shown, &found.unwrap()] {
+                let seen = (stored.approval.state, stored.answers.len(), *records);
+                assert!(
+                    [
+                        (ApprovalState::Pending, 0, 1),
+                        (ApprovalState::Approved, 1, 1),
+                        (ApprovalState::Spent, 1, 2),
+                    ]
+                    .contains(&seen),
+                    "{seen:?}"
+                );
+            }
+            if shown.0.approval.state == ApprovalState::Spent {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        writing.await.unwrap();
     }
 }
 

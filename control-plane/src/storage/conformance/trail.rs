@@ -30,6 +30,7 @@ for_each_store!(
     text_is_found_in_any_case_and_is_no_pattern,
     pages_go_on_where_the_one_before_ended,
     two_writers_store_every_event_once,
+    a_record_is_read_with_the_events_that_made_it,
     taking_is_whole,
 );
 
@@ -457,6 +458,31 @@ async fn two_writers_store_every_event_once<S: Tested + Store + 'static>(bench: 
         )
         .await;
         assert_eq!((next.acknowledged[0], next.missing.len()), (51, 0));
+    }
+}
+
+async fn a_record_is_read_with_the_events_that_made_it<S: Tested + Store + 'static>(
+    bench: Bench<S>,
+) {
+    let node = node(1);
+    let writer = bench.another().await;
+    for stream in 0..100 {
+        let begins = event(&node, stream, 2 * stream + 1, 0);
+        take(&writer, vec![batch(&node, vec![begins])]).await;
+        let end = batch(&node, vec![event(&node, stream, 2 * stream + 2, 4)]);
+        let writer = writer.clone();
+        let writing = tokio::spawn(async move { take(&writer, vec![end]).await });
+        loop {
+            let read = bench.store.show(&record_id(&node, stream)).await;
+            let (record, events) = read.unwrap().unwrap();
+            let open = record.state == RecordState::Open;
+            assert_eq!(open, events.len() == 1, "{record:?} {events:?}");
+            if !open {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        writing.await.unwrap();
     }
 }
 

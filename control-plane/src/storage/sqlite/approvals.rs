@@ -133,9 +133,10 @@ impl Store for Database {
     }
 
     async fn show(&self, id: &str) -> Result<Option<(StoredApproval, u64)>> {
-        let mut connection = self.read().acquire().await?;
-        match load(&mut connection, id).await? {
-            Some(stored) => Ok(Some(with_records(&mut connection, stored).await?)),
+        // One transaction, so that nobody answers between question, answers and records.
+        let mut transaction = self.read().begin().await?;
+        match load(&mut transaction, id).await? {
+            Some(stored) => Ok(Some(with_records(&mut transaction, stored).await?)),
             None => Ok(None),
         }
     }
@@ -172,12 +173,13 @@ impl Store for Database {
         }
         sql.push(" ORDER BY asked_at DESC, id DESC LIMIT ")
             .push_bind(limit);
-        let mut connection = self.read().acquire().await?;
-        let rows = sql.build().fetch_all(&mut *connection).await?;
+        // One transaction, as in `show`.
+        let mut transaction = self.read().begin().await?;
+        let rows = sql.build().fetch_all(&mut *transaction).await?;
         let mut found = Vec::with_capacity(rows.len());
         for row in &rows {
-            let stored = stored(&mut connection, row).await?;
-            found.push(with_records(&mut connection, stored).await?);
+            let stored = stored(&mut transaction, row).await?;
+            found.push(with_records(&mut transaction, stored).await?);
         }
         Ok(found)
     }

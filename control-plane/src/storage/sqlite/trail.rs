@@ -71,13 +71,17 @@ impl Store for Database {
     async fn show(&self, id: &str) -> Result<Option<(Record, Vec<StoredEvent>)>> {
         let mut sql = select(&RecordQuery::default());
         sql.push(" AND records.id = ").push_bind(id);
-        let Some(row) = sql.build().fetch_optional(self.read()).await? else {
+        // One transaction: between two of them a record's end may be stored, which would then stand
+        // beside a record that is open.
+        let mut transaction = self.read().begin().await?;
+        let row = sql.build().fetch_optional(&mut *transaction).await?;
+        let Some(row) = row else {
             return Ok(None);
         };
         let events =
             sqlx::query("SELECT stored_at, json FROM events WHERE record = ? ORDER BY node, seq")
                 .bind(id)
-                .fetch_all(self.read())
+                .fetch_all(&mut *transaction)
                 .await?;
         let events = events.iter().map(|row| {
             Ok(StoredEvent {
