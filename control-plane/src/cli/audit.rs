@@ -5,8 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use chaperone_api::{Page, Record, RecordDetail, RecordFilter, RecordState};
-use chaperone_engine::audit::{Body, EventKind, ReadEvent};
+use chaperone_api::{Page, Record, RecordDetail, RecordFilter, RecordState, StoredEvent};
+use chaperone_engine::audit::{Body, EventKind, ReadEvent, UnknownEvent};
 use chaperone_engine::base::time::UnixMillis;
 use chaperone_engine::policy::{Direction, Effect};
 
@@ -343,13 +343,13 @@ fn details(detail: &RecordDetail, bodies: bool) -> String {
     attributes(&mut fields, record);
     fields.add("Node", format!("{} ({})", record.node, record.boot));
     let mut text = format!("{fields}\n\nSteps:");
-    for event in events(detail) {
+    for (event, json) in events(detail) {
         let after = event.at().since(record.received_at);
         text.push_str(&format!(
             "\n{:>8}  #{:<6} {}",
             milliseconds(after),
             event.seq(),
-            step(&event)
+            step(&event, json)
         ));
     }
     if bodies {
@@ -367,18 +367,31 @@ fn milliseconds(ms: u64) -> String {
     format!("{ms} ms")
 }
 
-/// The events as far as this version knows them. What is none at all is left out; the control plane
-/// stores no such thing.
-fn events(detail: &RecordDetail) -> impl Iterator<Item = ReadEvent> {
-    detail.events.iter().filter_map(|stored| stored.read().ok())
+/// The events as far as this version knows them, with the text of each. What is none at all is left
+/// out; the control plane stores no such thing.
+fn events(detail: &RecordDetail) -> impl Iterator<Item = (ReadEvent, &str)> {
+    let read = |stored: &StoredEvent| stored.read().ok();
+    let events = detail.events.iter();
+    events.filter_map(move |stored| Some((read(stored)?, stored.event.get())))
 }
 
-fn step(event: &ReadEvent) -> String {
+/// All that an event of a later version says beside that which every event says. What cannot be
+/// parsed is shown as it came.
+fn members(json: &str) -> String {
+    let parsed = serde_json::from_str::<BTreeMap<String, serde_json::Value>>(json);
+    let Ok(mut members) = parsed else {
+        return json.to_owned();
+    };
+    members.retain(|name, _| !UnknownEvent::MEMBERS.contains(&name.as_str()));
+    serde_json::to_string(&members).unwrap_or_default()
+}
+
+fn step(event: &ReadEvent, json: &str) -> String {
     let stage = event.stage();
     let known = match event {
         ReadEvent::Known(event) => &event.kind,
-        ReadEvent::Unknown(event) => {
-            let members = serde_json::to_string(&event.members).unwrap_or_default();
+        ReadEvent::Unknown(_) => {
+            let members = members(json);
             return format!("{stage} (not known to this version) {members}").replace('\n', "\\n");
         }
     };
@@ -419,7 +432,7 @@ fn step(event: &ReadEvent) -> String {
 
 fn body(detail: &RecordDetail, wanted: Direction, title: &str) -> String {
     let mut text = String::new();
-    for event in events(detail) {
+    for (event, _) in events(detail) {
         if let ReadEvent::Known(event) = event
             && let EventKind::Chunk {
                 direction, body, ..
@@ -445,7 +458,7 @@ mod tests {
 
     #[test]
     fn a_step_of_a_kind_that_is_not_known_is_shown_by_its_own_name_with_what_it_says() {
-        let shown = |json| step(&ReadEvent::read(json).unwrap());
+        let shown = |json| step(&ReadEvent::read(json).unwrap(), json);
         let scanned =
             r#"{"seq":4,"record":"b-1","at":9,"stage":"scanned","by":["x"],"verdict":"a\nb"}"#;
         assert_eq!(
@@ -456,6 +469,11 @@ mod tests {
         assert_eq!(
             shown(shadow),
             r#"decided (not known to this version) {"effect":"shadow"}"#
+        );
+        let beyond = r#"{"seq":4,"record":"b-1","at":9,"stage":"scanned","x":1e999}"#;
+        assert_eq!(
+            shown(beyond),
+            format!("scanned (not known to this version) {beyond}")
         );
         let known = r#"{"seq":4,"record":"b-1","at":9,"stage":"response_started","status":200}"#;
         assert_eq!(shown(known), "response_started 200");

@@ -94,6 +94,27 @@ async fn an_event_comes_back_to_the_last_byte() {
 }
 
 #[tokio::test]
+async fn nothing_that_an_event_says_has_to_be_a_value_that_can_be_built_here() {
+    let (server, _temp) = kit::start().await;
+    let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
+    let values = ["1e999", r#""\ud800""#, deep.as_str()];
+    let stages = ["scanned", "forwarded"];
+    let cases = values.map(|value| stages.map(|stage| (stage, value)));
+    for (boot, (stage, value)) in (1..).zip(cases.into_iter().flatten()) {
+        let node = node("envoy-1", boot);
+        let id = RecordId::new(&node.boot, 1);
+        let sent = format!(r#"{{"seq":1,"record":"{id}","at":7,"stage":"{stage}","x":{value}}}"#);
+        let head = json!({ "node": node, "dropped": 0 }).to_string();
+        let head = head.strip_suffix('}').unwrap();
+        let body = format!("{head},\"events\":[{sent}]}}");
+        let answer = server.call("POST", "/node/v1/events", Some(&server.node), Some(body));
+        assert_eq!(answer.await.ok(), json!({ "acknowledged": 1 }), "{sent}");
+        let shown = server.get(&format!("/api/v1/records/{id}")).await;
+        assert!(shown.text.contains(&sent), "{}", shown.text);
+    }
+}
+
+#[tokio::test]
 async fn a_known_stage_with_something_unreadable_in_it_is_taken_too_and_ends_its_record() {
     let (server, _temp) = kit::start().await;
     let unreadable = [

@@ -5,14 +5,17 @@
 //! that ends in an outage. So an event whose kind cannot be read is still an event: it has its
 //! number, its record and its time, and the rest of it is kept as it came.
 //!
+//! Of the rest nothing is built: a number that no type holds, half of a surrogate pair, or a value
+//! nested too deep for a parser would otherwise make a batch unreadable that a node has to get rid of.
+//!
 //! Weighed: a variant of [`EventKind`](super::EventKind) for what is not known, which the filter
 //! would then be able to make; and an untagged last variant, by which serde reads each event twice.
 //! This type is made by reading alone, and costs known events nothing.
 
-use std::collections::BTreeMap;
+use std::fmt;
 
-use serde::Deserialize;
-use serde_json::Value;
+use serde::de::{Error as _, IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use super::event::{Event, RecordId};
 use crate::base::time::UnixMillis;
@@ -35,8 +38,9 @@ pub enum ReadEvent {
 }
 
 /// An event of a later version: a stage that this version does not know, or a known one with
-/// something in it that cannot be read, e.g. another effect.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+/// something in it that cannot be read, e.g. another effect. Whoever wants to know what else it says
+/// looks at the text that it was read from.
+#[derive(Debug, Clone, PartialEq)]
 pub struct UnknownEvent {
     /// Position in the node's sequence, from 1, without gaps.
     pub seq: u64,
@@ -46,9 +50,87 @@ pub struct UnknownEvent {
     pub at: UnixMillis,
     /// The stage's name as it came.
     pub stage: String,
-    /// Everything else as it came.
-    #[serde(flatten)]
-    pub members: BTreeMap<String, Value>,
+}
+
+impl UnknownEvent {
+    /// The names of its members.
+    pub const MEMBERS: [&'static str; 4] = ["seq", "record", "at", "stage"];
+}
+
+/// Written by hand for the sake of names: serde's own reader decodes the name of each member, also of
+/// one that it skips, and fails at half of a surrogate pair.
+impl<'de> Deserialize<'de> for UnknownEvent {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members;
+
+        impl<'de> Visitor<'de> for Members {
+            type Value = UnknownEvent;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an event")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<UnknownEvent, A::Error> {
+                let (mut seq, mut record, mut at, mut stage) = (None, None, None, None);
+                while let Some(Name(name)) = map.next_key()? {
+                    match name {
+                        Some("seq") => once(&mut seq, "seq", map.next_value()?)?,
+                        Some("record") => once(&mut record, "record", map.next_value()?)?,
+                        Some("at") => once(&mut at, "at", map.next_value()?)?,
+                        Some("stage") => once(&mut stage, "stage", map.next_value()?)?,
+                        _ => {
+                            map.next_value::<IgnoredAny>()?;
+                        }
+                    }
+                }
+                Ok(UnknownEvent {
+                    seq: seq.ok_or_else(|| A::Error::missing_field("seq"))?,
+                    record: record.ok_or_else(|| A::Error::missing_field("record"))?,
+                    at: at.ok_or_else(|| A::Error::missing_field("at"))?,
+                    stage: stage.ok_or_else(|| A::Error::missing_field("stage"))?,
+                })
+            }
+        }
+
+        deserializer.deserialize_map(Members)
+    }
+}
+
+/// Keeps the value of a member that may come once.
+fn once<T, E: serde::de::Error>(
+    place: &mut Option<T>,
+    name: &'static str,
+    value: T,
+) -> Result<(), E> {
+    match place.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(E::duplicate_field(name)),
+    }
+}
+
+/// The name of a member, if it is one of [`UnknownEvent::MEMBERS`].
+struct Name(Option<&'static str>);
+
+impl<'de> Deserialize<'de> for Name {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Bytes;
+
+        impl Visitor<'_> for Bytes {
+            type Value = Name;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a name")
+            }
+
+            fn visit_bytes<E>(self, name: &[u8]) -> Result<Name, E> {
+                let mut known = UnknownEvent::MEMBERS.into_iter();
+                Ok(Name(known.find(|known| known.as_bytes() == name)))
+            }
+        }
+
+        // As bytes, which need not be text.
+        deserializer.deserialize_bytes(Bytes)
+    }
 }
 
 impl ReadEvent {
@@ -123,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_later_version_writes_keeps_its_number_record_time_and_members() {
+    fn what_a_later_version_writes_keeps_its_number_record_time_and_stage() {
         for (more, stage) in [
             ("\"stage\":\"scanned\",\"by\":[\"x\"]", "scanned"),
             ("\"stage\":\"scanned\"", "scanned"),
@@ -144,9 +226,7 @@ mod tests {
         ] {
             let json = with(more);
             let read = ReadEvent::read(&json).unwrap();
-            let ReadEvent::Unknown(event) = &read else {
-                panic!("{read:?}")
-            };
+            assert!(matches!(read, ReadEvent::Unknown(_)), "{read:?}");
             assert_eq!(
                 (
                     read.seq(),
@@ -156,9 +236,33 @@ mod tests {
                 ),
                 (4, "b-1", UnixMillis(9), stage)
             );
-            let mut whole: BTreeMap<String, Value> = serde_json::from_str(&json).unwrap();
-            whole.retain(|name, _| !["seq", "record", "at", "stage"].contains(&name.as_str()));
-            assert_eq!(event.members, whole);
+        }
+    }
+
+    #[test]
+    fn nothing_that_is_not_understood_has_to_be_a_value_of_this_version() {
+        let deep = format!("\"x\":{}{}", "[".repeat(200), "]".repeat(200));
+        let deepest = format!("\"x\":{}{}", "[".repeat(100_000), "]".repeat(100_000));
+        for more in [
+            r#""x":1e999"#,
+            r#""x":-1e999"#,
+            r#""x":123456789012345678901234567890"#,
+            r#""x":"\ud800""#,
+            r#""\udc00":1"#,
+            r#""x":{"y":[{"\ud800":1e999}]}"#,
+            r#""x":1,"x":2"#,
+            &deep,
+            &deepest,
+        ] {
+            for stage in ["scanned", "forwarded", "completed"] {
+                let json = with(&format!("\"stage\":\"{stage}\",{more}"));
+                let read = ReadEvent::read(&json).unwrap();
+                assert_eq!((read.seq(), read.stage()), (4, stage));
+                assert_eq!(
+                    (read.record().0.as_str(), read.at()),
+                    ("b-1", UnixMillis(9))
+                );
+            }
         }
     }
 
@@ -173,6 +277,9 @@ mod tests {
             "{\"seq\":4,\"record\":\"b-1\",\"at\":\"now\",\"stage\":\"scanned\"}",
             "{\"seq\":4,\"record\":\"b-1\",\"at\":9}",
             "{\"seq\":4,\"record\":\"b-1\",\"at\":9,\"stage\":7}",
+            r#"{"seq":1e999,"record":"b-1","at":9,"stage":"scanned"}"#,
+            r#"{"seq":4,"record":"b-1","at":9,"stage":"scanned","x":1e}"#,
+            r#"{"seq":4,"record":"b-1","at":9,"stage":"scanned","x":[}"#,
             "{\"seq\":4,\"seq\":5,\"record\":\"b-1\",\"at\":9,\"stage\":\"scanned\"}",
         ] {
             assert!(ReadEvent::read(json).is_err(), "{json}");
