@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use chaperone_api::{PREFIX, Problem};
+use chaperone_api::{PREFIX, Problem, ProblemCode};
 use reqwest::{Method, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -268,6 +268,9 @@ fn refusal(status: StatusCode, body: &[u8]) -> Failure {
         ));
     }
     let failure = Failure::failed(message);
+    if problem.code == ProblemCode::UnreadableByNodes.as_str() {
+        return failure.next("`--allow-unreadable` lets these nodes stay behind.");
+    }
     match status {
         StatusCode::UNAUTHORIZED => failure
             .next("Give a token of this control plane with --token-file or CHAPERONE_TOKEN_FILE."),
@@ -382,6 +385,10 @@ mod tests {
             failure.to_string(),
             "The policy has 1 error.\n  rules[0]: no effect"
         );
+        let problem = Problem::new(ProblemCode::UnreadableByNodes, "One node cannot read it.");
+        let failure = refusal(StatusCode::CONFLICT, &serde_json::to_vec(&problem).unwrap());
+        let said = failure.to_string();
+        assert!(said.contains("--allow-unreadable"), "{said}");
         let failure = refusal(StatusCode::BAD_GATEWAY, b"<html>");
         assert!(failure.to_string().contains("502"), "{failure}");
     }

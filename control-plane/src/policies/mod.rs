@@ -60,6 +60,8 @@ pub(crate) struct Published {
     pub(crate) version: Version,
     /// Whether the document was the current version's, byte for byte: no new version was made.
     pub(crate) unchanged: bool,
+    /// The revision of the policy language that a node has to read to enforce it.
+    pub(crate) needs_revision: u32,
     /// What does not stop publishing but should be looked at.
     pub(crate) warnings: Vec<String>,
 }
@@ -325,14 +327,16 @@ impl Policies {
         {
             return Err(PublishError::Conflict { current });
         }
+        let needs = policy::needs(&merged);
+        let needs_revision = needs.revision;
         if let Some(before) = before.filter(|before| before.document == document) {
             return Ok(Published {
                 version: before.version,
                 unchanged: true,
+                needs_revision,
                 warnings,
             });
         }
-        let needs = policy::needs(&merged);
         let nodes = self.nodes.behind(needs.revision).await?;
         if !nodes.is_empty() {
             let unreadable = Unreadable { needs, nodes };
@@ -385,6 +389,7 @@ impl Policies {
         Ok(Published {
             version,
             unchanged: false,
+            needs_revision,
             warnings,
         })
     }

@@ -41,6 +41,8 @@ async fn a_version_that_a_live_node_cannot_read_is_not_published_and_the_nodes_a
     );
     let detail = refused["detail"].as_str().unwrap();
     assert!(detail.contains("revision 1"), "{detail}");
+    // The command line has another name for it than the API.
+    assert!(!detail.contains("allow_unreadable"), "{detail}");
     assert_eq!(versions(&server).await, 0);
 
     // Once the node is upgraded, it reads the document.

@@ -2,6 +2,7 @@
 
 mod local;
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -92,7 +93,8 @@ struct ChangeArgs {
     /// version that they enforce
     #[arg(long)]
     allow_unreadable: bool,
-    /// Wait until every live node enforces it; exit code 1 when that takes too long
+    /// Wait until every live node enforces it; exit code 1 when that takes too long. With
+    /// --allow-unreadable, not for nodes that cannot read it
     #[arg(long)]
     wait: bool,
     /// How long to wait
@@ -163,15 +165,13 @@ async fn report(
     }
     let mut nodes = None;
     if change.wait {
-        let waited = wait_enforced(client, version.version, change.wait_timeout).await?;
+        // Nodes that the author was told of stay behind; all others are waited for.
+        let needs = change.allow_unreadable.then_some(published.needs_revision);
+        let waited = wait_enforced(client, version.version, needs, change.wait_timeout).await?;
         if out.is_text() {
-            out.line(match waited {
-                0 => "No node is connected.".to_owned(),
-                1 => "The one live node enforces it.".to_owned(),
-                n => format!("All {n} live nodes enforce it."),
-            })?;
+            out.line(waited.to_string())?;
         }
-        nodes = Some(waited);
+        nodes = Some(waited.enforcing);
     }
     if !out.is_text() {
         let mut json = serde_json::to_value(published).map_err(std::io::Error::other)?;
@@ -183,28 +183,65 @@ async fn report(
     Ok(())
 }
 
-/// Waits until every live node enforces `version`, or a later one; returns how many there are.
+/// The live nodes that need not be waited for any more.
+#[derive(Debug, PartialEq)]
+struct Waited {
+    /// How many enforce the version.
+    enforcing: usize,
+    /// How many stay behind because they cannot read it.
+    behind: usize,
+}
+
+impl fmt::Display for Waited {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.enforcing, self.behind) {
+            (0, 0) => f.write_str("No node is connected."),
+            (0, _) => f.write_str("No live node can read it."),
+            (1, 0) => f.write_str("The one live node enforces it."),
+            (n, 0) => write!(f, "All {n} live nodes enforce it."),
+            (1, _) => f.write_str("The one live node that can read it enforces it."),
+            (n, _) => write!(f, "All {n} live nodes that can read it enforce it."),
+        }
+    }
+}
+
+/// The live nodes that `version` has to be waited for; or, when there are none, how many enforce it.
+/// With `needs`, nodes that read less than that revision are not waited for.
+fn lagging(nodes: Vec<Node>, version: u64, needs: Option<u32>) -> Result<Waited, Vec<Node>> {
+    let live = nodes.into_iter().filter(|n| !n.closed && !n.stale);
+    let (enforcing, others): (Vec<Node>, Vec<Node>) = live.partition(|node| {
+        node.enforced
+            .is_some_and(|serial| serial.policy_version >= version)
+    });
+    let (behind, lagging): (Vec<Node>, Vec<Node>) = others
+        .into_iter()
+        .partition(|node| needs.is_some_and(|needs| node.reads < needs));
+    if !lagging.is_empty() {
+        return Err(lagging);
+    }
+    Ok(Waited {
+        enforcing: enforcing.len(),
+        behind: behind.len(),
+    })
+}
+
+/// Waits until every live node enforces `version`, or a later one; with `needs`, every one that reads
+/// this revision of the policy language.
 ///
 /// # Errors
 /// After `timeout`, naming the nodes that lag and why, as far as they say.
-async fn wait_enforced(client: &Client, version: u64, timeout: Duration) -> Result<usize, Failure> {
+async fn wait_enforced(
+    client: &Client,
+    version: u64,
+    needs: Option<u32>,
+    timeout: Duration,
+) -> Result<Waited, Failure> {
     let deadline = Instant::now() + timeout;
     loop {
-        let live: Vec<Node> = all_nodes(client)
-            .await?
-            .into_iter()
-            .filter(|n| !n.closed && !n.stale)
-            .collect();
-        let lagging: Vec<&Node> = live
-            .iter()
-            .filter(|node| {
-                node.enforced
-                    .is_none_or(|serial| serial.policy_version < version)
-            })
-            .collect();
-        if lagging.is_empty() {
-            return Ok(live.len());
-        }
+        let lagging = match lagging(all_nodes(client).await?, version, needs) {
+            Ok(waited) => return Ok(waited),
+            Err(lagging) => lagging,
+        };
         if Instant::now() >= deadline {
             let mut message = format!(
                 "Version {version} is published, but after {} these nodes do not enforce it:",
@@ -270,5 +307,43 @@ async fn show(version: &str, client: &Client, out: Output) -> Result<(), Failure
         }
     } else {
         Ok(out.json(&detail)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn node(reads: u32, enforces: u64) -> Node {
+        serde_json::from_value(serde_json::json!({
+            "name": "envoy-1", "boot": "b", "reads": reads,
+            "enforced": { "policy_version": enforces, "keys_revision": 0 },
+            "first_seen_at": 1, "last_seen_at": 2, "stale": false, "closed": false,
+            "acknowledged": 0, "events": 0, "dropped": 0, "gaps": [],
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn nodes_that_may_stay_behind_are_not_waited_for() {
+        let nodes = || vec![node(1, 3), node(2, 4)];
+        let waited = lagging(nodes(), 4, Some(2)).unwrap();
+        assert_eq!(
+            waited.to_string(),
+            "The one live node that can read it enforces it."
+        );
+        // Without the flag the author knows of none, and waits for all.
+        assert_eq!(lagging(nodes(), 4, None).unwrap_err(), [node(1, 3)]);
+        // One that can read it has to enforce it.
+        let lags = lagging(vec![node(1, 3), node(2, 3)], 4, Some(2));
+        assert_eq!(lags.unwrap_err(), [node(2, 3)]);
+        // An older control plane does not say what the version needs.
+        assert_eq!(lagging(nodes(), 4, Some(0)).unwrap_err(), [node(1, 3)]);
+    }
+
+    #[test]
+    fn a_node_that_enforces_what_it_said_it_cannot_read_enforces_it() {
+        let waited = lagging(vec![node(1, 4)], 4, Some(2)).unwrap();
+        assert_eq!((waited.enforcing, waited.behind), (1, 0));
     }
 }

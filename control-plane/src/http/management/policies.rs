@@ -128,6 +128,7 @@ fn answer(published: policies::Published) -> Result<Response, ApiError> {
     let policies::Published {
         version,
         unchanged,
+        needs_revision,
         warnings,
     } = published;
     let status = if unchanged {
@@ -138,6 +139,7 @@ fn answer(published: policies::Published) -> Result<Response, ApiError> {
     let published = Published {
         version: wire(version),
         unchanged,
+        needs_revision,
         warnings,
     };
     Ok((status, Json(published)).into_response())
@@ -200,10 +202,18 @@ impl From<PublishError> for ApiError {
             ),
             PublishError::Unreadable(unreadable) => {
                 const NAMED: usize = 100;
-                let detail = format!(
-                    "{unreadable}; nothing was published. Upgrade their filters, or publish with \
-                     `allow_unreadable`: they then keep the version that they enforce."
-                );
+                // Without the name of a member: the command line has a flag for it.
+                let ways = match unreadable.nodes.len() {
+                    1 => {
+                        "Upgrade its filter, or allow that it stays behind: it then keeps the \
+                         version that it enforces."
+                    }
+                    _ => {
+                        "Upgrade their filters, or allow that they stay behind: they then keep the \
+                         versions that they enforce."
+                    }
+                };
+                let detail = format!("{unreadable}; nothing was published. {ways}");
                 let named = unreadable.nodes.into_iter().take(NAMED);
                 let behind = |node: nodes::NodeBehind| NodeBehind {
                     name: node.name,
