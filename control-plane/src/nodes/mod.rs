@@ -9,6 +9,7 @@ use std::time::Duration;
 use chaperone_engine::base::time::UnixMillis;
 use chaperone_engine::bundle::Serial;
 use chaperone_engine::link::PolicyRequest;
+use chaperone_engine::policy::UNREPORTED as FIRST_REVISION;
 
 use self::store::Store;
 pub(crate) use self::store::{Gap, NodeBehind, NodeLife, NodeRow};
@@ -74,6 +75,11 @@ impl Nodes {
         _may: &May<ActAsNode>,
         request: &PolicyRequest,
     ) -> Result<(), ReportError> {
+        // Every filter reads the first revision. A lower number would hold up all publishing.
+        let request = &PolicyRequest {
+            reads: request.reads.max(FIRST_REVISION),
+            ..request.clone()
+        };
         if request
             .enforced
             .is_some_and(|serial| serial.policy_version > MAX_REPORTED_VERSION)

@@ -38,6 +38,8 @@ pub(crate) struct Policies {
     metrics: Arc<Metrics>,
     sealer: Sealer,
     extra_issuers: Vec<Issuer>,
+    /// Documents need at least this revision of the language.
+    least_revision: u32,
     making: Mutex<()>,
     current: watch::Sender<Option<Arc<Current>>>,
 }
@@ -195,6 +197,7 @@ impl Policies {
         metrics: Arc<Metrics>,
         signer: Signer,
         extra_issuers: Vec<Issuer>,
+        least_revision: u32,
     ) -> Result<Self, BundleError> {
         let policies = Self {
             store,
@@ -203,6 +206,7 @@ impl Policies {
             metrics,
             sealer: Sealer(signer),
             extra_issuers,
+            least_revision,
             making: Mutex::new(()),
             current: watch::Sender::new(None),
         };
@@ -327,7 +331,8 @@ impl Policies {
         {
             return Err(PublishError::Conflict { current });
         }
-        let needs = policy::needs(&merged);
+        let mut needs = policy::needs(&merged);
+        needs.revision = needs.revision.max(self.least_revision);
         let needs_revision = needs.revision;
         if let Some(before) = before.filter(|before| before.document == document) {
             return Ok(Published {

@@ -51,6 +51,10 @@ pub struct ServeConfig {
     pub listen: SocketAddr,
     /// Issuers that are added to those of every policy version.
     pub extra_issuers: Vec<Issuer>,
+    /// For tests: every document needs at least this revision of the policy language. While the language
+    /// has one revision, no document is one that some nodes cannot read.
+    #[doc(hidden)]
+    pub least_revision: u32,
 }
 
 impl ServeConfig {
@@ -60,6 +64,7 @@ impl ServeConfig {
             data_dir: data_dir.into(),
             listen: DEFAULT_LISTEN,
             extra_issuers: Vec::new(),
+            least_revision: 0,
         }
     }
 }
@@ -164,6 +169,7 @@ pub async fn serve(
         Arc::clone(&metrics),
         signer,
         config.extra_issuers,
+        config.least_revision,
     )
     .await
     .map_err(Why::LastVersion)?;

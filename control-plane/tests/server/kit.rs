@@ -98,10 +98,15 @@ pub(crate) async fn start() -> (Server, TempDir) {
 }
 
 pub(crate) async fn start_in(data_dir: &Path, extra_issuers: Vec<Issuer>) -> Server {
-    let (stop, stopped) = oneshot::channel();
     let mut config = ServeConfig::new(data_dir);
-    config.listen.set_port(0);
     config.extra_issuers = extra_issuers;
+    start_as(config).await
+}
+
+/// A control plane with this configuration, but for the port.
+pub(crate) async fn start_as(mut config: ServeConfig) -> Server {
+    let (stop, stopped) = oneshot::channel();
+    config.listen.set_port(0);
     let running = serve(config, async {
         let _ = stopped.await;
     })
