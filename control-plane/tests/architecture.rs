@@ -4,8 +4,23 @@ use std::path::Path;
 
 use chaperone_walls::{House, Import, Target, lies_in};
 
-/// What all faces ask, and what stands below them.
+/// What people and programs see, and what hands them the services.
+const FACES: &[&str] = &["http", "app"];
+
+/// What all faces ask.
 const SERVICES: &[&str] = &["access", "approvals", "keys", "nodes", "policies", "trail"];
+
+/// What services and their start are made of.
+const BELOW_SERVICES: &[&str] = &["clock", "comment", "data_dir", "metrics", "random", "store"];
+
+/// What keeps the state of services.
+const STORES: &[&str] = &["storage"];
+
+/// Starting and stopping: names all of the others.
+const STARTING: &[&str] = &["serve"];
+
+/// The program, from the top down.
+const PROGRAM: &[&str] = &["commands", "dev", "cli"];
 
 /// The library: the control plane itself.
 fn control_plane() -> House {
@@ -35,20 +50,40 @@ fn names(target: &Target, crates: &[&str], folders: &[&str]) -> bool {
     }
 }
 
+/// A folder that is in no list has no wall.
+#[test]
+fn every_folder_and_file_at_the_top_stands_on_one_floor() {
+    for (house, floors) in [
+        (
+            control_plane(),
+            &[FACES, SERVICES, BELOW_SERVICES, STORES, STARTING] as &[&[&str]],
+        ),
+        (program(), &[PROGRAM]),
+    ] {
+        let mut listed: Vec<&str> = floors.concat();
+        listed.sort_unstable();
+        let parts = house.parts();
+        let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+        assert_eq!(parts, listed, "name a new folder in one list of this file");
+    }
+}
+
 #[test]
 fn storage_knows_neither_the_web_framework_nor_wire_types() {
     let house = control_plane();
     assert!(house.has("storage/sqlite"));
-    none(&house.forbidden("storage", |to| {
-        let crates = ["axum", "http", "utoipa", "utoipa_axum", "chaperone_api"];
-        names(to, &crates, &["app", "http", "serve"])
-    }));
+    for store in STORES {
+        none(&house.forbidden(store, |to| {
+            let crates = ["axum", "http", "utoipa", "utoipa_axum", "chaperone_api"];
+            names(to, &crates, &["app", "http", "serve"])
+        }));
+    }
 }
 
 #[test]
 fn services_know_no_face_no_wire_type_and_no_database() {
     let house = control_plane();
-    for service in SERVICES.iter().chain(&["comment", "store"]) {
+    for service in SERVICES.iter().chain(BELOW_SERVICES) {
         assert!(house.has(service), "{service}");
         none(&house.forbidden(service, |to| {
             let crates = [
@@ -67,7 +102,7 @@ fn services_know_no_face_no_wire_type_and_no_database() {
 #[test]
 fn faces_know_services_and_no_database() {
     let house = control_plane();
-    for face in ["http", "app"] {
+    for face in FACES {
         assert!(house.has(face), "{face}");
         none(&house.forbidden(face, |to| names(to, &["sqlx"], &["serve", "storage"])));
     }

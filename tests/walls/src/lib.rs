@@ -8,7 +8,8 @@
 //! with `crate`, `self`, `super` or a crate's name. A name that a module only hands on (`pub use`) counts
 //! as an import of the file that defines it, not of the one that hands it on. What is compiled for tests
 //! only is left out, since a test may look into anything. Macros are not expanded, and a module that is
-//! declared elsewhere than in the file of its parent is not found: the workspace has neither.
+//! declared elsewhere than in the file of its parent is not found. No import of the workspace stands in
+//! a macro, and no module is declared so.
 #![forbid(unsafe_code)]
 
 mod source;
@@ -210,6 +211,14 @@ impl House {
         self.imports()
             .into_iter()
             .filter(|import| lies_in(&import.from, folder) && forbidden(&import.to))
+            .collect()
+    }
+
+    /// The folders and files right below the root, each by the name of its module.
+    pub fn parts(&self) -> BTreeSet<String> {
+        let modules = self.files.keys();
+        modules
+            .filter_map(|module| module.first().cloned())
             .collect()
     }
 
