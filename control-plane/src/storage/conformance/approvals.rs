@@ -26,8 +26,14 @@ for_each_store!(
     questions_are_found_by_what_is_asked_for,
     one_time_grants_are_spent_once_by_two_writers,
     a_question_is_read_with_its_answers_and_records,
+    two_people_at_once_both_count,
+    one_person_at_once_counts_once,
+    of_a_yes_and_a_no_at_once_one_counts,
+    an_answer_counts_before_its_question_runs_out_or_not_at_all,
+    an_id_is_given_to_one_question,
     opening_is_whole,
     spending_is_whole,
+    being_let_through_by_a_window_is_whole,
     telling_of_a_denial_is_whole,
     answering_is_whole,
     expiring_is_whole,
@@ -321,6 +327,130 @@ async fn a_question_is_read_with_its_answers_and_records<S: Tested + Store + 'st
     }
 }
 
+async fn answer_by(store: &impl Store, who: &str, id: &str, answer: Answer) -> Answered {
+    let by = Identity {
+        subject: who.to_owned(),
+        groups: vec!["approvers".to_owned()],
+    };
+    store.answer(id, &by, answer, None, LATER).await.unwrap()
+}
+
+/// Opens a question that `count` people have to say yes to; returns its id.
+async fn open(store: &impl Store, n: u64, count: u32) -> String {
+    let mut asking = once(n, n);
+    asking.question.terms.count = count;
+    ask(store, &asking, ASKED).await.answer.approval
+}
+
+/// How a question stands, and who has answered it.
+async fn stands(store: &impl Store, id: &str) -> (ApprovalState, Vec<String>) {
+    let (stored, _) = store.show(id).await.unwrap().unwrap();
+    let by = stored.answers.into_iter().map(|given| given.by);
+    (stored.approval.state, by.collect())
+}
+
+async fn two_people_at_once_both_count<S: Tested + Store>(bench: Bench<S>) {
+    let (one, other) = (&bench.store, &bench.another().await);
+    for n in 1..=10 {
+        let id = open(one, n, 2).await;
+        let (first, second) = tokio::join!(
+            answer_by(one, "bob", &id, Answer::Approve),
+            answer_by(other, "eve", &id, Answer::Approve),
+        );
+        assert_eq!((first, second), (Answered::Done, Answered::Done));
+        let (state, mut by) = stands(one, &id).await;
+        by.sort();
+        assert_eq!(state, ApprovalState::Approved);
+        assert_eq!(by, ["bob", "eve"]);
+    }
+}
+
+async fn one_person_at_once_counts_once<S: Tested + Store>(bench: Bench<S>) {
+    let (one, other) = (&bench.store, &bench.another().await);
+    for n in 1..=10 {
+        let id = open(one, n, 2).await;
+        let (first, second) = tokio::join!(
+            answer_by(one, "bob", &id, Answer::Approve),
+            answer_by(other, "bob", &id, Answer::Approve),
+        );
+        let again = Answered::Refused(Conflict::AlreadyAnswered);
+        assert!(
+            [(&Answered::Done, &again), (&again, &Answered::Done)].contains(&(&first, &second)),
+            "{first:?} {second:?}"
+        );
+        let pending = (ApprovalState::Pending, vec!["bob".to_owned()]);
+        assert_eq!(stands(one, &id).await, pending);
+    }
+}
+
+async fn of_a_yes_and_a_no_at_once_one_counts<S: Tested + Store>(bench: Bench<S>) {
+    let (one, other) = (&bench.store, &bench.another().await);
+    for n in 1..=10 {
+        let id = open(one, n, 1).await;
+        let (yes, no) = tokio::join!(
+            answer_by(one, "bob", &id, Answer::Approve),
+            answer_by(other, "eve", &id, Answer::Deny),
+        );
+        let late = |state| Answered::Refused(Conflict::NotPending(state));
+        let (state, by) = match (yes, no) {
+            (Answered::Done, no) => {
+                assert_eq!(no, late(ApprovalState::Approved));
+                (ApprovalState::Approved, "bob")
+            }
+            (yes, no) => {
+                assert_eq!((yes, no), (late(ApprovalState::Denied), Answered::Done));
+                (ApprovalState::Denied, "eve")
+            }
+        };
+        assert_eq!(stands(one, &id).await, (state, vec![by.to_owned()]));
+    }
+}
+
+async fn an_answer_counts_before_its_question_runs_out_or_not_at_all<S: Tested + Store>(
+    bench: Bench<S>,
+) {
+    let (one, other) = (&bench.store, &bench.another().await);
+    for n in 1..=10 {
+        let id = open(one, n, 1).await;
+        // Its clock is behind: by that of the other one, the question has run out.
+        let (said, ran_out) = tokio::join!(
+            answer_by(one, "bob", &id, Answer::Approve),
+            other.expire(TOO_LATE),
+        );
+        assert_eq!(ran_out.unwrap(), [id.as_str()]);
+        let by: &[&str] = match said {
+            Answered::Done => &["bob"],
+            said => {
+                let late = Conflict::NotPending(ApprovalState::Expired);
+                assert_eq!(said, Answered::Refused(late));
+                &[]
+            }
+        };
+        let (state, answers) = stands(one, &id).await;
+        assert_eq!(
+            (state, answers),
+            (
+                ApprovalState::Expired,
+                by.iter().map(|by| (*by).to_owned()).collect()
+            )
+        );
+    }
+}
+
+async fn an_id_is_given_to_one_question<S: Tested + Store>(bench: Bench<S>) {
+    let store = &bench.store;
+    ask(store, &once(1, 1), ASKED).await;
+    let before = (everything(store).await, store.told().await);
+    let mut second = once(2, 2);
+    second.new_id = "ap-1".to_owned();
+    assert!(store.ask(&second, ASKED).await.is_err());
+    assert_eq!((everything(store).await, store.told().await), before);
+    // Where no question is opened, none needs an id.
+    let mut shared = once(3, 1);
+    shared.new_id = "ap-1".to_owned();
+    assert_eq!(ask(store, &shared, ASKED).await.answer.approval, "ap-1");
+}
+
 async fn opening_is_whole<S: Tested + Store>(_: Bench<S>) {
     interrupted_everywhere::<S, _, _>(
         async |_| {},
@@ -337,7 +467,20 @@ async fn spending_is_whole<S: Tested + Store>(_: Bench<S>) {
             answer(store, "ap-1", Answer::Approve).await;
         },
         async |store| store.ask(&once(2, 1), LATER).await,
-        everything::<S>,
+        async |store| (everything(store).await, store.told().await),
+    )
+    .await;
+}
+
+async fn being_let_through_by_a_window_is_whole<S: Tested + Store>(_: Bench<S>) {
+    let window = || Grant::Window(Duration::from_secs(60));
+    interrupted_everywhere::<S, _, _>(
+        async |store| {
+            ask(store, &asking(1, 1, window()), ASKED).await;
+            answer(store, "ap-1", Answer::Approve).await;
+        },
+        async |store| store.ask(&asking(1, 1, window()), LATER).await,
+        async |store| store.told().await,
     )
     .await;
 }

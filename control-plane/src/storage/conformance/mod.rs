@@ -28,6 +28,10 @@ pub(crate) trait Tested: Clone + Sized {
     /// Another one that keeps the same data, as a second control plane would have it.
     async fn another(&self, dir: &Path) -> Self;
 
+    /// What each record was told of its approval: the record, the question, and whether it was let
+    /// through. A store tells it again to the same record alone, which may change more.
+    async fn told(&self) -> Vec<(String, String, bool)>;
+
     /// What interrupts its transactions.
     fn faults(&self) -> &Arc<Faults>;
 
@@ -47,6 +51,13 @@ impl Tested for Database {
         Self::open(&dir.join("chaperone.db")).await.unwrap()
     }
 
+    async fn told(&self) -> Vec<(String, String, bool)> {
+        let told = sqlx::query_as(
+            "SELECT record, approval, granted FROM approval_records ORDER BY record",
+        );
+        told.fetch_all(self.read()).await.unwrap()
+    }
+
     fn faults(&self) -> &Arc<Faults> {
         self.faults_of_tests()
     }
@@ -63,6 +74,10 @@ impl Tested for Memory {
 
     async fn another(&self, _: &Path) -> Self {
         self.clone()
+    }
+
+    async fn told(&self) -> Vec<(String, String, bool)> {
+        self.told_of_tests().await
     }
 
     fn faults(&self) -> &Arc<Faults> {

@@ -55,6 +55,7 @@ for_each_store!(
     the_highest_version_that_any_node_enforces_is_known,
     live_nodes_are_those_that_were_heard_of_since,
     nodes_behind_are_live_and_read_less,
+    numbers_beyond_a_databases_are_its_largest,
     of_two_first_reports_at_once_one_row_comes,
     reporting_is_whole,
 );
@@ -147,6 +148,20 @@ async fn nodes_behind_are_live_and_read_less<S: Tested + Store>(bench: Bench<S>)
         }
     });
     assert_eq!(behind, expected);
+}
+
+async fn numbers_beyond_a_databases_are_its_largest<S: Tested + Store>(bench: Bench<S>) {
+    const LARGEST: u64 = i64::MAX as u64;
+    let store = &bench.store;
+    let mut said = request(1, Some(u64::MAX));
+    said.enforced.as_mut().unwrap().keys_revision = u64::MAX;
+    store.report(&said, UnixMillis(10)).await.unwrap();
+    let largest = Serial {
+        policy_version: LARGEST,
+        keys_revision: LARGEST,
+    };
+    assert_eq!(lives(store).await[0].enforced, Some(largest));
+    assert_eq!(store.highest_enforced().await.unwrap(), LARGEST);
 }
 
 async fn of_two_first_reports_at_once_one_row_comes<S: Tested + Store>(bench: Bench<S>) {

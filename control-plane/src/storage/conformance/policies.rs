@@ -59,6 +59,7 @@ for_each_store!(
     the_highest_version_is_current_and_the_highest_bundle_in_force,
     versions_are_listed_from_the_newest_page_by_page,
     nothing_is_added_on_a_bundle_that_is_not_in_force_any_more,
+    a_number_is_given_once,
     of_two_publishers_at_once_one_is_overtaken,
     publishing_is_whole,
     adding_a_bundle_is_whole,
@@ -136,6 +137,24 @@ async fn nothing_is_added_on_a_bundle_that_is_not_in_force_any_more<S: Tested + 
     assert_eq!(publish(store, 2, Some(&digest(1, 0))).await, overtaken);
     let late = store.add_bundle(&bundle(1, 2), &digest(1, 0)).await;
     assert_eq!(late.unwrap(), overtaken);
+    assert_eq!(all(store).await, before);
+}
+
+async fn a_number_is_given_once<S: Tested + Store>(bench: Bench<S>) {
+    let store = &bench.store;
+    publish(store, 1, None).await;
+    publish(store, 2, Some(&digest(1, 0))).await;
+    let before = all(store).await;
+    let on = digest(2, 0);
+    let mut other = bundle(1, 7);
+    other.digest = "of another bundle".to_owned();
+    let again = store.add_version(&version(1), &other, Some(&on)).await;
+    assert!(again.is_err(), "the number of a version");
+    other.serial = bundle(2, 0).serial;
+    let again = store.add_version(&version(3), &other, Some(&on)).await;
+    assert!(again.is_err(), "the serial of a version's bundle");
+    let again = store.add_bundle(&other, &on).await;
+    assert!(again.is_err(), "the serial of a bundle");
     assert_eq!(all(store).await, before);
 }
 

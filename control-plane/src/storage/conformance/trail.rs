@@ -31,6 +31,7 @@ for_each_store!(
     pages_go_on_where_the_one_before_ended,
     two_writers_store_every_event_once,
     a_record_is_read_with_the_events_that_made_it,
+    numbers_beyond_a_databases_are_its_largest,
     taking_is_whole,
 );
 
@@ -483,6 +484,38 @@ async fn a_record_is_read_with_the_events_that_made_it<S: Tested + Store + 'stat
             tokio::task::yield_now().await;
         }
         writing.await.unwrap();
+    }
+}
+
+async fn numbers_beyond_a_databases_are_its_largest<S: Tested + Store>(bench: Bench<S>) {
+    const LARGEST: u64 = i64::MAX as u64;
+    let node = node(1);
+    let mut end = event(&node, 1, 1, 4);
+    end.at = UnixMillis(u64::MAX);
+    if let EventKind::Aborted { timings, .. } = &mut end.kind {
+        timings.total_ms = u64::MAX;
+    }
+    take(&bench.store, vec![batch(&node, vec![end])]).await;
+    let (record, _) = bench
+        .store
+        .show(&record_id(&node, 1))
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(record.received_at, UnixMillis(LARGEST));
+    assert_eq!(record.attributes.ended_at, Some(UnixMillis(LARGEST)));
+    assert_eq!(record.attributes.total_ms, Some(LARGEST));
+    for (since, until, found) in [
+        (Some(u64::MAX), None, 1),
+        (Some(LARGEST), None, 1),
+        (None, Some(u64::MAX), 0),
+    ] {
+        let query = RecordQuery {
+            since: since.map(UnixMillis),
+            until: until.map(UnixMillis),
+            ..RecordQuery::default()
+        };
+        assert_eq!(ids(&bench.store, &query).await.len(), found, "{query:?}");
     }
 }
 

@@ -3,10 +3,10 @@
 use async_trait::async_trait;
 use chaperone_engine::base::time::UnixMillis;
 
-use super::Memory;
+use super::{Memory, duplicate};
 use crate::access::store::{Revoked, Store};
 use crate::access::{ApiToken, Role, TokenHash};
-use crate::store::{PageKey, Result, StoreError};
+use crate::store::{PageKey, Result};
 
 #[derive(Debug, Clone, Default)]
 pub(super) struct State {
@@ -52,9 +52,7 @@ impl Store for Memory {
                 .iter()
                 .any(|row| row.token.id == token.id || row.hash == *hash)
             {
-                return Err(StoreError::failed(std::io::Error::other(
-                    "there is such a token",
-                )));
+                return Err(duplicate("such a token"));
             }
             tokens.push(Row {
                 hash: *hash,

@@ -10,7 +10,7 @@ use chaperone_engine::approval::{
 use chaperone_engine::audit::RecordId;
 use chaperone_engine::base::time::UnixMillis;
 
-use super::Memory;
+use super::{Memory, duplicate};
 use crate::access::Identity;
 use crate::approvals::store::{
     Answered, ApprovalQuery, Asked, Asking, Given, Store, StoredApproval,
@@ -25,6 +25,13 @@ pub(super) struct State {
 }
 
 impl State {
+    /// What each record was told: its question, and whether it was let through.
+    pub(super) fn told(&self) -> Vec<(String, String, bool)> {
+        let told = self.records.iter();
+        told.map(|(record, (id, granted))| (record.0.clone(), id.clone(), *granted))
+            .collect()
+    }
+
     /// How many records have asked.
     fn records(&self, approval: &str) -> u64 {
         self.records
@@ -82,8 +89,17 @@ impl State {
 #[async_trait]
 impl Store for Memory {
     async fn ask(&self, asking: &Asking, now: UnixMillis) -> Result<Asked> {
-        self.write(|state| Ok(state.approvals.ask(asking, now)))
-            .await
+        self.write(|state| {
+            let approvals = &mut state.approvals;
+            let taken = approvals.approvals.contains_key(&asking.new_id);
+            let asked = approvals.ask(asking, now);
+            let opened = asked.changed && asked.answer.answer == Standing::Pending;
+            if taken && opened {
+                return Err(duplicate("the id of a question"));
+            }
+            Ok(asked)
+        })
+        .await
     }
 
     async fn answer(

@@ -32,6 +32,16 @@ struct State {
     trail: trail::State,
 }
 
+/// What a database says to a second row of the same key.
+fn duplicate(key: &str) -> StoreError {
+    StoreError::failed(std::io::Error::other(format!("{key} is there already")))
+}
+
+/// A number as a database keeps it, whose integers are signed: one beyond them is the largest of them.
+fn kept(number: u64) -> u64 {
+    number.min(i64::MAX as u64)
+}
+
 impl Memory {
     /// One transaction: what `change` returns an error for has not happened.
     async fn write<T>(&self, change: impl FnOnce(&mut State) -> Result<T>) -> Result<T> {
@@ -55,6 +65,11 @@ impl Memory {
             )));
         }
         Ok(())
+    }
+
+    /// What each record was told of its approval, for tests.
+    pub(super) async fn told_of_tests(&self) -> Vec<(String, String, bool)> {
+        self.read().await.approvals.told()
     }
 
     /// What tests interrupt transactions with.

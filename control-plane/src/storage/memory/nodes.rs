@@ -8,7 +8,7 @@ use chaperone_engine::bundle::Serial;
 use chaperone_engine::link::{NodeId, PolicyRequest};
 use chaperone_engine::policy::UNREPORTED;
 
-use super::Memory;
+use super::{Memory, kept};
 use crate::nodes::store::{Gap, NodeBehind, NodeLife, NodeRow, Store, Totals};
 use crate::store::Result;
 use crate::trail::sequence::Sequence;
@@ -100,7 +100,10 @@ impl Store for Memory {
             let (_, row) = state.nodes.ensure(&request.node, now);
             row.filter_version = Some(request.filter_version.clone());
             row.reads = request.reads;
-            row.enforced = request.enforced;
+            row.enforced = request.enforced.map(|serial| Serial {
+                policy_version: kept(serial.policy_version),
+                keys_revision: kept(serial.keys_revision),
+            });
             row.refused = request.refused.clone();
             Ok(())
         })

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use chaperone_engine::bundle::Serial;
 
-use super::Memory;
+use super::{Memory, duplicate};
 use crate::policies::store::{Added, Store, StoredBundle, StoredVersion, Version};
 use crate::store::Result;
 
@@ -25,6 +25,13 @@ impl State {
         let mut stored = stored.clone();
         stored.version.current = stored.version.version == self.current();
         stored
+    }
+
+    fn add(&mut self, bundle: &StoredBundle) -> Result<Added> {
+        match self.bundles.insert(bundle.serial, bundle.clone()) {
+            None => Ok(Added::Done),
+            Some(_) => Err(duplicate("the serial of a bundle")),
+        }
     }
 
     fn overtaken(&self, on: Option<&str>) -> Option<Added> {
@@ -73,9 +80,10 @@ impl Store for Memory {
                 return Ok(overtaken);
             }
             let number = version.version.version;
-            policies.versions.insert(number, version.clone());
-            policies.bundles.insert(bundle.serial, bundle.clone());
-            Ok(Added::Done)
+            if policies.versions.insert(number, version.clone()).is_some() {
+                return Err(duplicate("the number of a version"));
+            }
+            policies.add(bundle)
         })
         .await
     }
@@ -86,8 +94,7 @@ impl Store for Memory {
             if let Some(overtaken) = policies.overtaken(Some(on)) {
                 return Ok(overtaken);
             }
-            policies.bundles.insert(bundle.serial, bundle.clone());
-            Ok(Added::Done)
+            policies.add(bundle)
         })
         .await
     }

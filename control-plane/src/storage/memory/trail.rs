@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use chaperone_engine::audit::{ATTRIBUTES, AttributeShape, AttributeValue, RecordState};
+use chaperone_engine::audit::{
+    ATTRIBUTES, AttributeShape, AttributeValue, RecordAttributes, RecordState, Unreadable,
+};
 use chaperone_engine::base::time::UnixMillis;
 
-use super::Memory;
+use super::{Memory, kept};
 use crate::nodes::store::NodeRow;
 use crate::store::{PageKey, Result};
 use crate::trail::fold::{Group, Patch};
@@ -42,7 +44,7 @@ impl Store for Memory {
                     });
                 }
                 row.events += new.events;
-                row.dropped = row.dropped.max(batch.dropped);
+                row.dropped = row.dropped.max(kept(batch.dropped));
                 row.closed = batch.closing;
                 taken.stored += new.events;
                 taken.unknown.extend(new.unknown(&batch.node));
@@ -57,6 +59,7 @@ impl Store for Memory {
                 state.trail.events.insert((row.node, row.seq), event);
             }
             for (id, node, patch) in group.patches() {
+                let patch = as_kept(patch);
                 match state.trail.records.get_mut(id) {
                     Some(record) => merge(record, patch),
                     None => {
@@ -67,7 +70,7 @@ impl Store for Memory {
                             boot: node.boot.as_str().to_owned(),
                             state: patch.state,
                             received_at: patch.received_at,
-                            attributes: patch.attributes.clone(),
+                            attributes: patch.attributes,
                         };
                         state.trail.records.insert(id.clone(), record);
                     }
@@ -132,12 +135,29 @@ impl Store for Memory {
     }
 }
 
-fn merge(record: &mut Record, patch: &Patch) {
+/// A patch with its numbers as a database keeps them.
+fn as_kept(patch: &Patch) -> Patch {
+    let mut values = patch.attributes.values().into_iter();
+    let attributes = RecordAttributes::read::<Unreadable>(|_| {
+        let value = values.next().flatten();
+        Ok(value.map(|value| match value.into_owned() {
+            AttributeValue::Number(number) => AttributeValue::Number(kept(number)),
+            value => value,
+        }))
+    });
+    Patch {
+        state: patch.state,
+        received_at: UnixMillis(kept(patch.received_at.0)),
+        attributes: attributes.unwrap(),
+    }
+}
+
+fn merge(record: &mut Record, patch: Patch) {
     if patch.state != RecordState::Open {
         record.state = patch.state;
     }
     record.received_at = record.received_at.min(patch.received_at);
-    record.attributes.merge(patch.attributes.clone());
+    record.attributes.merge(patch.attributes);
 }
 
 fn matches(query: &RecordQuery, record: &Record) -> bool {
@@ -164,14 +184,15 @@ fn matches(query: &RecordQuery, record: &Record) -> bool {
         _ => false,
     };
     attributes.iter().all(|(attribute, wanted)| {
-        value(attribute.name).is_some_and(|value| match attribute.shape {
-            AttributeShape::List => holds(value, wanted),
-            _ => value == wanted,
+        value(attribute.name).is_some_and(|value| match (attribute.shape, wanted) {
+            (AttributeShape::List, wanted) => holds(value, wanted),
+            (_, AttributeValue::Number(wanted)) => *value == AttributeValue::Number(kept(*wanted)),
+            (_, wanted) => value == wanted,
         })
     }) && state.is_none_or(|state| record.state == state)
         && node.as_ref().is_none_or(|node| record.node == *node)
-        && since.is_none_or(|since| record.received_at >= since)
-        && until.is_none_or(|until| record.received_at < until)
+        && since.is_none_or(|since| record.received_at.0 >= kept(since.0))
+        && until.is_none_or(|until| record.received_at.0 < kept(until.0))
         && text.as_ref().is_none_or(|text| {
             let text = text.to_ascii_lowercase();
             ATTRIBUTES
