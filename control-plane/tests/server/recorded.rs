@@ -124,7 +124,10 @@ async fn questions_are_answered_as_they_were() {
         // By what it was called then.
         let mut names: BTreeMap<String, String> = BTreeMap::new();
         let mut standings = BTreeSet::new();
-        for exchange in recording.of("/node/v1/approvals/ask") {
+        for mut exchange in recording.of("/node/v1/approvals/ask") {
+            // The one thing that is not as it came: a question that ran out after three seconds has to be
+            // open when it is asked again, however slow this machine is.
+            exchange.request = patient(exchange.request);
             let before = read(exchange.answer);
             let standing = before["answer"].as_str().unwrap();
             let name = before["approval"].as_str().unwrap();
@@ -171,6 +174,12 @@ async fn questions_are_answered_as_they_were() {
     }
 }
 
+/// The request of a question that does not run out so soon.
+fn patient(request: &'static str) -> &'static str {
+    let longer = request.replace(r#""expires":"3s""#, r#""expires":"15s""#);
+    longer.leak()
+}
+
 async fn decide(server: &Server, approver: &str, path: &str, body: &Value) {
     let answer = server.call("POST", path, Some(approver), Some(body.to_string()));
     answer.await.ok();
@@ -182,7 +191,7 @@ async fn until_expired(server: &Server, path: &str) {
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;
         }
     };
-    tokio::time::timeout(std::time::Duration::from_secs(20), wait)
+    tokio::time::timeout(std::time::Duration::from_secs(60), wait)
         .await
         .expect("the question expires");
 }
