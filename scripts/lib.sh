@@ -14,7 +14,12 @@ cd "$root"
 ENVOY_VERSION=${ENVOY_VERSION:-1.40.0}
 ENVOY_OLDEST=${ENVOY_OLDEST:-1.36.2}
 
-wasm=$root/target/wasm32-wasip1/release-wasm/chaperone_filter.wasm
+# Where cargo builds: CARGO_TARGET_DIR may name another folder, also one relative to the root.
+target=${CARGO_TARGET_DIR:-target}
+[[ $target == /* ]] || target=$root/$target
+export CARGO_TARGET_DIR=$target
+
+wasm=$target/wasm32-wasip1/release-wasm/chaperone_filter.wasm
 
 step() { printf '\033[1m==> %s\033[0m\n' "$*" >&2; }
 note() { printf '    %s\n' "$*" >&2; }
@@ -156,7 +161,7 @@ build_filter() {
 build_probe() {
     step "Building the probe (wasm)"
     cargo build --locked -p chaperone-proxy-wasm --example statuses --target wasm32-wasip1 --profile release-wasm
-    probe=$root/target/wasm32-wasip1/release-wasm/examples/statuses.wasm
+    probe=$target/wasm32-wasip1/release-wasm/examples/statuses.wasm
 }
 
 # build_control_plane [PROFILE]: the chaperone binary, at $chaperone.
@@ -165,7 +170,7 @@ build_control_plane() {
     [ "$dir" = dev ] && dir=debug
     step "Building the control plane ($profile)"
     cargo build --locked -p chaperone --profile "$profile"
-    chaperone=$root/target/$dir/chaperone
+    chaperone=$target/$dir/chaperone
 }
 
 # ensure_wasm_bindgen: the runner that executes wasm32 tests in Node, in the very version of the

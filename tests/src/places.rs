@@ -48,7 +48,7 @@ pub fn oldest_envoy() -> PathBuf {
 pub fn filter_wasm() -> PathBuf {
     from_environment("CHAPERONE_WASM").unwrap_or_else(|| {
         built(
-            "target/wasm32-wasip1/release-wasm/chaperone_filter.wasm",
+            "wasm32-wasip1/release-wasm/chaperone_filter.wasm",
             "cargo build -p chaperone-filter --target wasm32-wasip1 --profile release-wasm",
         )
     })
@@ -62,7 +62,7 @@ pub fn filter_wasm() -> PathBuf {
 pub fn probe_wasm() -> PathBuf {
     from_environment("CHAPERONE_PROBE").unwrap_or_else(|| {
         built(
-            "target/wasm32-wasip1/release-wasm/examples/statuses.wasm",
+            "wasm32-wasip1/release-wasm/examples/statuses.wasm",
             "cargo build -p chaperone-proxy-wasm --example statuses --target wasm32-wasip1 --profile release-wasm",
         )
     })
@@ -75,7 +75,7 @@ pub fn probe_wasm() -> PathBuf {
 #[must_use]
 pub fn chaperone() -> PathBuf {
     from_environment("CHAPERONE_BIN")
-        .unwrap_or_else(|| built("target/debug/chaperone", "cargo build -p chaperone"))
+        .unwrap_or_else(|| built("debug/chaperone", "cargo build -p chaperone"))
 }
 
 /// A port of 127.0.0.1 that is free now and that this process does not hand out twice.
@@ -111,8 +111,11 @@ fn from_environment(name: &str) -> Option<PathBuf> {
     Some(path)
 }
 
+/// `path` below the folder that cargo builds in.
 fn built(path: &str, command: &str) -> PathBuf {
-    let path = repository().join(path);
+    let target =
+        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);
+    let path = repository().join(target).join(path);
     assert!(
         path.is_file(),
         "{} is missing: run {command}",
