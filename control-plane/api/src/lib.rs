@@ -62,3 +62,51 @@ pub struct Paging {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn answers() -> Vec<(&'static str, Value)> {
+        let version = json!({
+            "version": 1, "digest": "d", "bundle_digest": "b", "published_at": 1, "published_by": "ada",
+            "current": true, "unchanged": false,
+        });
+        let node = json!({
+            "name": "envoy-1", "boot": "b", "first_seen_at": 1, "last_seen_at": 1, "stale": false,
+            "closed": false, "acknowledged": 0, "events": 0, "dropped": 0,
+        });
+        let record = json!({
+            "id": "r", "node": "envoy-1", "boot": "b", "state": "open", "received_at": 1,
+        });
+        vec![("version", version), ("node", node), ("record", record)]
+    }
+
+    fn read(what: &str, answer: Value) -> serde_json::Result<()> {
+        match what {
+            "version" => serde_json::from_value::<Page<Published>>(answer).map(drop),
+            "node" => serde_json::from_value::<Page<Node>>(answer).map(drop),
+            _ => serde_json::from_value::<Page<Record>>(answer).map(drop),
+        }
+    }
+
+    #[test]
+    fn members_that_are_not_known_are_ignored_in_answers() {
+        for (what, mut answer) in answers() {
+            answer["later"] = json!({ "x": [1] });
+            read(what, json!({ "items": [answer], "later": 1 })).unwrap();
+        }
+    }
+
+    #[test]
+    fn members_that_are_not_known_are_refused_in_requests() {
+        let publish = json!({ "document": "x", "only_if": "y" });
+        assert!(serde_json::from_value::<PublishRequest>(publish).is_err());
+        let filter = json!({ "subject": "alice", "later": "y" });
+        assert!(serde_json::from_value::<RecordFilter>(filter).is_err());
+        let token = json!({ "name": "n", "role": "policy", "later": 1 });
+        assert!(serde_json::from_value::<NewToken>(token).is_err());
+    }
+}

@@ -182,13 +182,7 @@ impl Client {
     ) -> Result<T, Failure> {
         let response = self.send(request).await?;
         let body = response.bytes().await.map_err(|e| self.unreachable(&e))?;
-        serde_json::from_slice(&body).map_err(|e| {
-            Failure::failed(format!(
-                "{} answered with something else than expected: {e}.",
-                self.base
-            ))
-            .next("Are this command line and the control plane of the same version?")
-        })
+        understood(&self.base, &body)
     }
 
     async fn send(&self, request: reqwest::RequestBuilder) -> Result<reqwest::Response, Failure> {
@@ -210,6 +204,16 @@ impl Client {
         Failure::unreachable(format!("The control plane at {} does not answer: {cause}.", self.base))
             .next("Is `chaperone serve` or `chaperone dev` running there? --server and CHAPERONE_SERVER say where to look.")
     }
+}
+
+/// The answer in a body.
+fn understood<T: DeserializeOwned>(base: &reqwest::Url, body: &[u8]) -> Result<T, Failure> {
+    serde_json::from_slice(body).map_err(|e| {
+        Failure::failed(format!(
+            "{base} answered with something else than expected: {e}."
+        ))
+        .next("Are this command line and the control plane of the same version?")
+    })
 }
 
 /// Query parameters of a filter struct, as the API spells them; what was not asked stays out.
@@ -369,6 +373,16 @@ mod tests {
         let mut expected = expected.map(|(k, v)| (k.to_owned(), v.to_owned()));
         expected.sort();
         assert_eq!(pairs, expected);
+    }
+
+    #[test]
+    fn an_answer_of_another_version_asks_for_the_same_one() {
+        let base = "http://127.0.0.1:7070".parse().unwrap();
+        let record = r#"{"id":"r","node":"n","boot":"b","received_at":1,"state":"postponed"}"#;
+        let failure = understood::<chaperone_api::Record>(&base, record.as_bytes());
+        let said = failure.unwrap_err().to_string();
+        assert!(said.contains("postponed"), "{said}");
+        assert!(said.contains("of the same version?"), "{said}");
     }
 
     #[test]

@@ -7,28 +7,52 @@ use chaperone_tests::places;
 use chaperone_tests::wasm::Interface;
 use serde_json::Value;
 
-/// `docs/failures.md` names a test for each failure and each code. A test that is renamed or removed
-/// would leave a promise that nothing keeps.
+/// `docs/failures.md` names a test for each failure and each code, and `docs/upgrades.md` for each mix of
+/// versions. A test that is renamed or removed would leave a promise that nothing keeps.
 #[test]
-fn every_test_that_the_failure_table_names_exists() {
+fn every_test_that_the_tables_of_promises_name_exists() {
     let root = places::repository();
-    let document = fs::read_to_string(root.join("docs/failures.md")).unwrap();
-    let mut checked = 0;
-    for name in document.split('`').skip(1).step_by(2) {
-        let (file, test) = match name.split_once("::") {
-            Some((file, test)) => (format!("tests/tests/e2e/{file}.rs"), Some(test)),
-            None if Path::new(name).extension().is_some_and(|e| e == "rs") => {
-                (name.to_owned(), None)
-            }
-            None => continue,
-        };
-        let source = fs::read_to_string(root.join(&file));
-        let found = source
-            .is_ok_and(|source| test.is_none_or(|test| source.contains(&format!("fn {test}("))));
-        assert!(found, "docs/failures.md names {name}, which does not exist");
-        checked += 1;
+    for (page, at_least) in [("docs/failures.md", 30), ("docs/upgrades.md", 15)] {
+        let document = fs::read_to_string(root.join(page)).unwrap();
+        let mut checked = 0;
+        for name in document.split('`').skip(1).step_by(2) {
+            let (file, test) = match name.split_once("::") {
+                Some((file, test)) if is_rust(file) => (file.to_owned(), Some(test)),
+                Some((file, test)) => (format!("tests/tests/e2e/{file}.rs"), Some(test)),
+                None if is_rust(name) => (name.to_owned(), None),
+                None => continue,
+            };
+            let source = fs::read_to_string(root.join(&file));
+            let found = source.is_ok_and(|source| {
+                test.is_none_or(|test| source.contains(&format!("fn {test}(")))
+            });
+            assert!(found, "{page} names {name}, which does not exist");
+            checked += 1;
+        }
+        assert!(checked > at_least, "{page} names only {checked} tests");
     }
-    assert!(checked > 30, "only {checked} tests are named");
+}
+
+fn is_rust(file: &str) -> bool {
+    Path::new(file).extension().is_some_and(|e| e == "rs")
+}
+
+/// Each row of these tables is a promise, so each has a test or says in words why it has none.
+#[test]
+fn every_mix_of_versions_has_a_test() {
+    let root = places::repository();
+    let document = fs::read_to_string(root.join("docs/upgrades.md")).unwrap();
+    let table = document.split("## Mixed versions").nth(1).unwrap();
+    let rows = table.lines().skip_while(|line| !line.starts_with("|---"));
+    let rows: Vec<&str> = rows
+        .skip(1)
+        .take_while(|line| line.starts_with('|'))
+        .collect();
+    assert!(rows.len() > 8, "{rows:?}");
+    for row in rows {
+        let proof = row.trim_end_matches('|').rsplit('|').next().unwrap();
+        assert!(proof.contains(".rs"), "no test proves this: {row}");
+    }
 }
 
 /// A walk through the code leads nowhere when a function has been renamed or has moved.
@@ -58,13 +82,25 @@ fn every_function_that_the_walkthrough_names_exists() {
 #[test]
 fn every_path_that_the_pages_for_maintainers_name_exists() {
     let root = places::repository();
-    let mut pages = vec![
-        root.join("docs/architecture.md"),
-        root.join("docs/operations.md"),
+    let named = [
+        "docs/architecture.md",
+        "docs/operations.md",
+        "docs/upgrades.md",
+        "CONTRIBUTING.md",
+        "SECURITY.md",
     ];
+    let mut pages: Vec<PathBuf> = named.iter().map(|page| root.join(page)).collect();
     let recipes = fs::read_dir(root.join("docs/extending")).unwrap();
     pages.extend(recipes.map(|entry| entry.unwrap().path()));
-    let folders = ["engine/", "filter/", "control-plane/", "scripts/"];
+    let folders = [
+        "engine/",
+        "filter/",
+        "control-plane/",
+        "scripts/",
+        "envoy/",
+        "tests/tests/",
+        "tests/src/",
+    ];
     let mut checked = 0;
     for page in &pages {
         let document = fs::read_to_string(page).unwrap();
