@@ -2,7 +2,7 @@
 //!
 //! [`Approvals`] is the service. Two calls come from nodes: *ask*, which says how a record stands, and
 //! [`Approvals::decided`], which says which questions are over; two long polls and the streams of
-//! people are woken by [`Approvals::subscribe`].
+//! people are woken by [`Approvals::subscribe`] and [`Approvals::subscribe_as_node`].
 
 pub(crate) mod store;
 
@@ -285,7 +285,12 @@ impl Approvals {
     }
 
     /// Ids of approvals as they change: when one is asked, answered, spent or runs out.
-    pub(crate) fn subscribe(&self) -> broadcast::Receiver<String> {
+    pub(crate) fn subscribe(&self, _may: &May<ReadApprovals>) -> broadcast::Receiver<String> {
+        self.changed.subscribe()
+    }
+
+    /// The same for nodes, whose calls wait until one of theirs is decided.
+    pub(crate) fn subscribe_as_node(&self, _may: &May<ActAsNode>) -> broadcast::Receiver<String> {
         self.changed.subscribe()
     }
 

@@ -91,7 +91,7 @@ impl Nodes {
 
     /// Remembers what a node was sent, and answers whether it was the same before: a bundle that a node
     /// has refused is not sent to it again.
-    pub(crate) fn sent_before(&self, boot: &str, serial: Serial) -> bool {
+    pub(crate) fn sent_before(&self, _may: &May<ActAsNode>, boot: &str, serial: Serial) -> bool {
         /// Lives of nodes that are remembered; forgetting one costs a bundle sent once more.
         const REMEMBERED: usize = 10_000;
         let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);

@@ -22,7 +22,7 @@ pub(crate) use self::seal::{Current, SealError};
 pub(crate) use self::store::Version;
 use self::store::{Added, Store, StoredBundle, StoredVersion};
 use crate::access::May;
-use crate::access::permission::{ChangePolicy, ReadState};
+use crate::access::permission::{ActAsNode, ChangePolicy, ReadState};
 use crate::comment::Comment;
 use crate::keys::{IssuerKeys, Prepared};
 use crate::metrics::Metrics;
@@ -234,17 +234,25 @@ impl Policies {
     }
 
     /// The bundle in force, and word of the next.
-    pub(crate) fn subscribe(&self) -> watch::Receiver<Option<Arc<Current>>> {
+    pub(crate) fn subscribe(&self, _may: &May<ActAsNode>) -> watch::Receiver<Option<Arc<Current>>> {
         self.current.subscribe()
     }
 
     /// The bundle in force.
-    pub(crate) fn current(&self) -> Option<Arc<Current>> {
+    pub(crate) fn in_force(&self, _may: &May<ReadState>) -> Option<Arc<Current>> {
+        self.current()
+    }
+
+    fn current(&self) -> Option<Arc<Current>> {
         self.current.borrow().clone()
     }
 
     /// The key that filters pin.
-    pub(crate) fn public_key(&self) -> PublicKey {
+    pub(crate) fn pinned_key(&self, _may: &May<ReadState>) -> PublicKey {
+        self.public_key()
+    }
+
+    fn public_key(&self) -> PublicKey {
         self.sealer.public_key()
     }
 

@@ -85,7 +85,7 @@ impl Trail {
 
     /// Records as they change: each time that events of them were stored. [`Trail::changed`] then
     /// says how they stand.
-    pub(crate) fn subscribe(&self) -> broadcast::Receiver<Changed> {
+    pub(crate) fn subscribe(&self, _may: &May<ReadRecords>) -> broadcast::Receiver<Changed> {
         self.writer.subscribe()
     }
 

@@ -99,7 +99,7 @@ pub(crate) async fn watch(
     Query(filter): Query<ApprovalFilter>,
 ) -> Result<EventStream, ApiError> {
     // Before looking: what is asked after the look is in here.
-    let news = app.approvals.subscribe();
+    let news = app.approvals.subscribe(&may);
     let query = asked(&filter);
     let open = app.approvals.open(&may, &query).await?;
     let first = open

@@ -15,10 +15,11 @@ use crate::app::App;
     (status = 200, body = Page<Connection>),
     (status = "default", description = "An error", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn connections(
-    _may: May<ReadState>,
+    may: May<ReadState>,
     State(app): State<Arc<App>>,
 ) -> Json<Page<Connection>> {
-    let items = app.policies.current().map_or_else(Vec::new, |current| {
+    let in_force = app.policies.in_force(&may);
+    let items = in_force.map_or_else(Vec::new, |current| {
         let view = |connection: &chaperone_engine::policy::Connection| Connection {
             name: connection.name.clone(),
             hosts: connection.hosts.iter().map(ToString::to_string).collect(),

@@ -20,7 +20,7 @@ use crate::http::problem::ApiError;
     (status = 200, body = FilterConfig),
     (status = "default", description = "An error", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn filter_config(
-    _may: May<ReadState>,
+    may: May<ReadState>,
     State(app): State<Arc<App>>,
     Query(query): Query<FilterConfigQuery>,
 ) -> Result<Json<FilterConfig>, ApiError> {
@@ -34,7 +34,7 @@ pub(crate) async fn filter_config(
     let cluster = query.cluster.unwrap_or_else(|| "chaperone".to_owned());
     let bundle = match query.bundle {
         Some(true) => {
-            let current = app.policies.current().ok_or_else(|| {
+            let current = app.policies.in_force(&may).ok_or_else(|| {
                 ApiError::new(
                     Code::NotFound,
                     "There is no bundle yet: publish a policy first.",
@@ -50,7 +50,7 @@ pub(crate) async fn filter_config(
             authority: "chaperone".to_owned(),
             timeout_ms: 2000,
         },
-        public_key: app.policies.public_key().to_base64(),
+        public_key: app.policies.pinned_key(&may).to_base64(),
         profile,
         bundle,
     }))

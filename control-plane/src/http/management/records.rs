@@ -69,7 +69,7 @@ pub(crate) async fn tail(
     State(app): State<Arc<App>>,
     Query(filter): Query<RecordFilter>,
 ) -> EventStream {
-    let news = app.trail.subscribe();
+    let news = app.trail.subscribe(&may);
     let asker = Arc::new((may, asked(&filter)));
     stream::follow(
         app,

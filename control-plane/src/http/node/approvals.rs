@@ -61,7 +61,7 @@ pub(crate) async fn watch(
     let ids: HashSet<&str> = request.approvals.iter().map(String::as_str).collect();
     let until = deadline(request.wait_ms);
     // Before looking: what changes after the look is in here.
-    let mut news = app.approvals.subscribe();
+    let mut news = app.approvals.subscribe_as_node(&may);
     let _waiting = Waiting::new(Arc::clone(&app));
     loop {
         let decided = app.approvals.decided(&may, &request.approvals).await?;

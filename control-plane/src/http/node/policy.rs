@@ -38,7 +38,7 @@ pub(crate) async fn policy(
             .unknown_key(&may, &unknown.issuer, unknown.kid.as_deref());
     }
     let until = deadline(request.wait_ms);
-    let mut news = app.policies.subscribe();
+    let mut news = app.policies.subscribe(&may);
     let _waiting = Waiting::new(Arc::clone(&app));
     // A bundle that the node has refused is not sent again, or it would ask again at once, and so on.
     let mut refused = request.refused.is_some();
@@ -51,7 +51,7 @@ pub(crate) async fn policy(
         {
             let again = app
                 .nodes
-                .sent_before(request.node.boot.as_str(), current.serial);
+                .sent_before(&may, request.node.boot.as_str(), current.serial);
             if !(refused && again) {
                 return Ok(json(Bytes::from_owner(Arc::clone(&current.answer))));
             }
