@@ -20,6 +20,7 @@ use crate::access::May;
 use crate::access::permission::{ActAsNode, AnswerApprovals, ReadApprovals};
 use crate::comment::Comment;
 use crate::metrics::{Metrics, OutcomeLabel};
+use crate::nodes::owns;
 use crate::store::{PageKey, Result, StoreError};
 use crate::{clock, random};
 
@@ -77,6 +78,8 @@ impl ApprovalNow {
 /// Why a record was not told how it stands.
 #[derive(Debug)]
 pub(crate) enum AskError {
+    /// The record is none of the life of the node that asks: it could spend the grant of another.
+    ForeignRecord,
     /// The operating system gave no randomness for an id.
     Randomness(std::io::Error),
     /// Nothing has changed.
@@ -121,12 +124,15 @@ impl Approvals {
     /// May this request pass? Asking again with the same record never spends a second grant.
     ///
     /// # Errors
-    /// When the database or the randomness fails.
+    /// [`AskError`]; no question was opened and no grant spent.
     pub(crate) async fn ask(
         &self,
         _may: &May<ActAsNode>,
         ask: AskRequest,
     ) -> std::result::Result<AskAnswer, AskError> {
+        if !owns(&ask.node, &ask.record) {
+            return Err(AskError::ForeignRecord);
+        }
         let binding = Binding::of(&ask.digest, &ask.rule, &ask.terms).map_err(StoreError::from)?;
         let asking = Asking {
             new_id: random::id("ap").map_err(AskError::Randomness)?,

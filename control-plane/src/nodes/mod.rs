@@ -1,5 +1,6 @@
 //! Nodes: what each life of a filter has reported, and what it was sent.
 
+mod own;
 pub(crate) mod store;
 
 use std::collections::HashMap;
@@ -11,6 +12,7 @@ use chaperone_engine::bundle::Serial;
 use chaperone_engine::link::PolicyRequest;
 use chaperone_engine::policy::UNREPORTED as FIRST_REVISION;
 
+pub(crate) use self::own::owns;
 use self::store::Store;
 pub(crate) use self::store::{Gap, NodeBehind, NodeLife, NodeRow};
 use crate::access::May;

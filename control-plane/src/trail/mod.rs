@@ -5,6 +5,7 @@
 //! ([`chaperone_engine::record_attributes`]); which events are new, and which are missing, is
 //! [`sequence`]'s to say; [`store`] is what a database has to do.
 
+mod batch;
 pub(crate) mod fold;
 pub(crate) mod sequence;
 pub(crate) mod store;
@@ -16,7 +17,8 @@ use tokio::sync::broadcast;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use store::{IncomingBatch, Record, RecordQuery, StoredEvent};
+pub(crate) use batch::{BatchError, IncomingBatch};
+pub(crate) use store::{Record, RecordQuery, StoredEvent};
 pub(crate) use writer::{Changed, NotStored};
 
 use crate::access::May;

@@ -1,25 +1,12 @@
 //! What the trail keeps, and the transactions on it.
 
 use async_trait::async_trait;
-use chaperone_engine::audit::{
-    Attribute, AttributeValue, ReadEvent, RecordAttributes, RecordState,
-};
+use chaperone_engine::audit::{Attribute, AttributeValue, RecordAttributes, RecordState};
 use chaperone_engine::base::time::UnixMillis;
 use chaperone_engine::link::NodeId;
 
+pub(crate) use super::batch::IncomingBatch;
 use crate::store::{PageKey, Result};
-
-/// A batch of one node, read and checked: numbered without holes.
-#[derive(Debug, Clone)]
-pub(crate) struct IncomingBatch {
-    pub(crate) node: NodeId,
-    /// Events that the node has lost since its boot.
-    pub(crate) dropped: u64,
-    /// The last one of this life.
-    pub(crate) closing: bool,
-    /// Each event with the JSON that it came as.
-    pub(crate) events: Vec<(ReadEvent, Box<str>)>,
-}
 
 /// What taking some batches did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use chaperone_api::Problem;
 use chaperone_engine::link::{AskAnswer, AskRequest, WatchAnswer, WatchRequest, Watched};
 use tokio::sync::broadcast::error::RecvError;
 
-use super::{CALL_BODY_BYTES, check_node, check_record, deadline, invalid};
+use super::{CALL_BODY_BYTES, check_node, deadline, invalid};
 use crate::access::May;
 use crate::access::permission::ActAsNode;
 use crate::app::App;
@@ -33,9 +33,9 @@ pub(crate) async fn ask(
     let body = extract::bytes(request, CALL_BODY_BYTES).await?;
     let ask: AskRequest = extract::json(&body)?;
     check_node(&ask.node)?;
-    check_record(&ask.node, &ask.record)?;
     let answer = app.approvals.ask(&may, ask).await;
     answer.map(Json).map_err(|error| match error {
+        AskError::ForeignRecord => invalid("record: not a record of this node's life"),
         AskError::Randomness(error) => ApiError::internal(&error),
         AskError::Store(error) => error.into(),
     })

@@ -10,13 +10,13 @@ use chaperone_engine::link::{EventAck, NodeId};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{check_node, check_record, invalid};
+use super::{check_node, invalid};
 use crate::access::May;
 use crate::access::permission::ActAsNode;
 use crate::app::App;
 use crate::http::extract;
 use crate::http::problem::ApiError;
-use crate::trail::IncomingBatch;
+use crate::trail::{BatchError, IncomingBatch};
 
 /// Largest batch of events. Filters send batches of at most a megabyte, and a single larger event
 /// alone.
@@ -57,25 +57,10 @@ fn read_batch(body: &[u8]) -> Result<IncomingBatch, ApiError> {
     let batch: Batch<'_> = extract::json(body)?;
     check_node(&batch.node)?;
     let mut events = Vec::with_capacity(batch.events.len());
-    let mut expected = None;
     for raw in batch.events {
         let event = ReadEvent::read(raw.get()).map_err(|error| extract::not_understood(&error))?;
-        check_record(&batch.node, event.record())?;
-        let seq = event.seq();
-        let numbered = expected.map_or(seq > 0, |expected| seq == expected);
-        // Beyond this SQLite has no integer.
-        if !numbered || seq >= i64::MAX as u64 {
-            return Err(invalid(
-                "events: a batch is numbered from 1 on without holes",
-            ));
-        }
-        expected = Some(seq + 1);
         events.push((event, raw.get().into()));
     }
-    Ok(IncomingBatch {
-        node: batch.node,
-        dropped: batch.dropped,
-        closing: batch.closing,
-        events,
-    })
+    IncomingBatch::new(batch.node, batch.dropped, batch.closing, events)
+        .map_err(|error: BatchError| invalid(&error.to_string()))
 }

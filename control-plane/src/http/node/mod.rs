@@ -7,7 +7,6 @@ pub(super) mod policy;
 use std::time::Duration;
 
 use chaperone_api::ProblemCode as Code;
-use chaperone_engine::audit::RecordId;
 use chaperone_engine::link::{MAX_WAIT_MS, NodeId};
 use tokio::time::Instant;
 
@@ -26,25 +25,6 @@ fn check_node(node: &NodeId) -> Result<(), ApiError> {
         Ok(())
     } else {
         Err(invalid("node.name: 1 to 256 printable characters"))
-    }
-}
-
-/// A record belongs to the life of the node that names it: a node cannot write into the records of
-/// another, nor spend its grants.
-fn check_record(node: &NodeId, record: &RecordId) -> Result<(), ApiError> {
-    let own = record
-        .0
-        .strip_prefix(node.boot.as_str())
-        .is_some_and(|rest| {
-            rest.len() <= 32
-                && rest
-                    .strip_prefix('-')
-                    .is_some_and(|stream| !stream.is_empty())
-        });
-    if own {
-        Ok(())
-    } else {
-        Err(invalid("record: not a record of this node's life"))
     }
 }
 

@@ -109,18 +109,11 @@ fn event(node: &NodeId, stream: u64, seq: u64, step: u64) -> Event {
 }
 
 fn batch(node: &NodeId, events: Vec<Event>) -> IncomingBatch {
-    IncomingBatch {
-        node: node.clone(),
-        dropped: 0,
-        closing: false,
-        events: events
-            .into_iter()
-            .map(|event| {
-                let json = serde_json::to_string(&event).unwrap();
-                (ReadEvent::Known(event), json.into())
-            })
-            .collect(),
-    }
+    let events = events.into_iter().map(|event| {
+        let json = serde_json::to_string(&event).unwrap();
+        (ReadEvent::Known(event), json.into())
+    });
+    IncomingBatch::new(node.clone(), 0, false, events.collect()).unwrap()
 }
 
 /// All five events of a record, numbered from `seq` on.
@@ -203,10 +196,7 @@ async fn an_event_of_a_later_version_is_stored_as_it_came<S: Tested + Store>(ben
         (ReadEvent::read(&json).unwrap(), json.into())
     });
     let events: Vec<_> = events.collect();
-    let later = IncomingBatch {
-        events: events.clone(),
-        ..batch(&node, Vec::new())
-    };
+    let later = IncomingBatch::new(node.clone(), 0, false, events.clone()).unwrap();
     let taken = take(&bench.store, vec![later.clone()]).await;
     assert_eq!((taken.stored, taken.unknown.len()), (2, 1));
     let unknown = &taken.unknown[0];
