@@ -48,7 +48,8 @@ type Construct = (u32, &'static str, Takes);
 use Takes::{Anything, Detectors, Free, Words};
 
 /// Every construct of the language. A test compares it with the JSON Schema of the document, so
-/// nothing can be added to the language and forgotten here.
+/// nothing can be added to the language and forgotten here. Another one does so for the forms of values
+/// (`forms.txt`): a new word in a pattern is in no place of its own.
 ///
 /// A construct that is not released yet gets the revision after the released one, which all
 /// constructs of the next release share; [`REVISION`] is then that number.
@@ -373,6 +374,91 @@ mod tests {
             })
             .collect();
         assert_eq!(listed, words);
+    }
+
+    /// Keywords of JSON Schema that say what a value has to be like.
+    #[cfg(feature = "authoring")]
+    const FORM: [&str; 16] = [
+        "type",
+        "format",
+        "pattern",
+        "minimum",
+        "maximum",
+        "exclusiveMinimum",
+        "exclusiveMaximum",
+        "minLength",
+        "maxLength",
+        "minItems",
+        "maxItems",
+        "minProperties",
+        "maxProperties",
+        "uniqueItems",
+        "multipleOf",
+        "required",
+    ];
+
+    /// What the JSON Schema wants of the value at each place.
+    #[cfg(feature = "authoring")]
+    fn forms(root: &Value, node: &Value, place: &str, found: &mut BTreeSet<String>) {
+        if let Some(reference) = node["$ref"].as_str() {
+            let definition = root.pointer(reference.trim_start_matches('#')).unwrap();
+            forms(root, definition, place, found);
+        }
+        let form: serde_json::Map<String, Value> = FORM
+            .iter()
+            .filter_map(|keyword| Some(((*keyword).to_owned(), node.get(keyword)?.clone())))
+            .collect();
+        if !form.is_empty() {
+            let place = if place.is_empty() {
+                "(document)"
+            } else {
+                place
+            };
+            found.insert(format!("{place} {}", Value::Object(form)));
+        }
+        for choices in ["anyOf", "oneOf", "allOf"] {
+            for choice in node[choices].as_array().into_iter().flatten() {
+                forms(root, choice, place, found);
+            }
+        }
+        for (name, member) in node["properties"].as_object().into_iter().flatten() {
+            let dot = if place.is_empty() { "" } else { "." };
+            forms(root, member, &format!("{place}{dot}{name}"), found);
+        }
+        if let Some(items) = node.get("items") {
+            forms(root, items, &format!("{place}[]"), found);
+        }
+        if let Some(others @ Value::Object(_)) = node.get("additionalProperties") {
+            forms(root, others, &format!("{place}.*"), found);
+        }
+    }
+
+    /// A word in a pattern, a wider range and a member that may be left out are constructs, too, and no
+    /// place tells of them. `forms.txt` has the form of each place, behind the revision that it came with.
+    #[cfg(feature = "authoring")]
+    #[test]
+    fn every_form_of_a_value_has_a_revision() {
+        let lines = include_str!("forms.txt").lines();
+        let listed: BTreeMap<&str, u32> = lines
+            .map(|line| {
+                let (revision, form) = line.split_once(' ').unwrap();
+                (form, revision.parse().unwrap())
+            })
+            .collect();
+        let root = crate::policy::schema();
+        let mut is = BTreeSet::new();
+        forms(&root, &root, "", &mut is);
+        let is: BTreeSet<&str> = is.iter().map(String::as_str).collect();
+        let was: BTreeSet<&str> = listed.keys().copied().collect();
+        let new: Vec<_> = is.difference(&was).collect();
+        let gone: Vec<_> = was.difference(&is).collect();
+        assert!(
+            new.is_empty() && gone.is_empty(),
+            "values have another form than forms.txt says. If an older filter refuses what is allowed \
+             now, what is new needs a revision of its own, which `needs` has to find in a document. \
+             Then write it to language/forms.txt.\nnew: {new:#?}\ngone: {gone:#?}"
+        );
+        assert!(listed.values().all(|revision| *revision <= REVISION));
     }
 
     #[test]
