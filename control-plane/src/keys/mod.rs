@@ -71,7 +71,7 @@ pub(crate) struct Prepared {
 struct Slot {
     entry: Entry,
     /// Held while fetching: whoever comes meanwhile waits for that fetch instead of making another.
-    fetching: Arc<tokio::sync::Mutex<u64>>,
+    fetching: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Slot {
@@ -234,15 +234,11 @@ impl IssuerKeys {
         else {
             return;
         };
-        let mut flights = match fetching.try_lock() {
-            Ok(flights) => flights,
-            Err(_) => {
-                drop(fetching.lock().await);
-                return;
-            }
+        let Ok(_flight) = fetching.try_lock() else {
+            drop(fetching.lock().await);
+            return;
         };
         let fetched = self.fetcher.key_set(&issuer).await;
-        *flights += 1;
         let mut sets = self.sets();
         // The policy may have moved on meanwhile.
         let Some(slot) = sets
