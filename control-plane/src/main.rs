@@ -1,4 +1,4 @@
-//! The `chaperone` binary: what a person types, and what comes of it.
+//! The `chaperone` program: its commands, and `chaperone dev`.
 //!
 //! | module | what it is for |
 //! |---|---|

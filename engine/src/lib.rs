@@ -1,8 +1,8 @@
 //! Everything that decides.
 //!
 //! This crate is pure: no I/O, no clock, no host calls. Time comes in as an argument, bytes come in
-//! and go out as slices. It compiles natively and to wasm32, so the control plane validates, tests
-//! and replays with the very code that the filter runs on the request path.
+//! and go out as slices. It compiles natively and to wasm32, so the control plane validates and
+//! tests with the very code that the filter runs on the request path.
 //!
 //! | module | answers |
 //! |---|---|

@@ -14,10 +14,10 @@
 //! own (503, 504) that look like the control plane's, so an answer without the marker is treated as
 //! no answer.
 //!
-//! The protocol leaves decisions where they belong: a [`Watched`] only wakes a stream, which then
-//! asks again with its own record id; whether a one-time grant is its to spend is settled by that
-//! `ask`, in one transaction, and repeating it gives the same answer. So a lost answer can be asked
-//! for again, and two streams that wait for the same approval cannot both pass on it.
+//! A [`Watched`] decides nothing: it only wakes a stream. The stream then asks again with its own
+//! record id, and the control plane decides in that one transaction whether the stream may spend a
+//! one-time grant. Asking again gives the same answer. So a lost answer can be asked for again, and of
+//! two streams that wait for the same approval only one passes.
 //!
 //! # Versions
 //! Filter and control plane are upgraded at different times (`docs/upgrades.md`), so members are

@@ -3,8 +3,8 @@
 //! [`Access`] turns the secret that came with a call into a [`Caller`], and makes and revokes API tokens.
 //! What each role may do stands in [`permission`].
 //!
-//! All live tokens are kept in memory, so no call waits for the database to be let in; making and
-//! revoking write through.
+//! All live tokens are kept in memory, so that a call is let in without asking the database. Making and
+//! revoking a token writes to the database first.
 
 mod caller;
 mod identity;
@@ -134,7 +134,8 @@ impl Access {
         live(caller, now).then(|| Arc::clone(caller))
     }
 
-    /// Whether the caller's credential is still good: for what goes on after it was shown once.
+    /// Whether the caller's credential is still good. A stream asks this again and again, because its
+    /// credential was shown only at its beginning.
     pub(crate) fn still_lets_in(&self, caller: &Caller, now: UnixMillis) -> bool {
         let Credential::Token(shown) = caller.credential();
         let callers = self.callers.read().unwrap_or_else(PoisonError::into_inner);

@@ -1,8 +1,10 @@
 //! Approvals: what nodes ask, and what people answer.
 //!
-//! [`Approvals`] is the service. Two calls come from nodes: *ask*, which says how a record stands, and
-//! [`Approvals::decided`], which says which questions are over; two long polls and the streams of
-//! people are woken by [`Approvals::subscribe`] and [`Approvals::subscribe_as_node`].
+//! [`Approvals`] is the service. Nodes make two calls. [`Approvals::ask`] says how a record stands;
+//! [`Approvals::decided`] says which questions are over.
+//!
+//! A node that watches questions waits for [`Approvals::subscribe_as_node`]. People who follow them wait for
+//! [`Approvals::subscribe`].
 
 pub(crate) mod store;
 

@@ -1,6 +1,6 @@
 //! The key sets of the issuers: fetched, refreshed, cached on disk.
 //!
-//! IssuerKeys travel to the nodes in bundles, so a node never fetches anything. When the keys of an issuer
+//! Key sets travel to the nodes in bundles, so a node never fetches anything. When the keys of an issuer
 //! of the policy change, [`IssuerKeys::changed`] says so and a bundle with the next `keys_revision` is
 //! signed. A failed fetch changes nothing: the last good set stays in force, in memory and on disk.
 

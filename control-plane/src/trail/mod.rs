@@ -2,7 +2,7 @@
 //!
 //! [`Trail`] is the service: nodes hand in batches of events, people search, read and follow records.
 //! What an event says about its record is the engine's table of attributes
-//! ([`chaperone_engine::record_attributes`]); which events are new, and which are missing, is
+//! ([`chaperone_engine::record_attributes`], `engine/src/audit/attributes/table.rs`); which events are new, and which are missing, is
 //! [`sequence`]'s to say; [`store`] is what a database has to do.
 
 mod batch;

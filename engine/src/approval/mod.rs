@@ -5,6 +5,8 @@
 //! sent again has the same digest, so identical requests share one pending question and a ticket
 //! finds its answer.
 //!
+//! `docs/extending/approval-answer.md` says how to add an answer beside yes and no.
+//!
 //! | file | says |
 //! |---|---|
 //! | `digest` | which parts of a request an approval binds to |

@@ -1,6 +1,7 @@
 //! What people and automation call: one file per resource.
 //!
 //! A handler parses the call, asks a service, and renders the answer. It decides nothing.
+//! `docs/extending/management-call.md` says how to add one.
 
 pub(super) mod approvals;
 pub(super) mod connections;

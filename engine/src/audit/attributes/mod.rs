@@ -4,7 +4,8 @@
 //! begins as a member of an event, and because everybody who needs it may look down to the engine:
 //! the wire types, the stores and the command line. Whoever needs members of a struct expands the
 //! table with a macro of its own; whoever only walks over attributes, as a store does with its
-//! columns, takes [`ATTRIBUTES`] and [`AttributeValue`]s.
+//! columns, takes [`ATTRIBUTES`] and [`AttributeValue`]s. `docs/extending/record-attribute.md` says how to
+//! add one.
 
 mod table;
 #[cfg(test)]
