@@ -321,6 +321,9 @@ pub(crate) fn record(
         EventKind::Received {
             request: request_line(path),
             principal: Some(principal(subject)),
+            token_owner: None,
+            source: Some("203.0.113.7".to_owned()),
+            user_agent: Some("cli/1.0".to_owned()),
             connection: Some("api".to_owned()),
             operation: Some(Operation {
                 action: format!("GET {path}"),

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::boot::BootId;
 use crate::base::time::UnixMillis;
-use crate::identity::Principal;
+use crate::identity::{Principal, TokenOwner};
 use crate::masking::AsMasked;
 use crate::policy::{Direction, Effect};
 use crate::upstreams::Operation;
@@ -82,6 +82,16 @@ pub enum EventKind {
         /// Who asked; absent when the token was refused.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         principal: Option<Principal>,
+        /// Whom a refused token was made for; absent when its signature was not good, or when it was
+        /// not refused.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        token_owner: Option<TokenOwner>,
+        /// The address that the request came from, as Envoy trusts it, without port.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        source: Option<String>,
+        /// The `user-agent` header, masked and cut.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        user_agent: Option<String>,
         /// The connection by name; absent when the host belongs to none.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         connection: Option<String>,

@@ -14,6 +14,7 @@
 
 mod attributes;
 mod boot;
+mod caller;
 mod event;
 mod queue;
 mod reading;
@@ -23,6 +24,7 @@ pub use attributes::{
     RecordState, Unreadable,
 };
 pub use boot::BootId;
+pub use caller::{MAX_USER_AGENT, shortened, source_address, user_agent};
 pub use event::{
     AbortCause, ApprovalOutcome, Body, Event, EventKind, RecordId, RequestLine, Timings,
 };

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use serde_json::{Map, Value};
 
-use super::refusal::{Refusal, RefusalCode};
+use super::refusal::{Refusal, RefusalCode, TokenOwner};
 use super::{ClaimMapping, Issuer, Principal};
 use crate::base::time::UnixMillis;
 
@@ -139,6 +139,14 @@ pub(super) fn principal(claims: &Claims, issuer: &Issuer) -> Result<Principal, R
         groups: groups(claims, mapping)?,
         agent,
         session,
+    })
+}
+
+/// Whom the token was made for, if that can be read.
+pub(super) fn owner(claims: &Claims, issuer: &Issuer) -> Option<TokenOwner> {
+    Some(TokenOwner {
+        issuer: issuer.issuer.clone(),
+        subject: string(claims, &issuer.claims.subject).ok()??,
     })
 }
 

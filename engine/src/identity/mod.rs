@@ -9,7 +9,8 @@
 //! - There is no way around the signature: no `none`, no HMAC, no key from the token, no optional mode.
 //! - A key verifies only algorithms of its own kind, and only the one it is published for.
 //! - A token has one spelling. Changing any bit of it makes it another token, which is refused.
-//! - Nothing about claims is said before the signature holds, beyond the issuer and key id.
+//! - Nothing about claims is said before the signature holds, beyond the issuer and key id. A token that is refused
+//!   after that says whom it was made for ([`TokenOwner`]), for the trail alone.
 //! - A bad key in a set never stops a good one; a removed key stops working at once, cache or not.
 //! - Everything is bounded before it is read: token, header, nesting, key set, cache.
 //!
@@ -41,7 +42,7 @@ pub use jwk::UnusableKey;
 pub use key::{KeyKind, PublicKey};
 pub use key_set::{JwksError, KeyProblem, KeySet, MAX_KEY_SET_BYTES, MAX_KEYS};
 pub use principal::Principal;
-pub use refusal::{Refusal, RefusalCode, UnknownKey};
+pub use refusal::{Refusal, RefusalCode, TokenOwner, UnknownKey};
 pub use signature::{PureRust, SignatureVerifier, Unsupported, ecdsa_der_signature};
 pub use token::MAX_TOKEN_BYTES;
 pub use verifier::{InvalidIssuer, VerifiedToken, Verifier};

@@ -86,6 +86,19 @@ pub struct Refusal {
     pub detail: String,
     /// Set when fetching the issuer's key set again may help.
     pub unknown_key: Option<UnknownKey>,
+    /// Whom the token was made for, where its signature was good. For the trail; the answer does not
+    /// say it.
+    pub owner: Option<Box<TokenOwner>>,
+}
+
+/// Whom a token was made for, as its issuer has signed. Whether they sent it is another question: a
+/// refused one that is too old, or was made for another audience, may be stolen.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct TokenOwner {
+    /// The issuer, one of the policy's.
+    pub issuer: String,
+    /// The subject, by the claim that the policy names.
+    pub subject: String,
 }
 
 /// A key that a known issuer's set does not have, so that a refresh can be asked for.
@@ -106,6 +119,15 @@ impl Refusal {
             code,
             detail: detail.into(),
             unknown_key: None,
+            owner: None,
+        }
+    }
+
+    /// Of a token whose signature is good, and that was made for `owner`.
+    pub(crate) fn of(self, owner: Option<TokenOwner>) -> Self {
+        Self {
+            owner: owner.map(Box::new),
+            ..self
         }
     }
 
@@ -117,6 +139,7 @@ impl Refusal {
                 issuer: issuer.to_owned(),
                 kid: kid.map(printable),
             }),
+            owner: None,
         }
     }
 }

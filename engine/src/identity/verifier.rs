@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
 use super::claims::{self, Validity};
 use super::key::hash_part;
-use super::refusal::{Refusal, RefusalCode, printable};
+use super::refusal::{Refusal, RefusalCode, TokenOwner, printable};
 use super::signature::{self, SignatureVerifier};
 use super::token::Compact;
 use super::{Algorithm, Issuer, KeySet, Principal, PublicKey};
@@ -123,15 +123,15 @@ impl Verifier {
         }
 
         let issuer = &trusted.issuer;
-        let validity = claims::validity(&token.claims, issuer.leeway_seconds)?;
-        validity.check(now)?;
-        claims::check_audience(&token.claims, &issuer.audiences)?;
-        Ok(VerifiedToken {
-            principal: claims::principal(&token.claims, issuer)?,
-            validity,
-            kid: token.kid,
-            algorithm: token.algorithm,
-        })
+        match checked(&token.claims, issuer, now) {
+            Ok((principal, validity)) => Ok(VerifiedToken {
+                principal,
+                validity,
+                kid: token.kid,
+                algorithm: token.algorithm,
+            }),
+            Err(refusal) => Err(refusal.of(claims::owner(&token.claims, issuer))),
+        }
     }
 
     fn issuer_of(&self, token: &Compact<'_>) -> Result<&Trusted, Refusal> {
@@ -152,6 +152,18 @@ impl Verifier {
             )),
         }
     }
+}
+
+/// Judges claims whose signature was verified.
+fn checked(
+    claims: &Map<String, Value>,
+    issuer: &Issuer,
+    now: UnixMillis,
+) -> Result<(Principal, Validity), Refusal> {
+    let validity = claims::validity(claims, issuer.leeway_seconds)?;
+    validity.check(now)?;
+    claims::check_audience(claims, &issuer.audiences)?;
+    Ok((claims::principal(claims, issuer)?, validity))
 }
 
 fn signed_by(key: &PublicKey, token: &Compact<'_>, crypto: &dyn SignatureVerifier) -> bool {
@@ -256,7 +268,12 @@ impl VerifiedToken {
     }
 
     pub(super) fn check_time(&self, now: UnixMillis) -> Result<(), Refusal> {
-        self.validity.check(now)
+        self.validity.check(now).map_err(|refusal| {
+            refusal.of(Some(TokenOwner {
+                issuer: self.principal.issuer.clone(),
+                subject: self.principal.subject.clone(),
+            }))
+        })
     }
 }
 

@@ -367,3 +367,23 @@ fn a_secret_that_a_refusal_repeats_is_masked_in_the_record() {
         "{recorded}"
     );
 }
+
+#[test]
+fn a_record_says_where_the_request_came_from_and_no_secret_of_its_user_agent() {
+    let mut envoy = Envoy::new("headers");
+    let properties = &envoy.worker.host().properties;
+    let address = b"203.0.113.7:40112".to_vec();
+    properties
+        .borrow_mut()
+        .insert("source.address".to_owned(), address);
+    let mut headers = Envoy::request_for("/free/x", "dev");
+    let agent = format!("cli/1.0 ({}) {}", secret(), "x".repeat(300));
+    headers.push(("user-agent".to_owned(), agent.into_bytes()));
+    envoy.headers(Request, headers, true);
+    assert_eq!(envoy.count("received"), 1);
+    let received = &envoy.plane.events[0];
+    assert_eq!(received["source"], "203.0.113.7");
+    let agent = received["user_agent"].as_str().unwrap();
+    assert!(agent.starts_with("cli/1.0 ([masked:github-pat:"), "{agent}");
+    assert_eq!(agent.len(), 256);
+}

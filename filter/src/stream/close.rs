@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use chaperone_engine::audit::{AbortCause, EventKind, RequestLine, Timings};
 
+use super::received::Caller;
 use super::request::{Request, split_target};
 use super::{Around, Phase, Stream, metric};
 use crate::host::{Direction, Host};
@@ -61,10 +62,14 @@ impl Stream {
             path: shown.encoded(path),
             query: query.map(|query| shown.encoded(query)),
         };
+        let caller = Caller::of(around.host, &request, &shown);
         let record = around.node.open_record();
         let event = EventKind::Received {
             request: line,
             principal: None,
+            token_owner: None,
+            source: caller.source,
+            user_agent: caller.user_agent,
             connection: None,
             operation: None,
             policy_version: around.node.gate().map(|gate| gate.serial().policy_version),

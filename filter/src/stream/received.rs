@@ -1,15 +1,46 @@
 //! The first event of a record: which request came.
 
-use chaperone_engine::audit::{EventKind, RequestLine};
-use chaperone_engine::identity::Principal;
+use chaperone_engine::audit::{EventKind, RequestLine, shortened, source_address, user_agent};
+use chaperone_engine::identity::{Principal, TokenOwner};
 use chaperone_engine::request::host_of;
 use chaperone_engine::upstreams::Operation;
 
-use super::request::split_target;
+use super::request::{Request, split_target};
+use super::shown::Shown;
 use super::{Around, Stream};
+use crate::host::Host;
 
 /// Characters of a method that are recorded.
 const MAX_METHOD: usize = 32;
+
+/// Who asks, as far as the token tells.
+#[derive(Debug)]
+pub(super) enum Asker {
+    /// A token that was accepted.
+    Known(Principal),
+    /// A token that was refused, with a good signature or without; or nobody was asked.
+    Refused(Option<TokenOwner>),
+}
+
+/// Where a request came from, apart from its token.
+#[derive(Debug)]
+pub(super) struct Caller {
+    pub(super) source: Option<String>,
+    pub(super) user_agent: Option<String>,
+}
+
+impl Caller {
+    /// The address is the one that Envoy trusts: after `x-forwarded-for`, where the connection manager is
+    /// told to believe it (`docs/filter.md`).
+    pub(super) fn of(host: &dyn Host, request: &Request, shown: &Shown) -> Self {
+        let address = host.property(&["source", "address"]);
+        let agent = request.user_agent.as_deref().and_then(user_agent);
+        Self {
+            source: address.and_then(|address| source_address(&address)),
+            user_agent: agent.map(|agent| shortened(shown.text(&agent))),
+        }
+    }
+}
 
 impl Stream {
     /// Records that the request arrived, and how much is known of it: who asks, the connection and operation that it
@@ -18,7 +49,7 @@ impl Stream {
     pub(super) fn received(
         &self,
         around: &mut Around<'_>,
-        principal: Option<Principal>,
+        asker: Asker,
         reached: Option<(String, Operation)>,
         policy_version: Option<u64>,
     ) -> (u64, RequestLine) {
@@ -29,9 +60,17 @@ impl Stream {
         let (connection, operation) = reached.unzip();
         let shown = self.shown(around);
         let request_id = self.request.request_id.as_deref();
+        let caller = Caller::of(around.host, &self.request, &shown);
+        let (principal, token_owner) = match asker {
+            Asker::Known(principal) => (Some(principal), None),
+            Asker::Refused(owner) => (None, owner),
+        };
         let event = EventKind::Received {
             request: line.clone(),
             principal,
+            token_owner,
+            source: caller.source,
+            user_agent: caller.user_agent,
             connection,
             operation,
             policy_version,

@@ -20,6 +20,8 @@ pub(super) struct Request {
     pub(super) content_type: Option<Vec<u8>>,
     pub(super) content_encoding: Option<Vec<u8>>,
     pub(super) request_id: Option<String>,
+    /// As it came.
+    pub(super) user_agent: Option<Vec<u8>>,
     /// CONNECT and upgrades: frames would come as body callbacks, which buffering breaks.
     pub(super) is_upgrade: bool,
     overrides: Overrides,
@@ -57,6 +59,7 @@ impl Request {
             content_type: all(headers, "content-type"),
             content_encoding: all(headers, "content-encoding"),
             request_id,
+            user_agent: first(headers, "user-agent").map(<[u8]>::to_vec),
             overrides: Overrides::among(headers.iter().map(|(name, _)| name.as_str())),
             encoding: encoding_of(headers),
             is_grpc: is_grpc(headers),

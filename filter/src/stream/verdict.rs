@@ -10,6 +10,7 @@ use chaperone_engine::request::decode_unreserved;
 
 use super::body::{BodyWay, Tail};
 use super::pipe::Pipe;
+use super::received::Asker;
 use super::request::{Request, content_of, split_target};
 use super::{Around, Case, Phase, Stream, Waiting, headers, metric};
 use crate::crypto::EnvoyVerifier;
@@ -60,7 +61,7 @@ impl Stream {
     /// Asks the engine who is calling and whether they may, and records the answer.
     fn judge(&mut self, around: &mut Around<'_>, end: bool) -> Result<Next, Refused> {
         let Some(gate) = around.node.gate() else {
-            self.received(around, None, None, None);
+            self.received(around, Asker::Refused(None), None, None);
             return Err(Refused::no_policy());
         };
         let version = Some(gate.serial().policy_version);
@@ -73,8 +74,9 @@ impl Stream {
         let crypto = EnvoyVerifier(around.host);
         let token = match around.node.identify(around.host, &gate, &values, &crypto) {
             Ok(token) => token,
-            Err(refusal) => {
-                self.received(around, None, None, version);
+            Err(mut refusal) => {
+                let owner = refusal.owner.take().map(|owner| *owner);
+                self.received(around, Asker::Refused(owner), None, version);
                 return Err(refusal.into());
             }
         };
@@ -95,7 +97,7 @@ impl Stream {
         } = match gate.admit(&principal, &head) {
             Ok(judged) => judged,
             Err(refused) => {
-                self.received(around, Some(principal), None, version);
+                self.received(around, Asker::Known(principal), None, version);
                 return Err(refused);
             }
         };
@@ -103,7 +105,8 @@ impl Stream {
         let operation = self.shown(around).operation(&routed.operation);
         let host_name = routed.host.clone();
         let reached = Some((connection.clone(), operation.clone()));
-        let (received_seq, line) = self.received(around, Some(principal.clone()), reached, version);
+        let asker = Asker::Known(principal.clone());
+        let (received_seq, line) = self.received(around, asker, reached, version);
         let (path, query) = split_target(self.request.path.as_deref().unwrap_or(""));
         self.case = Some(Case {
             principal,

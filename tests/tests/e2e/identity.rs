@@ -96,7 +96,18 @@ fn bad_tokens(issuer: &Issuer) -> Vec<(&'static str, String)> {
     ]
 }
 
+/// Codes of tokens whose signature is good: whom they were made for stands in the record.
+const SIGNED: [&str; 6] = [
+    "token_expired",
+    "token_not_yet_valid",
+    "audience_mismatch",
+    "claim_missing",
+    "claim_invalid",
+    "groups_overage",
+];
+
 async fn refused(stage: &Stage, call: Call, code: &str) {
+    let call = call.header("user-agent", "cli/1.0");
     let answer = stage.nobody().send(call).await;
     assert_eq!(answer.status, 401, "{code}: {}", answer.text());
     assert_eq!(answer.code().as_deref(), Some(code), "{}", answer.text());
@@ -109,7 +120,25 @@ async fn refused(stage: &Stage, call: Call, code: &str) {
         (&json!(code), &json!(401))
     );
     assert_eq!(record["effect"], "deny");
-    assert_eq!(record.get("subject"), None, "nobody was verified: {record}");
+    assert_eq!(
+        (&record["source"], &record["user_agent"]),
+        (&json!("127.0.0.1"), &json!("cli/1.0")),
+        "{code}"
+    );
+    for member in ["agent", "session", "groups"] {
+        assert_eq!(record.get(member), None, "nobody was verified: {record}");
+    }
+    match record.get("subject") {
+        Some(subject) => {
+            assert!(SIGNED.contains(&code), "nobody has signed that: {record}");
+            assert_eq!(subject, "alice");
+        }
+        // The claim that names the subject may be the one that is missing or wrong.
+        None => assert!(
+            !SIGNED.contains(&code) || code.starts_with("claim_"),
+            "{record}"
+        ),
+    }
 }
 
 #[tokio::test]

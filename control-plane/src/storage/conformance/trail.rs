@@ -64,6 +64,9 @@ fn event(node: &NodeId, stream: u64, seq: u64, step: u64) -> Event {
                 agent: Some("cli".to_owned()),
                 session: Some("s-1".to_owned()),
             }),
+            token_owner: None,
+            source: Some("203.0.113.7".to_owned()),
+            user_agent: Some("cli/1.0".to_owned()),
             connection: Some("models".to_owned()),
             operation: Some(Operation {
                 action: "POST /v1/chat".to_owned(),

@@ -44,6 +44,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "reads",
         include_str!("../../../migrations/0002_reads.sql"),
     ),
+    (
+        4,
+        "callers",
+        include_str!("../../../migrations/0004_callers.sql"),
+    ),
 ];
 
 /// Connections that read. More than the cores of a small machine buys nothing.

@@ -35,12 +35,14 @@ macro_rules! record_attributes {
                 from (at, Completed { .. } | Aborted { .. }) => Some(at);
             }
             issuer {
-                kept Option<String>, "Issuer of the caller's token; this and the next four are absent when it was refused.";
-                from (_, Received { principal: Some(principal), .. }) => Some(principal.issuer.clone());
+                kept Option<String>, "Issuer of the caller's token. Of a refused one, issuer and subject are there if its signature was good, and nothing else is.";
+                from (_, Received { principal: Some(principal), .. }) => Some(principal.issuer.clone()),
+                     (_, Received { token_owner: Some(owner), .. }) => Some(owner.issuer.clone());
             }
             subject {
-                kept Option<String>, "Who called.";
-                from (_, Received { principal: Some(principal), .. }) => Some(principal.subject.clone());
+                kept Option<String>, "Who called; or whom a refused token was made for.";
+                from (_, Received { principal: Some(principal), .. }) => Some(principal.subject.clone()),
+                     (_, Received { token_owner: Some(owner), .. }) => Some(owner.subject.clone());
                 asked subject: String, "Who called.";
                 shown "Subject";
             }
@@ -61,6 +63,18 @@ macro_rules! record_attributes {
                 from (_, Received { principal: Some(principal), .. }) => principal.groups.clone();
                 asked group: String, "A group that the caller was in.";
                 shown "Groups";
+            }
+            source {
+                kept Option<String>, "Address that the request came from, as Envoy trusts it, without port.";
+                from (_, Received { source, .. }) => source.clone();
+                asked source: String, "Address that the request came from.";
+                shown "Source";
+            }
+            user_agent {
+                kept Option<String>, "`user-agent`, masked and cut.";
+                from (_, Received { user_agent, .. }) => user_agent.clone();
+                asked user_agent: String, "The user agent, all of it.";
+                shown "User agent";
             }
             connection {
                 kept Option<String>, "Connection by name; absent when the host belongs to none.";

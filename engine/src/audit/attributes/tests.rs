@@ -37,6 +37,9 @@ fn life() -> Vec<Event> {
             agent: Some("cli".to_owned()),
             session: None,
         }),
+        token_owner: None,
+        source: Some("203.0.113.7".to_owned()),
+        user_agent: Some("cli/1.0".to_owned()),
         connection: Some("models".to_owned()),
         operation: None,
         policy_version: Some(3),
@@ -83,6 +86,8 @@ fn a_record_is_what_its_events_have_said() {
             subject: Some("alice".to_owned()),
             agent: Some("cli".to_owned()),
             groups: vec!["dev".to_owned(), "ops".to_owned()],
+            source: Some("203.0.113.7".to_owned()),
+            user_agent: Some("cli/1.0".to_owned()),
             connection: Some("models".to_owned()),
             method: "GET".to_owned(),
             host: "api.example.com".to_owned(),
@@ -102,6 +107,37 @@ fn a_record_is_what_its_events_have_said() {
             request_bytes: Some(0),
             response_bytes: Some(0),
             masked: BTreeMap::from([("github-pat".to_owned(), 2)]),
+            ..RecordAttributes::default()
+        }
+    );
+}
+
+#[test]
+fn a_refused_token_says_whom_it_was_made_for_and_nothing_else_of_them() {
+    let owner = crate::identity::TokenOwner {
+        issuer: "https://issuer.example.com".to_owned(),
+        subject: "alice".to_owned(),
+    };
+    let mut all = RecordAttributes::default();
+    all.add(&event(
+        1,
+        EventKind::Received {
+            request: RequestLine::default(),
+            principal: None,
+            token_owner: Some(owner),
+            source: None,
+            user_agent: None,
+            connection: None,
+            operation: None,
+            policy_version: None,
+            request_id: None,
+        },
+    ));
+    assert_eq!(
+        all,
+        RecordAttributes {
+            issuer: Some("https://issuer.example.com".to_owned()),
+            subject: Some("alice".to_owned()),
             ..RecordAttributes::default()
         }
     );

@@ -504,3 +504,41 @@ fn codes_are_stable_and_serialise_as_they_are_named() {
         );
     }
 }
+
+#[test]
+fn a_refused_token_names_its_owner_only_where_its_signature_is_good() {
+    let owner = |token: &str| {
+        let refusal = verify(token).expect_err("the token was accepted");
+        refusal.owner.map(|owner| (owner.issuer, owner.subject))
+    };
+    let ada = Some((ISSUER.to_owned(), "ada".to_owned()));
+    let signed = |changes: Value| token_with(json!({}), changes);
+    for changes in [
+        json!({"exp": 1}),
+        json!({"exp": null}),
+        json!({"nbf": NOW_SECONDS + 3600}),
+        json!({"aud": "api://other"}),
+        json!({"groups": {"platform": true}}),
+        json!({"groups": null, "_claim_names": {"groups": "src1"}}),
+    ] {
+        assert_eq!(owner(&signed(changes.clone())), ada, "{changes}");
+    }
+    // There is no subject that could be named.
+    for changes in [
+        json!({"sub": 7}),
+        json!({"sub": null}),
+        json!({"sub": "a\nb"}),
+    ] {
+        assert_eq!(owner(&signed(changes.clone())), None, "{changes}");
+    }
+    // Nobody has signed these claims.
+    let mut forged = good_token();
+    forged.truncate(forged.len() - 8);
+    forged.push_str("AAAAAAAA");
+    let elsewhere = signed(json!({"iss": "https://elsewhere.example"}));
+    let unknown_key = token_with(json!({"kid": "gone"}), json!({}));
+    let unsigned = token_with(json!({"alg": "none"}), json!({}));
+    for token in [forged, elsewhere, unknown_key, unsigned] {
+        assert_eq!(owner(&token), None);
+    }
+}
