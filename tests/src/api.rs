@@ -131,7 +131,7 @@ impl Api {
     /// When there are not, in time.
     pub async fn pending(&self, count: usize) -> Vec<Value> {
         wait::until(&format!("{count} pending approvals"), async || {
-            let pending = self.list("/approvals?state=pending").await;
+            let pending = self.list("/approvals?state=pending&limit=500").await;
             (pending.len() == count).then_some(pending)
         })
         .await

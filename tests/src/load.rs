@@ -43,6 +43,16 @@ impl Load {
     /// Sends `call` again and again on `connections` connections, each kept open.
     #[must_use]
     pub fn start(client: Client, call: &Call, connections: usize) -> Self {
+        Self::paced(client, call, connections, Some(PAUSE))
+    }
+
+    /// The same as fast as the answers come.
+    #[must_use]
+    pub fn flood(client: Client, call: &Call, connections: usize) -> Self {
+        Self::paced(client, call, connections, None)
+    }
+
+    fn paced(client: Client, call: &Call, connections: usize, pause: Option<Duration>) -> Self {
         let is_over = Arc::new(AtomicBool::new(false));
         let sent = Arc::new(AtomicU64::new(0));
         let mut senders = JoinSet::new();
@@ -52,6 +62,7 @@ impl Load {
                 call.clone(),
                 Arc::clone(&is_over),
                 Arc::clone(&sent),
+                pause,
             ));
         }
         Self {
@@ -96,6 +107,7 @@ async fn send(
     call: Call,
     is_over: Arc<AtomicBool>,
     sent: Arc<AtomicU64>,
+    pause: Option<Duration>,
 ) -> Report {
     let mut report = Report::default();
     let mut connection = None;
@@ -125,7 +137,9 @@ async fn send(
             Err(error) => report.dropped.push(error.0),
         }
         sent.fetch_add(1, Ordering::Relaxed);
-        tokio::time::sleep(PAUSE).await;
+        if let Some(pause) = pause {
+            tokio::time::sleep(pause).await;
+        }
     }
     report
 }

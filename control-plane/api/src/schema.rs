@@ -45,6 +45,8 @@ pub(super) enum RecordState {
     Completed,
     /// It ended early.
     Aborted,
+    /// It stands for many refused requests, which have none of their own.
+    Aggregated,
 }
 
 /// The request as it is recorded: path and query after masking.
@@ -106,7 +108,7 @@ pub(super) struct Event {
     /// When, by the node's clock: milliseconds since the Unix epoch.
     at: u64,
     /// `received`, `held`, `decided`, `forwarded`, `response_started`, `chunk`, `completed`,
-    /// `aborted`, or a stage that a newer node has and this version does not know.
+    /// `aborted`, `aggregated`, or a stage that a newer node has and this version does not know.
     stage: String,
 }
 

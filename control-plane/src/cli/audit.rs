@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use chaperone_api::{Page, Record, RecordDetail, RecordFilter, RecordState, StoredEvent};
-use chaperone_engine::audit::{Body, EventKind, ReadEvent, UnknownEvent};
+use chaperone_engine::audit::{Aggregated, Body, EventKind, ReadEvent, RequestLine, UnknownEvent};
 use chaperone_engine::base::time::UnixMillis;
 use chaperone_engine::policy::{Direction, Effect};
 
@@ -157,6 +157,7 @@ enum StateArg {
     Open,
     Completed,
     Aborted,
+    Aggregated,
 }
 
 impl Asked for Effect {
@@ -173,6 +174,7 @@ impl Asked for RecordState {
             StateArg::Open => Self::Open,
             StateArg::Completed => Self::Completed,
             StateArg::Aborted => Self::Aborted,
+            StateArg::Aggregated => Self::Aggregated,
         }
     }
 }
@@ -319,9 +321,10 @@ fn verdict(record: &Record) -> String {
 }
 
 fn what(record: &Record) -> String {
-    match &record.operation {
-        Some(operation) => operation.clone(),
-        None => format!("{} {}{}", record.method, record.host, record.path),
+    match (&record.operation, record.requests) {
+        (_, Some(requests)) => format!("{requests} refused requests, first {}", request(record)),
+        (Some(operation), _) => operation.clone(),
+        (None, _) => format!("{} {}{}", record.method, record.host, record.path),
     }
 }
 
@@ -423,11 +426,31 @@ fn step(event: &ReadEvent, json: &str) -> String {
             format!("{direction}, {} characters{cut}", content.chars().count())
         }
         EventKind::Completed { status, .. } => status.to_string(),
+        EventKind::Aggregated(many) => aggregated(many),
         EventKind::Aborted { .. } | EventKind::Received { .. } | EventKind::Forwarded {} => {
             String::new()
         }
     };
     format!("{stage} {more}").trim_end().replace('\n', "\\n")
+}
+
+/// Refused requests that were recorded together: how many, when, and examples of them.
+fn aggregated(many: &Aggregated) -> String {
+    let mut text = format!(
+        "{} requests, {} to {}, {}",
+        many.requests,
+        instant(many.first),
+        instant(many.last),
+        many.code.as_deref().unwrap_or("answered by Envoy"),
+    );
+    for example in &many.examples {
+        let RequestLine {
+            method, host, path, ..
+        } = &example.request;
+        let agent = example.user_agent.as_deref().unwrap_or("no user agent");
+        text.push_str(&format!("; e.g. {method} {host}{path} ({agent})"));
+    }
+    text
 }
 
 fn body(detail: &RecordDetail, wanted: Direction, title: &str) -> String {

@@ -41,9 +41,13 @@ impl Patch {
         self.received_at = self.received_at.min(at);
         match event {
             ReadEvent::Known(event) => {
-                match event.kind {
+                match &event.kind {
                     EventKind::Completed { .. } => self.state = RecordState::Completed,
                     EventKind::Aborted { .. } => self.state = RecordState::Aborted,
+                    EventKind::Aggregated(many) => {
+                        self.state = RecordState::Aggregated;
+                        self.received_at = self.received_at.min(many.first);
+                    }
                     _ => {}
                 }
                 self.attributes.add(event);

@@ -62,6 +62,46 @@ pub struct RequestLine {
     pub query: Option<String>,
 }
 
+/// One of the requests that are recorded together.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusedExample {
+    /// When it came.
+    pub at: UnixMillis,
+    /// What was asked, masked and cut.
+    pub request: RequestLine,
+    /// The `user-agent` header, masked and cut.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_agent: Option<String>,
+    /// `x-request-id` as Envoy set it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+}
+
+/// Refused requests of one kind, recorded together.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Aggregated {
+    /// How many.
+    pub requests: u64,
+    /// When the first one came.
+    pub first: UnixMillis,
+    /// When the last one came.
+    pub last: UnixMillis,
+    /// Why they were refused; absent where Envoy answered before it asked the gate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// HTTP status of the answers.
+    pub status: u16,
+    /// Where they came from; absent where it is not known, or where there were too many sources to
+    /// tell them apart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// Whose token it was; as `source`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_owner: Option<TokenOwner>,
+    /// The first ones.
+    pub examples: Vec<RefusedExample>,
+}
+
 /// What happened in one step.
 // Pointers of 32 bits make the variants small enough for the lint.
 #[cfg_attr(
@@ -153,6 +193,9 @@ pub enum EventKind {
         #[serde(flatten)]
         timings: Timings,
     },
+    /// Refused requests that have no record of their own: this is the only step of the record that
+    /// stands for all of them.
+    Aggregated(Aggregated),
     /// The stream ended early.
     Aborted {
         /// Who ended it, as far as the node can tell.
@@ -175,6 +218,7 @@ impl EventKind {
             Self::Chunk { .. } => "chunk",
             Self::Completed { .. } => "completed",
             Self::Aborted { .. } => "aborted",
+            Self::Aggregated(_) => "aggregated",
         }
     }
 }

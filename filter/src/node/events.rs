@@ -10,9 +10,16 @@
 //! down holds every such request for seconds. So: the first failure is tried again within the
 //! request's time, the second in a row refuses all that wait; and while it is down, one try at a
 //! time finds out whether it is back.
+//!
+//! Refusals that the engine counts instead of recording them one by one become events here, when their time is over
+//! and when the node ends.
 
-use chaperone_engine::audit::{EventKind, Overflow, Queue, QueueLimits, RecordId};
+use chaperone_engine::audit::{
+    EventKind, Overflow, Place, Queue, QueueLimits, RecordId, Recorded, Refusal, Refusals,
+    RefusedExample, Sharer,
+};
 use chaperone_engine::base::time::UnixMillis;
+use chaperone_engine::identity::Principal;
 use chaperone_engine::link::{EVENTS_PATH, EventAck, EventBatchHead, NodeId};
 
 use super::calls::{Backoff, Purpose, Reply, Wire};
@@ -35,7 +42,7 @@ const LAST_BATCH_BYTES: usize = 12 * 1024 * 1024;
 #[derive(Debug)]
 struct DurableWait {
     stream: ContextId,
-    seq: u64,
+    place: Place,
     since: UnixMillis,
     until: UnixMillis,
 }
@@ -61,6 +68,7 @@ enum Drain {
 
 pub(super) struct Sender {
     queue: Queue,
+    refusals: Refusals,
     limits: Limits,
     in_flight: Option<InFlight>,
     /// Batches sent so far.
@@ -82,6 +90,7 @@ impl Sender {
     pub(super) fn new(limits: Limits, seed: u64) -> Self {
         Self {
             queue: Queue::new(limits.queue()),
+            refusals: Refusals::default(),
             limits,
             in_flight: None,
             batches: 0,
@@ -103,21 +112,58 @@ impl Sender {
         self.drain = Drain::No;
     }
 
-    /// Whether a new request may be let in: a quarter of the queue is kept for what the requests
-    /// that are in already still have to say.
-    pub(super) fn has_room(&self) -> bool {
-        self.queue.has_room(self.limits.audit_queue_bytes / 4)
+    /// Whose share of the queue this caller's requests take.
+    pub(super) fn sharer(&self, principal: &Principal) -> Sharer {
+        self.queue.sharer(principal)
+    }
+
+    /// Whether a new request of this sharer may be let in.
+    pub(super) fn has_room(&self, sharer: Sharer) -> bool {
+        self.queue.has_room(sharer)
+    }
+
+    /// How a refused request is recorded that nobody is known to have sent, or that has no room.
+    pub(super) fn refused(
+        &mut self,
+        refusal: Refusal,
+        may_stand_alone: bool,
+        now: UnixMillis,
+        open: impl FnOnce() -> RecordId,
+        example: impl FnOnce() -> RefusedExample,
+    ) -> Recorded {
+        let has_room = may_stand_alone && self.queue.has_room(Sharer::GATE);
+        self.refusals.take(refusal, now, has_room, open, example)
+    }
+
+    /// Queues events for counted refusals whose time is over. As long as there is no room, they go on
+    /// counting.
+    fn queue_refusals(&mut self, host: &dyn Host, metrics: &Metrics, now: UnixMillis) {
+        while self.queue.has_room(Sharer::GATE)
+            && let Some((record, many)) = self.refusals.due(now)
+        {
+            let event = EventKind::Aggregated(many);
+            let _ = self.push(host, metrics, Sharer::GATE, &record, &event, now);
+        }
+    }
+
+    /// The same for all of them: the node ends.
+    fn queue_last_refusals(&mut self, host: &dyn Host, metrics: &Metrics, now: UnixMillis) {
+        while let Some((record, many)) = self.refusals.end() {
+            let event = EventKind::Aggregated(many);
+            let _ = self.push(host, metrics, Sharer::GATE, &record, &event, now);
+        }
     }
 
     pub(super) fn push(
         &mut self,
         host: &dyn Host,
         metrics: &Metrics,
+        sharer: Sharer,
         record: &RecordId,
-        kind: EventKind,
+        kind: &EventKind,
         now: UnixMillis,
-    ) -> Result<u64, Overflow> {
-        let pushed = self.queue.push(record, now, kind);
+    ) -> Result<Place, Overflow> {
+        let pushed = self.queue.push(sharer, record, now, kind);
         match pushed {
             Ok(_) => {
                 self.oldest.get_or_insert(now);
@@ -128,19 +174,16 @@ impl Sender {
         pushed
     }
 
-    /// A stream wants the event `seq` to be durable before it goes on. The wake, if it is known
-    /// already; it comes later otherwise. Number 0 is an event that the queue did not take.
+    /// A stream wants the event at `place` to be durable before it goes on. The wake, if it is known
+    /// already; it comes later otherwise.
     pub(super) fn require(
         &mut self,
         stream: ContextId,
-        seq: u64,
+        place: Place,
         now: UnixMillis,
         timeout_ms: u64,
     ) -> Option<Wake> {
-        if seq == 0 {
-            return Some(Wake::AuditUnavailable);
-        }
-        if self.queue.is_durable(seq) {
+        if self.queue.is_durable(place) {
             return Some(Wake::Durable);
         }
         // Known to be down, and a moment ago: no better now.
@@ -150,7 +193,7 @@ impl Sender {
         let until = now.saturating_add(timeout_ms);
         self.waiting.push(DurableWait {
             stream,
-            seq,
+            place,
             since: now,
             until,
         });
@@ -207,7 +250,8 @@ impl Sender {
             Some(batch) => (batch.first, batch.last, false, batch.events),
             None => (last_given, last_given, true, "[]".to_owned()),
         };
-        let closing = self.drain != Drain::No && last == last_given;
+        let has_more = last != self.queue.last_seq() || self.queue.has_unsent();
+        let closing = self.drain != Drain::No && !has_more;
         let dropped = self.queue.dropped();
         let head = EventBatchHead {
             node: me.clone(),
@@ -234,7 +278,7 @@ impl Sender {
                 sent_at: wire.now,
             });
             // What is left over has waited already.
-            self.oldest = (last < last_given).then_some(UnixMillis(0));
+            self.oldest = has_more.then_some(UnixMillis(0));
             Vec::new()
         } else {
             self.failed(wire)
@@ -286,7 +330,7 @@ impl Sender {
             self.drain = Drain::Done;
         }
         self.wake(wire, |queue, waiting| {
-            queue.is_durable(waiting.seq).then_some(Wake::Durable)
+            queue.is_durable(waiting.place).then_some(Wake::Durable)
         })
     }
 
@@ -316,6 +360,7 @@ impl Sender {
             self.drain = Drain::Done;
         }
         let now = wire.now;
+        self.queue_refusals(wire.host, wire.metrics, now);
         let wakes = self.wake(wire, |_, waiting| {
             (now >= waiting.until).then_some(Wake::AuditUnavailable)
         });
@@ -347,9 +392,12 @@ impl Sender {
         wakes
     }
 
-    /// Gauges are process-wide: only differences may be told.
+    /// Gauges are process-wide: only differences may be told. Counted refusals are events that wait, too:
+    /// who stops an Envoy waits until there is none.
     fn show(&mut self, host: &dyn Host, metrics: &Metrics) {
-        let now = (self.queue.len(), self.queue.bytes());
+        let waiting = self.refusals.open_windows();
+        let events = self.queue.len().saturating_add(waiting);
+        let now = (events, self.queue.bytes());
         metrics.add_gauge(host, Gauge::QueueEvents, difference(self.shown.0, now.0));
         metrics.add_gauge(host, Gauge::QueueBytes, difference(self.shown.1, now.1));
         self.shown = now;
@@ -360,8 +408,9 @@ impl Sender {
     /// Sends all there is, and says that silence after it is no fault. Envoy takes a call that is
     /// made in `on_done` along, and exits milliseconds later: so all that waits goes out in one
     /// batch, even what is on its way already, since sending it twice does no harm.
-    pub(super) fn start_drain(&mut self, now: UnixMillis) {
+    pub(super) fn start_drain(&mut self, host: &dyn Host, metrics: &Metrics, now: UnixMillis) {
         if self.drain == Drain::No {
+            self.queue_last_refusals(host, metrics, now);
             self.drain = Drain::Until(now.saturating_add(DRAIN_MS));
             self.retry_at = now;
             self.in_flight = None;

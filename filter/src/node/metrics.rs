@@ -35,12 +35,14 @@ metrics! {
         TokenCacheHits => "token_cache_hits",
         /// Tokens that had to be verified.
         TokenCacheMisses => "token_cache_misses",
-        /// Events numbered and queued.
+        /// Events queued.
         EventsRecorded => "events_recorded",
         /// Events the control plane has stored.
         EventsAcknowledged => "events_acknowledged",
-        /// Events lost because the queue was full.
+        /// Events lost because the queue, or a share of it, was full.
         EventsDropped => "events_dropped",
+        /// Refused requests that were counted in an event for many.
+        RefusalsAggregated => "refusals_aggregated",
         /// Batches that were not acknowledged; they are sent again.
         BatchesFailed => "batches_failed",
         /// Requests refused because their event could not be made durable in time.

@@ -81,7 +81,7 @@ impl<G> NodeOf<G> {
             return true;
         };
         parts.policy.stop(host, &boot);
-        parts.events.start_drain(host.now());
+        parts.events.start_drain(host, &self.metrics, host.now());
         self.leaving = Some(leaving);
         // In the root's own callback, so this may call out: ticks need not come any more.
         self.send_due(host, root);

@@ -3,10 +3,12 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use chaperone_engine::audit::{EventKind, OnAuditFull, RecordId};
+use chaperone_engine::audit::{
+    EventKind, OnAuditFull, Place, RecordId, Recorded, Refusal, RefusedExample, Sharer,
+};
 use chaperone_engine::base::time::UnixMillis;
 use chaperone_engine::gate::Gate;
-use chaperone_engine::identity::{Refusal, SignatureVerifier, VerifiedToken};
+use chaperone_engine::identity::{self, Principal, SignatureVerifier, VerifiedToken};
 use chaperone_engine::link::{self, AskRequest};
 use chaperone_engine::masking::Secrets;
 
@@ -19,17 +21,17 @@ impl Node {
     /// sets lack is reported to the control plane, which then fetches them again.
     ///
     /// # Errors
-    /// [`Refusal`].
+    /// [`identity::Refusal`].
     pub fn identify(
         &mut self,
         host: &dyn Host,
         gate: &Gate,
         authorization: &[&[u8]],
         crypto: &dyn SignatureVerifier,
-    ) -> Result<Arc<VerifiedToken>, Refusal> {
+    ) -> Result<Arc<VerifiedToken>, identity::Refusal> {
         let now = host.now();
         let identified = gate.identify(authorization, now, &mut self.tokens, crypto);
-        if let Err(Refusal {
+        if let Err(identity::Refusal {
             unknown_key: Some(key),
             ..
         }) = &identified
@@ -61,15 +63,21 @@ impl<G> NodeOf<G> {
         self.parts.as_ref().and_then(|parts| parts.policy.gate())
     }
 
-    /// Whether a new request may be let in. With `on_audit_full: drop` it always may.
+    /// Whose share of the event queue this caller's requests take.
+    pub fn sharer(&self, principal: &Principal) -> Sharer {
+        let parts = self.parts.as_ref();
+        parts.map_or(Sharer::GATE, |parts| parts.events.sharer(principal))
+    }
+
+    /// Whether a new request of this sharer may be let in. With `on_audit_full: drop` it always may.
     ///
     /// # Errors
     /// [`AuditFull`]: refuse it.
-    pub fn may_record(&self) -> Result<(), AuditFull> {
+    pub fn may_record(&self, sharer: Sharer) -> Result<(), AuditFull> {
         let full = self
             .parts
             .as_ref()
-            .is_some_and(|parts| !parts.events.has_room());
+            .is_some_and(|parts| !parts.events.has_room(sharer));
         if full && self.on_audit_full() == OnAuditFull::Block {
             Err(AuditFull)
         } else {
@@ -89,41 +97,71 @@ impl<G> NodeOf<G> {
         RecordId::new(&self.boot, self.records)
     }
 
-    /// Numbers and queues one event. Its number; 0 when it was dropped under `on_audit_full: drop`.
+    /// How a refused request is recorded that nobody is known to have sent, or that has no room. In no record
+    /// of its own unless it `may_stand_alone`. `example` describes it, masked, if that is needed.
+    pub fn refused(
+        &mut self,
+        host: &dyn Host,
+        refusal: Refusal,
+        may_stand_alone: bool,
+        example: impl FnOnce() -> RefusedExample,
+    ) -> Recorded {
+        let (records, boot) = (&mut self.records, &self.boot);
+        let open = || {
+            *records = records.saturating_add(1);
+            RecordId::new(boot, *records)
+        };
+        let recorded = match &mut self.parts {
+            Some(parts) => {
+                let now = host.now();
+                let events = &mut parts.events;
+                events.refused(refusal, may_stand_alone, now, open, example)
+            }
+            None => Recorded::Alone,
+        };
+        if let Recorded::Together(_) = recorded {
+            self.metrics.add(host, Counter::RefusalsAggregated, 1);
+        }
+        recorded
+    }
+
+    /// Queues one event of a record, on the share of whoever the record is about. Its place in the queue; none when it was
+    /// dropped under `on_audit_full: drop`.
     ///
     /// # Errors
     /// [`AuditFull`]: it is lost, counted, and the control plane is told with the next batch.
     pub fn record(
         &mut self,
         host: &dyn Host,
+        sharer: Sharer,
         record: &RecordId,
-        kind: EventKind,
-    ) -> Result<u64, AuditFull> {
+        kind: &EventKind,
+    ) -> Result<Option<Place>, AuditFull> {
         let drops = self.on_audit_full() == OnAuditFull::Drop;
         let Some(parts) = &mut self.parts else {
             return Err(AuditFull);
         };
         let pushed = parts
             .events
-            .push(host, &self.metrics, record, kind, host.now());
+            .push(host, &self.metrics, sharer, record, kind, host.now());
         if parts.events.is_full() {
             self.urge(host);
         }
         match pushed {
-            Ok(seq) => Ok(seq),
-            Err(_) if drops => Ok(0),
+            Ok(place) => Ok(Some(place)),
+            Err(_) if drops => Ok(None),
             Err(_) => Err(AuditFull),
         }
     }
 
-    /// The stream goes on only when event `seq` is stored: [`Wake::Durable`] or
+    /// The stream goes on only when the event at `place` is stored: [`Wake::Durable`] or
     /// [`Wake::AuditUnavailable`] will come, after `control_plane.timeout_ms` at the latest.
-    pub fn require_durable(&mut self, host: &dyn Host, stream: ContextId, seq: u64) {
+    pub fn require_durable(&mut self, host: &dyn Host, stream: ContextId, place: Place) {
         let timeout = self
             .in_charge()
             .map_or(0, |root| root.config.control_plane.timeout_ms);
         let known = match &mut self.parts {
-            Some(parts) => parts.events.require(stream, seq, host.now(), timeout),
+            Some(parts) => parts.events.require(stream, place, host.now(), timeout),
             None => Some(Wake::AuditUnavailable),
         };
         if let Some(wake) = known {

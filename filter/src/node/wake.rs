@@ -21,7 +21,7 @@ pub enum Wake {
     Over,
 }
 
-/// The queue is full and `on_audit_full` is `block`: 503 `audit_full`.
+/// The queue, or the caller's share of it, is full and `on_audit_full` is `block`: 503 `audit_full`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AuditFull;
 

@@ -2,12 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use chaperone_engine::audit::{AbortCause, EventKind, RequestLine, Timings};
+use chaperone_engine::audit::{AbortCause, EventKind, Timings};
 
-use super::received::Caller;
-use super::request::{Request, split_target};
 use super::{Around, Phase, Stream, metric};
-use crate::host::{Direction, Host};
+use crate::host::Host;
 
 /// Envoy's response flags (`CoreResponseFlag`, one bit each) that say that upstream failed: no
 /// healthy host, timeout, local or remote reset, connection failure or termination, overflow, no
@@ -22,10 +20,13 @@ impl Stream {
     pub fn log(&mut self, around: &mut Around<'_>) {
         self.leave_waiting(around);
         let host = around.host;
-        if self.record.is_none() {
-            self.record_unseen(around);
-        }
         let status = self.status.or_else(|| status_of(host)).unwrap_or(0);
+        if self.record.is_none() {
+            self.begin_unseen(around, status);
+        }
+        if self.is_counted {
+            return;
+        }
         let timings = self.timings(host);
         let metrics = around.node.metrics();
         let kinds = [
@@ -46,37 +47,6 @@ impl Stream {
             }
         };
         self.note(around, event);
-    }
-
-    /// A stream that Envoy ended before our first callback: headers can still be read here.
-    fn record_unseen(&mut self, around: &mut Around<'_>) {
-        let request = Request::read(&around.host.headers(Direction::Request));
-        let Some(method) = request.method.clone() else {
-            return;
-        };
-        let shown = self.shown(around);
-        let (path, query) = split_target(request.path.as_deref().unwrap_or(""));
-        let line = RequestLine {
-            method: method.chars().take(32).collect(),
-            host: shown.text(request.authority.as_deref().unwrap_or("")),
-            path: shown.encoded(path),
-            query: query.map(|query| shown.encoded(query)),
-        };
-        let caller = Caller::of(around.host, &request, &shown);
-        let record = around.node.open_record();
-        let event = EventKind::Received {
-            request: line,
-            principal: None,
-            token_owner: None,
-            source: caller.source,
-            user_agent: caller.user_agent,
-            connection: None,
-            operation: None,
-            policy_version: around.node.gate().map(|gate| gate.serial().policy_version),
-            request_id: request.request_id.as_deref().map(|id| shown.text(id)),
-        };
-        let _ = around.node.record(around.host, &record, event);
-        self.record = Some(record);
     }
 
     fn timings(&self, host: &dyn Host) -> Timings {

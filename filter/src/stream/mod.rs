@@ -29,13 +29,14 @@ mod refuse;
 mod request;
 mod response;
 mod shown;
+mod unidentified;
 mod verdict;
 
 use std::cell::OnceCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use chaperone_engine::audit::{ApprovalOutcome, EventKind, RecordId};
+use chaperone_engine::audit::{ApprovalOutcome, EventKind, Place, RecordId, Sharer};
 use chaperone_engine::base::time::UnixMillis;
 use chaperone_engine::gate::{Gate, Masking, ReadFor, Refused};
 use chaperone_engine::identity::Principal;
@@ -121,8 +122,8 @@ struct Case {
     line: chaperone_engine::audit::RequestLine,
     host_name: String,
     target: (String, Option<String>),
-    /// Number of the received event.
-    received_seq: u64,
+    /// The received event, if the queue took it.
+    received: Option<Place>,
     /// The question, once it was asked.
     asked: Option<AskRequest>,
     /// The approval that is asked about, once there is one.
@@ -148,6 +149,12 @@ pub struct Stream {
     config: Rc<Config>,
     phase: Phase,
     record: Option<RecordId>,
+    /// The record is that of many refused requests, which this one is only counted in.
+    is_counted: bool,
+    /// Whose share of the event queue the record takes.
+    sharer: Sharer,
+    /// The address that the request came from.
+    source: Option<String>,
     request: Request,
     case: Option<Case>,
     request_body: BodyWay,
@@ -171,6 +178,9 @@ impl Stream {
             config,
             phase: Phase::New,
             record: None,
+            is_counted: false,
+            sharer: Sharer::GATE,
+            source: None,
             request: Request::default(),
             case: None,
             request_body: BodyWay::untouched(Direction::Request),
@@ -307,8 +317,8 @@ impl Stream {
     /// Records an event of a request that was let in: when there is no room any more it is lost and
     /// counted, since the request cannot be taken back.
     fn note(&self, around: &mut Around<'_>, event: EventKind) {
-        if let Some(record) = &self.record {
-            let _ = around.node.record(around.host, record, event);
+        if let Some(record) = self.record.as_ref().filter(|_| !self.is_counted) {
+            let _ = around.node.record(around.host, self.sharer, record, &event);
         }
     }
 

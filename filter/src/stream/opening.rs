@@ -72,14 +72,12 @@ impl Stream {
             self.open(around, outside);
             return;
         }
-        // 0: the event was lost because the queue is full.
-        if case.received_seq == 0 {
+        // The event was lost because there is no room for it.
+        let Some(received) = case.received else {
             self.refuse(around, Refused::audit_unavailable());
             return;
-        }
-        around
-            .node
-            .require_durable(around.host, self.id, case.received_seq);
+        };
+        around.node.require_durable(around.host, self.id, received);
         self.phase = Phase::Waiting(Waiting::Durable);
     }
 

@@ -1,11 +1,13 @@
 //! The first event of a record: which request came.
 
-use chaperone_engine::audit::{EventKind, RequestLine, shortened, source_address, user_agent};
+use chaperone_engine::audit::{
+    EventKind, Place, RequestLine, shortened, source_address, user_agent,
+};
 use chaperone_engine::identity::{Principal, TokenOwner};
 use chaperone_engine::request::host_of;
 use chaperone_engine::upstreams::Operation;
 
-use super::request::{Request, split_target};
+use super::request::split_target;
 use super::shown::Shown;
 use super::{Around, Stream};
 use crate::host::Host;
@@ -14,7 +16,7 @@ use crate::host::Host;
 const MAX_METHOD: usize = 32;
 
 /// Who asks, as far as the token tells.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) enum Asker {
     /// A token that was accepted.
     Known(Principal),
@@ -22,29 +24,15 @@ pub(super) enum Asker {
     Refused(Option<TokenOwner>),
 }
 
-/// Where a request came from, apart from its token.
-#[derive(Debug)]
-pub(super) struct Caller {
-    pub(super) source: Option<String>,
-    pub(super) user_agent: Option<String>,
-}
-
-impl Caller {
-    /// The address is the one that Envoy trusts: after `x-forwarded-for`, where the connection manager is
-    /// told to believe it (`docs/filter.md`).
-    pub(super) fn of(host: &dyn Host, request: &Request, shown: &Shown) -> Self {
-        let address = host.property(&["source", "address"]);
-        let agent = request.user_agent.as_deref().and_then(user_agent);
-        Self {
-            source: address.and_then(|address| source_address(&address)),
-            user_agent: agent.map(|agent| shortened(shown.text(&agent))),
-        }
-    }
+/// The address that a request came from: the one that Envoy trusts, after `x-forwarded-for` where the connection
+/// manager is told to believe it (`docs/filter.md`).
+pub(super) fn source(host: &dyn Host) -> Option<String> {
+    source_address(&host.property(&["source", "address"])?)
 }
 
 impl Stream {
     /// Records that the request arrived, and how much is known of it: who asks, the connection and operation that it
-    /// reached, and the policy version that was asked. Gives the event's number, 0 when it was not taken, and
+    /// reached, and the policy version that was asked. Gives the event's place, if it was taken, and
     /// the request as it is recorded, masked.
     pub(super) fn received(
         &self,
@@ -52,15 +40,13 @@ impl Stream {
         asker: Asker,
         reached: Option<(String, Operation)>,
         policy_version: Option<u64>,
-    ) -> (u64, RequestLine) {
-        let line = self.line(around);
+    ) -> (Option<Place>, RequestLine) {
+        let shown = self.shown(around);
+        let line = self.line(&shown);
         let Some(record) = &self.record else {
-            return (0, line);
+            return (None, line);
         };
         let (connection, operation) = reached.unzip();
-        let shown = self.shown(around);
-        let request_id = self.request.request_id.as_deref();
-        let caller = Caller::of(around.host, &self.request, &shown);
         let (principal, token_owner) = match asker {
             Asker::Known(principal) => (Some(principal), None),
             Asker::Refused(owner) => (None, owner),
@@ -69,19 +55,19 @@ impl Stream {
             request: line.clone(),
             principal,
             token_owner,
-            source: caller.source,
-            user_agent: caller.user_agent,
+            source: self.source.clone(),
+            user_agent: self.user_agent(&shown),
             connection,
             operation,
             policy_version,
-            request_id: request_id.map(|id| shown.text(id)),
+            request_id: self.request_id(&shown),
         };
-        let seq = around.node.record(around.host, record, event).unwrap_or(0);
-        (seq, line)
+        let recorded = around.node.record(around.host, self.sharer, record, &event);
+        (recorded.unwrap_or(None), line)
     }
 
-    fn line(&self, around: &Around<'_>) -> RequestLine {
-        let shown = self.shown(around);
+    /// The request, masked.
+    pub(super) fn line(&self, shown: &Shown) -> RequestLine {
         let request = &self.request;
         let (path, query) = split_target(request.path.as_deref().unwrap_or(""));
         let host = request.authority.as_deref();
@@ -93,5 +79,15 @@ impl Stream {
             path: shown.encoded(path),
             query: query.map(|query| shown.encoded(query)),
         }
+    }
+
+    pub(super) fn user_agent(&self, shown: &Shown) -> Option<String> {
+        let agent = self.request.user_agent.as_deref().and_then(user_agent)?;
+        Some(shortened(shown.text(&agent)))
+    }
+
+    pub(super) fn request_id(&self, shown: &Shown) -> Option<String> {
+        let id = self.request.request_id.as_deref()?;
+        Some(shown.text(id))
     }
 }

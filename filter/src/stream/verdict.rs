@@ -10,7 +10,7 @@ use chaperone_engine::request::decode_unreserved;
 
 use super::body::{BodyWay, Tail};
 use super::pipe::Pipe;
-use super::received::Asker;
+use super::received::{Asker, source};
 use super::request::{Request, content_of, split_target};
 use super::{Around, Case, Phase, Stream, Waiting, headers, metric};
 use crate::crypto::EnvoyVerifier;
@@ -37,13 +37,7 @@ impl Stream {
         self.request = Request::read(&headers);
         self.request_body.ended = end;
         around.node.metrics().count(host, metric::REQUESTS, 1);
-        if let Err(AuditFull) = around.node.may_record() {
-            self.refuse(around, Refused::audit_full());
-            return;
-        }
-        let record = around.node.open_record();
-        host.annotate("chaperone_record", record.0.as_bytes());
-        self.record = Some(record);
+        self.source = source(host);
         let judged = self.judge(around, end);
         // A token is not kept beyond the question that it answers.
         self.request.authorization = Vec::new();
@@ -61,8 +55,9 @@ impl Stream {
     /// Asks the engine who is calling and whether they may, and records the answer.
     fn judge(&mut self, around: &mut Around<'_>, end: bool) -> Result<Next, Refused> {
         let Some(gate) = around.node.gate() else {
-            self.received(around, Asker::Refused(None), None, None);
-            return Err(Refused::no_policy());
+            let refused = Refused::no_policy();
+            self.begin_refused(around, &refused, Asker::Refused(None), None);
+            return Err(refused);
         };
         let version = Some(gate.serial().policy_version);
         let values: Vec<&[u8]> = self
@@ -76,11 +71,20 @@ impl Stream {
             Ok(token) => token,
             Err(mut refusal) => {
                 let owner = refusal.owner.take().map(|owner| *owner);
-                self.received(around, Asker::Refused(owner), None, version);
-                return Err(refusal.into());
+                let refused = refusal.into();
+                self.begin_refused(around, &refused, Asker::Refused(owner), version);
+                return Err(refused);
             }
         };
         let principal = token.principal().clone();
+        let sharer = around.node.sharer(&principal);
+        if let Err(AuditFull) = around.node.may_record(sharer) {
+            let refused = Refused::audit_full();
+            self.begin_refused(around, &refused, Asker::Known(principal), version);
+            return Err(refused);
+        }
+        self.sharer = sharer;
+        self.begin_record(around);
         let pinned = self.pinned(around.host);
         let destination = if self.config.connection_from_route {
             Destination::Route(pinned.as_deref())
@@ -106,7 +110,7 @@ impl Stream {
         let host_name = routed.host.clone();
         let reached = Some((connection.clone(), operation.clone()));
         let asker = Asker::Known(principal.clone());
-        let (received_seq, line) = self.received(around, asker, reached, version);
+        let (received, line) = self.received(around, asker, reached, version);
         let (path, query) = split_target(self.request.path.as_deref().unwrap_or(""));
         self.case = Some(Case {
             principal,
@@ -117,7 +121,7 @@ impl Stream {
             line,
             host_name,
             target: (path.to_owned(), query.map(str::to_owned)),
-            received_seq,
+            received,
             asked: None,
             approval: None,
             granted: None,

@@ -14,6 +14,7 @@ mod dev;
 mod documents;
 mod evasions;
 mod failures;
+mod floods;
 mod framing;
 mod holds;
 mod identity;

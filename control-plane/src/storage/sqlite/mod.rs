@@ -49,6 +49,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "callers",
         include_str!("../../../migrations/0004_callers.sql"),
     ),
+    (
+        5,
+        "floods",
+        include_str!("../../../migrations/0005_floods.sql"),
+    ),
 ];
 
 /// Connections that read. More than the cores of a small machine buys nothing.

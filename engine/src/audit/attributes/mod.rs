@@ -32,6 +32,8 @@ pub enum RecordState {
     Completed,
     /// It ended early.
     Aborted,
+    /// It stands for many refused requests, which have none of their own.
+    Aggregated,
 }
 
 impl RecordState {
@@ -41,6 +43,7 @@ impl RecordState {
             Self::Open => "open",
             Self::Completed => "completed",
             Self::Aborted => "aborted",
+            Self::Aggregated => "aggregated",
         }
     }
 }

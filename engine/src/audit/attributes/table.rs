@@ -30,19 +30,27 @@
 macro_rules! record_attributes {
     ($expand:ident) => {
         $expand! {
+            requests {
+                kept Option<u64>, "How many refused requests the record stands for; what else it says of a request is said of the first one. Absent where a record is one request.";
+                from (_, Aggregated(many)) => Some(many.requests);
+                shown "Requests";
+            }
             ended_at {
                 kept Option<UnixMillis> as Option<u64>, "When it ended, by the node's clock.";
-                from (at, Completed { .. } | Aborted { .. }) => Some(at);
+                from (at, Completed { .. } | Aborted { .. }) => Some(at),
+                     (_, Aggregated(many)) => Some(many.last);
             }
             issuer {
                 kept Option<String>, "Issuer of the caller's token. Of a refused one, issuer and subject are there if its signature was good, and nothing else is.";
                 from (_, Received { principal: Some(principal), .. }) => Some(principal.issuer.clone()),
-                     (_, Received { token_owner: Some(owner), .. }) => Some(owner.issuer.clone());
+                     (_, Received { token_owner: Some(owner), .. }) => Some(owner.issuer.clone()),
+                     (_, Aggregated(many)) => many.token_owner.as_ref().map(|owner| owner.issuer.clone());
             }
             subject {
                 kept Option<String>, "Who called; or whom a refused token was made for.";
                 from (_, Received { principal: Some(principal), .. }) => Some(principal.subject.clone()),
-                     (_, Received { token_owner: Some(owner), .. }) => Some(owner.subject.clone());
+                     (_, Received { token_owner: Some(owner), .. }) => Some(owner.subject.clone()),
+                     (_, Aggregated(many)) => many.token_owner.as_ref().map(|owner| owner.subject.clone());
                 asked subject: String, "Who called.";
                 shown "Subject";
             }
@@ -66,13 +74,15 @@ macro_rules! record_attributes {
             }
             source {
                 kept Option<String>, "Address that the request came from, as Envoy trusts it, without port.";
-                from (_, Received { source, .. }) => source.clone();
+                from (_, Received { source, .. }) => source.clone(),
+                     (_, Aggregated(many)) => many.source.clone();
                 asked source: String, "Address that the request came from.";
                 shown "Source";
             }
             user_agent {
                 kept Option<String>, "`user-agent`, masked and cut.";
-                from (_, Received { user_agent, .. }) => user_agent.clone();
+                from (_, Received { user_agent, .. }) => user_agent.clone(),
+                     (_, Aggregated(many)) => many.examples.first().and_then(|one| one.user_agent.clone());
                 asked user_agent: String, "The user agent, all of it.";
                 shown "User agent";
             }
@@ -93,17 +103,20 @@ macro_rules! record_attributes {
             }
             method {
                 kept String, "HTTP method.";
-                from (_, Received { request, .. }) => request.method.clone();
+                from (_, Received { request, .. }) => request.method.clone(),
+                     (_, Aggregated(many)) => many.examples.first().map(|one| one.request.method.clone()).unwrap_or_default();
                 asked method: String, "HTTP method.";
                 shown "Request";
             }
             host {
                 kept String, "Host.", text;
-                from (_, Received { request, .. }) => request.host.clone();
+                from (_, Received { request, .. }) => request.host.clone(),
+                     (_, Aggregated(many)) => many.examples.first().map(|one| one.request.host.clone()).unwrap_or_default();
             }
             path {
                 kept String, "Path, masked.", text;
-                from (_, Received { request, .. }) => request.path.clone();
+                from (_, Received { request, .. }) => request.path.clone(),
+                     (_, Aggregated(many)) => many.examples.first().map(|one| one.request.path.clone()).unwrap_or_default();
             }
             query {
                 kept Option<String>, "Query, masked.";
@@ -111,7 +124,8 @@ macro_rules! record_attributes {
             }
             effect {
                 kept Option<Effect> as Option<String>, "The verdict; absent until there is one.";
-                from (_, Decided { effect, .. }) => Some(*effect);
+                from (_, Decided { effect, .. }) => Some(*effect),
+                     (_, Aggregated(_)) => Some(Effect::Deny);
                 asked effect: Effect as Option<String>, "`allow`, `approve` or `deny`.";
                 shown "Verdict";
             }
@@ -129,17 +143,19 @@ macro_rules! record_attributes {
             }
             code {
                 kept Option<String>, "Code of a refusal.";
-                from (_, Decided { code, .. }) => code.clone();
+                from (_, Decided { code, .. }) => code.clone(),
+                     (_, Aggregated(many)) => many.code.clone();
                 asked code: String, "Code of the refusal.";
             }
             status {
                 kept Option<u16>, "HTTP status of the answer.";
-                from (_, ResponseStarted { status } | Completed { status, .. }) => Some(*status);
+                from (_, ResponseStarted { status } | Completed { status, .. }) => Some(*status),
+                     (_, Aggregated(many)) => Some(many.status);
                 asked status: u16, "HTTP status.";
                 shown "Status";
             }
             state {
-                asked state: RecordState as Option<String>, "`open`, `completed` or `aborted`.";
+                asked state: RecordState as Option<String>, "`open`, `completed`, `aborted`, or `aggregated`: it stands for many refused requests.";
             }
             approval {
                 kept Option<String>, "The approval that it waited for.";

@@ -1,7 +1,9 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::audit::{AbortCause, ApprovalOutcome, RecordId, RequestLine, Timings};
+use crate::audit::{
+    AbortCause, Aggregated, ApprovalOutcome, RecordId, RefusedExample, RequestLine, Timings,
+};
 
 fn event(at: u64, kind: EventKind) -> Event {
     Event {
@@ -138,6 +140,49 @@ fn a_refused_token_says_whom_it_was_made_for_and_nothing_else_of_them() {
         RecordAttributes {
             issuer: Some("https://issuer.example.com".to_owned()),
             subject: Some("alice".to_owned()),
+            ..RecordAttributes::default()
+        }
+    );
+}
+
+#[test]
+fn a_record_of_many_refused_requests_counts_them_and_tells_of_the_first() {
+    let example = |path: &str| RefusedExample {
+        at: UnixMillis(3),
+        request: RequestLine {
+            method: "GET".to_owned(),
+            host: "api.example.com".to_owned(),
+            path: path.to_owned(),
+            query: None,
+        },
+        user_agent: Some("cli/1.0".to_owned()),
+        request_id: None,
+    };
+    let many = Aggregated {
+        requests: 17_000,
+        first: UnixMillis(3),
+        last: UnixMillis(8),
+        code: Some("token_missing".to_owned()),
+        status: 401,
+        source: Some("203.0.113.7".to_owned()),
+        token_owner: None,
+        examples: vec![example("/a"), example("/b")],
+    };
+    let mut all = RecordAttributes::default();
+    all.add(&event(9, EventKind::Aggregated(many)));
+    assert_eq!(
+        all,
+        RecordAttributes {
+            requests: Some(17_000),
+            ended_at: Some(UnixMillis(8)),
+            source: Some("203.0.113.7".to_owned()),
+            user_agent: Some("cli/1.0".to_owned()),
+            method: "GET".to_owned(),
+            host: "api.example.com".to_owned(),
+            path: "/a".to_owned(),
+            effect: Some(Effect::Deny),
+            code: Some("token_missing".to_owned()),
+            status: Some(401),
             ..RecordAttributes::default()
         }
     );

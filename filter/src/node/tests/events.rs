@@ -1,4 +1,7 @@
-use chaperone_engine::audit::{EventKind, RecordId};
+use chaperone_engine::audit::{
+    EventKind, RecordId, Recorded, Refusal, RefusedExample, RequestLine,
+};
+use chaperone_engine::base::time::UnixMillis;
 use chaperone_engine::link::EventBatch;
 use serde_json::json;
 
@@ -155,8 +158,8 @@ fn a_request_that_needs_its_record_stored_does_not_wait_for_company() {
     let mut envoy = Envoy::new(1);
     envoy.tick();
     let worker = &mut envoy.workers[0];
-    let seq = worker.record();
-    worker.node.require_durable(&worker.host, STREAM, seq);
+    let place = worker.record().unwrap();
+    worker.node.require_durable(&worker.host, STREAM, place);
     assert_eq!(
         worker.host.ticks.borrow()[&super::ROOT],
         1,
@@ -169,20 +172,11 @@ fn a_request_that_needs_its_record_stored_does_not_wait_for_company() {
     );
     assert_eq!(worker.wakes(), []);
     let call = worker.batches().remove(0);
-    acknowledge(worker, &call, seq);
+    acknowledge(worker, &call, 1);
     assert_eq!(worker.wakes(), [(STREAM, Wake::Durable)]);
     assert_eq!(worker.wakes(), [], "once");
-    worker.node.require_durable(&worker.host, OTHER, seq);
+    worker.node.require_durable(&worker.host, OTHER, place);
     assert_eq!(worker.wakes(), [(OTHER, Wake::Durable)], "stored already");
-}
-
-#[test]
-fn an_event_that_was_dropped_is_never_durable() {
-    let mut envoy = Envoy::new(1);
-    let worker = &mut envoy.workers[0];
-    worker.record();
-    worker.node.require_durable(&worker.host, STREAM, 0);
-    assert_eq!(worker.wakes(), [(STREAM, Wake::AuditUnavailable)]);
 }
 
 #[test]
@@ -190,8 +184,8 @@ fn one_lost_answer_is_tried_again_within_the_requests_time() {
     let mut envoy = Envoy::new(1);
     envoy.tick();
     let worker = &mut envoy.workers[0];
-    let seq = worker.record();
-    worker.node.require_durable(&worker.host, STREAM, seq);
+    let place = worker.record().unwrap();
+    worker.node.require_durable(&worker.host, STREAM, place);
     worker.tick();
     let call = worker.batches().remove(0);
     worker.reset(&call);
@@ -199,7 +193,7 @@ fn one_lost_answer_is_tried_again_within_the_requests_time() {
     envoy.run(125);
     let worker = &mut envoy.workers[0];
     let call = worker.batches().remove(0);
-    acknowledge(worker, &call, seq);
+    acknowledge(worker, &call, 1);
     assert_eq!(worker.wakes(), [(STREAM, Wake::Durable)]);
 }
 
@@ -211,9 +205,9 @@ fn with_the_control_plane_down_a_request_is_refused_soon_and_its_return_is_found
         .host
         .calls_fail
         .set(Some(HostError::Failed));
-    let seq = envoy.workers[0].record();
+    let place = envoy.workers[0].record().unwrap();
     let worker = &mut envoy.workers[0];
-    worker.node.require_durable(&worker.host, STREAM, seq);
+    worker.node.require_durable(&worker.host, STREAM, place);
     envoy.run(150);
     let worker = &mut envoy.workers[0];
     assert_eq!(
@@ -221,7 +215,7 @@ fn with_the_control_plane_down_a_request_is_refused_soon_and_its_return_is_found
         [(STREAM, Wake::AuditUnavailable)],
         "well before the timeout"
     );
-    worker.node.require_durable(&worker.host, OTHER, seq);
+    worker.node.require_durable(&worker.host, OTHER, place);
     assert_eq!(
         worker.wakes(),
         [(OTHER, Wake::AuditUnavailable)],
@@ -232,11 +226,11 @@ fn with_the_control_plane_down_a_request_is_refused_soon_and_its_return_is_found
     envoy.run(20_000);
     envoy.workers[0].host.calls_fail.set(None);
     let worker = &mut envoy.workers[0];
-    worker.node.require_durable(&worker.host, STREAM, seq);
+    worker.node.require_durable(&worker.host, STREAM, place);
     envoy.run(125);
     let worker = &mut envoy.workers[0];
     let call = worker.batches().remove(0);
-    acknowledge(worker, &call, seq);
+    acknowledge(worker, &call, 1);
     assert_eq!(worker.wakes(), [(STREAM, Wake::Durable)]);
 }
 
@@ -245,8 +239,8 @@ fn a_control_plane_that_says_nothing_costs_a_request_its_timeout_and_no_more() {
     let mut envoy = Envoy::new(1);
     envoy.tick();
     let worker = &mut envoy.workers[0];
-    let seq = worker.record();
-    worker.node.require_durable(&worker.host, STREAM, seq);
+    let place = worker.record().unwrap();
+    worker.node.require_durable(&worker.host, STREAM, place);
     envoy.run(1_975);
     assert_eq!(envoy.workers[0].wakes(), []);
     envoy.run(25);
@@ -257,8 +251,8 @@ fn a_control_plane_that_says_nothing_costs_a_request_its_timeout_and_no_more() {
 fn a_stream_that_is_gone_is_not_woken() {
     let mut envoy = Envoy::new(1);
     let worker = &mut envoy.workers[0];
-    let seq = worker.record();
-    worker.node.require_durable(&worker.host, STREAM, seq);
+    let place = worker.record().unwrap();
+    worker.node.require_durable(&worker.host, STREAM, place);
     worker.node.cancel(STREAM);
     envoy.run(3_000);
     assert_eq!(envoy.workers[0].wakes(), []);
@@ -281,7 +275,7 @@ fn small_queue(on_audit_full: &str) -> Envoy {
 fn a_full_queue_keeps_new_requests_out_but_lets_those_inside_finish_their_record() {
     let mut envoy = small_queue("block");
     let worker = &mut envoy.workers[0];
-    while worker.node.may_record().is_ok() {
+    while worker.node.may_record(worker.sharer()).is_ok() {
         worker.record();
     }
     for _ in 0..50 {
@@ -290,12 +284,10 @@ fn a_full_queue_keeps_new_requests_out_but_lets_those_inside_finish_their_record
     assert_eq!(worker.metric("events_dropped"), 0);
     // Until it is full altogether.
     let record = worker.node.open_record();
-    let event = || EventKind::Forwarded {};
-    while worker.node.record(&worker.host, &record, event()).is_ok() {}
-    assert_eq!(
-        worker.node.record(&worker.host, &record, event()),
-        Err(AuditFull)
-    );
+    let (sharer, event) = (worker.sharer(), EventKind::Forwarded {});
+    let mut more = || worker.node.record(&worker.host, sharer, &record, &event);
+    while more().is_ok() {}
+    assert_eq!(more(), Err(AuditFull));
     assert!(worker.metric("events_dropped") > 0);
 }
 
@@ -303,8 +295,8 @@ fn a_full_queue_keeps_new_requests_out_but_lets_those_inside_finish_their_record
 fn with_drop_requests_go_on_and_the_control_plane_hears_how_many_events_are_lost() {
     let mut envoy = small_queue("drop");
     let worker = &mut envoy.workers[0];
-    while worker.record() != 0 {}
-    assert_eq!(worker.node.may_record(), Ok(()));
+    while worker.record().is_some() {}
+    assert_eq!(worker.node.may_record(worker.sharer()), Ok(()));
     worker.tick();
     let call = worker.batches().remove(0);
     assert_eq!(batch(&call).head.dropped, 1);
@@ -385,7 +377,12 @@ fn where_the_last_batch_cannot_hold_all_only_the_very_last_says_goodbye() {
     for _ in 0..20 {
         worker
             .node
-            .record(&worker.host, &record, EventKind::Forwarded {})
+            .record(
+                &worker.host,
+                worker.sharer(),
+                &record,
+                &EventKind::Forwarded {},
+            )
             .unwrap();
     }
     assert!(!worker.node.root_done(&worker.host, super::ROOT));
@@ -432,7 +429,7 @@ fn a_configuration_update_keeps_the_queue_and_the_numbers() {
     let config = parsed(&plugin_configuration(&signer().public_key()));
     worker.node.configure(&worker.host, newer, config);
     assert!(worker.node.root_done(&worker.host, super::ROOT));
-    assert_eq!(worker.record(), 2);
+    worker.record();
     envoy.pass(50);
     let worker = &mut envoy.workers[0];
     worker.node.on_tick(&worker.host, newer);
@@ -469,13 +466,139 @@ fn a_configuration_in_the_middle_of_a_shutdown_calls_it_off() {
 fn an_early_tick_of_a_root_that_is_replaced_does_not_stay_early() {
     let mut envoy = Envoy::new(1);
     let worker = &mut envoy.workers[0];
-    let seq = worker.record();
-    worker.node.require_durable(&worker.host, STREAM, seq);
+    let place = worker.record().unwrap();
+    worker.node.require_durable(&worker.host, STREAM, place);
     assert_eq!(worker.host.ticks.borrow()[&super::ROOT], 1);
     let config = parsed(&plugin_configuration(&signer().public_key()));
     worker.node.configure(&worker.host, ContextId(2), config);
     assert_eq!(
         worker.host.ticks.borrow()[&super::ROOT],
         super::super::TICK_MS
+    );
+}
+
+/// Hands in so many refusals without a token at once; how many are counted only.
+fn refuse(worker: &mut Worker, requests: usize) -> usize {
+    let mut counted = 0;
+    for _ in 0..requests {
+        let refusal = Refusal {
+            code: Some("token_missing"),
+            status: 401,
+            source: Some("203.0.113.7".to_owned()),
+            token_owner: None,
+        };
+        let example = || RefusedExample {
+            at: UnixMillis(0),
+            request: RequestLine::default(),
+            user_agent: None,
+            request_id: None,
+        };
+        match worker.node.refused(&worker.host, refusal, true, example) {
+            Recorded::Alone => {}
+            Recorded::Together(_) => counted += 1,
+        }
+    }
+    counted
+}
+
+fn aggregated(call: &SentCall) -> Vec<u64> {
+    let kinds = batch(call).events.into_iter().map(|event| event.kind);
+    kinds
+        .filter_map(|kind| match kind {
+            EventKind::Aggregated(many) => Some(many.requests),
+            _ => None,
+        })
+        .collect()
+}
+
+#[test]
+fn counted_refusals_become_one_event_within_seconds() {
+    let mut envoy = Envoy::new(1);
+    envoy.tick();
+    let counted = refuse(&mut envoy.workers[0], 5_000);
+    assert!(counted > 4_900, "{counted}");
+    assert_eq!(
+        envoy.workers[0].metric("refusals_aggregated"),
+        counted as i64
+    );
+    envoy.tick();
+    assert_eq!(envoy.workers[0].metric("queue_events"), 1, "it will be one");
+    envoy.run(11_000);
+    let calls = envoy.workers[0].batches();
+    assert_eq!(calls.len(), 1);
+    assert_eq!(aggregated(&calls[0]), [counted as u64]);
+    assert_eq!(numbers(&calls[0]), [1]);
+}
+
+#[test]
+fn a_shutdown_tells_what_was_counted_so_far() {
+    let mut envoy = Envoy::new(1);
+    envoy.tick();
+    let worker = &mut envoy.workers[0];
+    let counted = refuse(worker, 100);
+    assert!(!worker.node.root_done(&worker.host, super::ROOT));
+    let call = worker.batches().remove(0);
+    assert_eq!(aggregated(&call), [counted as u64]);
+    assert!(batch(&call).head.closing);
+}
+
+#[test]
+fn what_is_counted_while_there_is_no_room_is_told_when_there_is() {
+    let mut envoy = small_queue("block");
+    envoy.tick();
+    let worker = &mut envoy.workers[0];
+    // Full for everybody: many subjects have each taken their share.
+    let record = RecordId("r".to_owned());
+    for n in 0..2_000 {
+        let subject = chaperone_engine::identity::Principal {
+            subject: n.to_string(),
+            ..Default::default()
+        };
+        let sharer = worker.node.sharer(&subject);
+        let event = EventKind::Forwarded {};
+        let _ = worker.node.record(&worker.host, sharer, &record, &event);
+    }
+    assert_eq!(refuse(worker, 10), 10, "none has room of its own");
+    let mut told = Vec::new();
+    for _ in 0..100 {
+        envoy.run(1_000);
+        let worker = &mut envoy.workers[0];
+        for call in worker.batches() {
+            told.extend(aggregated(&call));
+            let last = *numbers(&call).last().unwrap();
+            acknowledge(worker, &call, last);
+        }
+    }
+    assert_eq!(told, [10]);
+    assert!(envoy.workers[0].metric("events_dropped") > 0);
+}
+
+#[test]
+fn one_subjects_flood_neither_keeps_out_nor_delays_another() {
+    let mut envoy = small_queue("block");
+    envoy.tick();
+    let worker = &mut envoy.workers[0];
+    while worker.node.may_record(worker.sharer()).is_ok() {
+        worker.record();
+    }
+    let other = chaperone_engine::identity::Principal {
+        subject: "other".to_owned(),
+        ..Default::default()
+    };
+    let other = worker.node.sharer(&other);
+    assert_eq!(worker.node.may_record(other), Ok(()));
+    let record = RecordId("r-other".to_owned());
+    let event = EventKind::Forwarded {};
+    let place = worker.node.record(&worker.host, other, &record, &event);
+    let place = place.unwrap().unwrap();
+    worker.node.require_durable(&worker.host, STREAM, place);
+    worker.tick();
+    let call = worker.batches().remove(0);
+    let last = *numbers(&call).last().unwrap();
+    acknowledge(worker, &call, last);
+    assert_eq!(
+        worker.wakes(),
+        [(STREAM, Wake::Durable)],
+        "in the first batch"
     );
 }

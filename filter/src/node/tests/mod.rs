@@ -14,9 +14,10 @@ mod recorded;
 
 use std::rc::Rc;
 
-use chaperone_engine::audit::{EventKind, RecordId};
+use chaperone_engine::audit::{EventKind, Place, RecordId, Sharer};
 use chaperone_engine::base::time::UnixMillis;
 use chaperone_engine::bundle::{Bundle, Envelope, PublicKey, Serial, Signer};
+use chaperone_engine::identity::Principal;
 use chaperone_engine::link::{EVENTS_PATH, MARKER, MARKER_VALUE, POLICY_PATH};
 use serde_json::{Value, json};
 
@@ -230,11 +231,18 @@ impl Worker {
         self.node.gate().map(|gate| gate.policy_version)
     }
 
-    pub(super) fn record(&mut self) -> u64 {
+    /// Records an event of somebody; its place, if the queue has taken it.
+    pub(super) fn record(&mut self) -> Option<Place> {
         let record = RecordId("r-1".to_owned());
+        let sharer = self.sharer();
         self.node
-            .record(&self.host, &record, EventKind::Forwarded {})
+            .record(&self.host, sharer, &record, &EventKind::Forwarded {})
             .unwrap()
+    }
+
+    /// Whose events [`record`](Self::record) makes.
+    pub(super) fn sharer(&self) -> Sharer {
+        self.node.sharer(&Principal::default())
     }
 
     pub(super) fn metric(&self, name: &str) -> i64 {
