@@ -186,7 +186,8 @@ pub struct BodyPreview {
 /// Answer to [`AskRequest`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AskAnswer {
-    /// The approval's id, to be asked about and shown to the agent.
+    /// The approval's id, to be asked about and shown to the agent; empty where no question was
+    /// opened.
     pub approval: String,
     /// How it stands for this record.
     pub answer: Standing,

@@ -35,7 +35,7 @@ pub struct Approval {
     /// `content-type` of the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content_type: Option<String>,
-    /// The beginning of the masked body; absent where the gate does not see it.
+    /// The beginning of the masked body; absent where the gate does not see it, and in lists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<schema::BodyPreview>)]
     pub body: Option<BodyPreview>,

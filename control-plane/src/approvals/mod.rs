@@ -11,7 +11,9 @@ pub(crate) mod store;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chaperone_engine::approval::{Answer, ApprovalState, Binding, Conflict, Standing};
+use chaperone_engine::approval::{
+    Answer, ApprovalState, Binding, Conflict, PendingLimits, Standing,
+};
 use chaperone_engine::base::time::UnixMillis;
 use chaperone_engine::link::{AskAnswer, AskRequest};
 use tokio::sync::broadcast;
@@ -38,6 +40,7 @@ const OPEN: u32 = 500;
 pub(crate) struct Approvals {
     store: Arc<dyn Store>,
     metrics: Arc<Metrics>,
+    limits: PendingLimits,
     /// Ids of approvals whose state has changed.
     changed: broadcast::Sender<String>,
 }
@@ -114,11 +117,12 @@ impl From<StoreError> for AnswerError {
 }
 
 impl Approvals {
-    /// Those of a store.
-    pub(crate) fn new(store: Arc<dyn Store>, metrics: Arc<Metrics>) -> Self {
+    /// Those of a store, of which so many may be open.
+    pub(crate) fn new(store: Arc<dyn Store>, metrics: Arc<Metrics>, limits: PendingLimits) -> Self {
         Self {
             store,
             metrics,
+            limits,
             changed: broadcast::Sender::new(1024),
         }
     }
@@ -154,6 +158,7 @@ impl Approvals {
                 node: ask.node.name,
                 record: ask.record,
             },
+            limits: self.limits,
         };
         let asked = self.store.ask(&asking, clock::now()).await?;
         let outcome = match asked.answer.answer {
@@ -161,6 +166,7 @@ impl Approvals {
             Standing::Granted => "granted",
             Standing::Denied => "denied",
             Standing::Expired => "expired",
+            Standing::TooManyPending => "too_many_pending",
         };
         let label = OutcomeLabel { outcome };
         self.metrics.asks.get_or_create(&label).inc();
@@ -250,7 +256,7 @@ impl Approvals {
         self.look(id).await
     }
 
-    /// Approvals, newest first, beginning after `after`.
+    /// Approvals, newest first, beginning after `after`; without their bodies.
     ///
     /// # Errors
     /// When the database fails.
@@ -270,7 +276,7 @@ impl Approvals {
     }
 
     /// Of the approvals that a query asks for, those that are open, the oldest first: where somebody
-    /// who watches begins. Subscribe before, so that none is missed in between.
+    /// who watches begins; without their bodies. Subscribe before, so that none is missed in between.
     ///
     /// # Errors
     /// When the database fails.

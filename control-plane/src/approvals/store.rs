@@ -6,7 +6,8 @@
 
 use async_trait::async_trait;
 use chaperone_engine::approval::{
-    Answer, Approval, ApprovalState, Binding, Change, Conflict, RequestDigest, Standing, Told,
+    Answer, Approval, ApprovalState, Binding, Change, Conflict, PendingLimits, RequestDigest,
+    Standing, Told,
 };
 use chaperone_engine::audit::{RecordId, RequestLine};
 use chaperone_engine::base::time::UnixMillis;
@@ -51,6 +52,8 @@ pub(crate) struct Asking {
     pub(crate) binding: Binding,
     /// The question that is opened, if one is. Its record is the one that wants to pass.
     pub(crate) question: Question,
+    /// How many questions may be open beside it, if one is opened.
+    pub(crate) limits: PendingLimits,
 }
 
 /// What asking did.
@@ -59,6 +62,22 @@ pub(crate) struct Asked {
     pub(crate) answer: AskAnswer,
     /// A question was opened or a grant was spent: whoever watches wants to know.
     pub(crate) changed: bool,
+}
+
+impl Asked {
+    /// No question was opened: too many are.
+    pub(crate) fn too_many(now: UnixMillis) -> Self {
+        Self {
+            answer: AskAnswer {
+                approval: String::new(),
+                answer: Standing::TooManyPending,
+                by: None,
+                comment: None,
+                expires_at: now,
+            },
+            changed: false,
+        }
+    }
 }
 
 /// What one person has answered.
@@ -153,7 +172,8 @@ pub(crate) struct ApprovalQuery {
 /// Keeps questions, their answers, and which record was told what.
 #[async_trait]
 pub(crate) trait Store: std::fmt::Debug + Send + Sync {
-    /// Tells a record how it stands, spends the one-time grant that lets it pass, or opens a question.
+    /// Tells a record how it stands, spends the one-time grant that lets it pass, or opens a question,
+    /// if there is room for one.
     async fn ask(&self, asking: &Asking, now: UnixMillis) -> Result<Asked>;
 
     /// Applies a person's answer.
@@ -177,7 +197,7 @@ pub(crate) trait Store: std::fmt::Debug + Send + Sync {
     async fn show(&self, id: &str) -> Result<Option<(StoredApproval, u64)>>;
 
     /// Approvals, newest first, beginning after the question with this instant and id; each with how
-    /// many records have asked.
+    /// many records have asked. Without bodies, which together would be megabytes.
     async fn search(
         &self,
         query: &ApprovalQuery,

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use chaperone::serve::{self, DEFAULT_LISTEN, ServeConfig};
+use chaperone_engine::approval::PendingLimits;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::failure::Failure;
@@ -34,6 +35,12 @@ pub(crate) struct ServeArgs {
     /// Where to listen, in plain HTTP: put TLS in front before anything but this machine
     #[arg(long, value_name = "ADDRESS:PORT", default_value_t = DEFAULT_LISTEN)]
     listen: SocketAddr,
+    /// How many approvals may wait for an answer at once; what asks for more is refused
+    #[arg(long, value_name = "COUNT", default_value_t = PendingLimits::default().in_all)]
+    max_pending: u64,
+    /// How many of them may be of one subject
+    #[arg(long, value_name = "COUNT", default_value_t = PendingLimits::default().of_subject)]
+    max_pending_per_subject: u64,
     /// How to log, to standard error
     #[arg(long, value_enum, default_value_t)]
     log_format: LogFormat,
@@ -69,6 +76,10 @@ pub(crate) async fn run(args: ServeArgs) -> Result<(), Failure> {
     let shutdown = CancellationToken::new();
     let config = ServeConfig {
         listen: args.listen,
+        pending: PendingLimits {
+            of_subject: args.max_pending_per_subject,
+            in_all: args.max_pending,
+        },
         ..ServeConfig::new(args.data_dir)
     };
     let running = serve::serve(config, shutdown.clone().cancelled_owned())

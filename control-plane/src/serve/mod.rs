@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chaperone_engine::approval::PendingLimits;
 use chaperone_engine::bundle::Signer;
 use chaperone_engine::identity::Issuer;
 use tokio::net::TcpListener;
@@ -55,6 +56,8 @@ pub struct ServeConfig {
     /// has one revision, no document is one that some nodes cannot read.
     #[doc(hidden)]
     pub least_revision: u32,
+    /// How many approvals may wait for an answer at once.
+    pub pending: PendingLimits,
 }
 
 impl ServeConfig {
@@ -65,6 +68,7 @@ impl ServeConfig {
             listen: DEFAULT_LISTEN,
             extra_issuers: Vec::new(),
             least_revision: 0,
+            pending: PendingLimits::default(),
         }
     }
 }
@@ -189,7 +193,11 @@ pub async fn serve(
         finish.clone(),
     );
     let writer = Writer { task, finish };
-    let approvals = Approvals::new(Arc::new(storage.clone()), Arc::clone(&metrics));
+    let approvals = Approvals::new(
+        Arc::new(storage.clone()),
+        Arc::clone(&metrics),
+        config.pending,
+    );
     let app = Arc::new(App {
         storage: Arc::new(storage),
         trail,

@@ -114,6 +114,44 @@ async fn identical_requests_share_one_question_and_others_do_not() {
 }
 
 #[tokio::test]
+async fn lists_and_watchers_get_no_bodies_and_one_approval_has_its_own() {
+    let (server, _temp) = kit::start().await;
+    let mut events = server.stream("/api/v1/approvals/watch").await;
+    let mut ask = Ask::new("/a").body(1);
+    let content = json!({"text": "x".repeat(16_384)});
+    ask["body"] = json!({"content": content, "total_bytes": 20_000, "truncated": true});
+    let asked = server.data("/node/v1/approvals/ask", ask).await.ok();
+    let id = asked["approval"].as_str().unwrap();
+    let shown = server.get(&format!("/api/v1/approvals/{id}")).await.ok();
+    assert_eq!(shown["body"]["content"], content);
+    let listed = server.get("/api/v1/approvals?state=pending").await.ok();
+    assert_eq!(listed["items"][0]["id"], id);
+    assert_eq!(listed["items"][0].get("body"), None);
+    let (_, watched) = events.next().await.unwrap();
+    assert_eq!(watched["id"], id);
+    assert_eq!(watched.get("body"), None);
+}
+
+#[tokio::test]
+async fn one_subject_may_ask_only_so_many_questions_at_once() {
+    let (server, _temp) = kit::start().await;
+    for stream in 1..=50 {
+        let path: &'static str = format!("/{stream}").leak();
+        Ask::new(path).pending(&server, stream).await;
+    }
+    let refused = Ask::new("/one-more").send(&server, 51).await;
+    assert_eq!(refused["answer"], "too_many_pending", "{refused}");
+    let mut carol = Ask::new("/one-more");
+    carol.subject = "carol";
+    carol.pending(&server, 52).await;
+    let metrics = server.get("/metrics").await.text;
+    assert!(
+        metrics.contains("chaperone_approval_asks_total{outcome=\"too_many_pending\"} 1"),
+        "{metrics}"
+    );
+}
+
+#[tokio::test]
 async fn a_one_time_grant_is_spent_by_exactly_one_of_many_at_once() {
     let (server, _temp) = kit::start().await;
     let ask = Ask::new("/a");

@@ -13,6 +13,7 @@
 //! | `question` | which states a question has, and how time changes them |
 //! | `answer` | which answers of humans count |
 //! | `standing` | which question a record gets, and the answer of that question |
+//! | `room` | how many questions may be open |
 //!
 //! ```text
 //! pending ──approve──► approved ──(once: spent by one record)──► spent
@@ -27,6 +28,7 @@
 mod answer;
 mod digest;
 mod question;
+mod room;
 mod standing;
 #[cfg(test)]
 mod tests;
@@ -34,4 +36,5 @@ mod tests;
 pub use answer::{Answer, Approver, Conflict, EVERY_GROUP};
 pub use digest::{BodyBinding, BoundRequest, RequestDigest, body_sha256};
 pub use question::{Approval, ApprovalState};
+pub use room::PendingLimits;
 pub use standing::{Binding, Change, Standing, Told, take_question};

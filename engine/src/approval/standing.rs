@@ -6,7 +6,8 @@
 //! 2. A new record takes ([`take_question`]), in this order: a window that is open, a one-time grant
 //!    that nobody has spent, the pending question of the same request, a denial that nobody has been
 //!    told yet (the ticket's answer).
-//! 3. Otherwise it opens a question ([`Approval::open`]).
+//! 3. Otherwise it opens a question ([`Approval::open`]), if there is room for one more
+//!    ([`PendingLimits`](super::PendingLimits)).
 //!
 //! "The same request" is the same [`Binding`].
 
@@ -33,6 +34,8 @@ pub enum Standing {
     Denied,
     /// Nobody answered in time.
     Expired,
+    /// As many questions wait for an answer as may, of this subject or of all: none was opened.
+    TooManyPending,
 }
 
 /// The answer of a question to one record. Whoever stores questions writes `change` in the transaction in
@@ -179,9 +182,11 @@ impl Approval {
                 Change::Spend
             }
             Standing::Denied if !self.denial_told => Change::DenialTold,
-            Standing::Granted | Standing::Denied | Standing::Pending | Standing::Expired => {
-                Change::None
-            }
+            Standing::Granted
+            | Standing::Denied
+            | Standing::Pending
+            | Standing::Expired
+            | Standing::TooManyPending => Change::None,
         };
         Told { standing, change }
     }

@@ -64,6 +64,7 @@ codes! {
     ApprovalTimeout = "approval_timeout", 403, "Nobody answered while the request waited.";
     ApprovalDenied = "approval_denied", 403, "A human denied this request.";
     ApprovalExpired = "approval_expired", 403, "Nobody answered in time.";
+    TooManyPending = "too_many_pending", 429, "Too many requests already wait for a human's answer.";
     NoPolicy = "no_policy", 503, "The gate has no policy yet.";
     ControlPlaneUnavailable = "control_plane_unavailable", 503, "The control plane does not answer, and this request needs a human.";
     AuditUnavailable = "audit_unavailable", 503, "The record cannot be made durable, and the rule requires it.";

@@ -86,6 +86,15 @@ impl Refused {
         }
     }
 
+    /// No question was opened: too many are.
+    pub fn too_many_pending() -> Self {
+        Self::new(
+            Code::TooManyPending,
+            "A human must approve this request, and too many requests already wait for an answer: of this caller, or of \
+             all. Nobody was asked; send it again when some have been answered.",
+        )
+    }
+
     // === what cannot be read, held or masked ===
 
     /// The body has to be seen whole, and is longer than the `limit` in bytes.

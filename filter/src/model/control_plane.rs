@@ -15,6 +15,8 @@ pub(super) enum Mood {
     Granted,
     /// Denied.
     Denied,
+    /// Too many wait already.
+    Crowded,
     /// It is down: Envoy answers instead.
     Down,
 }
@@ -66,6 +68,7 @@ impl ControlPlane {
                 Mood::Pending => "pending",
                 Mood::Granted => "granted",
                 Mood::Denied => "denied",
+                Mood::Crowded => "too_many_pending",
             };
             let answer = match call.path.as_str() {
                 EVENTS_PATH => {

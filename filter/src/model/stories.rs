@@ -387,3 +387,18 @@ fn a_record_says_where_the_request_came_from_and_no_secret_of_its_user_agent() {
     assert!(agent.starts_with("cli/1.0 ([masked:github-pat:"), "{agent}");
     assert_eq!(agent.len(), 256);
 }
+
+#[test]
+fn where_too_many_wait_already_the_agent_is_told_so_and_upstream_is_not_asked() {
+    let mut envoy = begin("body", "/risky/x", true);
+    envoy.tick(30, Mood::Crowded);
+    assert_eq!(code(&envoy), "too_many_pending");
+    let answer = envoy.answer.as_ref().unwrap();
+    assert_eq!(answer.status, 429);
+    let retry = answer
+        .headers
+        .iter()
+        .find(|(name, _)| name == "retry-after");
+    assert!(retry.is_some(), "{:?}", answer.headers);
+    assert!(envoy.upstream.headers.is_none());
+}

@@ -96,6 +96,10 @@ impl Stream {
     }
 
     pub(super) fn answered(&mut self, around: &mut Around<'_>, answer: &AskAnswer) {
+        if answer.answer == Standing::TooManyPending {
+            self.refuse(around, Refused::too_many_pending());
+            return;
+        }
         let Some(case) = &mut self.case else { return };
         case.approval = Some(answer.approval.clone());
         let outcome = ApprovalOutcome {
@@ -111,6 +115,8 @@ impl Stream {
             Standing::Expired => {
                 self.refuse_approval(around, Refused::by_silence(), outcome);
             }
+            // Above.
+            Standing::TooManyPending => {}
             Standing::Pending => self.hold(around),
         }
     }

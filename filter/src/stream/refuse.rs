@@ -6,7 +6,7 @@ use chaperone_engine::policy::Effect;
 
 use super::{Around, Case, Phase, Stream, metric};
 
-/// Seconds after which an agent with a ticket may ask again.
+/// Seconds after which an agent may ask again that has a ticket, or that found too many others asking.
 const RETRY_AFTER_S: u64 = 15;
 
 impl Stream {
@@ -42,7 +42,10 @@ impl Stream {
 
     /// Refuses.
     pub(super) fn refuse(&mut self, around: &mut Around<'_>, refused: Refused) {
-        let problem = self.problem(&refused);
+        let mut problem = self.problem(&refused);
+        if refused.code == Code::TooManyPending {
+            problem.retry_after_s = Some(RETRY_AFTER_S);
+        }
         self.finish_refusal(around, refused, Effect::Deny, problem, None);
     }
 

@@ -133,6 +133,9 @@ async fn the_secret_stands_nowhere() {
 
     let api = dev.api();
     let approval = api.pending(1).await.remove(0);
+    let approval = api
+        .get(&format!("/approvals/{}", text(&approval["id"])))
+        .await;
     let shown = text(&approval["body"]["content"]["text"]);
     assert_eq!(without_fingerprint(shown), "send <masked> away");
     let shown = dev

@@ -19,7 +19,7 @@ use crate::http::extract::{Body, List, Query, Segment};
 use crate::http::problem::ApiError;
 use crate::http::stream::{self, EventStream};
 
-/// Approvals, newest first.
+/// Approvals, newest first. Without bodies: one approval by its id has the beginning of its own.
 #[utoipa::path(get, path = "/api/v1/approvals", tag = "approvals", params(ApprovalFilter, Paging), responses(
     (status = 200, body = Page<Approval>),
     (status = "default", description = "An error", body = Problem, content_type = "application/problem+json")))]
@@ -88,7 +88,8 @@ pub(crate) async fn deny(
 }
 
 /// Approvals as they change, as server-sent events: `approval` with an approval as it is then, first
-/// for every question that is open, then each time that one is asked, answered, spent or runs out;
+/// for every question that is open, then each time that one is asked, answered, spent or runs out,
+/// without its body;
 /// `missed` with a number when the client was too slow for so many.
 #[utoipa::path(get, path = "/api/v1/approvals/watch", tag = "approvals", params(ApprovalFilter), responses(
     (status = 200, description = "A stream of `approval` events", body = Approval, content_type = "text/event-stream"),
@@ -119,7 +120,9 @@ pub(crate) async fn watch(
                 let (may, query) = &*asker;
                 match app.approvals.show(may, &id).await {
                     Ok(Some(found)) if found.matches(query) => {
-                        stream::event("approval", &shown(found))
+                        let mut shown = shown(found);
+                        shown.body = None;
+                        stream::event("approval", &shown)
                     }
                     Ok(_) => Vec::new(),
                     Err(error) => {

@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use chaperone_engine::approval::{Answer, ApprovalState, Binding, Conflict, Standing};
-use chaperone_engine::audit::{RecordId, RequestLine};
+use chaperone_engine::approval::{
+    Answer, ApprovalState, Binding, Conflict, PendingLimits, Standing,
+};
+use chaperone_engine::audit::{Body, RecordId, RequestLine};
 use chaperone_engine::base::time::UnixMillis;
 use chaperone_engine::identity::Principal;
+use chaperone_engine::link::BodyPreview;
 use chaperone_engine::policy::{ApproveTerms, Duration, Grant};
 use chaperone_engine::upstreams::Operation;
 use proptest::prelude::*;
@@ -24,6 +27,9 @@ for_each_store!(
     a_refused_answer_changes_nothing,
     what_ran_out_is_marked_once,
     questions_are_found_by_what_is_asked_for,
+    lists_have_no_bodies,
+    too_many_questions_are_refused_until_some_are_over,
+    two_writers_open_no_more_than_may_be_open,
     one_time_grants_are_spent_once_by_two_writers,
     a_question_is_read_with_its_answers_and_records,
     two_people_at_once_both_count,
@@ -86,6 +92,10 @@ fn asking(record: u64, request: u64, grant: Grant) -> Asking {
             digest,
             node: "envoy-1".to_owned(),
             record: RecordId(format!("record-{record}")),
+        },
+        limits: PendingLimits {
+            of_subject: 100,
+            in_all: 100,
         },
     }
 }
@@ -264,6 +274,76 @@ async fn questions_are_found_by_what_is_asked_for<S: Tested + Store>(bench: Benc
         seen.extend(page.into_iter().map(|(stored, _)| stored.id));
     }
     assert_eq!(seen, found(all.clone(), LATER).await);
+}
+
+async fn lists_have_no_bodies<S: Tested + Store>(bench: Bench<S>) {
+    let mut asking = once(1, 1);
+    let body = BodyPreview {
+        content: Body::Text("x".repeat(16_384)),
+        total_bytes: Some(20_000),
+        truncated: true,
+    };
+    asking.question.body = Some(body.clone());
+    ask(&bench.store, &asking, ASKED).await;
+    let (mut shown, _) = bench.store.show("ap-1").await.unwrap().unwrap();
+    assert_eq!(shown.question.body.take(), Some(body));
+    assert_eq!(everything(&bench.store).await, [(shown, 1)]);
+}
+
+/// `record` of `subject` wants to pass with a request of its own.
+fn of_subject(subject: &str, record: u64) -> Asking {
+    let mut asking = once(record, record);
+    asking.question.principal.subject = subject.to_owned();
+    asking.limits = PendingLimits {
+        of_subject: 3,
+        in_all: 5,
+    };
+    asking
+}
+
+async fn too_many_questions_are_refused_until_some_are_over<S: Tested + Store>(bench: Bench<S>) {
+    let store = &bench.store;
+    let standing = async |subject: &str, record, now| {
+        let asked = ask(store, &of_subject(subject, record), now).await;
+        asked.answer.answer
+    };
+    for record in 1..=3 {
+        assert_eq!(standing("alice", record, ASKED).await, Standing::Pending);
+    }
+    let before = everything(store).await;
+    let refused = ask(store, &of_subject("alice", 4), ASKED).await;
+    assert_eq!(refused, Asked::too_many(ASKED));
+    assert_eq!(everything(store).await, before, "nothing was opened");
+    // What waits already goes on waiting, and another request for the same may wait with it.
+    assert_eq!(standing("alice", 1, LATER).await, Standing::Pending);
+    let mut shared = of_subject("alice", 1);
+    shared.question.record = RecordId("another".to_owned());
+    let shared = ask(store, &shared, LATER).await;
+    assert_eq!(shared.answer.approval, "ap-1");
+    // One subject leaves room for others, until it is full for all.
+    assert_eq!(standing("bob", 5, ASKED).await, Standing::Pending);
+    assert_eq!(standing("carol", 6, ASKED).await, Standing::Pending);
+    let full = Standing::TooManyPending;
+    assert_eq!(standing("dave", 7, ASKED).await, full);
+    // An answer makes room, and so does time.
+    assert_eq!(answer(store, "ap-2", Answer::Deny).await, Answered::Done);
+    assert_eq!(standing("alice", 4, LATER).await, Standing::Pending);
+    assert_eq!(standing("dave", 7, LATER).await, full);
+    assert_eq!(standing("dave", 7, TOO_LATE).await, Standing::Pending);
+}
+
+async fn two_writers_open_no_more_than_may_be_open<S: Tested + Store + 'static>(bench: Bench<S>) {
+    let stores = [bench.store.clone(), bench.another().await];
+    let asks = (1..=12).map(|record| {
+        let store = stores[(record % 2) as usize].clone();
+        tokio::spawn(async move { ask(&store, &of_subject("alice", record), ASKED).await })
+    });
+    let mut open = 0;
+    for asked in asks.collect::<Vec<_>>() {
+        open += u64::from(asked.await.unwrap().answer.answer == Standing::Pending);
+    }
+    assert_eq!(open, 3);
+    assert_eq!(bench.store.pending(LATER).await.unwrap(), 3);
 }
 
 async fn one_time_grants_are_spent_once_by_two_writers<S: Tested + Store + 'static>(
@@ -580,6 +660,10 @@ async fn tell(store: &impl Store, place: u64, step: &Step, now: UnixMillis) -> S
             };
             let mut asking = asking(*record, *request, grant);
             asking.new_id = id(place);
+            asking.limits = PendingLimits {
+                of_subject: 2,
+                in_all: 3,
+            };
             format!("{:?}", store.ask(&asking, now).await.unwrap())
         }
         Step::Answer { of, by, answer } => {

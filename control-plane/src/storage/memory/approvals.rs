@@ -60,6 +60,22 @@ impl State {
             let id = same[place].id.clone();
             return self.settle(&id, record, told);
         }
+        let pending =
+            |stored: &&StoredApproval| stored.approval.state_at(now) == ApprovalState::Pending;
+        let pending = self
+            .approvals
+            .values()
+            .map(|(_, stored)| stored)
+            .filter(pending);
+        let subject = &asking.question.principal.subject;
+        let (mut of_subject, mut in_all) = (0, 0);
+        for stored in pending {
+            in_all += 1;
+            of_subject += u64::from(stored.approval.subject == *subject);
+        }
+        if !asking.limits.have_room(of_subject, in_all) {
+            return Asked::too_many(now);
+        }
         let id = asking.new_id.clone();
         let opened = StoredApproval::open(id.clone(), asking.question.clone(), now);
         let asked = opened.opened();
@@ -199,6 +215,9 @@ impl Store for Memory {
             })
             .cloned()
             .collect();
+        for stored in &mut found {
+            stored.question.body = None;
+        }
         found.sort_by_key(|stored| Reverse(key(stored)));
         found.truncate(limit as usize);
         let found = found.into_iter().map(|stored| {

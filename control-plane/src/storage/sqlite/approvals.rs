@@ -148,7 +148,8 @@ impl Store for Database {
         limit: u32,
         now: UnixMillis,
     ) -> Result<Vec<(StoredApproval, u64)>> {
-        let mut sql = QueryBuilder::<Sqlite>::new("SELECT * FROM approvals WHERE 1 = 1");
+        let mut sql =
+            QueryBuilder::<Sqlite>::new(format!("SELECT {LISTED} FROM approvals WHERE 1 = 1"));
         if let Some(state) = query.state {
             sql.push(" AND ");
             push_state_at(&mut sql, now);
@@ -194,6 +195,10 @@ impl Store for Database {
         Ok(from_sql(count))
     }
 }
+
+/// What [`stored`] reads, but for the body of the question.
+const LISTED: &str = "id, state, json_remove(question, '$.body') AS question, asked_at, \
+                      approved_at, decided_at, spent_by, denial_told";
 
 /// The state with what time has done to it, as [`Approval::state_at`] says it.
 fn push_state_at(query: &mut QueryBuilder<Sqlite>, now: UnixMillis) {
@@ -267,6 +272,21 @@ async fn settle(
 }
 
 async fn open(transaction: &mut Write, asking: &Asking, now: UnixMillis) -> Result<Asked> {
+    let counts = sqlx::query(
+        "SELECT count(*) AS in_all, coalesce(sum(subject = ?), 0) AS of_subject FROM approvals \
+         WHERE state = 'pending' AND expires_at > ?",
+    )
+    .bind(&asking.question.principal.subject)
+    .bind(to_sql(now.0))
+    .fetch_one(transaction.step().await?)
+    .await?;
+    let count = |column| -> Result<u64> { Ok(from_sql(counts.try_get(column)?)) };
+    if !asking
+        .limits
+        .have_room(count("of_subject")?, count("in_all")?)
+    {
+        return Ok(Asked::too_many(now));
+    }
     let opened = StoredApproval::open(asking.new_id.clone(), asking.question.clone(), now);
     let question = &opened.question;
     sqlx::query(

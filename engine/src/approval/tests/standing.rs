@@ -330,7 +330,10 @@ mod whatever_happens {
                         passed.entry(place).or_default().insert(name);
                     }
                     Standing::Denied if new => *denials.entry(place).or_default() += 1,
-                    Standing::Denied | Standing::Pending | Standing::Expired => {}
+                    Standing::Denied
+                    | Standing::Pending
+                    | Standing::Expired
+                    | Standing::TooManyPending => {}
                 }
                 let again = store.ask(name);
                 prop_assert_eq!(again, (place, standing, false), "the answer was lost and is asked for again");
