@@ -37,7 +37,7 @@ pub const PREFIX: &str = "/api/v1";
 /// `limit` when a list call names none.
 pub const DEFAULT_LIMIT: u32 = 50;
 
-/// The largest `limit`; more is cut to this.
+/// The largest `limit`; more is refused.
 pub const MAX_LIMIT: u32 = 500;
 
 /// One page of a list, newest first.
@@ -60,6 +60,7 @@ pub struct Paging {
     pub cursor: Option<String>,
     /// Entries per page, 1 to 500; 50 when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[param(minimum = 1, maximum = 500, default = 50)]
     pub limit: Option<u32>,
 }
 

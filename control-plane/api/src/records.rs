@@ -46,6 +46,10 @@ macro_rules! define {
             /// When the request arrived, by the node's clock.
             #[schema(value_type = u64)]
             pub received_at: UnixMillis,
+            /// Where its last change stands in the order of storing: what `after` takes. No two
+            /// records have the same, and each change gives a higher one.
+            #[serde(default)]
+            pub position: u64,
             $($(
                 #[doc = $doc]
                 #[serde(default, skip_serializing_if = "says_nothing")]
@@ -62,6 +66,7 @@ macro_rules! define {
                 boot: String,
                 state: RecordState,
                 received_at: UnixMillis,
+                position: u64,
                 attributes: RecordAttributes,
             ) -> Self {
                 Self {
@@ -70,6 +75,7 @@ macro_rules! define {
                     boot,
                     state,
                     received_at,
+                    position,
                     $($($name: <$type>::from(attributes.$name),)?)*
                 }
             }
@@ -92,6 +98,10 @@ macro_rules! define {
             /// Received before this instant: milliseconds since the Unix epoch.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             pub until: Option<u64>,
+            /// Changed after this position, in the order of these changes: 0 for all, and then the
+            /// `position` of the last record that was read.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub after: Option<u64>,
             /// Text that operation, host, path or reason contain, ignoring ASCII case.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             pub q: Option<String>,

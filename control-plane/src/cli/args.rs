@@ -1,5 +1,6 @@
 //! Arguments that several commands take.
 
+use chaperone_api::{DEFAULT_LIMIT, MAX_LIMIT};
 use chaperone_engine::base::time::UnixMillis;
 use chaperone_engine::policy::Effect;
 use clap::{Args, ValueEnum};
@@ -10,8 +11,9 @@ use super::output::now;
 /// Which part of a list is printed.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct PageArgs {
-    /// Entries to show at most
-    #[arg(long, value_name = "N", default_value_t = 50)]
+    /// Entries to show at most, 500 or fewer
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_LIMIT,
+        value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_LIMIT)))]
     limit: u32,
     /// Go on where the list before ended
     #[arg(long, value_name = "CURSOR")]

@@ -4,6 +4,7 @@
 //! attributes ([`chaperone_engine::record_attributes`]).
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use chaperone_api::{Page, Record, RecordDetail, RecordFilter, RecordState, StoredEvent};
 use chaperone_engine::audit::{Aggregated, Body, EventKind, ReadEvent, RequestLine, UnknownEvent};
@@ -13,9 +14,9 @@ use chaperone_engine::policy::{Direction, Effect};
 use super::args::{EffectArg, PageArgs, point_in_time};
 use super::client::{Client, query, segment};
 use super::context::Context;
-use super::failure::Failure;
-use super::output::{Fields, Output, Table, instant, more};
-use super::server_events::missed;
+use super::failure::{Exit, Failure};
+use super::output::{Fields, Output, Table, instant, more, warning};
+use super::server_events::{ServerEvent, ServerEvents};
 
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum AuditCommand {
@@ -23,7 +24,12 @@ pub(crate) enum AuditCommand {
     #[command(after_help = "Examples:
   chaperone audit search --subject alice --since 1h
   chaperone audit search --effect deny --connection arm --output json
-  chaperone audit search --text listKeys")]
+  chaperone audit search --text listKeys
+  chaperone audit search --after 0 --limit 500 --output json
+
+--since and --until compare the time of a request, so a search that is repeated with them misses events that
+arrive late. With --after, records come in the order in which their changes were stored: whoever goes on after
+the last position misses nothing.")]
     Search {
         #[command(flatten)]
         filter: FilterArgs,
@@ -41,8 +47,12 @@ pub(crate) enum AuditCommand {
         bodies: bool,
     },
     /// Print records as they happen, until interrupted
-    #[command(after_help = "Example:
-  chaperone audit tail --connection arm --effect deny")]
+    ///
+    /// A control plane that restarts is waited for, and nothing is missed. With --after it begins with what was
+    /// stored since that position.
+    #[command(after_help = "Examples:
+  chaperone audit tail --connection arm --effect deny
+  chaperone audit tail --after 18230 --output json")]
     Tail {
         #[command(flatten)]
         filter: FilterArgs,
@@ -73,6 +83,9 @@ macro_rules! define {
             /// Received before, as --since
             #[arg(long, value_parser = point_in_time, value_name = "TIME")]
             until: Option<UnixMillis>,
+            /// Changed after this position, oldest change first: 0, or the last `position` of an earlier output
+            #[arg(long, value_name = "POSITION")]
+            after: Option<u64>,
             /// Text in operation, host, path or reason
             #[arg(long)]
             text: Option<String>,
@@ -84,6 +97,7 @@ macro_rules! define {
                     $($($asked: args.$asked.map(<$wanted as Asked>::value),)?)*
                     since: args.since.map(|at| at.0),
                     until: args.until.map(|at| at.0),
+                    after: args.after,
                     q: args.text,
                 }
             }
@@ -229,7 +243,7 @@ pub(crate) async fn run(command: AuditCommand, context: &Context) -> Result<(), 
                 Ok(out.json(&detail)?)
             }
         }
-        AuditCommand::Tail { filter } => tail(&filter.into(), &client, out).await,
+        AuditCommand::Tail { filter } => tail(filter.into(), &client, out).await,
     }
 }
 
@@ -273,43 +287,90 @@ async fn search(
         ]);
     }
     out.line(table.to_string())?;
+    if let (Some(_), Some(last)) = (filter.after, page.items.last()) {
+        return Ok(out.line(format!("\nGo on with --after {}", last.position))?);
+    }
     Ok(more(out, page.next_cursor.as_deref())?)
 }
 
-async fn tail(filter: &RecordFilter, client: &Client, out: Output) -> Result<(), Failure> {
-    let mut stream = client.stream("/records/tail", &query(filter)?).await?;
-    while let Some(event) = stream.next().await? {
-        if missed(&event) {
-            continue;
-        }
-        // Kinds that this version does not know are for later ones.
-        let Ok(record) = serde_json::from_str::<Record>(&event.data) else {
-            continue;
-        };
-        if out.is_text() {
-            // A record comes at each step; a person wants to see it held, and how it ended.
-            if record.state == RecordState::Open && record.approval.is_none() {
-                continue;
+/// Follows the trail until it is interrupted. A control plane that goes away is waited for, and what was stored
+/// meanwhile comes then.
+async fn tail(mut filter: RecordFilter, client: &Client, out: Output) -> Result<(), Failure> {
+    let mut stream = client.stream(TAIL, &query(&filter)?).await?;
+    loop {
+        match stream.next().await {
+            Ok(Some(event)) => {
+                if let Some(position) = followed(&event, out)? {
+                    filter.after = Some(position);
+                }
             }
-            let line = format!(
-                "{}  {}  {}  {}  {}  {}  {}",
-                instant(record.received_at),
-                record.id,
-                record.subject.as_deref().unwrap_or("-"),
-                record.connection.as_deref().unwrap_or("-"),
-                verdict(&record),
-                record
-                    .status
-                    .map_or_else(|| record.state.as_str().to_owned(), |s| s.to_string()),
-                what(&record),
-            );
-            out.line(line.replace('\n', "\\n"))?;
-        } else {
-            out.json_line(&record)?;
+            Ok(None) => stream = again(&filter, client, "It ended the stream.").await?,
+            Err(why) => stream = again(&filter, client, &why.message).await?,
         }
     }
-    Err(Failure::unreachable("The control plane ended the stream.")
-        .next("Start the command again to go on."))
+}
+
+const TAIL: &str = "/records/tail";
+
+/// Prints a record that has changed; returns the position up to which all was printed.
+fn followed(event: &ServerEvent, out: Output) -> Result<Option<u64>, Failure> {
+    if event.kind == "position" {
+        return Ok(event.data.parse().ok());
+    }
+    // Kinds that this version does not know are for later ones.
+    let Ok(record) = serde_json::from_str::<Record>(&event.data) else {
+        return Ok(None);
+    };
+    let position = Some(record.position);
+    if !out.is_text() {
+        out.json_line(&record)?;
+        return Ok(position);
+    }
+    // A record comes at each step; a person wants to see it held, and how it ended.
+    if record.state == RecordState::Open && record.approval.is_none() {
+        return Ok(position);
+    }
+    let line = format!(
+        "{}  {}  {}  {}  {}  {}  {}",
+        instant(record.received_at),
+        record.id,
+        record.subject.as_deref().unwrap_or("-"),
+        record.connection.as_deref().unwrap_or("-"),
+        verdict(&record),
+        record
+            .status
+            .map_or_else(|| record.state.as_str().to_owned(), |s| s.to_string()),
+        what(&record),
+    );
+    out.line(line.replace('\n', "\\n"))?;
+    Ok(position)
+}
+
+/// Opens the stream again where it was cut off, as soon as the control plane is there.
+async fn again(filter: &RecordFilter, client: &Client, why: &str) -> Result<ServerEvents, Failure> {
+    let parameters = query(filter)?;
+    warning(&format!(
+        "The control plane is gone: {why} Waiting for it; nothing will be missed."
+    ));
+    let mut pause = Duration::from_millis(200);
+    loop {
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(Duration::from_secs(5));
+        match client.stream(TAIL, &parameters).await {
+            Ok(stream) => {
+                warning("The control plane is there again.");
+                return Ok(stream);
+            }
+            Err(failure) if failure.exit == Exit::Unreachable => {}
+            // It answers, and refuses: waiting would change nothing.
+            Err(failure) => {
+                let Some(after) = filter.after else {
+                    return Err(failure);
+                };
+                return Err(failure.next(format!("Go on later with --after {after}.")));
+            }
+        }
+    }
 }
 
 fn verdict(record: &Record) -> String {

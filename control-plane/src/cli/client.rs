@@ -250,9 +250,10 @@ pub(crate) fn segment(text: &str) -> String {
 fn refusal(status: StatusCode, body: &[u8]) -> Failure {
     let problem: Option<Problem> = serde_json::from_slice(body).ok();
     let Some(problem) = problem else {
-        return Failure::failed(format!(
-            "The server answered {status} in no form that Chaperone uses."
-        ))
+        return ended(
+            status,
+            format!("The server answered {status} in no form that Chaperone uses."),
+        )
         .next("Is --server the control plane, and nothing between that answers for it?");
     };
     let mut message = clean(&problem.detail).into_owned();
@@ -271,7 +272,7 @@ fn refusal(status: StatusCode, body: &[u8]) -> Failure {
             node.reads
         ));
     }
-    let failure = Failure::failed(message);
+    let failure = ended(status, message);
     if problem.code == ProblemCode::UnreadableByNodes.as_str() {
         return failure.next("`--allow-unreadable` lets these nodes stay behind.");
     }
@@ -282,6 +283,15 @@ fn refusal(status: StatusCode, body: &[u8]) -> Failure {
             failure.next("`chaperone token list` shows which token may do what.")
         }
         _ => failure,
+    }
+}
+
+/// A 5xx says that nothing is wrong with the call: it may work in a while.
+fn ended(status: StatusCode, message: String) -> Failure {
+    if status.is_server_error() {
+        Failure::unreachable(message)
+    } else {
+        Failure::failed(message)
     }
 }
 

@@ -61,6 +61,13 @@ fn write_all(text: &str) -> io::Result<()> {
     out.flush()
 }
 
+/// Tells the person at the terminal something that is no result, on standard error.
+pub(crate) fn warning(text: &str) {
+    let line = format!("warning: {}\n", clean(text));
+    // If standard error is gone there is nobody to tell.
+    let _ = io::stderr().write_all(line.as_bytes());
+}
+
 /// Text without what a terminal obeys: control characters but the line feed, and the invisible
 /// characters that turn the direction of text (Trojan Source, CVE-2021-42574).
 pub(crate) fn clean(text: &str) -> Cow<'_, str> {

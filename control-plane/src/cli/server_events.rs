@@ -1,7 +1,9 @@
 //! Streams that the management API sends: approvals and records as they come.
 
+use std::time::Duration;
+
 use super::failure::Failure;
-use super::output::clean;
+use super::output::warning;
 
 /// One event of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,14 +19,13 @@ pub(crate) fn missed(event: &ServerEvent) -> bool {
     if event.kind != "missed" {
         return false;
     }
-    let warning = format!(
-        "warning: read too slowly, missed {} updates\n",
-        clean(&event.data)
-    );
-    // If standard error is gone there is nobody to tell.
-    let _ = std::io::Write::write_all(&mut std::io::stderr(), warning.as_bytes());
+    warning(&format!("read too slowly, missed {} updates", event.data));
     true
 }
+
+/// A stream is taken for broken when nothing came for so long. The control plane sends a comment every
+/// 15 seconds; a peer that has vanished without a word sends nothing, and TCP would not say so.
+const SILENCE: Duration = Duration::from_secs(50);
 
 /// An open stream of events.
 pub(crate) struct ServerEvents {
@@ -47,11 +48,16 @@ impl ServerEvents {
             if let Some(event) = self.parser.next() {
                 return Ok(Some(event));
             }
-            match self.response.chunk().await {
-                Ok(Some(bytes)) => self.parser.push(&bytes),
-                Ok(None) => return Ok(None),
-                Err(e) => {
+            match tokio::time::timeout(SILENCE, self.response.chunk()).await {
+                Ok(Ok(Some(bytes))) => self.parser.push(&bytes),
+                Ok(Ok(None)) => return Ok(None),
+                Ok(Err(e)) => {
                     return Err(Failure::unreachable(format!("The stream broke off: {e}.")));
+                }
+                Err(_) => {
+                    return Err(Failure::unreachable(
+                        "The stream broke off: it fell silent.",
+                    ));
                 }
             }
         }

@@ -23,7 +23,7 @@ Exit codes:
   0  done, or the check passed
   1  a check failed, or the control plane refused
   2  the command line cannot be understood
-  3  the control plane cannot be reached
+  3  the control plane cannot be reached, or cannot do its work now
   4  a secret was found that may not pass (chaperone mask)
 
 Examples:

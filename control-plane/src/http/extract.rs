@@ -121,7 +121,7 @@ impl<T: DeserializeOwned> FromRequestParts<Arc<App>> for List<T> {
         }
         let limit = match limit.map(|text| text.parse::<u32>()) {
             None => DEFAULT_LIMIT,
-            Some(Ok(limit)) if limit > 0 => limit.min(MAX_LIMIT),
+            Some(Ok(limit)) if (1..=MAX_LIMIT).contains(&limit) => limit,
             Some(_) => {
                 let detail = format!("limit: a number from 1 to {MAX_LIMIT}.");
                 return Err(ApiError::new(Code::InvalidQuery, detail));

@@ -24,9 +24,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 pub(crate) type EventStream = Sse<axum::response::sse::KeepAliveStream<Events>>;
 pub(crate) type Events = std::pin::Pin<Box<dyn Stream<Item = Result<Event, Infallible>> + Send>>;
 
-/// Turns news into events with `render`, until the client goes, the control plane stops, or `caller`
-/// is no longer let in: who is locked out must not go on reading what was begun before. `first` goes out
-/// before any news.
+/// Turns news into events with `render`, until [`events`] ends it. `first` goes out before any news.
 pub(crate) fn follow<T, F>(
     app: Arc<App>,
     caller: Arc<Caller>,
@@ -38,27 +36,38 @@ where
     T: Clone + Send + 'static,
     F: Future<Output = Vec<Event>> + Send + 'static,
 {
-    let stop = app.stop.clone();
-    let waiting = Waiting::new(Arc::clone(&app));
     let later = futures_util::stream::unfold(
-        (news, render, app, waiting, caller),
-        |(mut news, render, app, waiting, caller)| async move {
-            let item = news.recv().await;
-            if !app.access.still_lets_in(&caller, clock::now()) {
-                return None;
-            }
-            let events = match item {
+        (news, render, Arc::clone(&app)),
+        |(mut news, render, app)| async move {
+            let events = match news.recv().await {
                 Ok(item) => render(Arc::clone(&app), item).await,
                 Err(RecvError::Lagged(missed)) => {
                     vec![Event::default().event("missed").data(missed.to_string())]
                 }
                 Err(RecvError::Closed) => return None,
             };
-            Some((events, (news, render, app, waiting, caller)))
+            Some((events, (news, render, app)))
         },
     );
-    let events = futures_util::stream::once(async move { first })
-        .chain(later)
+    let first = futures_util::stream::once(async move { first });
+    events(app, caller, first.chain(later))
+}
+
+/// Sends groups of events, until there are no more, the client goes, the control plane stops, or `caller`
+/// is no longer let in: who is locked out must not go on reading what was begun before.
+pub(crate) fn events(
+    app: Arc<App>,
+    caller: Arc<Caller>,
+    groups: impl Stream<Item = Vec<Event>> + Send + 'static,
+) -> EventStream {
+    let stop = app.stop.clone();
+    let waiting = Waiting::new(Arc::clone(&app));
+    let events = groups
+        .take_while(move |_| {
+            let _ = &waiting;
+            let let_in = app.access.still_lets_in(&caller, clock::now());
+            async move { let_in }
+        })
         .flat_map(|events| futures_util::stream::iter(events.into_iter().map(Ok)))
         .take_until(stop.cancelled_owned());
     let events: Events = Box::pin(events);

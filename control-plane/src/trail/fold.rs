@@ -159,9 +159,4 @@ impl Group {
     pub(crate) fn patches(&self) -> &[(String, NodeRow, Patch)] {
         &self.patches
     }
-
-    /// The records that change.
-    pub(crate) fn into_changed(self) -> Vec<String> {
-        self.patches.into_iter().map(|(id, ..)| id).collect()
-    }
 }

@@ -13,18 +13,18 @@ mod writer;
 
 use std::sync::Arc;
 
-use tokio::sync::broadcast;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use batch::{BatchError, IncomingBatch};
 pub(crate) use store::{Record, RecordQuery, StoredEvent};
-pub(crate) use writer::{Changed, NotStored};
+pub(crate) use writer::NotStored;
 
 use crate::access::May;
 use crate::access::permission::{ActAsNode, ReadRecords};
 use crate::metrics::Metrics;
-use crate::store::{PageKey, Result};
+use crate::store::{PageKey, Result, StoreError};
 use store::Store;
 use writer::EventWriter;
 
@@ -85,22 +85,58 @@ impl Trail {
         self.store.show(id).await
     }
 
-    /// Records as they change: each time that events of them were stored. [`Trail::changed`] then
-    /// says how they stand.
-    pub(crate) fn subscribe(&self, _may: &May<ReadRecords>) -> broadcast::Receiver<Changed> {
-        self.writer.subscribe()
-    }
-
-    /// Of records that have changed, those that are asked for, oldest first.
+    /// Records whose last change was after `position`, in the order of these changes. A record that
+    /// changed several times comes once, as it is now.
     ///
     /// # Errors
-    /// When the database fails.
-    pub(crate) async fn changed(
+    /// When the trail has not come as far as `position`, or the database fails.
+    pub(crate) async fn changed_after(
         &self,
         _may: &May<ReadRecords>,
         query: &RecordQuery,
-        changed: &Changed,
-    ) -> Result<Vec<Record>> {
-        self.store.of_these(query, changed).await
+        position: u64,
+        limit: u32,
+    ) -> std::result::Result<Vec<Record>, NotRead> {
+        let found = self.store.changed_after(query, position, limit).await?;
+        if found.is_empty() {
+            let end = self.store.position().await?;
+            if position > end {
+                return Err(NotRead::Ahead { end });
+            }
+        }
+        Ok(found)
+    }
+
+    /// The position of the last change.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub(crate) async fn position(&self, _may: &May<ReadRecords>) -> Result<u64> {
+        self.store.position().await
+    }
+
+    /// Wakes when the trail has grown: the position up to which everything can be read. Zero until
+    /// something is stored in this run.
+    pub(crate) fn subscribe(&self, _may: &May<ReadRecords>) -> watch::Receiver<u64> {
+        self.writer.subscribe()
+    }
+}
+
+/// Why changes could not be read.
+#[derive(Debug)]
+pub(crate) enum NotRead {
+    /// The position was never reached here. It is another database's: had its changes been skipped in
+    /// silence, their reader would miss what is stored until then.
+    Ahead {
+        /// The trail's position.
+        end: u64,
+    },
+    /// The database fails.
+    Store(StoreError),
+}
+
+impl From<StoreError> for NotRead {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
     }
 }

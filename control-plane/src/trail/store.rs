@@ -17,8 +17,8 @@ pub(crate) struct Taken {
     pub(crate) stored: u64,
     /// Of those, the ones of kinds that are not known here, by node.
     pub(crate) unknown: Vec<Unknown>,
-    /// Records that have changed, in the order of their first event.
-    pub(crate) changed: Vec<String>,
+    /// The trail's position afterwards.
+    pub(crate) position: u64,
     /// Nodes of which other numbers are missing than before.
     pub(crate) missing: Vec<Missing>,
 }
@@ -52,6 +52,10 @@ pub(crate) struct Record {
     pub(crate) state: RecordState,
     /// The earliest event, by the node's clock.
     pub(crate) received_at: UnixMillis,
+    /// The trail's position when the record last changed. No two records have the same, and a
+    /// change gives a record a higher one than any had before: whoever reads in this order misses nothing,
+    /// however late events arrive and whatever any clock says.
+    pub(crate) position: u64,
     pub(crate) attributes: RecordAttributes,
 }
 
@@ -94,8 +98,16 @@ pub(crate) trait Store: std::fmt::Debug + Send + Sync {
         limit: u32,
     ) -> Result<Vec<Record>>;
 
-    /// Of these records, those that are asked for, oldest first.
-    async fn of_these(&self, query: &RecordQuery, ids: &[String]) -> Result<Vec<Record>>;
+    /// Records whose last change was after `position`, in the order of these changes.
+    async fn changed_after(
+        &self,
+        query: &RecordQuery,
+        position: u64,
+        limit: u32,
+    ) -> Result<Vec<Record>>;
+
+    /// The trail's position: that of the last change, 0 before the first.
+    async fn position(&self) -> Result<u64>;
 
     /// One record with its events in the order of their numbers, if it is there.
     async fn show(&self, id: &str) -> Result<Option<(Record, Vec<StoredEvent>)>>;

@@ -15,7 +15,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chaperone_engine::audit::BootId;
-use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::store::{IncomingBatch, Store, Unknown};
@@ -32,9 +32,6 @@ const QUEUED_BATCHES: usize = 256;
 /// Batches of one life of a node that may wait at once: the one that it has sent, and that one again after its node has
 /// given up waiting for the answer.
 const QUEUED_OF_ONE_LIFE: usize = 2;
-
-/// Record ids that changed together are announced together.
-pub(crate) type Changed = Arc<Vec<String>>;
 
 /// Whom to tell that a batch is durable; an `Err` says that nothing of it was stored.
 type Reply = oneshot::Sender<Result<u64, NotStored>>;
@@ -91,7 +88,7 @@ impl Drop for Place {
 #[derive(Debug, Clone)]
 pub(crate) struct EventWriter {
     batches: mpsc::Sender<Queued>,
-    changed: broadcast::Sender<Changed>,
+    position: watch::Sender<u64>,
     lives: Lives,
 }
 
@@ -104,17 +101,17 @@ impl EventWriter {
         finish: CancellationToken,
     ) -> (Self, tokio::task::JoinHandle<()>) {
         let (batches, incoming) = mpsc::channel(QUEUED_BATCHES);
-        let (changed, _) = broadcast::channel(1024);
+        let (position, _) = watch::channel(0);
         let task = Task {
             store,
             metrics,
-            changed: changed.clone(),
+            position: position.clone(),
             newer: HashSet::new(),
         };
         (
             Self {
                 batches,
-                changed,
+                position,
                 lives: Lives::default(),
             },
             tokio::spawn(task.run(incoming, finish)),
@@ -137,16 +134,16 @@ impl EventWriter {
         answer.await.map_err(|_| NotStored)?
     }
 
-    /// Ids of records as they change.
-    pub(crate) fn subscribe(&self) -> broadcast::Receiver<Changed> {
-        self.changed.subscribe()
+    /// The trail's position as it grows; zero until this task has stored something.
+    pub(crate) fn subscribe(&self) -> watch::Receiver<u64> {
+        self.position.subscribe()
     }
 }
 
 struct Task {
     store: Arc<dyn Store>,
     metrics: Arc<Metrics>,
-    changed: broadcast::Sender<Changed>,
+    position: watch::Sender<u64>,
     /// Lives of nodes of which the log says that they are newer than this control plane.
     newer: HashSet<BootId>,
 }
@@ -228,10 +225,8 @@ impl Task {
                     // The node may have gone away; it will send again and be told again.
                     let _ = reply.send(Ok(acknowledged));
                 }
-                if !taken.changed.is_empty() {
-                    // Nobody listening is not an error.
-                    drop(self.changed.send(Arc::new(taken.changed)));
-                }
+                // Only what is committed is announced, so that whoever is woken can read it.
+                self.position.send_replace(taken.position);
             }
             Err(error) => {
                 self.metrics.commit_failures.inc();
@@ -282,12 +277,17 @@ mod tests {
             Ok(Vec::new())
         }
 
-        async fn of_these(
+        async fn changed_after(
             &self,
             _: &RecordQuery,
-            _: &[String],
+            _: u64,
+            _: u32,
         ) -> crate::store::Result<Vec<Record>> {
             Ok(Vec::new())
+        }
+
+        async fn position(&self) -> crate::store::Result<u64> {
+            Ok(0)
         }
 
         async fn show(&self, _: &str) -> crate::store::Result<Option<(Record, Vec<StoredEvent>)>> {

@@ -81,6 +81,11 @@ async fn errors_are_problems_with_stable_codes() {
         .get("/api/v1/policies?limit=0")
         .await
         .problem(400, "invalid_query");
+    // Were it cut to 500 in silence, a script would take the first page for all.
+    for limit in ["501", "2147483648", "-1", "1e2", "18446744073709551616"] {
+        let path = format!("/api/v1/policies?limit={limit}");
+        server.get(&path).await.problem(400, "invalid_query");
+    }
     server
         .get("/api/v1/policies?page=2")
         .await

@@ -1,5 +1,6 @@
 //! Events: each is stored once, what is missing shows, and the records add up.
 
+use chaperone::serve::ServeConfig;
 use chaperone_engine::audit::{Event, EventKind, RecordId};
 use chaperone_engine::base::time::UnixMillis;
 use serde_json::json;
@@ -195,7 +196,8 @@ async fn records_are_found_by_what_happened_in_them() {
 async fn a_tail_shows_records_as_they_change() {
     let (server, _temp) = kit::start().await;
     let node = node("envoy-1", 40);
-    let mut tail = server.stream("/api/v1/records/tail?subject=alice").await;
+    let tail = server.stream("/api/v1/records/tail?subject=alice").await;
+    let mut tail = tail.begun().await;
     server
         .events(&node, &record(&node, 1, 1, "bob", "/v1/models"))
         .await
@@ -203,8 +205,8 @@ async fn a_tail_shows_records_as_they_change() {
     let mut events = record(&node, 2, 5, "alice", "/v1/models");
     let rest = events.split_off(2);
     server.events(&node, &events).await.ok();
-    server.events(&node, &rest).await.ok();
     let (name, first) = tail.next().await.unwrap();
+    server.events(&node, &rest).await.ok();
     assert_eq!(
         (name.as_str(), first["state"].as_str()),
         ("record", Some("open"))
@@ -214,6 +216,147 @@ async fn a_tail_shows_records_as_they_change() {
         (second["state"].as_str(), second["subject"].as_str()),
         (Some("completed"), Some("alice"))
     );
+}
+
+#[tokio::test]
+async fn a_tail_that_was_cut_off_goes_on_where_it_was_also_after_a_restart() {
+    let temp = tempfile::tempdir().unwrap();
+    let dir = temp.path().join("data");
+    let server = kit::start_in(&dir, Vec::new()).await;
+    let node = node("envoy-1", 42);
+    let tail = server.stream("/api/v1/records/tail").await;
+    let mut tail = tail.begun().await;
+    let first = record(&node, 1, 1, "alice", "/v1/models");
+    server.events(&node, &first).await.ok();
+    let (_, seen) = tail.next().await.unwrap();
+    let position = seen["position"].as_u64().unwrap();
+    drop(tail);
+
+    // Records that began earlier, by their node's clock, arrive while nobody follows.
+    let (late, mut expected) = (kit::node("envoy-2", 43), Vec::new());
+    let mut seq = 1;
+    for _ in 0..6 {
+        let mut batch = Vec::new();
+        for _ in 0..100 {
+            let mut events = record(&late, seq, seq, "bob", "/v1/models");
+            for event in &mut events {
+                event.at = UnixMillis(1);
+            }
+            seq += events.len() as u64;
+            expected.push(events[0].record.0.clone());
+            batch.extend(events);
+        }
+        server.events(&late, &batch).await.ok();
+    }
+    server.stop().await;
+    let server = kit::start_in(&dir, Vec::new()).await;
+    let tail = server
+        .stream(&format!("/api/v1/records/tail?after={position}"))
+        .await;
+    let mut tail = tail.begun().await;
+    let mut found = Vec::new();
+    for _ in &expected {
+        found.push(tail.next().await.unwrap().1);
+    }
+    let ids: Vec<_> = found
+        .iter()
+        .map(|record| record["id"].as_str().unwrap())
+        .collect();
+    assert_eq!(ids, expected);
+
+    // A search goes on in the same order, a page at a time.
+    let path = format!("/api/v1/records?after={position}&subject=bob&limit=500");
+    let (mut searched, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let page = server.get(&format!("{path}{cursor}")).await.ok();
+        searched.extend(page["items"].as_array().unwrap().clone());
+        let Some(next) = page["next_cursor"].as_str() else {
+            break;
+        };
+        cursor = format!("&cursor={next}");
+    }
+    assert_eq!(searched, found);
+    let end = found.last().unwrap()["position"].as_u64().unwrap();
+    let rest = server
+        .get(&format!("/api/v1/records?after={end}"))
+        .await
+        .ok();
+    assert_eq!(rest["items"], json!([]));
+
+    // A position that was never reached here is another database's.
+    for path in ["records", "records/tail"] {
+        let path = format!("/api/v1/{path}?after={}", end + 1);
+        server.get(&path).await.problem(400, "invalid_query");
+    }
+}
+
+/// `chaperone audit tail`, as a program of its own.
+struct Follower {
+    child: std::process::Child,
+    lines: Option<std::io::Lines<std::io::BufReader<std::process::ChildStdout>>>,
+}
+
+impl Follower {
+    fn start(server: &kit::Server, data_dir: &std::path::Path, arguments: &[&str]) -> Self {
+        use std::io::BufRead as _;
+        let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_chaperone"))
+            .args(["audit", "tail", "--output", "json", "--server", &server.base])
+            .arg("--token-file")
+            .arg(data_dir.join("admin.token"))
+            .args(arguments)
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        let lines = std::io::BufReader::new(child.stdout.take().unwrap()).lines();
+        Self {
+            child,
+            lines: Some(lines),
+        }
+    }
+
+    async fn next(&mut self) -> serde_json::Value {
+        let mut lines = self.lines.take().unwrap();
+        let read = tokio::task::spawn_blocking(move || (lines.next(), lines));
+        let read = tokio::time::timeout(std::time::Duration::from_secs(60), read);
+        let (line, lines) = read.await.expect("a record was expected").unwrap();
+        self.lines = Some(lines);
+        serde_json::from_str(&line.unwrap().unwrap()).unwrap()
+    }
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_command_that_follows_the_trail_outlives_the_control_plane() {
+    let temp = tempfile::tempdir().unwrap();
+    let dir = temp.path().join("data");
+    let server = kit::start_in(&dir, Vec::new()).await;
+    let port = server.base.rsplit(':').next().unwrap().parse().unwrap();
+    let node = node("envoy-1", 44);
+    let mut follower = Follower::start(&server, &dir, &["--after", "0"]);
+    let send = async |server: &kit::Server, stream: u64| {
+        let events = record(&node, stream, (stream - 1) * 4 + 1, "alice", "/v1/models");
+        assert_eq!(events.len(), 4);
+        server.events(&node, &events).await.ok();
+        events[0].record.0.clone()
+    };
+    let first = send(&server, 1).await;
+    assert_eq!(follower.next().await["id"], first);
+
+    server.stop().await;
+    let server = kit::start_in(&dir, Vec::new()).await;
+    let missed = send(&server, 2).await;
+    server.stop().await;
+    let server = kit::start_on(port, ServeConfig::new(&dir)).await;
+    assert_eq!(follower.next().await["id"], missed);
+    let last = send(&server, 3).await;
+    assert_eq!(follower.next().await["id"], last);
 }
 
 #[tokio::test]

@@ -103,10 +103,15 @@ pub(crate) async fn start_in(data_dir: &Path, extra_issuers: Vec<Issuer>) -> Ser
     start_as(config).await
 }
 
-/// A control plane with this configuration, but for the port.
-pub(crate) async fn start_as(mut config: ServeConfig) -> Server {
+/// A control plane with this configuration, on a port of its own.
+pub(crate) async fn start_as(config: ServeConfig) -> Server {
+    start_on(0, config).await
+}
+
+/// On a certain port: where somebody waits for it to come back.
+pub(crate) async fn start_on(port: u16, mut config: ServeConfig) -> Server {
     let (stop, stopped) = oneshot::channel();
-    config.listen.set_port(0);
+    config.listen.set_port(port);
     let running = serve(config, async {
         let _ = stopped.await;
     })
@@ -248,6 +253,12 @@ pub(crate) struct Sse {
 }
 
 impl Sse {
+    /// Skips the position that a tail begins with.
+    pub(crate) async fn begun(mut self) -> Self {
+        assert_eq!(self.next().await.unwrap().0, "position");
+        self
+    }
+
     /// The next event; `None` when the stream has ended.
     pub(crate) async fn next(&mut self) -> Option<(String, Value)> {
         let wait = async {

@@ -171,7 +171,7 @@ async fn a_token_file_that_was_taken_away_does_not_come_back() {
 #[tokio::test]
 async fn stopping_ends_streams() {
     let (mut server, _temp) = kit::start().await;
-    let mut tail = server.stream("/api/v1/records/tail").await;
+    let mut tail = server.stream("/api/v1/records/tail").await.begun().await;
     let mut watch = server.stream("/api/v1/approvals/watch").await;
     server.begin_stop();
     assert!(tail.next().await.is_none());

@@ -195,7 +195,7 @@ async fn members_that_are_not_known_are_kept_and_disturb_nothing() {
 async fn the_tail_shows_a_record_that_got_an_event_of_a_kind_that_is_not_known() {
     let (server, _temp) = kit::start().await;
     let node = node("envoy-1", 1);
-    let mut tail = server.stream("/api/v1/records/tail").await;
+    let mut tail = server.stream("/api/v1/records/tail").await.begun().await;
     let scanned = event(&node, 1, json!({ "stage": "scanned" }));
     server
         .data("/node/v1/events", batch(&node, &[scanned]))

@@ -28,6 +28,7 @@ for_each_store!(
     every_attribute_can_be_asked_for,
     records_are_found_by_what_is_no_attribute,
     text_is_found_in_any_case_and_is_no_pattern,
+    whoever_reads_on_in_the_order_of_changes_misses_nothing,
     pages_go_on_where_the_one_before_ended,
     two_writers_store_every_event_once,
     a_record_is_read_with_the_events_that_made_it,
@@ -134,6 +135,12 @@ async fn take(store: &impl Store, batches: Vec<IncomingBatch>) -> Taken {
     store.take(batches, UnixMillis(5000)).await.unwrap()
 }
 
+async fn after(store: &impl Store, position: u64) -> Vec<String> {
+    let all = RecordQuery::default();
+    let found = store.changed_after(&all, position, 100).await.unwrap();
+    found.into_iter().map(|record| record.id).collect()
+}
+
 async fn ids(store: &impl Store, query: &RecordQuery) -> Vec<String> {
     let found = store.search(query, None, 100).await.unwrap();
     found.into_iter().map(|record| record.id).collect()
@@ -145,7 +152,7 @@ async fn what_was_taken_is_read_back<S: Tested + Store>(bench: Bench<S>) {
     let taken = take(&bench.store, vec![batch(&node, events.clone())]).await;
     assert_eq!(taken.acknowledged, [5]);
     assert_eq!(taken.stored, 5);
-    assert_eq!(taken.changed, [record_id(&node, 1)]);
+    assert_eq!(taken.position, 1);
     assert_eq!(taken.missing, []);
 
     // Another control plane reads the same.
@@ -179,6 +186,7 @@ async fn a_batch_that_comes_again_is_stored_once<S: Tested + Store>(bench: Bench
         again,
         Taken {
             acknowledged: vec![5],
+            position: 1,
             ..Taken::default()
         }
     );
@@ -275,8 +283,10 @@ async fn batches_of_one_node_go_on_where_the_one_before_ended<S: Tested + Store>
     .await;
     assert_eq!(taken.acknowledged, [5, 5, 10, 10]);
     assert_eq!(taken.stored, 15);
+    assert_eq!(taken.position, 3);
     let changed = [(&one, 1), (&two, 1), (&one, 2)];
-    assert_eq!(taken.changed, changed.map(|(node, n)| record_id(node, n)));
+    let changed = changed.map(|(node, n)| record_id(node, n));
+    assert_eq!(after(&bench.store, 0).await, changed);
 }
 
 async fn numbers_that_never_came_are_missing_until_they_come<S: Tested + Store>(bench: Bench<S>) {
@@ -348,12 +358,8 @@ async fn every_attribute_can_be_asked_for<S: Tested + Store>(bench: Bench<S>) {
                 "{} {value:?}",
                 attribute.name
             );
-            let these = bench
-                .store
-                .of_these(&query, std::slice::from_ref(&id))
-                .await
-                .unwrap();
-            assert_eq!(these.len(), found.len());
+            let changed = bench.store.changed_after(&query, 0, 100).await.unwrap();
+            assert_eq!(changed.len(), found.len());
         }
     }
 }
@@ -410,10 +416,42 @@ async fn records_are_found_by_what_is_no_attribute<S: Tested + Store>(bench: Ben
         let found = ids(&bench.store, &query).await;
         assert_eq!(found.iter().collect::<Vec<_>>(), expected, "{query:?}");
     }
-    let both = [first.clone(), second.clone(), "none".to_owned()];
-    let these = bench.store.of_these(&all, &both).await.unwrap();
-    let these: Vec<_> = these.into_iter().map(|record| record.id).collect();
-    assert_eq!(these, [first, second], "oldest first");
+}
+
+/// Events that arrive late, and changes of old records, come after all that was read before.
+async fn whoever_reads_on_in_the_order_of_changes_misses_nothing<S: Tested + Store>(
+    bench: Bench<S>,
+) {
+    let (one, two) = (node(1), node(2));
+    assert_eq!(bench.store.position().await.unwrap(), 0);
+    let whole = life(&one, 1, 1);
+    take(&bench.store, vec![batch(&one, whole[..2].to_vec())]).await;
+    take(&bench.store, vec![batch(&two, life(&two, 1, 1))]).await;
+    let (first, second) = (record_id(&one, 1), record_id(&two, 1));
+    assert_eq!(
+        after(&bench.store, 0).await,
+        [first.clone(), second.clone()]
+    );
+
+    // Another control plane goes on with the same numbers.
+    let other = bench.another().await;
+    assert_eq!(other.position().await.unwrap(), 2);
+    take(&other, vec![batch(&one, whole[2..].to_vec())]).await;
+    assert_eq!(after(&bench.store, 2).await, [first.clone()]);
+    assert_eq!(after(&bench.store, 0).await, [second.clone(), first]);
+    assert_eq!(bench.store.position().await.unwrap(), 3);
+
+    let all = RecordQuery::default();
+    let page = bench.store.changed_after(&all, 0, 1).await.unwrap();
+    assert_eq!(
+        page.iter().map(|record| &record.id).collect::<Vec<_>>(),
+        [&second]
+    );
+    assert_eq!(page[0].position, 2);
+
+    // The same events once more change nothing.
+    take(&other, vec![batch(&two, life(&two, 1, 1))]).await;
+    assert_eq!(after(&bench.store, 3).await, [] as [String; 0]);
 }
 
 async fn text_is_found_in_any_case_and_is_no_pattern<S: Tested + Store>(bench: Bench<S>) {
@@ -596,7 +634,7 @@ type Sent = (u64, u64, Vec<(u64, u64)>);
 enum Asked {
     Take(Vec<Sent>),
     Search(RecordQuery, Option<(u64, String)>, u32),
-    OfThese(RecordQuery, Vec<String>),
+    ChangedAfter(RecordQuery, u64, u32),
     Show(String),
 }
 
@@ -609,7 +647,7 @@ fn asked() -> impl Strategy<Value = Asked> {
     prop_oneof![
         3 => batches.prop_map(Asked::Take),
         2 => (query(), page, 1..5u32).prop_map(|(query, after, limit)| Asked::Search(query, after, limit)),
-        1 => (query(), prop::collection::vec(id(), 0..4)).prop_map(|(query, ids)| Asked::OfThese(query, ids)),
+        1 => (query(), 0..20u64, 1..5u32).prop_map(|(query, after, limit)| Asked::ChangedAfter(query, after, limit)),
         1 => id().prop_map(Asked::Show),
     ]
 }
@@ -678,8 +716,9 @@ async fn answer(store: &impl Store, asked: &Asked, now: u64) -> String {
                 store.search(query, after.as_ref(), *limit).await.unwrap()
             )
         }
-        Asked::OfThese(query, ids) => {
-            format!("{:?}", store.of_these(query, ids).await.unwrap())
+        Asked::ChangedAfter(query, after, limit) => {
+            let found = store.changed_after(query, *after, *limit).await.unwrap();
+            format!("{found:?} of {}", store.position().await.unwrap())
         }
         Asked::Show(id) => format!("{:?}", store.show(id).await.unwrap()),
     }

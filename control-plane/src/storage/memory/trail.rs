@@ -18,6 +18,7 @@ use crate::trail::store::{IncomingBatch, Missing, Record, RecordQuery, Store, St
 pub(super) struct State {
     records: BTreeMap<String, Record>,
     events: BTreeMap<(NodeRow, u64), Event>,
+    position: u64,
 }
 
 #[derive(Debug, Clone)]
@@ -60,8 +61,13 @@ impl Store for Memory {
             }
             for (id, node, patch) in group.patches() {
                 let patch = as_kept(patch);
+                state.trail.position += 1;
+                let position = state.trail.position;
                 match state.trail.records.get_mut(id) {
-                    Some(record) => merge(record, patch),
+                    Some(record) => {
+                        merge(record, &patch);
+                        record.position = position;
+                    }
                     None => {
                         let node = &state.nodes.rows[node].node;
                         let record = Record {
@@ -70,13 +76,14 @@ impl Store for Memory {
                             boot: node.boot.as_str().to_owned(),
                             state: patch.state,
                             received_at: patch.received_at,
+                            position,
                             attributes: patch.attributes,
                         };
                         state.trail.records.insert(id.clone(), record);
                     }
                 }
             }
-            taken.changed = group.into_changed();
+            taken.position = state.trail.position;
             Ok(taken)
         })
         .await
@@ -104,17 +111,27 @@ impl Store for Memory {
         Ok(found)
     }
 
-    async fn of_these(&self, query: &RecordQuery, ids: &[String]) -> Result<Vec<Record>> {
+    async fn changed_after(
+        &self,
+        query: &RecordQuery,
+        position: u64,
+        limit: u32,
+    ) -> Result<Vec<Record>> {
         let state = self.read().await;
         let mut found: Vec<_> = state
             .trail
             .records
             .values()
-            .filter(|record| ids.contains(&record.id) && matches(query, record))
+            .filter(|record| record.position > position && matches(query, record))
             .cloned()
             .collect();
-        found.sort_by(|a, b| (a.received_at, &a.id).cmp(&(b.received_at, &b.id)));
+        found.sort_by_key(|record| record.position);
+        found.truncate(limit as usize);
         Ok(found)
+    }
+
+    async fn position(&self) -> Result<u64> {
+        Ok(self.read().await.trail.position)
     }
 
     async fn show(&self, id: &str) -> Result<Option<(Record, Vec<StoredEvent>)>> {

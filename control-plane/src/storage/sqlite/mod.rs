@@ -54,6 +54,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "floods",
         include_str!("../../../migrations/0005_floods.sql"),
     ),
+    (
+        6,
+        "position",
+        include_str!("../../../migrations/0006_position.sql"),
+    ),
 ];
 
 /// Connections that read. More than the cores of a small machine buys nothing.

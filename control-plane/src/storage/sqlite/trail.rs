@@ -1,6 +1,6 @@
 //! The trail: taking events, and reading records.
 //!
-//! The columns of `records` are the [`ATTRIBUTES`] and the four that make a row what it is. A new
+//! The columns of `records` are the [`ATTRIBUTES`] and the five that make a row what it is. A new
 //! attribute needs a migration that adds its column, of the type that [`column_type`] names.
 
 use std::collections::HashMap;
@@ -28,7 +28,7 @@ use crate::trail::store::{IncomingBatch, Missing, Record, RecordQuery, Store, St
 const ROWS: usize = 50;
 
 /// Columns of `records` that are no attributes.
-const FRAME: [&str; 4] = ["id", "node", "state", "received_at"];
+const FRAME: [&str; 5] = ["id", "node", "state", "received_at", "position"];
 
 #[async_trait]
 impl Store for Database {
@@ -59,13 +59,26 @@ impl Store for Database {
         rows.iter().map(record).collect()
     }
 
-    async fn of_these(&self, query: &RecordQuery, ids: &[String]) -> Result<Vec<Record>> {
+    async fn changed_after(
+        &self,
+        query: &RecordQuery,
+        position: u64,
+        limit: u32,
+    ) -> Result<Vec<Record>> {
         let mut sql = select(query);
-        sql.push(" AND records.id IN (SELECT value FROM json_each(")
-            .push_bind(serde_json::to_string(ids)?)
-            .push(")) ORDER BY received_at, records.id");
+        sql.push(" AND position > ")
+            .push_bind(to_sql(position))
+            .push(" ORDER BY position LIMIT ")
+            .push_bind(limit);
         let rows = sql.build().fetch_all(self.read()).await?;
         rows.iter().map(record).collect()
+    }
+
+    async fn position(&self) -> Result<u64> {
+        let position = sqlx::query_scalar("SELECT position FROM trail")
+            .fetch_one(self.read())
+            .await?;
+        Ok(from_sql(position))
     }
 
     async fn show(&self, id: &str) -> Result<Option<(Record, Vec<StoredEvent>)>> {
@@ -132,11 +145,22 @@ async fn take(
         taken.acknowledged.push(sequence.acknowledged());
     }
     insert(transaction, group.rows(), now).await?;
-    for (id, node, patch) in group.patches() {
-        merge(transaction.step().await?, id, *node, patch).await?;
+    taken.position = advance(transaction, group.patches().len()).await?;
+    let first = taken.position - group.patches().len() as u64 + 1;
+    for (position, (id, node, patch)) in (first..).zip(group.patches()) {
+        merge(transaction.step().await?, id, *node, patch, position).await?;
     }
-    taken.changed = group.into_changed();
     Ok(taken)
+}
+
+/// Moves the trail's position on by this many changes; returns where it stands then.
+async fn advance(transaction: &mut Write, changes: usize) -> Result<u64> {
+    let position =
+        sqlx::query_scalar("UPDATE trail SET position = position + ? RETURNING position")
+            .bind(to_sql(changes as u64))
+            .fetch_one(transaction.step().await?)
+            .await?;
+    Ok(from_sql(position))
 }
 
 async fn load(
@@ -229,24 +253,27 @@ static UPSERT: LazyLock<String> = LazyLock::new(|| {
     format!(
         "INSERT INTO records ({}) VALUES ({places}) ON CONFLICT (id) DO UPDATE SET \
          state = CASE excluded.state WHEN 'open' THEN records.state ELSE excluded.state END, \
-         received_at = min(records.received_at, excluded.received_at){}",
+         received_at = min(records.received_at, excluded.received_at), \
+         position = excluded.position{}",
         columns.join(", "),
         news.concat()
     )
 });
 
-/// Merges one patch into the record `id` of the node with the row id `node`.
+/// Merges one patch into the record `id` of the node with the row id `node`, as the change `position`.
 async fn merge(
     connection: &mut SqliteConnection,
     id: &str,
     node: NodeRow,
     patch: &Patch,
+    position: u64,
 ) -> Result<()> {
     let mut query = sqlx::query(UPSERT.as_str())
         .bind(id)
         .bind(node)
         .bind(patch.state.as_str())
-        .bind(to_sql(patch.received_at.0));
+        .bind(to_sql(patch.received_at.0))
+        .bind(to_sql(position));
     for value in patch.attributes.values() {
         query = match value {
             None => query.bind(None::<i64>),
@@ -339,6 +366,7 @@ fn record(row: &SqliteRow) -> Result<Record> {
         boot: row.try_get("node_boot")?,
         state: named(row, "state")?.unwrap_or(RecordState::Open),
         received_at: instant(row, "received_at")?,
+        position: from_sql(row.try_get("position")?),
         attributes: RecordAttributes::read::<StoreError>(|attribute| {
             let name = attribute.name;
             Ok(match attribute.shape {
