@@ -191,7 +191,7 @@ pub struct AskAnswer {
     pub approval: String,
     /// How it stands for this record.
     pub answer: Standing,
-    /// Who decided, when somebody did.
+    /// Who decided, when somebody did: all who said yes, or the one who said no.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
     /// The approver's words.

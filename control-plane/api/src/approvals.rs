@@ -39,6 +39,9 @@ pub struct Approval {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<schema::BodyPreview>)]
     pub body: Option<BodyPreview>,
+    /// How much of the body approvers can see, in lists, too.
+    #[serde(default)]
+    pub body_shown: BodyShown,
     /// The rule that wants a human.
     pub rule: String,
     /// Its reason.
@@ -76,6 +79,39 @@ pub struct Approval {
     /// What people answered, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub answers: Vec<ApprovalAnswer>,
+}
+
+/// How much of a request's body its approvers can see.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum BodyShown {
+    /// All of it, masked; also when the request has none.
+    Whole,
+    /// Its beginning: it is longer than the gate's preview.
+    Beginning,
+    /// Nothing: the gate does not see it, since it is encoded or decides on headers alone.
+    #[default]
+    Nothing,
+}
+
+impl BodyShown {
+    /// How much a preview shows.
+    pub fn by(preview: Option<&BodyPreview>) -> Self {
+        match preview {
+            None => Self::Nothing,
+            Some(preview) if preview.truncated => Self::Beginning,
+            Some(_) => Self::Whole,
+        }
+    }
+
+    /// Its name in the API.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Whole => "whole",
+            Self::Beginning => "beginning",
+            Self::Nothing => "nothing",
+        }
+    }
 }
 
 /// What one person answered.

@@ -15,7 +15,7 @@ mod schema;
 mod tokens;
 
 pub use approvals::{
-    Approval, ApprovalAnswer, ApprovalFilter, ApprovalState, ApproveRequest, DenyRequest,
+    Approval, ApprovalAnswer, ApprovalFilter, ApprovalState, ApproveRequest, BodyShown, DenyRequest,
 };
 pub use nodes::{
     Connection, FilterConfig, FilterConfigControlPlane, FilterConfigQuery, Gap, Key, KeySet,

@@ -30,7 +30,8 @@ pub(crate) struct Question {
     /// The request, masked.
     pub(crate) request: RequestLine,
     pub(crate) content_type: Option<String>,
-    /// The beginning of the masked body; absent where the gate does not see it.
+    /// The beginning of the masked body; absent where the gate does not see it. In lists its content is
+    /// empty.
     pub(crate) body: Option<BodyPreview>,
     pub(crate) rule: String,
     pub(crate) reason: String,
@@ -128,13 +129,23 @@ impl StoredApproval {
 
     /// How the node is answered that has asked.
     pub(crate) fn told(&self, told: Told) -> Asked {
-        let decided = matches!(told.standing, Standing::Granted | Standing::Denied);
-        let last = self.answers.last().filter(|_| decided);
+        // The last answer decides, but a yes is that of all who gave theirs.
+        let decisive = match told.standing {
+            Standing::Granted => Some(Answer::Approve),
+            Standing::Denied => Some(Answer::Deny),
+            Standing::Pending | Standing::Expired | Standing::TooManyPending => None,
+        };
+        let given = self
+            .answers
+            .iter()
+            .filter(|given| Some(given.answer) == decisive);
+        let by: Vec<&str> = given.clone().map(|given| given.by.as_str()).collect();
+        let last = given.last();
         Asked {
             answer: AskAnswer {
                 approval: self.id.clone(),
                 answer: told.standing,
-                by: last.map(|given| given.by.clone()),
+                by: last.map(|_| by.join(", ")),
                 comment: last.and_then(|given| given.comment.clone()),
                 expires_at: self.approval.expires_at(),
             },

@@ -1,13 +1,17 @@
 //! `chaperone approvals`: requests that wait for a human.
 
-use chaperone_api::{Approval, ApprovalFilter, ApprovalState, ApproveRequest, DenyRequest, Page};
+use std::io::IsTerminal as _;
+
+use chaperone_api::{
+    Approval, ApprovalFilter, ApprovalState, ApproveRequest, BodyShown, DenyRequest, Page,
+};
 use chaperone_engine::audit::Body;
 
 use super::args::PageArgs;
 use super::client::{Client, query, segment};
 use super::context::Context;
 use super::failure::Failure;
-use super::output::{Fields, Output, Table, distance, instant, more, now};
+use super::output::{Fields, Output, Table, confirmed, distance, instant, more, now};
 use super::server_events::missed;
 
 #[derive(Debug, clap::Subcommand)]
@@ -23,6 +27,9 @@ pub(crate) enum ApprovalsCommand {
         id: String,
     },
     /// Say yes
+    ///
+    /// Where the body could not be shown as a whole, it asks once more, or wants --unseen where there is
+    /// nobody to ask: what the gate did not show goes upstream with the rest.
     #[command(after_help = "Example:
   chaperone approvals approve ap-7k3m9qxw2rtz4a5b --comment 'agreed with the team'")]
     Approve {
@@ -31,6 +38,9 @@ pub(crate) enum ApprovalsCommand {
         /// A word for the trail
         #[arg(long)]
         comment: Option<String>,
+        /// Say yes also to what the body holds beyond what `approvals show` shows
+        #[arg(long)]
+        unseen: bool,
     },
     /// Say no; the agent is told why
     #[command(after_help = "Example:
@@ -101,7 +111,15 @@ pub(crate) async fn run(command: ApprovalsCommand, context: &Context) -> Result<
                 Ok(out.json(&approval)?)
             }
         }
-        ApprovalsCommand::Approve { id, comment } => {
+        ApprovalsCommand::Approve {
+            id,
+            comment,
+            unseen,
+        } => {
+            if !unseen {
+                let asked: Approval = client.get(&path(&id, ""), &[]).await?;
+                second_word(&asked)?;
+            }
             let approval: Approval = client
                 .post(&path(&id, "/approve"), &ApproveRequest { comment })
                 .await?;
@@ -114,6 +132,45 @@ pub(crate) async fn run(command: ApprovalsCommand, context: &Context) -> Result<
             answered(&approval, out)
         }
         ApprovalsCommand::Watch => watch(&client, out).await,
+    }
+}
+
+/// What the approver of this request does not see of its body.
+fn not_shown(approval: &Approval) -> Option<String> {
+    match approval.body_shown {
+        BodyShown::Whole => None,
+        BodyShown::Nothing => Some(
+            "nothing of its body can be shown: it is encoded, or the gate decides on headers alone"
+                .to_owned(),
+        ),
+        BodyShown::Beginning => {
+            let total = approval.body.as_ref().and_then(|body| body.total_bytes);
+            let total = total.map(|bytes| format!(" of {bytes} bytes"));
+            let total = total.unwrap_or_default();
+            Some(format!(
+                "only the beginning of its body{total} can be shown"
+            ))
+        }
+    }
+}
+
+/// Asks for a second word where a part of the request is not shown. Who could be asked to approve what they
+/// have not seen would be led to: an agent chooses how long a body is.
+fn second_word(approval: &Approval) -> Result<(), Failure> {
+    let waits = approval.state == ApprovalState::Pending;
+    let Some(not_shown) = not_shown(approval).filter(|_| waits) else {
+        return Ok(());
+    };
+    let id = &approval.id;
+    if !std::io::stdin().is_terminal() {
+        return Err(Failure::failed(format!("{id} was not approved: {not_shown}.")).next(
+            "Look at `chaperone approvals show`, and add --unseen to approve it with what is not shown.",
+        ));
+    }
+    if confirmed(&format!("{id}: {not_shown}. Approve it all the same?"))? {
+        Ok(())
+    } else {
+        Err(Failure::failed(format!("{id} was not approved.")))
     }
 }
 
@@ -149,6 +206,7 @@ async fn list(args: ListArgs, client: &Client, out: Output) -> Result<(), Failur
         "SUBJECT",
         "CONNECTION",
         "RULE",
+        "BODY SHOWN",
         "OPERATION",
     ]);
     for approval in &page.items {
@@ -160,6 +218,7 @@ async fn list(args: ListArgs, client: &Client, out: Output) -> Result<(), Failur
             &approval.principal.subject,
             &approval.connection,
             &approval.rule,
+            approval.body_shown.as_str(),
             &approval.operation.action,
         ]);
     }
@@ -218,8 +277,12 @@ fn line(approval: &Approval) -> String {
         .map(|a| format!(" by {}", a.by))
         .unwrap_or_default();
     let request = &approval.request;
+    let not_shown = not_shown(approval).filter(|_| approval.state == ApprovalState::Pending);
+    let not_shown = not_shown
+        .map(|text| format!("; {text}"))
+        .unwrap_or_default();
     format!(
-        "{}  {state}{by}  {} on {}: {}  ({} {}{}, rule {})",
+        "{}  {state}{by}  {} on {}: {}  ({} {}{}, rule {}{not_shown})",
         approval.id,
         approval.principal.subject,
         approval.connection,

@@ -36,12 +36,14 @@ impl Output {
 
     /// One JSON document over several lines.
     pub(crate) fn json(self, value: &impl Serialize) -> io::Result<()> {
-        write_all(&(serde_json::to_string_pretty(value).map_err(io::Error::other)? + "\n"))
+        let json = serde_json::to_string_pretty(value).map_err(io::Error::other)?;
+        write_all(&(clean_json(&json) + "\n"))
     }
 
     /// One JSON document on one line.
     pub(crate) fn json_line(self, value: &impl Serialize) -> io::Result<()> {
-        write_all(&(serde_json::to_string(value).map_err(io::Error::other)? + "\n"))
+        let json = serde_json::to_string(value).map_err(io::Error::other)?;
+        write_all(&(clean_json(&json) + "\n"))
     }
 
     /// One line, or several, of text.
@@ -71,10 +73,6 @@ pub(crate) fn warning(text: &str) {
 /// Text without what a terminal obeys: control characters but the line feed, and the invisible
 /// characters that turn the direction of text (Trojan Source, CVE-2021-42574).
 pub(crate) fn clean(text: &str) -> Cow<'_, str> {
-    let harmful = |c: char| {
-        (c.is_control() && c != '\n')
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
-    };
     if !text.contains(harmful) {
         return Cow::Borrowed(text);
     }
@@ -87,6 +85,43 @@ pub(crate) fn clean(text: &str) -> Cow<'_, str> {
         }
     }
     Cow::Owned(out)
+}
+
+/// The same for JSON. What is harmful can stand only within its strings, and serde_json escapes of it
+/// only what is below U+0020: a terminal obeys U+009B as it obeys ESC and a bracket.
+fn clean_json(json: &str) -> Cow<'_, str> {
+    if !json.contains(harmful) {
+        return Cow::Borrowed(json);
+    }
+    let mut out = String::with_capacity(json.len());
+    for c in json.chars() {
+        if harmful(c) {
+            // Two of them beyond U+FFFF, as RFC 8259 §7 wants.
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                out.push_str(&format!("\\u{unit:04x}"));
+            }
+        } else {
+            out.push(c);
+        }
+    }
+    Cow::Owned(out)
+}
+
+/// What a terminal obeys, or what a person does not see: control characters but the line feed, marks of
+/// direction, characters without width, other ends of lines, and tags (Unicode 16, general category Cf).
+fn harmful(c: char) -> bool {
+    (c.is_control() && c != '\n')
+        || matches!(c,
+            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+/// Asks the person at the terminal a question that only a yes answers with yes.
+pub(crate) fn confirmed(question: &str) -> io::Result<bool> {
+    io::stderr().write_all(format!("{} [y/N] ", clean(question)).as_bytes())?;
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer)?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
 /// Text that stays on one line of a table.
@@ -237,6 +272,24 @@ mod tests {
         let shown = clean("GET /a\u{1b}[2K\rallow\u{202e}x");
         assert_eq!(shown, "GET /a\\u{1b}[2K\\u{d}allow\\u{202e}x");
         assert_eq!(clean("Grüße 世界"), "Grüße 世界");
+    }
+
+    #[test]
+    fn json_holds_nothing_that_a_terminal_obeys_and_reads_back_as_it_was() {
+        let harm = "a\n\u{1b}[2K\u{7f}\u{9b}31m\u{202e}\u{2028}\u{e0041}ü";
+        for written in [
+            serde_json::to_string(&[harm]).unwrap(),
+            serde_json::to_string_pretty(&[harm]).unwrap(),
+        ] {
+            let shown = clean_json(&written);
+            assert!(!shown.contains(harmful), "{shown}");
+            let read: Vec<String> = serde_json::from_str(&shown).unwrap();
+            assert_eq!(read, [harm]);
+        }
+        assert_eq!(
+            clean_json("[\"\u{9b}\u{e0041}\"]"),
+            "[\"\\u009b\\udb40\\udc41\"]"
+        );
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use chaperone_engine::approval::{BodyBinding, BoundRequest, body_sha256};
 use chaperone_engine::audit::RecordId;
-use chaperone_engine::link::{AskRequest, NodeId};
+use chaperone_engine::link::{AskRequest, BodyPreview, NodeId};
 use chaperone_engine::policy::ApproveTerms;
 use chaperone_engine::upstreams::Operation;
 use serde_json::{Value, json};
@@ -17,6 +17,7 @@ struct Ask {
     subject: &'static str,
     path: &'static str,
     terms: ApproveTerms,
+    preview: Option<BodyPreview>,
 }
 
 impl Ask {
@@ -26,6 +27,7 @@ impl Ask {
             subject: "alice",
             path,
             terms: ApproveTerms::by(["sre"]),
+            preview: None,
         }
     }
 
@@ -60,7 +62,7 @@ impl Ask {
             },
             request: request_line(self.path),
             content_type: None,
-            body: None,
+            body: self.preview.clone(),
         };
         serde_json::to_value(ask).unwrap()
     }
@@ -405,8 +407,67 @@ async fn two_approvers_are_two_people() {
         .await
         .problem(409, "already_answered");
     assert_eq!(ask.send(&server, 1).await["answer"], "pending");
-    assert_eq!(approve(&server, &id).await["state"], "approved");
-    assert_eq!(ask.send(&server, 1).await["answer"], "granted");
+    let approved = approve(&server, &id).await;
+    assert_eq!(approved["state"], "approved");
+    let granted = ask.send(&server, 1).await;
+    assert_eq!(granted["answer"], "granted");
+    // The record names both, not only the one whose answer decided.
+    let both: Vec<_> = approved["answers"].as_array().unwrap().iter().collect();
+    let both = both.iter().map(|given| given["by"].as_str().unwrap());
+    assert_eq!(granted["by"], both.collect::<Vec<_>>().join(", "));
+    assert!(granted["by"].as_str().unwrap().starts_with("carol, "));
+}
+
+/// Runs `chaperone approvals …`; its standard input is no terminal.
+async fn command(server: &Server, dir: &std::path::Path, arguments: &[&str]) -> (bool, String) {
+    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_chaperone"));
+    command
+        .arg("approvals")
+        .args(arguments)
+        .args(["--server", &server.base, "--token-file"])
+        .arg(dir.join("data/admin.token"))
+        .stdin(std::process::Stdio::null());
+    let output = command.output().await.unwrap();
+    let text = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8(text).unwrap())
+}
+
+#[tokio::test]
+async fn what_an_approver_cannot_see_is_said_and_wants_a_second_word() {
+    let (server, temp) = kit::start().await;
+    let dir = temp.path();
+    let previews = [
+        (
+            json!({ "content": { "text": "x" }, "total_bytes": 20_000, "truncated": true }),
+            "beginning",
+        ),
+        (json!(null), "nothing"),
+        (
+            json!({ "content": { "text": "x" }, "total_bytes": 1, "truncated": false }),
+            "whole",
+        ),
+    ];
+    for (number, (preview, shown)) in (1..).zip(previews) {
+        let mut ask = Ask::new(["/a", "/b", "/c"][number as usize - 1]);
+        ask.preview = serde_json::from_value(preview).unwrap();
+        let id = ask.pending(&server, number).await;
+        let (_, list) = command(&server, dir, &["list"]).await;
+        let row = list.lines().find(|line| line.starts_with(&id)).unwrap();
+        assert!(row.contains(shown), "{row}");
+        let listed = server.get("/api/v1/approvals?state=pending").await.ok();
+        assert_eq!(listed["items"][0]["body_shown"], shown);
+        assert_eq!(listed["items"][0]["body"], json!(null));
+
+        let (done, said) = command(&server, dir, &["approve", &id]).await;
+        assert_eq!(done, shown == "whole", "{said}");
+        if !done {
+            assert!(said.contains("--unseen"), "{said}");
+            let state = server.get(&format!("/api/v1/approvals/{id}")).await.ok();
+            assert_eq!(state["state"], "pending");
+            let (done, said) = command(&server, dir, &["approve", &id, "--unseen"]).await;
+            assert!(done, "{said}");
+        }
+    }
 }
 
 #[tokio::test]

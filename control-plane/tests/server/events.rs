@@ -300,7 +300,14 @@ impl Follower {
     fn start(server: &kit::Server, data_dir: &std::path::Path, arguments: &[&str]) -> Self {
         use std::io::BufRead as _;
         let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_chaperone"))
-            .args(["audit", "tail", "--output", "json", "--server", &server.base])
+            .args([
+                "audit",
+                "tail",
+                "--output",
+                "json",
+                "--server",
+                &server.base,
+            ])
             .arg("--token-file")
             .arg(data_dir.join("admin.token"))
             .args(arguments)

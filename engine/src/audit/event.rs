@@ -228,7 +228,7 @@ impl EventKind {
 pub struct ApprovalOutcome {
     /// The approval's id.
     pub id: String,
-    /// Who answered; absent when nobody did.
+    /// Who decided: all who said yes, with a comma between them, or the one who said no; absent when nobody did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
 }

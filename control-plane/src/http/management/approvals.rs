@@ -5,8 +5,8 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use chaperone_api::{
-    Approval, ApprovalAnswer, ApprovalFilter, ApproveRequest, DenyRequest, Page, Paging, Problem,
-    ProblemCode as Code,
+    Approval, ApprovalAnswer, ApprovalFilter, ApproveRequest, BodyShown, DenyRequest, Page, Paging,
+    Problem, ProblemCode as Code,
 };
 use chaperone_engine::approval::{Answer, Conflict};
 
@@ -35,7 +35,7 @@ pub(crate) async fn list(
         .list(&may, &query, after.as_ref(), list.fetch())
         .await?;
     let key = |found: &ApprovalNow| (found.stored.approval.asked_at.0, found.stored.id.clone());
-    Ok(Json(list.page("approvals", found, key, shown)))
+    Ok(Json(list.page("approvals", found, key, listed)))
 }
 
 /// One approval.
@@ -105,7 +105,7 @@ pub(crate) async fn watch(
     let open = app.approvals.open(&may, &query).await?;
     let first = open
         .into_iter()
-        .flat_map(|found| stream::event("approval", &shown(found)))
+        .flat_map(|found| stream::event("approval", &listed(found)))
         .collect();
     let caller = Arc::clone(may.caller());
     let asker = Arc::new((may, query));
@@ -120,9 +120,7 @@ pub(crate) async fn watch(
                 let (may, query) = &*asker;
                 match app.approvals.show(may, &id).await {
                     Ok(Some(found)) if found.matches(query) => {
-                        let mut shown = shown(found);
-                        shown.body = None;
-                        stream::event("approval", &shown)
+                        stream::event("approval", &listed(found))
                     }
                     Ok(_) => Vec::new(),
                     Err(error) => {
@@ -177,6 +175,14 @@ fn asked(filter: &ApprovalFilter) -> ApprovalQuery {
     }
 }
 
+/// An approval in a list.
+fn listed(found: ApprovalNow) -> Approval {
+    Approval {
+        body: None,
+        ..shown(found)
+    }
+}
+
 /// An approval as clients see it.
 fn shown(found: ApprovalNow) -> Approval {
     let ApprovalNow {
@@ -228,6 +234,7 @@ fn shown(found: ApprovalNow) -> Approval {
         operation,
         request,
         content_type,
+        body_shown: BodyShown::by(body.as_ref()),
         body,
         rule,
         reason,

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use chaperone_engine::approval::{
     Answer, ApprovalState, Approver, Binding, Change, Standing, take_question,
 };
-use chaperone_engine::audit::RecordId;
+use chaperone_engine::audit::{Body, RecordId};
 use chaperone_engine::base::time::UnixMillis;
 
 use super::{Memory, duplicate};
@@ -216,7 +216,9 @@ impl Store for Memory {
             .cloned()
             .collect();
         for stored in &mut found {
-            stored.question.body = None;
+            if let Some(body) = &mut stored.question.body {
+                body.content = Body::Text(String::new());
+            }
         }
         found.sort_by_key(|stored| Reverse(key(stored)));
         found.truncate(limit as usize);

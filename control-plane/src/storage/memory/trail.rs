@@ -65,7 +65,7 @@ impl Store for Memory {
                 let position = state.trail.position;
                 match state.trail.records.get_mut(id) {
                     Some(record) => {
-                        merge(record, &patch);
+                        merge(record, patch);
                         record.position = position;
                     }
                     None => {

@@ -196,9 +196,9 @@ impl Store for Database {
     }
 }
 
-/// What [`stored`] reads, but for the body of the question.
-const LISTED: &str = "id, state, json_remove(question, '$.body') AS question, asked_at, \
-                      approved_at, decided_at, spent_by, denial_told";
+/// What [`stored`] reads, but for the content of the question's body. What is not there is not replaced.
+const LISTED: &str = "id, state, json_replace(question, '$.body.content', json('{\"text\":\"\"}')) \
+                      AS question, asked_at, approved_at, decided_at, spent_by, denial_told";
 
 /// The state with what time has done to it, as [`Approval::state_at`] says it.
 fn push_state_at(query: &mut QueryBuilder<Sqlite>, now: UnixMillis) {

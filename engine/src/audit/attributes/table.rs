@@ -165,7 +165,7 @@ macro_rules! record_attributes {
                 shown "Approval";
             }
             approved_by {
-                kept Option<String>, "Who answered the approval.";
+                kept Option<String>, "Who decided the approval: all who said yes, or the one who said no.";
                 from (_, Decided { approval: Some(approval), .. }) => approval.by.clone();
                 shown "Approved by";
             }
