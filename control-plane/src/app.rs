@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use crate::access::Access;
+use crate::administration::Administration;
 use crate::approvals::Approvals;
 use crate::keys::IssuerKeys;
 use crate::metrics::Metrics;
@@ -20,6 +21,7 @@ pub(crate) struct App {
     pub(crate) trail: Trail,
     pub(crate) approvals: Arc<Approvals>,
     pub(crate) access: Access,
+    pub(crate) administration: Administration,
     pub(crate) policies: Arc<Policies>,
     pub(crate) nodes: Arc<Nodes>,
     pub(crate) keys: Arc<IssuerKeys>,

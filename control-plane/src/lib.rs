@@ -24,6 +24,7 @@
 #![forbid(unsafe_code)]
 
 mod access;
+mod administration;
 mod app;
 mod approvals;
 mod clock;

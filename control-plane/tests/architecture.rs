@@ -8,7 +8,15 @@ use chaperone_walls::{House, Import, Target, lies_in};
 const FACES: &[&str] = &["http", "app"];
 
 /// What all faces ask.
-const SERVICES: &[&str] = &["access", "approvals", "keys", "nodes", "policies", "trail"];
+const SERVICES: &[&str] = &[
+    "access",
+    "administration",
+    "approvals",
+    "keys",
+    "nodes",
+    "policies",
+    "trail",
+];
 
 /// What services and their start are made of.
 const BELOW_SERVICES: &[&str] = &["clock", "comment", "data_dir", "metrics", "random", "store"];

@@ -6,6 +6,7 @@
 //! answers must be ignored by clients: answers may grow.
 #![forbid(unsafe_code)]
 
+mod administration;
 mod approvals;
 mod nodes;
 mod policies;
@@ -14,6 +15,7 @@ mod records;
 mod schema;
 mod tokens;
 
+pub use administration::AdministrativeAct;
 pub use approvals::{
     Approval, ApprovalAnswer, ApprovalFilter, ApprovalState, ApproveRequest, BodyShown, DenyRequest,
 };

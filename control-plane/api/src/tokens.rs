@@ -83,6 +83,10 @@ pub struct Token {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<u64>)]
     pub expires_at: Option<UnixMillis>,
+    /// When it was revoked; absent when it was not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<u64>)]
+    pub revoked_at: Option<UnixMillis>,
 }
 
 /// Makes a token.

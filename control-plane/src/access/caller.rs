@@ -1,8 +1,12 @@
 //! Who calls: an identity, and the credential that proved it.
 
+use std::collections::BTreeMap;
+
 use super::identity::Identity;
 use super::role::Role;
 use super::tokens::ApiToken;
+use crate::administration::store::{Act, Entry};
+use crate::clock;
 
 /// Who calls. Made where a credential is checked, and nowhere else.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +39,19 @@ impl Caller {
     pub(crate) fn role(&self) -> Role {
         match &self.credential {
             Credential::Token(token) => token.role,
+        }
+    }
+
+    /// The entry that the log of administration gets when the caller does this to `object` now.
+    pub(crate) fn does(&self, act: Act, object: &str) -> Entry {
+        let Credential::Token(token) = &self.credential;
+        Entry {
+            at: clock::now(),
+            by: token.identity.subject.clone(),
+            token: Some(token.id.clone()),
+            act,
+            object: object.to_owned(),
+            details: BTreeMap::new(),
         }
     }
 

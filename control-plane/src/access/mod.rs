@@ -13,7 +13,7 @@ mod role;
 pub(crate) mod store;
 mod tokens;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use chaperone_engine::base::time::UnixMillis;
@@ -25,8 +25,12 @@ pub(crate) use self::permission::{Forbidden, ManageTokens, May, Permission};
 pub(crate) use self::role::Role;
 use self::store::{Revoked, Store};
 pub(crate) use self::tokens::{ApiToken, TokenHash};
+use crate::administration::store::{Act, Entry};
 use crate::store::{PageKey, StoreError};
 use crate::{clock, random};
+
+/// Who acts when nobody has called: whoever starts the control plane.
+const OPERATOR: &str = "chaperone serve";
 
 /// Who may call.
 #[derive(Debug)]
@@ -145,7 +149,7 @@ impl Access {
         })
     }
 
-    /// Tokens that are not revoked, newest first, beginning after `after`.
+    /// Tokens, revoked or not, newest first, beginning after `after`.
     ///
     /// # Errors
     /// When the store fails.
@@ -195,9 +199,11 @@ impl Access {
             role: new.role,
             created_at: now,
             expires_at,
+            revoked_at: None,
         };
         let secret = random::token()?;
-        self.add(token.clone(), &secret).await?;
+        let entry = may.caller().does(Act::TokenMade, &token.id);
+        self.add(token.clone(), &secret, entry).await?;
         let by = &may.caller().identity().subject;
         tracing::info!(token = token.id, role = %token.role, by, "a token was made");
         Ok((token, secret))
@@ -212,7 +218,12 @@ impl Access {
         may: &May<ManageTokens>,
         id: &str,
     ) -> Result<(), RevokeError> {
-        match self.store.revoke_token(id, clock::now()).await? {
+        // What it could do does not change, so it may be read before.
+        let Some(token) = self.store.token(id).await? else {
+            return Err(RevokeError::Unknown { id: id.to_owned() });
+        };
+        let entry = token.described(may.caller().does(Act::TokenRevoked, id));
+        match self.store.revoke_token(id, clock::now(), &entry).await? {
             Revoked::LastAdmin => return Err(RevokeError::LastAdmin),
             Revoked::Unknown => return Err(RevokeError::Unknown { id: id.to_owned() }),
             Revoked::Done => {}
@@ -259,14 +270,24 @@ impl Access {
             role,
             created_at: clock::now(),
             expires_at: None,
+            revoked_at: None,
         };
-        self.add(token, secret).await?;
+        let entry = Entry {
+            at: token.created_at,
+            by: OPERATOR.to_owned(),
+            token: None,
+            act: Act::TokenMade,
+            object: token.id.clone(),
+            details: BTreeMap::new(),
+        };
+        self.add(token, secret, entry).await?;
         Ok(true)
     }
 
-    async fn add(&self, token: ApiToken, secret: &str) -> Result<(), StoreError> {
+    async fn add(&self, token: ApiToken, secret: &str, entry: Entry) -> Result<(), StoreError> {
         let hash = TokenHash::of(secret);
-        self.store.add_token(&token, &hash).await?;
+        let entry = token.described(entry);
+        self.store.add_token(&token, &hash, &entry).await?;
         self.callers
             .write()
             .unwrap_or_else(PoisonError::into_inner)

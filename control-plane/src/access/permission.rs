@@ -44,6 +44,8 @@ permissions! {
     AnswerApprovals: Admin Approver;
     /// Making and revoking tokens.
     ManageTokens: Admin;
+    /// Who administered, and who read what.
+    ReadAdministration: Admin Auditor;
 }
 
 /// The caller, who may do `P`.

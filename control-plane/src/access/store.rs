@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use chaperone_engine::base::time::UnixMillis;
 
 use super::{ApiToken, Role, TokenHash};
+use crate::administration::store::Entry;
 use crate::store::{PageKey, Result};
 
 /// Where tokens are kept. Each method is one transaction.
@@ -18,13 +19,17 @@ pub(crate) trait Store: std::fmt::Debug + Send + Sync {
     /// Whether a token of this role was ever made, revoked or not.
     async fn had_role(&self, role: Role) -> Result<bool>;
 
-    /// Adds a token.
-    async fn add_token(&self, token: &ApiToken, hash: &TokenHash) -> Result<()>;
+    /// Adds a token, and the entry that says so.
+    async fn add_token(&self, token: &ApiToken, hash: &TokenHash, entry: &Entry) -> Result<()>;
 
-    /// Revokes a token, unless nobody could administer any more.
-    async fn revoke_token(&self, id: &str, now: UnixMillis) -> Result<Revoked>;
+    /// One token, revoked or not.
+    async fn token(&self, id: &str) -> Result<Option<ApiToken>>;
 
-    /// Tokens that are not revoked, newest first, beginning after `after`.
+    /// Revokes a token, unless nobody could administer any more. Adds the entry that says so, if it was
+    /// revoked.
+    async fn revoke_token(&self, id: &str, now: UnixMillis, entry: &Entry) -> Result<Revoked>;
+
+    /// Tokens, revoked or not, newest first, beginning after `after`.
     async fn tokens(&self, after: Option<&PageKey>, limit: u32) -> Result<Vec<ApiToken>>;
 }
 

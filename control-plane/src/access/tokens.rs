@@ -5,6 +5,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::identity::Identity;
 use super::role::Role;
+use crate::administration::store::Entry;
 
 /// An API token, without its secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,9 +22,24 @@ pub(crate) struct ApiToken {
     pub(crate) created_at: UnixMillis,
     /// When it ends; `None` when never.
     pub(crate) expires_at: Option<UnixMillis>,
+    /// When it was revoked, if it was.
+    pub(crate) revoked_at: Option<UnixMillis>,
 }
 
 impl ApiToken {
+    /// An entry about this token, with what it could do. A token that is gone can then still be explained.
+    pub(super) fn described(&self, entry: Entry) -> Entry {
+        let entry = entry
+            .with("name", &self.name)
+            .with("subject", &self.identity.subject)
+            .with("groups", self.identity.groups.join(", "))
+            .with("role", self.role.as_str());
+        match self.expires_at {
+            Some(UnixMillis(at)) => entry.with("expires_at", at.to_string()),
+            None => entry,
+        }
+    }
+
     /// Whether it has not ended by itself.
     pub(super) fn is_live(&self, now: UnixMillis) -> bool {
         self.expires_at.is_none_or(|end| now < end)

@@ -22,6 +22,7 @@ use self::store::{Answered, Asking, Store};
 pub(crate) use self::store::{ApprovalQuery, Given, Question, StoredApproval};
 use crate::access::May;
 use crate::access::permission::{ActAsNode, AnswerApprovals, ReadApprovals};
+use crate::administration::{Act, Administration};
 use crate::comment::Comment;
 use crate::metrics::{Metrics, OutcomeLabel};
 use crate::nodes::owns;
@@ -39,6 +40,7 @@ const OPEN: u32 = 500;
 #[derive(Debug)]
 pub(crate) struct Approvals {
     store: Arc<dyn Store>,
+    administration: Administration,
     metrics: Arc<Metrics>,
     limits: PendingLimits,
     /// Ids of approvals whose state has changed.
@@ -118,9 +120,15 @@ impl From<StoreError> for AnswerError {
 
 impl Approvals {
     /// Those of a store, of which so many may be open.
-    pub(crate) fn new(store: Arc<dyn Store>, metrics: Arc<Metrics>, limits: PendingLimits) -> Self {
+    pub(crate) fn new(
+        store: Arc<dyn Store>,
+        administration: Administration,
+        metrics: Arc<Metrics>,
+        limits: PendingLimits,
+    ) -> Self {
         Self {
             store,
+            administration,
             metrics,
             limits,
             changed: broadcast::Sender::new(1024),
@@ -244,7 +252,24 @@ impl Approvals {
         }
     }
 
-    /// One approval, if it is there.
+    /// One approval with the beginning of its body, if it is there. The log says who has read it.
+    ///
+    /// # Errors
+    /// When the database fails, also when the reading could not be written down.
+    pub(crate) async fn read(
+        &self,
+        may: &May<ReadApprovals>,
+        id: &str,
+    ) -> Result<Option<ApprovalNow>> {
+        let found = self.look(id).await?;
+        if found.is_some() {
+            let entry = may.caller().does(Act::ApprovalRead, id);
+            self.administration.note(&entry).await?;
+        }
+        Ok(found)
+    }
+
+    /// One approval, if it is there: for lists, which leave its body out.
     ///
     /// # Errors
     /// When the database fails.

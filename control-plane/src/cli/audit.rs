@@ -6,7 +6,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use chaperone_api::{Page, Record, RecordDetail, RecordFilter, RecordState, StoredEvent};
+use chaperone_api::{
+    AdministrativeAct, Page, Record, RecordDetail, RecordFilter, RecordState, StoredEvent,
+};
 use chaperone_engine::audit::{Aggregated, Body, EventKind, ReadEvent, RequestLine, UnknownEvent};
 use chaperone_engine::base::time::UnixMillis;
 use chaperone_engine::policy::{Direction, Effect};
@@ -46,6 +48,11 @@ the last position misses nothing.")]
         #[arg(long)]
         bodies: bool,
     },
+    /// List who administered the control plane, and who read bodies
+    ///
+    /// Tokens that were made and revoked, records and approvals that were read with their bodies, keys that were
+    /// fetched on demand. Policy versions and answers to approvals name who made them themselves.
+    Admin(PageArgs),
     /// Print records as they happen, until interrupted
     ///
     /// A control plane that restarts is waited for, and nothing is missed. With --after it begins with what was
@@ -243,6 +250,7 @@ pub(crate) async fn run(command: AuditCommand, context: &Context) -> Result<(), 
                 Ok(out.json(&detail)?)
             }
         }
+        AuditCommand::Admin(list) => administration(&list, &client, out).await,
         AuditCommand::Tail { filter } => tail(filter.into(), &client, out).await,
     }
 }
@@ -290,6 +298,30 @@ async fn search(
     if let (Some(_), Some(last)) = (filter.after, page.items.last()) {
         return Ok(out.line(format!("\nGo on with --after {}", last.position))?);
     }
+    Ok(more(out, page.next_cursor.as_deref())?)
+}
+
+async fn administration(list: &PageArgs, client: &Client, out: Output) -> Result<(), Failure> {
+    let page: Page<AdministrativeAct> = client.get("/administration", &list.query()).await?;
+    if !out.is_text() {
+        return Ok(out.json(&page)?);
+    }
+    let mut table = Table::new(["NUMBER", "AT", "BY", "ACT", "OBJECT", "DETAILS"]);
+    for act in &page.items {
+        let details = act.details.iter();
+        let details: Vec<String> = details
+            .map(|(name, value)| format!("{name}: {value}"))
+            .collect();
+        table.row([
+            &act.number.to_string(),
+            &instant(act.at),
+            &act.by,
+            &act.act,
+            &act.object,
+            &details.join("; "),
+        ]);
+    }
+    out.line(table.to_string())?;
     Ok(more(out, page.next_cursor.as_deref())?)
 }
 

@@ -18,7 +18,7 @@ pub(crate) enum TokenCommand {
   chaperone token create --name ci --role policy --ttl 90d --write-to ci.token
   chaperone token create --name bob --role approver --groups sre")]
     Create(CreateArgs),
-    /// List tokens, without their secrets
+    /// List tokens, without their secrets; revoked ones as well
     List(PageArgs),
     /// Revoke a token; it stops working at once
     Revoke {
@@ -118,9 +118,7 @@ async fn list(args: &PageArgs, context: &Context) -> Result<(), Failure> {
     if !out.is_text() {
         return Ok(out.json(&page)?);
     }
-    let mut table = Table::new([
-        "ID", "NAME", "ROLE", "SUBJECT", "GROUPS", "CREATED", "EXPIRES",
-    ]);
+    let mut table = Table::new(["ID", "NAME", "ROLE", "SUBJECT", "GROUPS", "CREATED", "ENDS"]);
     for token in &page.items {
         table.row([
             &token.id,
@@ -129,7 +127,11 @@ async fn list(args: &PageArgs, context: &Context) -> Result<(), Failure> {
             &token.subject,
             &token.groups.join(","),
             &instant(token.created_at),
-            &token.expires_at.map_or_else(|| "never".to_owned(), instant),
+            &match (token.revoked_at, token.expires_at) {
+                (Some(at), _) => format!("revoked {}", instant(at)),
+                (None, Some(at)) => instant(at),
+                (None, None) => "never".to_owned(),
+            },
         ]);
     }
     out.line(table.to_string())?;

@@ -85,6 +85,7 @@ fn declared() -> OpenApiRouter<Arc<App>> {
             management::tokens::list,
             management::tokens::create
         ))
+        .routes(routes!(management::administration::list))
         .routes(routes!(management::tokens::revoke))
         .routes(routes!(management::tokens::whoami))
         .routes(routes!(node::policy::policy))

@@ -22,8 +22,10 @@ use self::set::Entry;
 pub(crate) use self::set::{KeySource, KeyView};
 use crate::access::May;
 use crate::access::permission::{ActAsNode, ChangePolicy, ReadState};
+use crate::administration::{Act, Administration};
 use crate::clock;
 use crate::metrics::{Metrics, OutcomeLabel};
+use crate::store::Result;
 
 /// How often the clock is looked at for refreshes that are due.
 const TICK: Duration = Duration::from_secs(1);
@@ -32,6 +34,7 @@ const TICK: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct IssuerKeys {
     dir: PathBuf,
+    administration: Administration,
     fetcher: Fetcher,
     metrics: Arc<Metrics>,
     sets: Mutex<BTreeMap<String, Slot>>,
@@ -89,9 +92,10 @@ impl Slot {
 }
 
 impl IssuerKeys {
-    pub(crate) fn new(dir: &Path, metrics: Arc<Metrics>) -> Self {
+    pub(crate) fn new(dir: &Path, administration: Administration, metrics: Arc<Metrics>) -> Self {
         Self {
             dir: dir.to_owned(),
+            administration,
             fetcher: Fetcher::new(),
             metrics,
             sets: Mutex::default(),
@@ -218,10 +222,15 @@ impl IssuerKeys {
     }
 
     /// Fetches the keys of every issuer that has a place to fetch from, now, and answers how that went.
-    pub(crate) async fn refresh_all(&self, _may: &May<ChangePolicy>) -> Vec<KeySetView> {
+    ///
+    /// # Errors
+    /// When the log of administration cannot be written; nothing is fetched then.
+    pub(crate) async fn refresh_all(&self, may: &May<ChangePolicy>) -> Result<Vec<KeySetView>> {
+        let entry = may.caller().does(Act::KeysRefreshed, "");
+        self.administration.note(&entry).await?;
         let issuers: Vec<String> = self.sets().keys().cloned().collect();
         futures_util::future::join_all(issuers.iter().map(|issuer| self.refresh(issuer))).await;
-        self.view()
+        Ok(self.view())
     }
 
     /// Fetches one issuer's keys. Single flight: who waited for another's fetch takes its result.

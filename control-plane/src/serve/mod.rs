@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::first_tokens::FirstTokensError;
 use crate::access::Access;
+use crate::administration::Administration;
 use crate::app::App;
 use crate::approvals::Approvals;
 pub use crate::data_dir::DataDir;
@@ -164,7 +165,12 @@ pub async fn serve(
         .map_err(Why::FirstTokens)?;
 
     let metrics = Arc::new(Metrics::new());
-    let keys = Arc::new(IssuerKeys::new(&dir.keys(), Arc::clone(&metrics)));
+    let administration = Administration::new(Arc::new(storage.clone()));
+    let keys = Arc::new(IssuerKeys::new(
+        &dir.keys(),
+        administration.clone(),
+        Arc::clone(&metrics),
+    ));
     let nodes = Arc::new(Nodes::new(Arc::new(storage.clone()), Arc::clone(&metrics)));
     let policies = Policies::load(
         Arc::new(storage.clone()),
@@ -189,12 +195,14 @@ pub async fn serve(
     let finish = CancellationToken::new();
     let (trail, task) = Trail::start(
         Arc::new(storage.clone()),
+        administration.clone(),
         Arc::clone(&metrics),
         finish.clone(),
     );
     let writer = Writer { task, finish };
     let approvals = Approvals::new(
         Arc::new(storage.clone()),
+        administration.clone(),
         Arc::clone(&metrics),
         config.pending,
     );
@@ -203,6 +211,7 @@ pub async fn serve(
         trail,
         approvals: Arc::new(approvals),
         access,
+        administration,
         policies: Arc::new(policies),
         nodes,
         keys,

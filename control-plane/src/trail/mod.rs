@@ -23,6 +23,7 @@ pub(crate) use writer::NotStored;
 
 use crate::access::May;
 use crate::access::permission::{ActAsNode, ReadRecords};
+use crate::administration::{Act, Administration};
 use crate::metrics::Metrics;
 use crate::store::{PageKey, Result, StoreError};
 use store::Store;
@@ -32,6 +33,7 @@ use writer::EventWriter;
 #[derive(Debug)]
 pub(crate) struct Trail {
     store: Arc<dyn Store>,
+    administration: Administration,
     writer: EventWriter,
 }
 
@@ -40,11 +42,17 @@ impl Trail {
     /// given and ends.
     pub(crate) fn start(
         store: Arc<dyn Store>,
+        administration: Administration,
         metrics: Arc<Metrics>,
         finish: CancellationToken,
     ) -> (Self, JoinHandle<()>) {
         let (writer, task) = EventWriter::start(Arc::clone(&store), metrics, finish);
-        (Self { store, writer }, task)
+        let trail = Self {
+            store,
+            administration,
+            writer,
+        };
+        (trail, task)
     }
 
     /// Takes a batch and answers the number up to which the node's events are durable.
@@ -73,16 +81,22 @@ impl Trail {
         self.store.search(query, after, limit).await
     }
 
-    /// One record with its events in the order of their numbers, if it is there.
+    /// One record with its events in the order of their numbers, if it is there. Its events hold its bodies,
+    /// so the log says who has read it.
     ///
     /// # Errors
-    /// When the database fails.
+    /// When the database fails, also when the reading could not be written down.
     pub(crate) async fn show(
         &self,
-        _may: &May<ReadRecords>,
+        may: &May<ReadRecords>,
         id: &str,
     ) -> Result<Option<(Record, Vec<StoredEvent>)>> {
-        self.store.show(id).await
+        let found = self.store.show(id).await?;
+        if found.is_some() {
+            let entry = may.caller().does(Act::RecordRead, id);
+            self.administration.note(&entry).await?;
+        }
+        Ok(found)
     }
 
     /// Records whose last change was after `position`, in the order of these changes. A record that

@@ -1,6 +1,7 @@
 //! The control plane as its clients see it: started in this process on a port of its own, with a data
 //! directory of its own, and spoken to over HTTP.
 
+mod administration;
 mod api;
 mod approvals;
 mod events;

@@ -71,7 +71,7 @@ async fn each_role_may_do_what_is_its_own_and_nothing_else() {
             .next()
             .unwrap();
         match area {
-            "records" => role == "auditor",
+            "records" | "administration" => role == "auditor",
             "approvals" if read => role != "policy",
             "approvals" => role == "approver",
             "tokens" => false,

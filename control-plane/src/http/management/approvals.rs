@@ -48,7 +48,7 @@ pub(crate) async fn show(
     State(app): State<Arc<App>>,
     Segment(id): Segment,
 ) -> Result<Json<Approval>, ApiError> {
-    let found = app.approvals.show(&may, &id).await?;
+    let found = app.approvals.read(&may, &id).await?;
     let found = found.ok_or_else(|| ApiError::not_found("approval", &id))?;
     Ok(Json(shown(found)))
 }

@@ -9,6 +9,7 @@ use chaperone_api::{Key, KeySet, KeySource, Page, Problem};
 use crate::access::May;
 use crate::access::permission::{ChangePolicy, ReadState};
 use crate::app::App;
+use crate::http::problem::ApiError;
 use crate::keys::{self as service, KeySetView, KeyView};
 
 /// The key sets of the issuers in force, all on one page.
@@ -26,8 +27,8 @@ pub(crate) async fn keys(may: May<ReadState>, State(app): State<Arc<App>>) -> Js
 pub(crate) async fn refresh_keys(
     may: May<ChangePolicy>,
     State(app): State<Arc<App>>,
-) -> Json<Page<KeySet>> {
-    page(app.keys.refresh_all(&may).await)
+) -> Result<Json<Page<KeySet>>, ApiError> {
+    Ok(page(app.keys.refresh_all(&may).await?))
 }
 
 fn page(sets: Vec<KeySetView>) -> Json<Page<KeySet>> {

@@ -3,6 +3,7 @@
 //! A handler parses the call, asks a service, and renders the answer. It decides nothing.
 //! `docs/extending/management-call.md` says how to add one.
 
+pub(super) mod administration;
 pub(super) mod approvals;
 pub(super) mod connections;
 pub(super) mod filter_config;

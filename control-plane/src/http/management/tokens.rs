@@ -16,7 +16,7 @@ use crate::app::App;
 use crate::http::extract::{Body, List, NoFilter, Segment};
 use crate::http::problem::ApiError;
 
-/// Live tokens without their secrets, newest first.
+/// Tokens without their secrets, newest first. A revoked one stays listed.
 #[utoipa::path(get, path = "/api/v1/tokens", tag = "tokens", params(Paging), responses(
     (status = 200, body = Page<Token>),
     (status = "default", description = "An error", body = Problem, content_type = "application/problem+json")))]
@@ -98,6 +98,7 @@ fn wire(token: ApiToken) -> Token {
         role,
         created_at,
         expires_at,
+        revoked_at,
     } = token;
     Token {
         id,
@@ -107,6 +108,7 @@ fn wire(token: ApiToken) -> Token {
         role: role_shown(role),
         created_at,
         expires_at,
+        revoked_at,
     }
 }
 

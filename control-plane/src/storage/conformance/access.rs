@@ -5,6 +5,7 @@ use chaperone_engine::base::time::UnixMillis;
 use super::{Bench, Tested, for_each_store, interrupted_everywhere};
 use crate::access::store::{Revoked, Store};
 use crate::access::{ApiToken, Identity, Role, TokenHash};
+use crate::administration::store::{Act, Entry};
 
 fn token(id: &str, role: Role, created_at: u64) -> ApiToken {
     ApiToken {
@@ -17,6 +18,19 @@ fn token(id: &str, role: Role, created_at: u64) -> ApiToken {
         role,
         created_at: UnixMillis(created_at),
         expires_at: None,
+        revoked_at: None,
+    }
+}
+
+/// Whatever was done: [`super::administration`] is about entries.
+fn entry() -> Entry {
+    Entry {
+        at: UnixMillis(7),
+        by: "ada".to_owned(),
+        token: None,
+        act: Act::TokenMade,
+        object: String::new(),
+        details: Default::default(),
     }
 }
 
@@ -29,7 +43,7 @@ fn ending(id: &str, role: Role, created_at: u64) -> ApiToken {
 
 async fn add(store: &impl Store, token: &ApiToken) {
     let hash = TokenHash::of(&token.id);
-    store.add_token(token, &hash).await.unwrap();
+    store.add_token(token, &hash, &entry()).await.unwrap();
 }
 
 async fn ids(store: &impl Store) -> Vec<String> {
@@ -77,9 +91,13 @@ async fn an_id_and_a_secret_belong_to_one_token<S: Tested + Store>(bench: Bench<
     let first = token("tk-1", Role::Admin, 5);
     add(store, &first).await;
     let second = token("tk-2", Role::Admin, 5);
-    let same_secret = store.add_token(&second, &TokenHash::of("tk-1")).await;
+    let same_secret = store
+        .add_token(&second, &TokenHash::of("tk-1"), &entry())
+        .await;
     assert!(same_secret.is_err());
-    let same_id = store.add_token(&first, &TokenHash::of("other")).await;
+    let same_id = store
+        .add_token(&first, &TokenHash::of("other"), &entry())
+        .await;
     assert!(same_id.is_err());
     assert_eq!(ids(store).await, ["tk-1"]);
 }
@@ -90,22 +108,42 @@ async fn a_revoked_token_is_not_live_but_known<S: Tested + Store>(bench: Bench<S
     assert!(!store.knows_token(&hash).await.unwrap());
     assert!(!store.had_role(Role::Approver).await.unwrap());
     add(store, &token("tk-1", Role::Approver, 5)).await;
-    let revoked = store.revoke_token("tk-1", UnixMillis(9)).await.unwrap();
+    let revoked = store
+        .revoke_token("tk-1", UnixMillis(9), &entry())
+        .await
+        .unwrap();
     assert_eq!(revoked, Revoked::Done);
     assert!(ids(store).await.is_empty());
-    assert!(store.tokens(None, 10).await.unwrap().is_empty());
+    let listed = store.tokens(None, 10).await.unwrap();
+    assert_eq!(
+        listed[0].revoked_at,
+        Some(UnixMillis(9)),
+        "and it is still listed"
+    );
+    assert_eq!(store.token("tk-1").await.unwrap().as_ref(), listed.first());
     assert!(store.knows_token(&hash).await.unwrap());
     assert!(store.had_role(Role::Approver).await.unwrap());
     assert!(!store.had_role(Role::Policy).await.unwrap());
-    let again = store.revoke_token("tk-1", UnixMillis(9)).await.unwrap();
+    let again = store
+        .revoke_token("tk-1", UnixMillis(9), &entry())
+        .await
+        .unwrap();
     assert_eq!(again, Revoked::Unknown);
-    let other = store.revoke_token("tk-2", UnixMillis(9)).await.unwrap();
+    let other = store
+        .revoke_token("tk-2", UnixMillis(9), &entry())
+        .await
+        .unwrap();
     assert_eq!(other, Revoked::Unknown);
 }
 
 async fn the_last_lasting_administrator_stays<S: Tested + Store>(bench: Bench<S>) {
     let store = &bench.store;
-    let revoke = async |id| store.revoke_token(id, UnixMillis(9)).await.unwrap();
+    let revoke = async |id| {
+        store
+            .revoke_token(id, UnixMillis(9), &entry())
+            .await
+            .unwrap()
+    };
     for admin in [
         token("tk-1", Role::Admin, 1),
         token("tk-2", Role::Admin, 2),
@@ -144,9 +182,10 @@ async fn of_two_administrators_who_revoke_each_other_one_stays<S: Tested + Store
     let (one, other) = (&bench.store, &bench.another().await);
     add(one, &token("tk-1", Role::Admin, 1)).await;
     add(one, &token("tk-2", Role::Admin, 2)).await;
+    let entry = entry();
     let (first, second) = tokio::join!(
-        one.revoke_token("tk-2", UnixMillis(9)),
-        other.revoke_token("tk-1", UnixMillis(9)),
+        one.revoke_token("tk-2", UnixMillis(9), &entry),
+        other.revoke_token("tk-1", UnixMillis(9), &entry),
     );
     let mut outcomes = [first.unwrap(), second.unwrap()];
     outcomes.sort_by_key(|outcome| *outcome == Revoked::LastAdmin);
@@ -159,7 +198,9 @@ async fn adding_is_whole<S: Tested + Store>(_: Bench<S>) {
         async |store| add(store, &token("tk-1", Role::Admin, 1)).await,
         async |store| {
             let token = token("tk-2", Role::Node, 2);
-            store.add_token(&token, &TokenHash::of("tk-2")).await
+            store
+                .add_token(&token, &TokenHash::of("tk-2"), &entry())
+                .await
         },
         async |store| (ids(store).await, store.had_role(Role::Node).await.unwrap()),
     )
@@ -169,7 +210,7 @@ async fn adding_is_whole<S: Tested + Store>(_: Bench<S>) {
 async fn revoking_is_whole<S: Tested + Store>(_: Bench<S>) {
     interrupted_everywhere::<S, _, _>(
         async |store| add(store, &token("tk-1", Role::Node, 1)).await,
-        async |store| store.revoke_token("tk-1", UnixMillis(5)).await,
+        async |store| store.revoke_token("tk-1", UnixMillis(5), &entry()).await,
         async |store| ids(store).await,
     )
     .await;

@@ -6,6 +6,7 @@
 //! seen, that the store goes on, and that the same call then succeeds as if it were the first.
 
 mod access;
+mod administration;
 mod approvals;
 mod nodes;
 mod policies;

@@ -6,6 +6,7 @@ use chaperone_engine::base::time::UnixMillis;
 use super::{Memory, duplicate};
 use crate::access::store::{Revoked, Store};
 use crate::access::{ApiToken, Role, TokenHash};
+use crate::administration::store::Entry;
 use crate::store::{PageKey, Result};
 
 #[derive(Debug, Clone, Default)]
@@ -18,12 +19,13 @@ pub(super) struct State {
 struct Row {
     hash: TokenHash,
     token: ApiToken,
-    revoked_at: Option<UnixMillis>,
 }
 
 impl State {
     fn live(&self) -> impl Iterator<Item = &Row> {
-        self.tokens.iter().filter(|row| row.revoked_at.is_none())
+        self.tokens
+            .iter()
+            .filter(|row| row.token.revoked_at.is_none())
     }
 }
 
@@ -45,7 +47,7 @@ impl Store for Memory {
         Ok(state.access.tokens.iter().any(|row| row.token.role == role))
     }
 
-    async fn add_token(&self, token: &ApiToken, hash: &TokenHash) -> Result<()> {
+    async fn add_token(&self, token: &ApiToken, hash: &TokenHash, entry: &Entry) -> Result<()> {
         self.write(|state| {
             let tokens = &mut state.access.tokens;
             if tokens
@@ -57,14 +59,20 @@ impl Store for Memory {
             tokens.push(Row {
                 hash: *hash,
                 token: token.clone(),
-                revoked_at: None,
             });
+            state.administration.note(entry);
             Ok(())
         })
         .await
     }
 
-    async fn revoke_token(&self, id: &str, now: UnixMillis) -> Result<Revoked> {
+    async fn token(&self, id: &str) -> Result<Option<ApiToken>> {
+        let state = self.read().await;
+        let mut tokens = state.access.tokens.iter().map(|row| &row.token);
+        Ok(tokens.find(|token| token.id == id).cloned())
+    }
+
+    async fn revoke_token(&self, id: &str, now: UnixMillis, entry: &Entry) -> Result<Revoked> {
         self.write(|state| {
             let lasting = state
                 .access
@@ -78,10 +86,11 @@ impl Store for Memory {
                 .access
                 .tokens
                 .iter_mut()
-                .find(|row| row.token.id == id && row.revoked_at.is_none());
+                .find(|row| row.token.id == id && row.token.revoked_at.is_none());
             Ok(match row {
                 Some(row) => {
-                    row.revoked_at = Some(now);
+                    row.token.revoked_at = Some(now);
+                    state.administration.note(entry);
                     Revoked::Done
                 }
                 None => Revoked::Unknown,
@@ -95,7 +104,8 @@ impl Store for Memory {
         let key = |token: &ApiToken| (token.created_at.0, token.id.clone());
         let mut tokens: Vec<ApiToken> = state
             .access
-            .live()
+            .tokens
+            .iter()
             .map(|row| row.token.clone())
             .filter(|token| after.is_none_or(|after| key(token) < *after))
             .collect();

@@ -4,6 +4,7 @@
 //! in place when it has succeeded. One file per service, as for SQLite.
 
 mod access;
+mod administration;
 mod approvals;
 mod nodes;
 mod policies;
@@ -26,6 +27,7 @@ pub(crate) struct Memory {
 #[derive(Debug, Clone, Default)]
 struct State {
     access: access::State,
+    administration: administration::State,
     approvals: approvals::State,
     nodes: nodes::State,
     policies: policies::State,

@@ -5,10 +5,12 @@ use chaperone_engine::base::time::UnixMillis;
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
 
+use super::administration::note;
 use super::row::{instant, json_or_default};
 use super::{Database, from_sql, to_sql};
 use crate::access::store::{Revoked, Store};
 use crate::access::{ApiToken, Identity, Role, TokenHash};
+use crate::administration::store::Entry;
 use crate::store::{PageKey, Result, StoreError};
 
 #[async_trait]
@@ -44,7 +46,7 @@ impl Store for Database {
         Ok(found.is_some())
     }
 
-    async fn add_token(&self, token: &ApiToken, hash: &TokenHash) -> Result<()> {
+    async fn add_token(&self, token: &ApiToken, hash: &TokenHash, entry: &Entry) -> Result<()> {
         let mut transaction = self.write().await?;
         sqlx::query(
             "INSERT INTO tokens (id, name, subject, \"groups\", role, sha256, created_at, expires_at) \
@@ -60,11 +62,20 @@ impl Store for Database {
         .bind(token.expires_at.map(|at| to_sql(at.0)))
         .execute(transaction.step().await?)
         .await?;
+        note(transaction.step().await?, entry).await?;
         transaction.commit().await?;
         Ok(())
     }
 
-    async fn revoke_token(&self, id: &str, now: UnixMillis) -> Result<Revoked> {
+    async fn token(&self, id: &str) -> Result<Option<ApiToken>> {
+        let row = sqlx::query("SELECT * FROM tokens WHERE id = ?")
+            .bind(id)
+            .fetch_optional(self.read())
+            .await?;
+        row.as_ref().map(token).transpose()
+    }
+
+    async fn revoke_token(&self, id: &str, now: UnixMillis, entry: &Entry) -> Result<Revoked> {
         let mut transaction = self.write().await?;
         // Inside the transaction: of two administrators who revoke each other, one must fail.
         let lasting: Vec<String> = sqlx::query_scalar(
@@ -84,18 +95,19 @@ impl Store for Database {
                 .bind(id)
                 .execute(transaction.step().await?)
                 .await?;
+        if done.rows_affected() == 0 {
+            transaction.rollback().await?;
+            return Ok(Revoked::Unknown);
+        }
+        note(transaction.step().await?, entry).await?;
         transaction.commit().await?;
-        Ok(if done.rows_affected() > 0 {
-            Revoked::Done
-        } else {
-            Revoked::Unknown
-        })
+        Ok(Revoked::Done)
     }
 
     async fn tokens(&self, after: Option<&PageKey>, limit: u32) -> Result<Vec<ApiToken>> {
         let (at, id) = after.map_or((i64::MAX, ""), |(at, id)| (to_sql(*at), id.as_str()));
         let rows = sqlx::query(
-            "SELECT * FROM tokens WHERE revoked_at IS NULL AND (created_at, id) < (?, ?) \
+            "SELECT * FROM tokens WHERE (created_at, id) < (?, ?) \
              ORDER BY created_at DESC, id DESC LIMIT ?",
         )
         .bind(at)
@@ -120,6 +132,9 @@ fn token(row: &SqliteRow) -> Result<ApiToken> {
         created_at: instant(row, "created_at")?,
         expires_at: row
             .try_get::<Option<i64>, _>("expires_at")?
+            .map(|at| UnixMillis(from_sql(at))),
+        revoked_at: row
+            .try_get::<Option<i64>, _>("revoked_at")?
             .map(|at| UnixMillis(from_sql(at))),
     })
 }

@@ -9,6 +9,7 @@
 //! Statements are not logged: bodies, paths and approval texts are bound to them.
 
 mod access;
+mod administration;
 mod approvals;
 mod nodes;
 mod policies;
@@ -58,6 +59,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         6,
         "position",
         include_str!("../../../migrations/0006_position.sql"),
+    ),
+    (
+        7,
+        "administration",
+        include_str!("../../../migrations/0007_administration.sql"),
     ),
 ];
 
