@@ -22,6 +22,8 @@
 //! | [`recorder`] | what filter and control plane say to each other, byte for byte |
 //! | [`stage`] | a deployment between agents and an upstream, with the questions that tests ask of it |
 //! | [`wasm`] | what a wasm module imports and exports |
+//! | [`crds`] | what a Kubernetes API server says to a manifest |
+//! | [`oci`] | an OCI image layout, read back |
 //! | [`api`] | the management API as an administrator uses it |
 //! | [`process`], [`wait`], [`places`], [`files`] | what these stand on |
 //!
@@ -39,6 +41,7 @@ pub mod api;
 pub mod chaperone;
 pub mod client;
 pub mod compressed;
+pub mod crds;
 pub mod cuts;
 pub mod deployment;
 pub mod envoy;
@@ -47,6 +50,7 @@ pub mod issuer;
 pub mod load;
 pub mod masked;
 pub mod models;
+pub mod oci;
 pub mod oidc;
 pub mod places;
 pub mod process;

@@ -20,6 +20,7 @@ mod holds;
 mod identity;
 mod kit;
 mod malformed;
+mod manifests;
 mod masking;
 mod mcp;
 mod openid;
