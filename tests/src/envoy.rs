@@ -143,6 +143,18 @@ impl Admin {
         self.stats(&exact).await.get(name).copied().unwrap_or(0)
     }
 
+    /// What Prometheus gets, whose metrics have this prefix, line by line without comments, sorted.
+    ///
+    /// # Panics
+    /// When Envoy does not answer.
+    pub async fn prometheus(&self, prefix: &str) -> Vec<String> {
+        let answer = self.expect("/stats/prometheus").await.text();
+        let lines = answer.lines().filter(|line| line.starts_with(prefix));
+        let mut lines: Vec<String> = lines.map(str::to_owned).collect();
+        lines.sort();
+        lines
+    }
+
     /// Waits until a counter or gauge is as `condition` wants it, and gives it.
     ///
     /// # Panics

@@ -119,6 +119,7 @@ impl EnvoyConfig {
         json!({
             "node": { "id": self.node, "cluster": "chaperone-dev" },
             "admin": { "address": address(self.admin) },
+            "stats_config": { "stats_tags": stats_tags() },
             "overload_manager": { "resource_monitors": [{
                 "name": "envoy.resource_monitors.global_downstream_max_connections",
                 "typed_config": {
@@ -257,6 +258,24 @@ fn virtual_host(connection: &str, domains: &[String], route: Value) -> Value {
 /// there is one, which no client has: 192.0.2.0 is for documentation (RFC 5737).
 fn nobody_is_internal() -> Value {
     json!({ "cidr_ranges": [{ "address_prefix": "192.0.2.0", "prefix_len": 32 }] })
+}
+
+/// Labels for Prometheus out of the names of the filter's metrics. Each is the name of the label and what
+/// follows `wasmcustom.chaperone.` in names that have it.
+fn stats_tags() -> Value {
+    [
+        ("rule", "rule_(?:allowed|denied|approve)"),
+        ("code", "code"),
+        ("detector", "(?:detector|reported_by|blocked_by)"),
+    ]
+    .iter()
+    .map(|(label, family)| {
+        json!({
+            "tag_name": label,
+            "regex": format!(r"^wasmcustom\.chaperone\.{family}(\.(.+))$"),
+        })
+    })
+    .collect()
 }
 
 fn allowed_capabilities() -> Value {

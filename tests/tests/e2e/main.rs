@@ -23,6 +23,7 @@ mod malformed;
 mod manifests;
 mod masking;
 mod mcp;
+mod metrics;
 mod openid;
 mod policy;
 mod recording;

@@ -386,6 +386,17 @@ async fn the_filter_takes_the_settings_for_istio_and_envoy_gateway() {
     }
 }
 
+/// Whoever runs two of them has one dashboard for both.
+#[test]
+fn the_labels_of_metrics_are_the_same_wherever_they_are_shipped() {
+    let plain = filled_in(&places::repository().join("envoy/envoy.yaml"));
+    let plain: Value = serde_saphyr::from_str(&plain).unwrap();
+    let proxy = manifest("envoy-gateway.yaml", "EnvoyProxy");
+    let bootstrap = proxy["spec"]["bootstrap"]["value"].as_str().unwrap();
+    let bootstrap: Value = serde_saphyr::from_str(bootstrap).unwrap();
+    assert_eq!(bootstrap, json!({"stats_config": plain["stats_config"]}));
+}
+
 /// `scripts/oci-image WASM FOLDER`, with more arguments.
 async fn oci_image(module: &Path, folder: &Path, more: &[&str]) -> Output {
     let mut command = Command::new(places::repository().join("scripts/oci-image"));
