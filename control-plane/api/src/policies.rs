@@ -74,8 +74,8 @@ pub struct Published {
     /// that does not say so yet.
     #[serde(default)]
     pub needs_revision: u32,
-    /// What does not stop publishing but should be looked at: an issuer whose keys could not be
-    /// fetched, say.
+    /// What does not stop publishing but should be looked at: a rule that never decides, or an issuer whose
+    /// keys could not be fetched. Those about the document begin with their place in it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
 }

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use chaperone_engine::policy::{
-    CompiledPolicy, DetectorsFile, Policy, PolicyErrors, parse, parse_detectors,
+    CompiledPolicy, DetectorsFile, Policy, PolicyError, PolicyErrors, parse, parse_detectors,
+    parse_draft,
 };
 
 use super::failure::Failure;
@@ -38,12 +39,13 @@ pub(crate) fn read_detectors(file: &Path) -> Result<DetectorsFile, Failure> {
         .map_err(|errors| not_valid(file, "a valid list of detectors", &errors))
 }
 
-/// Makes a policy ready to decide.
+/// Makes a policy ready to decide, and says what its author should look at.
 ///
 /// # Errors
 /// One line per fault, each with its place.
-pub(crate) fn compile(text: &str) -> Result<CompiledPolicy, PolicyErrors> {
-    parse(text).and_then(CompiledPolicy::compile)
+pub(crate) fn compile(text: &str) -> Result<(CompiledPolicy, Vec<PolicyError>), PolicyErrors> {
+    let draft = parse_draft(text)?;
+    Ok((CompiledPolicy::compile(draft.policy)?, draft.warnings))
 }
 
 /// How a command ends that cannot go on without the policy of `file`.

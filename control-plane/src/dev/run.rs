@@ -102,7 +102,8 @@ async fn start(args: &RunArgs, parts: &mut Parts, out: Output) -> Result<(), Fai
         return Err(Failure::usage("--policy FILE is missing."));
     };
     let document = read_document(policy_file)?;
-    let policy = compile(&document).map_err(|errors| not_valid_policy(policy_file, &errors))?;
+    let (policy, _) =
+        compile(&document).map_err(|errors| not_valid_policy(policy_file, &errors))?;
 
     let run_dir = tempfile::Builder::new()
         .prefix("chaperone-dev-")

@@ -3,7 +3,9 @@
 //! Nothing here decides anything about requests: reading, checking, testing and compiling are the
 //! engine's.
 
-use chaperone_engine::policy::{CompiledPolicy, Policy, PolicyErrors};
+use chaperone_engine::policy::{
+    CompiledPolicy, Draft, Policy, PolicyError, PolicyErrors, parse_draft, parse_published,
+};
 
 /// One thing that is wrong, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,13 +26,26 @@ pub(crate) enum DocumentError {
     TestsFailed(Vec<Fault>),
 }
 
-/// A document that was read, checked and tested.
+/// A document that was read, checked and tested, and what its author should look at.
+#[derive(Debug)]
+pub(super) struct Checked {
+    pub(super) policy: Policy,
+    /// Sentences with their places.
+    pub(super) warnings: Vec<String>,
+}
+
+/// Reads, checks and tests a document. One that `was_published` must only be enforceable.
 ///
 /// # Errors
 /// [`DocumentError`], with every fault that was found.
-pub(super) fn checked(document: &str) -> Result<Policy, DocumentError> {
-    let invalid = |errors: PolicyErrors| DocumentError::Invalid(faults(&errors));
-    let policy = chaperone_engine::policy::parse(document).map_err(invalid)?;
+pub(super) fn checked(document: &str, was_published: bool) -> Result<Checked, DocumentError> {
+    let invalid = |errors: PolicyErrors| DocumentError::Invalid(errors.iter().map(fault).collect());
+    let read = if was_published {
+        parse_published(document)
+    } else {
+        parse_draft(document)
+    };
+    let Draft { policy, warnings } = read.map_err(invalid)?;
     let compiled = CompiledPolicy::compile(policy.clone()).map_err(invalid)?;
     let failed: Vec<Fault> = compiled
         .run_tests()
@@ -42,26 +57,43 @@ pub(super) fn checked(document: &str) -> Result<Policy, DocumentError> {
         })
         .collect();
     if failed.is_empty() {
-        Ok(policy)
+        let warnings = warnings.iter().map(PolicyError::to_string).collect();
+        Ok(Checked { policy, warnings })
     } else {
         Err(DocumentError::TestsFailed(failed))
     }
 }
 
-fn faults(errors: &PolicyErrors) -> Vec<Fault> {
-    errors
-        .iter()
-        .map(|error| {
-            let path = error.path.to_string();
-            let place = match error.position {
-                Some(at) if path.is_empty() => format!("line {}, column {}", at.line, at.column),
-                Some(at) => format!("{path} (line {}, column {})", at.line, at.column),
-                None => path,
-            };
-            Fault {
-                place,
-                message: error.message.clone(),
-            }
-        })
-        .collect()
+fn fault(error: &PolicyError) -> Fault {
+    let path = error.path.to_string();
+    let place = match error.position {
+        Some(at) if path.is_empty() => format!("line {}, column {}", at.line, at.column),
+        Some(at) => format!("{path} (line {}, column {})", at.line, at.column),
+        None => path,
+    };
+    Fault {
+        place,
+        message: error.message.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Somebody who has to go back in a hurry needs the policy that worked, and nothing else.
+    #[test]
+    fn a_version_that_was_published_once_is_not_refused_for_what_was_learnt_since() {
+        let document = r#"
+            apiVersion: chaperone/v1
+            issuers: [{ issuer: "https://issuer.example", audiences: [chaperone] }]
+            connections: [{ name: a, hosts: [a.example], protocol: http }]
+            rules: [{ name: r, match: { groups: ["dev-*"] }, effect: deny }]
+        "#;
+        let refused = checked(document, false);
+        assert!(matches!(refused, Err(DocumentError::Invalid(faults)) if faults.len() == 1));
+        let again = checked(document, true).unwrap();
+        assert_eq!(again.warnings.len(), 1);
+        assert!(again.warnings[0].starts_with("rules[0].match.groups[0]"));
+    }
 }

@@ -323,12 +323,14 @@ impl Policies {
         notes: Notes,
         rollback_of: Option<u64>,
     ) -> Result<Published, PublishError> {
-        let policy = document::checked(&document)?;
+        let checked = document::checked(&document, rollback_of.is_some())?;
+        let policy = checked.policy;
         let canonical = serde_json::to_string(&policy)?;
         let merged = self.merged(policy);
         // Before the lock: fetching may take seconds.
         let mut prepared = self.keys.prepare(&merged.issuers).await;
-        let mut warnings = std::mem::take(&mut prepared.warnings);
+        let mut warnings = checked.warnings;
+        warnings.append(&mut prepared.warnings);
 
         let _making = self.making.lock().await;
         let before = self.store.version(None).await?;

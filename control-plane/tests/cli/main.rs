@@ -2,6 +2,7 @@
 
 mod detectors;
 mod mask;
+mod policy;
 
 use std::io::Write as _;
 use std::path::PathBuf;

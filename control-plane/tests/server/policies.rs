@@ -350,3 +350,25 @@ async fn the_filter_configuration_can_bring_the_signed_bundle_to_start_from() {
         (1, 0)
     );
 }
+
+#[tokio::test]
+async fn what_was_probably_not_meant_is_said_when_it_is_published_and_stops_nothing() {
+    let (server, _temp) = kit::start().await;
+    let rule = "rules:\n  - { name: no-admin, match: { paths: [/admin/] }, effect: deny }\n";
+    let document = POLICY.replacen("rules:\n", rule, 1);
+    assert_ne!(document, POLICY);
+    let published = server.publish(&document).await;
+    assert_eq!(published.status, 201);
+    let warnings = published.json()["warnings"].clone();
+    let said = warnings.as_array().unwrap().iter().any(|warning| {
+        let text = warning.as_str().unwrap();
+        text.starts_with("rules[0].match.paths[0] (line ")
+            && text.contains("did you mean `/admin/**`?")
+    });
+    assert!(said, "{warnings}");
+
+    let never = document.replacen("paths: [/admin/]", "groups: [\"dev-*\"]", 1);
+    let refused = server.publish(&never).await.problem(422, "policy_invalid");
+    let place = refused["errors"][0]["place"].as_str().unwrap_or_default();
+    assert!(place.starts_with("rules[0].match.groups[0]"), "{refused}");
+}

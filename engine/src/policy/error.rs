@@ -56,6 +56,12 @@ impl Place {
         self.with(PathStep::Index(index))
     }
 
+    /// This place, and below it the other.
+    #[cfg(feature = "authoring")]
+    pub(super) fn followed_by(&self, below: &Self) -> Self {
+        Self([self.0.as_slice(), below.0.as_slice()].concat())
+    }
+
     pub(super) fn with(&self, step: PathStep) -> Self {
         let mut steps = self.0.clone();
         steps.push(step);
@@ -162,6 +168,9 @@ impl std::error::Error for PolicyErrors {}
 pub(super) struct Faults {
     list: Vec<PolicyError>,
     dropped: usize,
+    /// Where something stands that nobody has written.
+    stand_ins: Vec<Place>,
+    values_only: bool,
 }
 
 impl Faults {
@@ -173,7 +182,13 @@ impl Faults {
         }
     }
 
+    /// A fault of the value at a place, whatever else the document says.
     pub(super) fn at(&mut self, path: Place, message: impl Into<String>) {
+        let is_made_up =
+            |stand_in: &Place| path.0.starts_with(&stand_in.0) || stand_in.0.starts_with(&path.0);
+        if self.values_only && self.stand_ins.iter().any(is_made_up) {
+            return;
+        }
         self.push(PolicyError {
             path,
             position: None,
@@ -181,31 +196,74 @@ impl Faults {
         });
     }
 
+    /// A fault that two places make together: a reference to nothing, terms without their effect.
+    pub(super) fn between(&mut self, path: Place, message: impl Into<String>) {
+        if !self.values_only {
+            self.at(path, message);
+        }
+    }
+
+    /// Says that what stands at a place was not written by anybody.
+    pub(super) fn stand_in_at(&mut self, place: Place) {
+        self.stand_ins.push(place);
+    }
+
+    /// Lets `check` find faults of values only: those [between](Self::between) two places, and those where
+    /// something else [stands in](Self::stand_in_at), are nobody's.
+    pub(super) fn of_values_only(&mut self, check: impl FnOnce(&mut Self)) {
+        self.values_only = true;
+        check(self);
+        self.values_only = false;
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
 
+    /// Takes over what another has gathered.
+    #[cfg(feature = "authoring")]
+    pub(super) fn append(&mut self, other: Self) {
+        for error in other.list {
+            self.push(error);
+        }
+        self.dropped = self.dropped.saturating_add(other.dropped);
+    }
+
     /// `Ok` when nothing was found.
     pub(super) fn finish(
-        mut self,
+        self,
         locate: impl Fn(&Place) -> Option<Position>,
     ) -> Result<(), PolicyErrors> {
         if self.list.is_empty() {
             return Ok(());
         }
+        Err(PolicyErrors(self.sorted(locate, "errors")))
+    }
+
+    /// What was found, for what is no error.
+    #[cfg(feature = "authoring")]
+    pub(super) fn into_list(self, locate: impl Fn(&Place) -> Option<Position>) -> Vec<PolicyError> {
+        self.sorted(locate, "warnings")
+    }
+
+    fn sorted(
+        mut self,
+        locate: impl Fn(&Place) -> Option<Position>,
+        kind: &str,
+    ) -> Vec<PolicyError> {
         for error in &mut self.list {
             error.position = error.position.or_else(|| locate(&error.path));
         }
         // By position where it is known, so that people can go through the file from the top.
         self.list.sort_by_key(|error| error.position);
         if self.dropped > 0 {
-            let message = format!("{} more errors are not shown", self.dropped);
+            let message = format!("{} more {kind} are not shown", self.dropped);
             self.list.push(PolicyError {
                 path: Place::default(),
                 position: None,
                 message,
             });
         }
-        Err(PolicyErrors(self.list))
+        self.list
     }
 }

@@ -1,7 +1,8 @@
 //! May they? The policy document, its compiled form, and evaluation.
 //!
 //! [`parse`] (YAML or JSON, for people) and [`parse_json`] (for the filter) give a valid [`Policy`] or
-//! every fault with its place. [`CompiledPolicy`] answers requests: [`decide`](CompiledPolicy::decide),
+//! every fault with its place; [`parse_draft`] says besides what was probably not meant.
+//! [`CompiledPolicy`] answers requests: [`decide`](CompiledPolicy::decide),
 //! [`explain`](CompiledPolicy::explain), and the tests of the document,
 //! [`run_tests`](CompiledPolicy::run_tests).
 //!
@@ -21,6 +22,8 @@ mod explain;
 mod hosts;
 mod language;
 mod read;
+#[cfg(feature = "authoring")]
+mod review;
 mod testing;
 mod wording;
 mod written_request;
@@ -46,7 +49,7 @@ pub use explain::{Explanation, Mismatch, RuleExplanation};
 pub(crate) use language::places as language_places;
 pub use language::{Needs, REVISION, UNREPORTED, needs};
 #[cfg(feature = "authoring")]
-pub use read::{DetectorsFile, parse, parse_detectors};
+pub use read::{DetectorsFile, Draft, parse, parse_detectors, parse_draft, parse_published};
 pub use read::{MAX_DOCUMENT_BYTES, parse_json};
 pub use testing::TestOutcome;
 pub use written_request::UnreadableRequest;

@@ -23,6 +23,8 @@
 use std::collections::BTreeMap;
 
 use super::operation::{Operation, OperationError};
+#[cfg(feature = "authoring")]
+use super::upstream::Requests;
 use super::upstream::Upstream;
 use crate::request::RequestTarget;
 
@@ -31,7 +33,34 @@ pub(super) const UPSTREAM: Upstream = Upstream {
     // `/RESOURCEGROUPS/x` is `/resourceGroups/x` to Azure.
     folds_paths: true,
     describe,
+    #[cfg(feature = "authoring")]
+    operations,
+    #[cfg(feature = "authoring")]
+    example: "Azure RBAC actions, such as `Microsoft.Storage/storageAccounts/read` or `*/write`",
 };
+
+/// `provider/types/suffix`, with the suffixes of [`suffix_of`], or [`Operation::unknown`].
+#[cfg(feature = "authoring")]
+fn operations(requests: &Requests<'_>) -> String {
+    let suffixes_of = |method: &str| match method {
+        "GET" | "HEAD" => "read|action",
+        "PUT" | "PATCH" => "write",
+        "DELETE" => "delete",
+        "POST" => "action",
+        _ => "",
+    };
+    let suffixes: Vec<&str> = match requests.methods {
+        [] => vec!["read|write|delete|action"],
+        methods => methods.iter().map(|method| suffixes_of(method)).collect(),
+    };
+    let suffixes: Vec<&str> = suffixes.into_iter().filter(|s| !s.is_empty()).collect();
+    let unknown = format!("unknown/http-{}", requests.method());
+    if suffixes.is_empty() {
+        return unknown;
+    }
+    let suffixes = suffixes.join("|");
+    format!("[a-z0-9._-]+(?:/[a-z0-9._:$()-]+)+/(?:{suffixes})|{unknown}")
+}
 
 /// The provider of subscriptions, of resource groups, and of resources that hang on them directly.
 const RESOURCES: &str = "Microsoft.Resources";

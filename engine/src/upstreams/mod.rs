@@ -33,6 +33,8 @@ use serde::{Deserialize, Serialize};
 pub use operation::{Operation, OperationError};
 
 use crate::request::RequestTarget;
+#[cfg(feature = "authoring")]
+pub use upstream::Requests;
 use upstream::Upstream;
 
 /// The table of upstreams: the variant that policies name, and the file that has its `Upstream`.
@@ -79,6 +81,20 @@ impl Protocol {
     #[must_use]
     pub fn folds_paths(self) -> bool {
         self.upstream().folds_paths
+    }
+
+    /// The operations that such requests have: a regular expression over operations in lower case.
+    #[cfg(feature = "authoring")]
+    #[must_use]
+    pub fn operations(self, requests: &Requests<'_>) -> String {
+        (self.upstream().operations)(requests)
+    }
+
+    /// How its operations look, in words that go on after "operations of ... are".
+    #[cfg(feature = "authoring")]
+    #[must_use]
+    pub fn example(self) -> &'static str {
+        self.upstream().example
     }
 }
 

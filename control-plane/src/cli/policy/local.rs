@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use chaperone_engine::gate::MaskingPlans;
 use chaperone_engine::identity::Principal;
 use chaperone_engine::policy::{
-    CompiledPolicy, PolicyErrors, TestOutcome, needs, schema as json_schema,
+    CompiledPolicy, PolicyError, PolicyErrors, TestOutcome, needs, schema as json_schema,
 };
 use serde::Serialize;
 
@@ -110,7 +110,10 @@ impl CallerArg {
 }
 
 fn load(file: &Path) -> Result<CompiledPolicy, Failure> {
-    compile(&read_document(file)?).map_err(|errors| not_valid_policy(file, &errors))
+    match compile(&read_document(file)?) {
+        Ok((policy, _)) => Ok(policy),
+        Err(errors) => Err(not_valid_policy(file, &errors)),
+    }
 }
 
 #[derive(Serialize)]
@@ -119,6 +122,9 @@ struct Validated {
     valid: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     errors: Option<PolicyErrors>,
+    /// What is not wrong and was probably not meant.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<PolicyError>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tests: Option<Vec<TestOutcome>>,
     /// Memory that the compiled detectors take in each worker.
@@ -147,12 +153,14 @@ fn check(files: &[PathBuf], out: Output, run_tests: bool) -> Result<(), Failure>
             file: file.display().to_string(),
             valid: true,
             errors: None,
+            warnings: Vec::new(),
             tests: None,
             detectors_bytes: None,
             needs_revision: None,
         };
         // What a node could not make ready is not valid either.
-        let compiled = compile(&read_document(file)?).and_then(|policy| {
+        let compiled = compile(&read_document(file)?).and_then(|(policy, warnings)| {
+            result.warnings = warnings;
             let plans = MaskingPlans::compile(policy.policy(), None);
             plans
                 .map(|plans| (policy, plans))
@@ -194,6 +202,11 @@ fn check(files: &[PathBuf], out: Output, run_tests: bool) -> Result<(), Failure>
                 }
                 result.needs_revision = Some(needs.revision);
                 result.detectors_bytes = Some(plans.memory());
+            }
+        }
+        if out.is_text() {
+            for warning in &result.warnings {
+                out.line(format!("  warning: {warning}"))?;
             }
         }
         results.push(result);

@@ -20,7 +20,7 @@ pub(super) fn unique<'a>(
     for (index, name) in names.enumerate() {
         if let Some(earlier) = first.insert(name, index) {
             let list = place.to_string();
-            faults.at(
+            faults.between(
                 place.index(index).key(key),
                 format!("the name `{name}` is taken by {list}[{earlier}]; expected a unique one"),
             );
@@ -96,7 +96,7 @@ pub(super) fn references(
         if !known.contains(&name.as_str()) {
             good = false;
             let shown = shorten(name);
-            faults.at(
+            faults.between(
                 place.index(index),
                 format!("unknown {what} `{shown}`{}", suggest(name, known)),
             );

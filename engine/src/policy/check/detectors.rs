@@ -30,7 +30,7 @@ pub(super) fn check(policy: &Policy, faults: &mut Faults) {
             && !selectors().any(|selector| chooses(selector, &detector.name))
         {
             // Whoever wrote it believes that it masks.
-            faults.at(
+            faults.between(
                 place,
                 format!(
                     "no masking rule chooses `{}`, so it would find nothing; choose it, for example with \
@@ -41,7 +41,7 @@ pub(super) fn check(policy: &Policy, faults: &mut Faults) {
         }
     }
     if policy.detectors.is_empty() && !policy.detectors_allow.is_empty() {
-        faults.at(
+        faults.between(
             root.key("detectors_allow"),
             "this is about the document's own `detectors`, and there are none; the built-in ones do not ask it",
         );

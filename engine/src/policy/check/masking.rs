@@ -47,7 +47,7 @@ pub(super) fn check(
     entries(&selectors, rule.detectors.len(), faults);
     for (index, selector) in rule.detectors.iter().enumerate() {
         if let Err(message) = check_selector(selector, detectors) {
-            faults.at(selectors.index(index), message);
+            faults.between(selectors.index(index), message);
         }
     }
     if let Some(keys) = &rule.keys {
@@ -57,7 +57,7 @@ pub(super) fn check(
     if let Some(chosen) = &rule.connections {
         let place = place.key("connections");
         if chosen.is_empty() {
-            faults.at(
+            faults.between(
                 place.clone(),
                 "expected at least one entry: leave the key out for all",
             );
@@ -72,12 +72,12 @@ fn check_action(place: &Place, rule: &MaskingRule, faults: &mut Faults) {
     if let Some(keep) = rule.keep {
         let place = place.key("keep");
         if rule.action != MaskingAction::Mask {
-            faults.at(
+            faults.between(
                 place,
                 format!("`keep` is only for `action: mask`, and this rule's action is `{action}`"),
             );
         } else if !(1..=MAX_KEEP).contains(&keep) {
-            faults.at(
+            faults.between(
                 place,
                 format!(
                     "expected a number from 1 to {MAX_KEEP}, found {keep}; leave the key out to show nothing"

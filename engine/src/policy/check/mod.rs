@@ -167,7 +167,7 @@ fn overlapping_hosts(policy: &Policy, faults: &mut Faults) {
                     other.name
                 )
             };
-            faults.at(
+            faults.between(
                 Place::default()
                     .key("connections")
                     .index(index)

@@ -14,7 +14,7 @@ pub(super) fn check(place: &Place, test: &PolicyTest, targets: &Targets<'_>, fau
     if let Some(issuer) = &test.as_.issuer {
         let place = place.key("as").key("issuer");
         if !targets.issuers.contains(&issuer.as_str()) {
-            faults.at(
+            faults.between(
                 place,
                 format!("unknown issuer{}", suggest(issuer, &targets.issuers)),
             );
@@ -28,9 +28,9 @@ pub(super) fn check(place: &Place, test: &PolicyTest, targets: &Targets<'_>, fau
         None => {
             let names: Vec<&str> = targets.rules.keys().copied().collect();
             let shown = shorten(rule);
-            faults.at(place.key("rule"), format!("unknown rule `{shown}`{}", suggest(rule, &names)));
+            faults.between(place.key("rule"), format!("unknown rule `{shown}`{}", suggest(rule, &names)));
         }
-        Some(effect) if *effect != test.expect => faults.at(
+        Some(effect) if *effect != test.expect => faults.between(
             place.key("rule"),
             format!("this test cannot pass: it expects `{}` of rule `{rule}`, whose effect is `{effect}`", test.expect),
         ),

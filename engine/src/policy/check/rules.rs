@@ -30,17 +30,19 @@ pub(super) fn check(place: &Place, rule: &Rule, targets: &Targets<'_>, faults: &
             text(&place, reason, usize::MAX, faults);
         }
     }
+    if let Some(terms) = &rule.approve {
+        approve_terms(&place.key("approve"), terms, faults);
+    }
     match (rule.effect, &rule.approve) {
-        (Effect::Approve, None) => faults.at(
+        (Effect::Approve, None) => faults.between(
             place.clone(),
             "`effect: approve` needs `approve:` with the groups that may, as in `approve: { by: [sre] }`",
         ),
-        (Effect::Approve, Some(terms)) => approve_terms(&place.key("approve"), terms, faults),
-        (effect, Some(_)) => faults.at(
+        (Effect::Approve, Some(_)) | (_, None) => {}
+        (effect, Some(_)) => faults.between(
             place.key("approve"),
             format!("`approve:` is only for `effect: approve`, and this rule's effect is `{effect}`"),
         ),
-        (_, None) => {}
     }
     matching(&place.key("match"), &rule.r#match, targets, faults);
 }
@@ -162,7 +164,7 @@ fn reachable(place: &Place, wanted: &Match, targets: &Targets<'_>, faults: &mut 
                 .flat_map(|c| &c.hosts)
                 .map(|h| h.as_str())
                 .collect();
-            faults.at(
+            faults.between(
                 place.key("hosts").index(index),
                 format!(
                     "`{host}` is no host of the connections that this rule is about{}",
@@ -186,7 +188,7 @@ fn labels(
         match targets.labels.get(key.as_str()) {
             None => {
                 let keys: Vec<&str> = targets.labels.keys().copied().collect();
-                faults.at(
+                faults.between(
                     place,
                     format!(
                         "no connection has the label `{shown}`{}",
@@ -199,7 +201,7 @@ fn labels(
                 let values: Vec<&str> = values.iter().copied().collect();
                 let hint = suggest(value, &values);
                 let value = shorten(value);
-                faults.at(
+                faults.between(
                     place,
                     format!("no connection has the label `{shown}: {value}`{hint}"),
                 );

@@ -121,14 +121,15 @@ const HOST: &str = "a host name such as `api.example.com` or `*.example.com`";
 
 fn check_host(text: &str) -> Result<String, String> {
     check_length(HOST, text)?;
-    if text.contains("://") {
+    if let Some((_, rest)) = text.split_once("://") {
+        let host = rest.split('/').next().unwrap_or(rest);
         return Err(format!(
-            "expected {HOST}, found a URL: leave out the scheme"
+            "expected {HOST}, found a URL: leave out the scheme; did you mean `{host}`?"
         ));
     }
-    if text.contains('/') {
+    if let Some((host, _)) = text.split_once('/') {
         return Err(format!(
-            "expected {HOST}, found `/`: paths belong in `paths`"
+            "expected {HOST}, found `/`: paths belong in `paths`; did you mean `{host}`?"
         ));
     }
     let host = text.to_ascii_lowercase();
@@ -141,9 +142,14 @@ fn check_host(text: &str) -> Result<String, String> {
         if !host.ends_with(']') {
             return Err(format!("expected {HOST}: leave out the port"));
         }
-    } else if host.contains(':') {
+    } else if let Some((name, port)) = host.split_once(':') {
+        let hint = if port.bytes().all(|b| b.is_ascii_digit()) {
+            format!("; did you mean `{name}`?")
+        } else {
+            String::new()
+        };
         return Err(format!(
-            "expected {HOST}, found `:`: leave out the port (IPv6 addresses go in brackets)"
+            "expected {HOST}, found `:`: leave out the port (IPv6 addresses go in brackets){hint}"
         ));
     }
     let (prefix, name) = match host.strip_prefix("*.") {
@@ -173,18 +179,31 @@ const PATH: &str = "a path pattern that starts with `/`, such as `/v1/models/*` 
 
 fn check_path(text: &str) -> Result<String, String> {
     check_length(PATH, text)?;
-    if !text.starts_with('/') {
-        return Err(format!("expected {PATH}"));
-    }
-    if text.contains(['?', '#']) {
+    if let Some((_, rest)) = text.split_once("://") {
+        let path = rest.find('/').and_then(|at| rest.get(at..)).unwrap_or("/");
         return Err(format!(
-            "expected {PATH}, found `?` or `#`: a path is matched without its query"
+            "expected {PATH}, found a URL: hosts belong in `hosts`; did you mean `{path}`?"
+        ));
+    }
+    if !text.starts_with('/') {
+        return Err(format!("expected {PATH}; did you mean `/{text}`?"));
+    }
+    if let Some((path, _)) = text.split_once(['?', '#']) {
+        return Err(format!(
+            "expected {PATH}, found `?` or `#`: a path is matched without its query; did you mean `{path}`?"
         ));
     }
     let segments = || text.split('/');
     if segments().any(|segment| segment != "**" && segment.contains("**")) {
+        let apart: Vec<String> = segments()
+            .map(|segment| match segment.strip_suffix("**") {
+                Some(name) if !name.is_empty() && !name.contains('*') => format!("{name}/**"),
+                _ => segment.to_owned(),
+            })
+            .collect();
         return Err(format!(
-            "expected {PATH}: `**` stands alone between slashes"
+            "expected {PATH}: `**` stands alone between slashes; did you mean `{}`?",
+            apart.join("/")
         ));
     }
     // The spelling that the paths of requests are brought to. A pattern that is not in it would never

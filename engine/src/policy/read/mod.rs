@@ -1,12 +1,13 @@
 //! From text to a [`Policy`], with as many errors at once as can be told apart.
 
 mod json;
+#[cfg(feature = "authoring")]
+mod mend;
 mod tree;
 mod typed;
 #[cfg(feature = "authoring")]
 mod yaml;
 
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use self::tree::{MAX_DEPTH, TreeNode, Value};
@@ -14,6 +15,8 @@ use self::typed::unknown_key;
 use super::check;
 use super::document::{ApiVersion, Policy};
 use super::error::{Faults, Place, PolicyError, PolicyErrors};
+#[cfg(feature = "authoring")]
+use super::review;
 #[cfg(feature = "authoring")]
 use crate::masking::{Allow, CustomDetector};
 
@@ -31,16 +34,64 @@ const KEYS: [&str; 8] = [
     "tests",
 ];
 
-/// Reads and [validates](super::validate()) a policy in YAML or JSON.
+/// A document as somebody wrote it, read: the policy, and what is not wrong with it but probably not meant.
+#[cfg(feature = "authoring")]
+#[derive(Debug, Clone, PartialEq)]
+pub struct Draft {
+    /// The policy.
+    pub policy: Policy,
+    /// In the order of the document.
+    pub warnings: Vec<PolicyError>,
+}
+
+/// Reads, [validates](super::validate()) and reviews a policy in YAML or JSON that somebody has written.
 ///
 /// # Errors
-/// Everything that is wrong, with path and, for YAML, line and column. At most one fault is reported
-/// per issuer, connection, rule, detector, masking rule and test until all of them can be read.
+/// Everything that is wrong, with path and, for YAML, line and column.
 #[cfg(feature = "authoring")]
 pub fn parse(text: &str) -> Result<Policy, PolicyErrors> {
+    parse_draft(text).map(|draft| draft.policy)
+}
+
+/// As [`parse`], with the warnings.
+///
+/// # Errors
+/// As [`parse`].
+#[cfg(feature = "authoring")]
+pub fn parse_draft(text: &str) -> Result<Draft, PolicyErrors> {
+    draft(text, review::Strictness::New)
+}
+
+/// As [`parse_draft`], for a document that was in force before. What a later version has learnt to refuse in a
+/// new document is a warning here: whoever has to go back needs the policy that worked.
+///
+/// # Errors
+/// What no gate could enforce.
+#[cfg(feature = "authoring")]
+pub fn parse_published(text: &str) -> Result<Draft, PolicyErrors> {
+    draft(text, review::Strictness::Published)
+}
+
+#[cfg(feature = "authoring")]
+fn draft(text: &str, strictness: review::Strictness) -> Result<Draft, PolicyErrors> {
     check_size(text.len())?;
-    read(&tree(text)?, |policy, faults| {
-        check::compile_detectors(&policy.detectors, &policy.detectors_allow, faults);
+    let node = tree(text)?;
+    let mut warnings = Faults::default();
+    let policy = read(&node, |policy, faults| {
+        let mut found = review::review(policy, &|place| node.text_at(place));
+        if strictness == review::Strictness::New {
+            faults.append(found.errors);
+        } else {
+            warnings.append(found.errors);
+        }
+        warnings.append(std::mem::take(&mut found.warnings));
+        if faults.is_empty() {
+            check::compile_detectors(&policy.detectors, &policy.detectors_allow, faults);
+        }
+    })?;
+    Ok(Draft {
+        policy,
+        warnings: warnings.into_list(|place| node.locate(place)),
     })
 }
 
@@ -116,9 +167,10 @@ fn check_size(bytes: usize) -> Result<(), PolicyErrors> {
     Err(PolicyErrors::one(Place::default(), None, message))
 }
 
+/// `behind` finds what else is wrong with a policy that can be read and is valid.
 fn read(
     node: &TreeNode,
-    compile: impl FnOnce(&Policy, &mut Faults),
+    behind: impl FnOnce(&Policy, &mut Faults),
 ) -> Result<Policy, PolicyErrors> {
     let mut faults = Faults::default();
     node.repeated_keys(&mut faults);
@@ -128,20 +180,23 @@ fn read(
     } else {
         None
     };
-    if faults.is_empty()
-        && let Some(policy) = &policy
-    {
-        check::check(policy, &mut faults);
+    if let Some(policy) = &policy {
         if faults.is_empty() {
-            compile(policy, &mut faults);
+            check::check(policy, &mut faults);
+        } else {
+            // Something else stands where a fault is, so only what each value says of itself counts.
+            faults.of_values_only(|faults| check::check(policy, faults));
+        }
+        if faults.is_empty() {
+            behind(policy, &mut faults);
         }
     }
     faults.finish(|place| node.locate(place))?;
     policy.ok_or_else(|| PolicyErrors::one(Place::default(), None, "the document cannot be read"))
 }
 
-/// Item by item rather than through `Policy`'s own `Deserialize`, which stops at the first fault.
-/// `None` only with a fault.
+/// Item by item rather than through `Policy`'s own `Deserialize`, which stops at the first fault. With a
+/// fault, something that the types take stands in its place, if there is anything.
 fn read_policy(node: &TreeNode, faults: &mut Faults) -> Option<Policy> {
     let Value::Map(_) = &node.value else {
         faults.push(PolicyError {
@@ -156,23 +211,15 @@ fn read_policy(node: &TreeNode, faults: &mut Faults) -> Option<Policy> {
         None => missing("apiVersion", faults),
         Some(version) => read_at(version, &Place::default().key("apiVersion"), faults),
     };
-    let issuers = list(node, "issuers", true, faults);
-    let connections = list(node, "connections", true, faults);
-    let rules = list(node, "rules", true, faults);
-    let detectors = list(node, "detectors", false, faults);
-    let detectors_allow = list(node, "detectors_allow", false, faults);
-    let masking = list(node, "masking", false, faults);
-    let tests = list(node, "tests", false, faults);
-    let api_version: ApiVersion = api_version?;
     Some(Policy {
-        api_version,
-        issuers,
-        connections,
-        rules,
-        detectors,
-        detectors_allow,
-        masking,
-        tests,
+        api_version: api_version.unwrap_or(ApiVersion::V1),
+        issuers: list(node, "issuers", true, faults),
+        connections: list(node, "connections", true, faults),
+        rules: list(node, "rules", true, faults),
+        detectors: list(node, "detectors", false, faults),
+        detectors_allow: list(node, "detectors_allow", false, faults),
+        masking: list(node, "masking", false, faults),
+        tests: list(node, "tests", false, faults),
     })
 }
 
@@ -213,26 +260,52 @@ fn list<T: DeserializeOwned>(
     faults: &mut Faults,
 ) -> Vec<T> {
     let place = Place::default().key(key);
-    match find(root, key).map(|node| &node.value) {
-        None if required => missing(key, faults).unwrap_or_default(),
-        None => Vec::new(),
-        Some(Value::List(items)) => items
-            .iter()
-            .enumerate()
-            .filter_map(|(index, item)| read_at(item, &place.index(index), faults))
-            .collect(),
-        Some(_) => {
-            faults.at(place, "expected a list; write `[]` for none");
-            Vec::new()
+    let items = match find(root, key).map(|node| &node.value) {
+        Some(Value::List(items)) => items,
+        None if !required => return Vec::new(),
+        found => {
+            if found.is_none() {
+                missing::<T>(key, faults);
+            } else {
+                faults.at(place.clone(), "expected a list; write `[]` for none");
+            }
+            faults.stand_in_at(place);
+            return Vec::new();
+        }
+    };
+    let read: Vec<Option<T>> = items
+        .iter()
+        .enumerate()
+        .map(|(index, item)| read_at(item, &place.index(index), faults))
+        .collect();
+    if read.iter().any(Option::is_none) {
+        // Those behind a missing one would be called by a wrong number.
+        faults.stand_in_at(place);
+    }
+    read.into_iter().flatten().collect()
+}
+
+/// `None` only with a fault. With one, there may be an item in which something else stands in its place, so
+/// that places of later checks are right.
+#[cfg(feature = "authoring")]
+fn read_at<T: DeserializeOwned>(node: &TreeNode, place: &Place, faults: &mut Faults) -> Option<T> {
+    match T::deserialize(node) {
+        Ok(value) => Some(value),
+        Err(error) => {
+            let mended = mend::read_on::<T>(node, error);
+            for fault in mended.faults {
+                faults.push(fault.below(place, node.position));
+            }
+            for within in mended.places {
+                faults.stand_in_at(place.followed_by(&within));
+            }
+            mended.item
         }
     }
 }
 
-fn read_at<'a, T: Deserialize<'a>>(
-    node: &'a TreeNode,
-    place: &Place,
-    faults: &mut Faults,
-) -> Option<T> {
+#[cfg(not(feature = "authoring"))]
+fn read_at<T: DeserializeOwned>(node: &TreeNode, place: &Place, faults: &mut Faults) -> Option<T> {
     match T::deserialize(node) {
         Ok(value) => Some(value),
         Err(error) => {

@@ -89,6 +89,26 @@ impl TreeNode {
         position
     }
 
+    /// The text that stands at `place`, as it was written.
+    #[cfg(feature = "authoring")]
+    pub(super) fn text_at(&self, place: &Place) -> Option<&str> {
+        let mut node = self;
+        for step in &place.0 {
+            node = match (step, &node.value) {
+                (PathStep::Key(name), Value::Map(entries)) => {
+                    let (_, value) = entries.iter().find(|(key, _)| key.name == *name)?;
+                    value
+                }
+                (PathStep::Index(index), Value::List(items)) => items.get(*index)?,
+                _ => return None,
+            };
+        }
+        match &node.value {
+            Value::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
     /// Reports every key that stands twice in one map. Parsers disagree about which of the two counts.
     /// A reviewer could then read one value while the other runs.
     pub(super) fn repeated_keys(&self, faults: &mut Faults) {

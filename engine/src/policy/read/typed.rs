@@ -32,9 +32,42 @@ pub(super) struct ReadError {
     steps: Vec<PathStep>,
     position: Option<Position>,
     message: String,
+    #[cfg_attr(
+        not(feature = "authoring"),
+        expect(dead_code, reason = "a filter stops at the first fault of an item")
+    )]
+    kind: FaultKind,
+}
+
+/// What a [`ReadError`] is about, for whoever goes on reading behind it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[cfg_attr(
+    not(feature = "authoring"),
+    expect(dead_code, reason = "as above: nobody reads on")
+)]
+pub(super) enum FaultKind {
+    /// The value at the error's place.
+    #[default]
+    Value,
+    /// The key at the error's place; the known one that was probably meant.
+    UnknownKey(Option<&'static str>),
+    /// A key that the map at the error's place does not have.
+    MissingKey(&'static str),
 }
 
 impl ReadError {
+    /// What it is about.
+    #[cfg(feature = "authoring")]
+    pub(super) fn kind(&self) -> &FaultKind {
+        &self.kind
+    }
+
+    /// Its steps from the value that was read, outermost first.
+    #[cfg(feature = "authoring")]
+    pub(super) fn steps(&self) -> Vec<PathStep> {
+        self.steps.iter().rev().cloned().collect()
+    }
+
     fn at(mut self, step: PathStep, position: Option<Position>) -> Self {
         self.steps.push(step);
         self.position = self.position.or(position);
@@ -76,13 +109,15 @@ fn found(unexpected: Unexpected<'_>) -> String {
     }
 }
 
+const BOOLEAN: &str = "`true` or `false`";
+
 /// The words of Rust's types in the words of documents.
 fn wanted(expected: &dyn Expected) -> String {
     let words = expected.to_string();
     match words.as_str() {
         "a string" | "a borrowed string" | "string or map" => "text".into(),
         "a sequence" => "a list".into(),
-        "a boolean" => "`true` or `false`".into(),
+        "a boolean" => BOOLEAN.into(),
         "u32" | "u64" | "usize" => "a whole number".into(),
         other if other.starts_with("struct ") => "a map".into(),
         other if other.starts_with("variant identifier") || other.starts_with("enum ") => {
@@ -109,10 +144,15 @@ impl de::Error for ReadError {
                 | Unexpected::Signed(_)
                 | Unexpected::Float(_)
         );
-        let hint = if wanted == "text" && scalar {
-            ": put it in quotes"
-        } else {
-            ""
+        let hint = match unexpected {
+            _ if wanted == "text" && scalar => ": put it in quotes",
+            Unexpected::Str("yes" | "on" | "Yes" | "On") if wanted == BOOLEAN => {
+                ": this is text in YAML 1.2; write `true`"
+            }
+            Unexpected::Str("no" | "off" | "No" | "Off") if wanted == BOOLEAN => {
+                ": this is text in YAML 1.2; write `false`"
+            }
+            _ => "",
         };
         Self::custom(format_args!(
             "expected {wanted}, found {}{hint}",
@@ -148,16 +188,30 @@ impl de::Error for ReadError {
     }
 
     fn unknown_field(field: &str, expected: &'static [&'static str]) -> Self {
-        Self::custom(unknown_key(field, expected))
+        Self {
+            kind: FaultKind::UnknownKey(meant(field, expected)),
+            ..Self::custom(unknown_key(field, expected))
+        }
     }
 
     fn missing_field(field: &'static str) -> Self {
-        Self::custom(format_args!("the key `{field}` is missing"))
+        Self {
+            kind: FaultKind::MissingKey(field),
+            ..Self::custom(format_args!("the key `{field}` is missing"))
+        }
     }
 
     fn duplicate_field(field: &'static str) -> Self {
         Self::custom(twice(field))
     }
+}
+
+/// The known key that an unknown one was probably meant to be.
+fn meant<'a>(key: &str, expected: &[&'a str]) -> Option<&'a str> {
+    if key == "true" {
+        return expected.iter().copied().find(|known| *known == "on");
+    }
+    near_miss(key, expected.iter().copied())
 }
 
 /// Keys that a later version of the format will have get an answer of their own: whoever writes
@@ -174,6 +228,13 @@ pub(super) fn unknown_key(key: &str, expected: &[&str]) -> String {
         "mode" if rule || document => "modes (`mode: shadow`) are not supported yet: \
                                        every rule is enforced"
             .into(),
+        // Programs that read YAML 1.1 (PyYAML, many charts) take the key `on` for the value `true`, and
+        // write it so.
+        "true" if expected.contains(&"on") => {
+            "unknown key `true`; did you mean `on`? A program that reads YAML 1.1 \
+                                               has made `true` of it: write it as `\"on\"` there"
+                .into()
+        }
         _ => format!("unknown key `{}`{}", shorten(key), suggest(key, expected)),
     }
 }

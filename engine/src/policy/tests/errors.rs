@@ -260,6 +260,8 @@ fn one_run_reports_several_errors() {
         &[
             "rules[0].effect (line 12, column 13): expected `allow`, `approve` or `deny`, found \"alow\"; did you mean `allow`?",
             "rules[1].nam (line 13, column 5): unknown key `nam`; did you mean `name`?",
+            "rules[1] (line 13, column 5): the key `match` is missing",
+            "rules[1] (line 13, column 5): the key `effect` is missing",
         ],
     );
     check(
@@ -275,13 +277,110 @@ fn one_run_reports_several_errors() {
 }
 
 #[test]
+fn one_run_reports_every_error_of_one_rule() {
+    let rule = r#"  - name: "two words"
+    match: { goups: [dev], hosts: ["https://api.example.com/v1"], methods: [get, post], paths: [v1/models], operations: [] }
+    effect: aprove
+    approve: { by: [], count: 0, hold: 5 minutes, expires: 8d }
+    reason: [because]
+    audit: always
+"#;
+    let document = GOOD.replacen("rules:\n", &format!("rules:\n{rule}"), 1);
+    let told = told(&document);
+    let told: Vec<&str> = told.lines().collect();
+    for begin in [
+        "rules[0].name (line 10, column 11): expected a name of 1 to 63 letters",
+        "rules[0].match.goups (line 11, column 14): unknown key `goups`; did you mean `groups`?",
+        "rules[0].match.hosts[0] (line 11, column 36): expected a host name such as",
+        "rules[0].match.methods[0] (line 11, column 77): expected an HTTP method in upper case",
+        "rules[0].match.methods[1] (line 11, column 82): expected an HTTP method in upper case",
+        "rules[0].match.paths[0] (line 11, column 97): expected a path pattern that starts with `/`",
+        "rules[0].match.operations (line 11, column 109): expected at least one entry",
+        "rules[0].effect (line 12, column 13): expected `allow`, `approve` or `deny`",
+        "rules[0].approve.by (line 13, column 16): expected at least one entry",
+        "rules[0].approve.count (line 13, column 31): expected a number from 1 to 10, found 0",
+        "rules[0].approve.hold (line 13, column 40): expected a duration",
+        "rules[0].approve.expires (line 13, column 60): expected from `hold`",
+        "rules[0].reason (line 14, column 5): expected text, found a list",
+        "rules[0].audit (line 15, column 12): expected `normal` or `required`",
+    ] {
+        let found = told.iter().any(|line| line.starts_with(begin));
+        assert!(found, "{begin:?} is missing in\n{}", told.join("\n"));
+    }
+    // Nothing that follows from something else: no fault of a stand-in, none twice.
+    assert_eq!(told.len(), 14, "{}", told.join("\n"));
+}
+
+#[test]
+fn one_run_reports_every_key_that_is_missing_and_nothing_below_what_is_not_there() {
+    check(
+        "  - name: read\n",
+        "  - {}\n  - rule\n  - { match: 5, effect: deny }\n  - name: read\n",
+        &[
+            "rules[0] (line 10, column 5): the key `name` is missing",
+            "rules[0] (line 10, column 5): the key `match` is missing",
+            "rules[0] (line 10, column 5): the key `effect` is missing",
+            "rules[1] (line 11, column 5): expected a map, found \"rule\"",
+            "rules[2] (line 12, column 5): the key `name` is missing",
+            "rules[2].match (line 12, column 14): expected a map, found the number 5",
+        ],
+    );
+}
+
+#[test]
+fn faults_of_one_part_do_not_hide_those_of_another() {
+    let document = GOOD
+        .replacen("protocol: http", "protocol: https", 1)
+        .replacen("by: [sre] ", "by: [sre], count: 11 ", 1)
+        .replacen("request: GET https", "request: https", 1)
+        .replacen(
+            "audiences: [chaperone]",
+            "audiences: [chaperone], leeway_seconds: 900",
+            1,
+        );
+    let told = told(&document);
+    let places: Vec<&str> = told
+        .lines()
+        .filter_map(|line| line.split(" (").next())
+        .collect();
+    assert_eq!(
+        places,
+        [
+            "issuers[0].leeway_seconds",
+            "connections[1].protocol",
+            "rules[1].approve.count",
+            "tests[0].request"
+        ],
+        "{told}"
+    );
+}
+
+#[test]
 fn errors_are_capped() {
     let many = GOOD.replacen("rules:", &format!("rules:\n{}", "  - {}\n".repeat(80)), 1);
     let errors = parse(&many).unwrap_err();
     assert_eq!(errors.iter().count(), 51);
     assert_eq!(
         errors.iter().last().unwrap().to_string(),
-        "30 more errors are not shown"
+        "190 more errors are not shown"
+    );
+}
+
+#[test]
+fn a_key_that_a_reader_of_yaml_1_1_has_changed_is_recognised() {
+    check(
+        "on: [response]",
+        "true: [response]",
+        &[
+            "masking[0].true (line 21, column 48): unknown key `true`; did you mean `on`? A program that reads YAML 1.1 has made `true` of it: write it as `\"on\"` there",
+        ],
+    );
+    check(
+        "{ connections: [arm],",
+        "{ any: yes, connections: [arm],",
+        &[
+            "rules[0].match.any (line 11, column 19): expected `true` or `false`, found \"yes\": this is text in YAML 1.2; write `true`",
+        ],
     );
 }
 
@@ -461,12 +560,12 @@ fn patterns_are_checked_where_they_stand() {
         (
             "management.azure.com]",
             "\"https://management.azure.com\"]",
-            "connections[0].hosts[0] (line 5, column 26): expected a host name such as `api.example.com` or `*.example.com`, found a URL: leave out the scheme",
+            "connections[0].hosts[0] (line 5, column 26): expected a host name such as `api.example.com` or `*.example.com`, found a URL: leave out the scheme; did you mean `management.azure.com`?",
         ),
         (
             "management.azure.com]",
             "\"management.azure.com:443\"]",
-            "connections[0].hosts[0] (line 5, column 26): expected a host name such as `api.example.com` or `*.example.com`, found `:`: leave out the port (IPv6 addresses go in brackets)",
+            "connections[0].hosts[0] (line 5, column 26): expected a host name such as `api.example.com` or `*.example.com`, found `:`: leave out the port (IPv6 addresses go in brackets); did you mean `management.azure.com`?",
         ),
         (
             "management.azure.com]",
@@ -486,12 +585,12 @@ fn patterns_are_checked_where_they_stand() {
         (
             "operations: [\"*/read\"]",
             "paths: [v1]",
-            "rules[0].match.paths[0] (line 11, column 62): expected a path pattern that starts with `/`, such as `/v1/models/*` or `/v1/**`",
+            "rules[0].match.paths[0] (line 11, column 62): expected a path pattern that starts with `/`, such as `/v1/models/*` or `/v1/**`; did you mean `/v1`?",
         ),
         (
             "operations: [\"*/read\"]",
             "paths: [/v1/x**]",
-            "rules[0].match.paths[0] (line 11, column 62): expected a path pattern that starts with `/`, such as `/v1/models/*` or `/v1/**`: `**` stands alone between slashes",
+            "rules[0].match.paths[0] (line 11, column 62): expected a path pattern that starts with `/`, such as `/v1/models/*` or `/v1/**`: `**` stands alone between slashes; did you mean `/v1/x/**`?",
         ),
         (
             "operations: [\"*/read\"]",
@@ -501,7 +600,7 @@ fn patterns_are_checked_where_they_stand() {
         (
             "operations: [\"*/read\"]",
             "paths: [/a?b]",
-            "rules[0].match.paths[0] (line 11, column 62): expected a path pattern that starts with `/`, such as `/v1/models/*` or `/v1/**`, found `?` or `#`: a path is matched without its query",
+            "rules[0].match.paths[0] (line 11, column 62): expected a path pattern that starts with `/`, such as `/v1/models/*` or `/v1/**`, found `?` or `#`: a path is matched without its query; did you mean `/a`?",
         ),
         (
             "operations: [\"*/read\"]",

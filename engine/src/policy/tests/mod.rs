@@ -9,6 +9,8 @@ mod evaluation;
 mod files;
 #[cfg(not(target_arch = "wasm32"))]
 mod properties;
+#[cfg(feature = "authoring")]
+mod review;
 
 use super::{CompiledPolicy, Policy, parse_json};
 use crate::identity::Principal;

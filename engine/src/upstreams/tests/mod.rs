@@ -111,6 +111,24 @@ mod properties {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(crate::testing::cases(2000)))]
 
+        /// A rule is refused for an operation that none of these sets has, so none may be missing there.
+        #[cfg(feature = "authoring")]
+        #[test]
+        fn every_operation_is_one_that_the_protocol_says_it_has(
+            path in "(/([a-zA-Z0-9._~!$&'()*+,=:@ -]|%[2-7eE][0-9a-fA-F]|%[cC]3%[aAbB][0-9]|subscriptions|providers|Microsoft.X|listKeys){0,6}){1,7}",
+            method in "GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS|X-1",
+        ) {
+            let Ok(target) = RequestTarget::parse(&path) else { return Ok(()) };
+            for protocol in Protocol::ALL {
+                let Ok(operation) = Operation::of(*protocol, &method, &target) else { continue };
+                for methods in [&[][..], &[method.as_str()], &["GET", method.as_str()]] {
+                    let requests = Requests { methods, paths: None };
+                    let all = regex_lite::Regex::new(&format!("^(?:{})$", protocol.operations(&requests))).unwrap();
+                    prop_assert!(all.is_match(&operation.action.to_ascii_lowercase()), "{} {}", protocol, operation.action);
+                }
+            }
+        }
+
         #[test]
         fn no_request_panics(path in any::<String>(), method in any::<String>()) {
             for path in [path.clone(), format!("/{path}"), format!("http://{path}")] {

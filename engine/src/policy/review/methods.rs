@@ -1,0 +1,90 @@
+//! Methods that no client sends.
+
+use super::findings::Findings;
+use crate::policy::document::Rule;
+use crate::policy::error::Place;
+use crate::policy::wording::near_miss;
+
+/// The longest method of a request that is let in at all.
+const MAX_BYTES: usize = 32;
+
+/// IANA's registry of HTTP methods (RFC 9110 §16.1), as of November 2026, and two that are no standard and are
+/// used.
+const KNOWN: [&str; 42] = [
+    "ACL",
+    "BASELINE-CONTROL",
+    "BIND",
+    "CHECKIN",
+    "CHECKOUT",
+    "CONNECT",
+    "COPY",
+    "DELETE",
+    "GET",
+    "HEAD",
+    "LABEL",
+    "LINK",
+    "LIST",
+    "LOCK",
+    "MERGE",
+    "MKACTIVITY",
+    "MKCALENDAR",
+    "MKCOL",
+    "MKREDIRECTREF",
+    "MKWORKSPACE",
+    "MOVE",
+    "OPTIONS",
+    "ORDERPATCH",
+    "PATCH",
+    "POST",
+    "PRI",
+    "PROPFIND",
+    "PROPPATCH",
+    "PURGE",
+    "PUT",
+    "QUERY",
+    "REBIND",
+    "REPORT",
+    "SEARCH",
+    "TRACE",
+    "UNBIND",
+    "UNCHECKOUT",
+    "UNLINK",
+    "UNLOCK",
+    "UPDATE",
+    "UPDATEREDIRECTREF",
+    "VERSION-CONTROL",
+];
+
+pub(super) fn review(place: &Place, rule: &Rule, found: &mut Findings) {
+    for (index, method) in rule.r#match.methods.iter().enumerate() {
+        let place = place.key("methods").index(index);
+        let method = method.as_str();
+        if method.len() > MAX_BYTES {
+            found.errors.at(
+                place,
+                format!(
+                    "no request has such a method: one of more than {MAX_BYTES} bytes is refused"
+                ),
+            );
+        } else if matches!(method, "ANY" | "ALL") {
+            found.warnings.at(
+                place,
+                format!("this is the method `{method}` itself, which no client sends; leave `methods` out to match every method"),
+            );
+        } else if !KNOWN.contains(&method) {
+            let hint = match method {
+                "READ" => Some("GET"),
+                "WRITE" | "CREATE" => Some("PUT"),
+                _ => near_miss(
+                    method,
+                    ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"],
+                ),
+            };
+            let hint = hint.map_or_else(String::new, |name| format!("; did you mean `{name}`?"));
+            found.warnings.at(
+                place,
+                format!("`{method}` is no registered HTTP method{hint}"),
+            );
+        }
+    }
+}

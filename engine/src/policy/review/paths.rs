@@ -1,0 +1,128 @@
+//! Habits of other programs in path patterns.
+//!
+//! A proxy's `location /admin/` and a firewall's `/v1/files*` mean everything below. Here they mean one path,
+//! and a rule that should keep something from happening leaves the rest open.
+
+use super::findings::{Findings, Written};
+use super::scope::guards;
+use crate::policy::document::{Effect, PathPattern, Rule};
+use crate::policy::error::Place;
+use crate::policy::wording::shorten;
+
+pub(super) fn review(place: &Place, rule: &Rule, written: &Written<'_>, found: &mut Findings) {
+    let place = place.key("paths");
+    let paths = &rule.r#match.paths;
+    for (index, pattern) in paths.iter().enumerate() {
+        let place = place.index(index);
+        let as_written = written(&place).unwrap_or(pattern.as_str());
+        if let Some(placeholder) = placeholder(as_written) {
+            found.warnings.at(
+                place,
+                format!(
+                    "`{placeholder}` stands for itself here, and no request has it; did you mean `{}`?",
+                    as_written.replace(placeholder, "*")
+                ),
+            );
+            continue;
+        }
+        if let Some(plain) = expression(as_written) {
+            found.warnings.at(
+                place,
+                format!(
+                    "this is no regular expression: `.` stands for itself; did you mean `{plain}`?"
+                ),
+            );
+            continue;
+        }
+        if !guards(rule) {
+            continue;
+        }
+        let passes = match rule.effect {
+            Effect::Deny => "is not denied",
+            _ => "needs no approval",
+        };
+        if let Some(prefix) = prefix(pattern, as_written)
+            && !paths.iter().any(|other| covers(other, &prefix.above))
+        {
+            found.warnings.at(
+                place,
+                format!(
+                    "`{}` matches {}, so `{}` {passes} by this rule; did you mean `{}/**`?",
+                    shorten(as_written),
+                    prefix.exactly,
+                    prefix.missed,
+                    prefix.above
+                ),
+            );
+        }
+    }
+}
+
+/// A part of a path that other programs fill in: `{id}`, `:id`, `<id>`.
+fn placeholder(pattern: &str) -> Option<&str> {
+    pattern.split('/').find(|segment| {
+        let inside = |open, close| {
+            segment.len() > 2 && segment.starts_with(open) && segment.ends_with(close)
+        };
+        let is_name = |rest: &str| {
+            rest.starts_with(|c: char| c.is_ascii_alphabetic())
+                && rest.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+        };
+        inside('{', '}') || inside('<', '>') || segment.strip_prefix(':').is_some_and(is_name)
+    })
+}
+
+/// What a pattern with `.*` was probably meant to be.
+fn expression(pattern: &str) -> Option<String> {
+    let rest = pattern
+        .strip_suffix(".*")
+        .or_else(|| pattern.strip_suffix(".*$"))?;
+    rest.ends_with('/').then(|| format!("{rest}**"))
+}
+
+/// A pattern that looks as if it meant all that begins with it.
+struct Prefix {
+    /// What it matches.
+    exactly: &'static str,
+    /// Above what the rest was probably meant to be.
+    above: String,
+    /// A path that was meant and is not matched.
+    missed: String,
+}
+
+fn prefix(pattern: &PathPattern, as_written: &str) -> Option<Prefix> {
+    let pattern = pattern.as_str();
+    let found = |exactly, above: String, rest: &str| {
+        let missed = format!("{}{rest}", above.replace("**", "x").replace('*', "x"));
+        Some(Prefix {
+            exactly,
+            above,
+            missed,
+        })
+    };
+    if pattern.len() > 1 && as_written.ends_with('/') {
+        let exactly = "that one path, with and without the slash";
+        return found(exactly, pattern.to_owned(), "/1");
+    }
+    let (parent, last) = pattern.rsplit_once('/')?;
+    match last.strip_suffix('*') {
+        Some("") if !parent.is_empty() => found(
+            "paths with exactly one more segment",
+            parent.to_owned(),
+            "/1/2",
+        ),
+        Some(name) if !name.is_empty() && !name.contains('*') => {
+            found("within one segment only", format!("{parent}/{name}"), "/1")
+        }
+        _ => None,
+    }
+}
+
+/// Whether a pattern matches everything below a path.
+fn covers(pattern: &PathPattern, path: &str) -> bool {
+    let above = pattern.as_str().strip_suffix("/**");
+    above.is_some_and(|above| {
+        path.strip_prefix(above)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    })
+}

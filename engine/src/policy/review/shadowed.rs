@@ -1,0 +1,178 @@
+//! Rules that another rule makes idle: everything that they are about is decided by it.
+
+use super::findings::Findings;
+use super::scope::connections_of;
+use crate::policy::decide::{Glob, Matcher, PathGlob};
+use crate::policy::document::{
+    AuditLevel, Connection, Effect, HostPattern, PathPattern, Policy, Rule,
+};
+use crate::policy::error::Place;
+use crate::policy::hosts;
+
+/// Beyond so many rules nobody wrote the document by hand, and comparing each with each takes seconds.
+const MAX_RULES: usize = 1_000;
+
+/// A rule, and the connections that it is about.
+struct Scope<'a> {
+    rule: &'a Rule,
+    connections: Vec<&'a Connection>,
+    /// The same, a bit for each connection of the document: comparing names would take minutes where there are
+    /// many of both.
+    bits: Vec<u64>,
+}
+
+impl<'a> Scope<'a> {
+    fn of(rule: &'a Rule, policy: &'a Policy) -> Self {
+        let connections = connections_of(rule, policy);
+        let mut bits = vec![0_u64; policy.connections.len().div_ceil(64)];
+        let mut rest = connections.iter().peekable();
+        for (index, connection) in policy.connections.iter().enumerate() {
+            // Both are in the order of the document.
+            if rest
+                .next_if(|next| std::ptr::eq(**next, connection))
+                .is_some()
+                && let Some(word) = bits.get_mut(index >> 6)
+            {
+                *word |= 1_u64.wrapping_shl((index & 63) as u32);
+            }
+        }
+        Self {
+            rule,
+            connections,
+            bits,
+        }
+    }
+
+    fn is_within(&self, wide: &Self) -> bool {
+        let mut words = self.bits.iter().zip(&wide.bits);
+        words.all(|(ours, theirs)| ours & !theirs == 0)
+    }
+}
+
+pub(super) fn review(policy: &Policy, found: &mut Findings) {
+    if policy.rules.len() > MAX_RULES {
+        return;
+    }
+    let rules: Vec<Scope<'_>> = policy
+        .rules
+        .iter()
+        .map(|rule| Scope::of(rule, policy))
+        .collect();
+    for (index, idle) in rules.iter().enumerate() {
+        let by = rules.iter().enumerate().find_map(|(other, by)| {
+            let why = reason(idle.rule, by.rule, other < index)?;
+            (other != index && covers(by, idle)).then_some((by.rule, why))
+        });
+        if let Some((by, why)) = by {
+            let place = Place::default().key("rules").index(index);
+            found
+                .warnings
+                .at(place, format!("this rule never decides: {}", why(by)));
+        }
+    }
+}
+
+/// Why one rule would leave nothing for another, if it covers it. `None` when it leaves something all the same.
+fn reason(idle: &Rule, by: &Rule, stands_before: bool) -> Option<fn(&Rule) -> String> {
+    match (idle.effect, by.effect) {
+        (Effect::Allow | Effect::Approve, Effect::Deny) => Some(|by| {
+            format!(
+                "rule `{}` denies all that it is about, and deny beats allow and approve wherever it stands; did you mean to leave \
+                     something out there?",
+                by.name
+            )
+        }),
+        (Effect::Allow, Effect::Approve) => Some(|by| {
+            format!(
+                "rule `{}` asks a human about all that it is about, and approve beats allow wherever it stands",
+                by.name
+            )
+        }),
+        (Effect::Approve, Effect::Approve) if stands_before && idle.approve != by.approve => {
+            Some(|by| {
+                format!(
+                    "rule `{}` stands before it, is about all of it, and its terms count; put the more special rule first",
+                    by.name
+                )
+            })
+        }
+        (ours, theirs)
+            if stands_before
+                && ours == theirs
+                && (idle.audit != AuditLevel::Required || by.audit == AuditLevel::Required) =>
+        {
+            Some(|by| {
+                format!(
+                    "rule `{}` stands before it, does the same, and is about all of it",
+                    by.name
+                )
+            })
+        }
+        _ => None,
+    }
+}
+
+/// Whether every request that `narrow` matches is one that `wide` matches. May say no where it is so.
+fn covers(wide: &Scope<'_>, narrow: &Scope<'_>) -> bool {
+    let (a, b) = (&wide.rule.r#match, &narrow.rule.r#match);
+    each(&a.groups, &b.groups, String::eq)
+        && each(&a.subjects, &b.subjects, String::eq)
+        && each(&a.agents, &b.agents, String::eq)
+        && each(&a.issuers, &b.issuers, String::eq)
+        && each(&a.methods, &b.methods, |x, y| x == y)
+        && narrow.is_within(wide)
+        && (a.hosts.is_empty() || hosts_covered(&a.hosts, &b.hosts, &narrow.connections))
+        && each(&a.operations, &b.operations, |wide, narrow| {
+            // A star of the narrow pattern is a character that only a star of the wide one takes.
+            Glob::operation(wide).matches(&narrow.as_str().to_ascii_lowercase())
+        })
+        && each(&a.paths, &b.paths, path_covered)
+}
+
+/// Whether each entry of the narrow list is covered by one of the wide list; an empty list is about everything.
+fn each<T>(wide: &[T], narrow: &[T], covers: impl Fn(&T, &T) -> bool) -> bool {
+    wide.is_empty()
+        || (!narrow.is_empty()
+            && narrow
+                .iter()
+                .all(|narrow| wide.iter().any(|wide| covers(wide, narrow))))
+}
+
+fn hosts_covered(
+    wide: &[HostPattern],
+    narrow: &[HostPattern],
+    connections: &[&Connection],
+) -> bool {
+    let covered = |host: &HostPattern| {
+        wide.iter()
+            .any(|wide| match host.as_str().strip_prefix("*.") {
+                None => hosts::matches(wide, host.as_str()),
+                Some(domain) => wide == host || hosts::matches(wide, domain),
+            })
+    };
+    if narrow.is_empty() {
+        connections.iter().flat_map(|c| &c.hosts).all(covered)
+    } else {
+        narrow.iter().all(covered)
+    }
+}
+
+fn path_covered(wide: &PathPattern, narrow: &PathPattern) -> bool {
+    let glob = PathGlob::new(wide, false);
+    let segments = wide.as_str().split('/').count();
+    // `**` stands for any number of segments. One more than the wide pattern has tells as much as all others.
+    [0, 1, 2, segments.saturating_add(1)]
+        .into_iter()
+        .all(|number| {
+            let path: String = narrow
+                .as_str()
+                .split('/')
+                .skip(1)
+                .map(|segment| match segment {
+                    "**" => "/\u{1}".repeat(number),
+                    other => format!("/{other}"),
+                })
+                .collect();
+            glob.matches(if path.is_empty() { "/" } else { &path })
+        })
+}
