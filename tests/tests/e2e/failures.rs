@@ -377,7 +377,7 @@ async fn an_envoy_that_is_drained_before_it_stops_loses_nothing() {
     }
     // As docs/filter.md says: nothing new comes in, and what is in the queue is stored.
     let admin = stage.deployment.envoy.admin;
-    admin.post("/drain_listeners?graceful&skip_exit").await;
+    admin.post("/drain_listeners?graceful").await;
     let stored = "subject=alice&state=completed";
     stage.api.expect_records(stored, 30).await;
     stage
