@@ -4,7 +4,7 @@
 //! neither signs policy nor opens the data plane. The control plane refuses to start when somebody
 //! else could read them: a warning in a log is read after the fact.
 
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
@@ -35,7 +35,10 @@ type Result<T> = std::result::Result<T, DataDirError>;
 
 /// Held as long as the control plane runs: two on one directory would number policy versions twice.
 #[derive(Debug)]
-pub(crate) struct Lock(#[expect(dead_code, reason = "closing the file releases the lock")] File);
+pub(crate) struct Lock {
+    #[expect(dead_code, reason = "closing the file releases the lock")]
+    locked: [Option<File>; 2],
+}
 
 impl DataDir {
     /// The directory, made with mode 0700 when it is not there.
@@ -67,10 +70,16 @@ impl DataDir {
 
     /// Makes sure that no other control plane works here.
     ///
+    /// The directory itself is locked. A file that is there for the lock alone can be removed, and
+    /// then the next control plane makes and locks another one. That file is locked all the same:
+    /// earlier versions lock nothing else.
+    ///
     /// # Errors
     /// When one does.
     pub(crate) fn lock(&self) -> Result<Lock> {
         let path = self.0.join("lock");
+        let directory = File::open(&self.0)
+            .map_err(|error| DataDirError(format!("cannot open {}: {error}", self.0.display())))?;
         let file = OpenOptions::new()
             .create(true)
             .write(true)
@@ -78,13 +87,31 @@ impl DataDir {
             .mode(0o600)
             .open(&path)
             .map_err(|error| DataDirError(format!("cannot open {}: {error}", path.display())))?;
-        file.try_lock().map_err(|error| {
-            DataDirError(format!(
-                "another control plane works in {} ({error}); stop it or choose another --data-dir",
-                self.0.display()
-            ))
-        })?;
-        Ok(Lock(file))
+        let directory = match directory.try_lock() {
+            Ok(()) => Some(directory),
+            Err(TryLockError::WouldBlock) => return Err(self.taken()),
+            Err(TryLockError::Error(error)) => {
+                tracing::warn!(%error, "the file system cannot lock a directory, so the file `lock` alone keeps a second control plane out: do not remove it");
+                None
+            }
+        };
+        match file.try_lock() {
+            Ok(()) => Ok(Lock {
+                locked: [directory, Some(file)],
+            }),
+            Err(TryLockError::WouldBlock) => Err(self.taken()),
+            Err(TryLockError::Error(error)) => Err(DataDirError(format!(
+                "cannot lock {}: {error}",
+                path.display()
+            ))),
+        }
+    }
+
+    fn taken(&self) -> DataDirError {
+        DataDirError(format!(
+            "another control plane works in {}; stop it or choose another --data-dir",
+            self.0.display()
+        ))
     }
 
     /// The database's file, made empty with mode 0600 when it is not there. SQLite gives the files that
@@ -191,39 +218,60 @@ pub(crate) fn secret(
 /// moment that it has its name, and an existing one is never replaced.
 fn write_new(path: &Path, text: &str) -> io::Result<()> {
     let beside = path.with_extension(format!("new-{}", std::process::id()));
-    let written = (|| {
-        let mut file = OpenOptions::new()
-            .create_new(true)
-            .write(true)
-            .mode(0o600)
-            .open(&beside)?;
-        file.write_all(text.as_bytes())?;
-        file.write_all(b"\n")?;
-        file.sync_all()?;
-        std::fs::hard_link(&beside, path)
-    })();
+    let written = write_durably(&beside, text).and_then(|()| std::fs::hard_link(&beside, path));
     let removed = std::fs::remove_file(&beside);
     written?;
     removed?;
-    if let Some(dir) = path.parent() {
-        File::open(dir)?.sync_all()?;
-    }
-    Ok(())
+    sync_parent(path)
 }
 
+fn write_durably(path: &Path, text: &str) -> io::Result<()> {
+    let mut file = OpenOptions::new()
+        .create_new(true)
+        .write(true)
+        .mode(0o600)
+        .open(path)?;
+    file.write_all(text.as_bytes())?;
+    file.write_all(b"\n")?;
+    file.sync_all()
+}
+
+fn sync_parent(path: &Path) -> io::Result<()> {
+    match path.parent() {
+        Some(dir) => File::open(dir)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
+/// Nobody may use it but this process: others never, and a group only when it is one of the
+/// process's own. Kubernetes gives a volume, and again at each start all that is in it, to a group
+/// that was made for the pod (`fsGroup`), and to no user.
 fn check_mode(path: &Path, what: &str, wanted: &str) -> Result<()> {
+    const GROUP: u32 = 0o070;
+    const OTHERS: u32 = 0o007;
     let metadata = std::fs::symlink_metadata(path)
         .map_err(|error| DataDirError(format!("cannot look at {}: {error}", path.display())))?;
-    if metadata.mode() & 0o077 != 0 {
+    let mode = metadata.mode();
+    let shared = mode & GROUP != 0 && !in_group(metadata.gid());
+    if mode & OTHERS != 0 || shared {
         return Err(DataDirError(format!(
-            "others may use the {what} {} (mode {:o}), which holds secrets; run `chmod {wanted} {}`, \
-             and consider the secrets in it known",
+            "others may use the {what} {} (mode {:o}, group {}), which holds secrets; run \
+             `chmod {wanted} {}`, and consider the secrets in it known",
             path.display(),
-            metadata.mode() & 0o777,
+            mode & 0o777,
+            metadata.gid(),
             path.display()
         )));
     }
     Ok(())
+}
+
+/// Whether this process is in the group.
+fn in_group(group: u32) -> bool {
+    let own = rustix::process::getegid().as_raw();
+    // Whoever is not told the groups is in none of them.
+    let further = rustix::process::getgroups().unwrap_or_default();
+    own == group || further.iter().any(|gid| gid.as_raw() == group)
 }
 
 #[cfg(test)]
@@ -265,12 +313,30 @@ mod tests {
         let path = temp.path().join("data");
         let dir = DataDir::open(&path).unwrap();
         DataDir::key(&dir.signing_key()).unwrap();
-        set_mode(&dir.signing_key(), 0o640);
+        set_mode(&dir.signing_key(), 0o604);
         let error = DataDir::key(&dir.signing_key()).unwrap_err().to_string();
         assert!(error.contains("chmod 600"), "{error}");
-        set_mode(&path, 0o750);
+        set_mode(&path, 0o701);
         let error = DataDir::open(&path).unwrap_err().to_string();
         assert!(error.contains("chmod 700"), "{error}");
+    }
+
+    #[test]
+    fn a_group_may_use_it_when_it_is_the_processs_own() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("data");
+        let dir = DataDir::open(&path).unwrap();
+        let key = DataDir::key(&dir.signing_key()).unwrap();
+        // As Kubernetes leaves a volume with `fsGroup`.
+        set_mode(&path, 0o2770);
+        set_mode(&dir.signing_key(), 0o660);
+        let dir = DataDir::open(&path).unwrap();
+        assert_eq!(*DataDir::key(&dir.signing_key()).unwrap(), *key);
+        // Only root can give a file to a group that it is not in.
+        if std::os::unix::fs::chown(&path, None, Some(54_321)).is_ok() {
+            let error = DataDir::open(&path).unwrap_err().to_string();
+            assert!(error.contains("group 54321"), "{error}");
+        }
     }
 
     #[test]
@@ -278,6 +344,9 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         let dir = DataDir::open(&temp.path().join("data")).unwrap();
         let lock = dir.lock().unwrap();
+        let error = dir.lock().unwrap_err().to_string();
+        assert!(error.contains("another control plane"), "{error}");
+        std::fs::remove_file(temp.path().join("data/lock")).unwrap();
         let error = dir.lock().unwrap_err().to_string();
         assert!(error.contains("another control plane"), "{error}");
         drop(lock);

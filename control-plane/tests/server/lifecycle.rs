@@ -217,13 +217,19 @@ async fn a_long_poll_is_answered_when_the_control_plane_stops() {
 #[tokio::test]
 async fn a_second_control_plane_on_the_same_directory_does_not_start() {
     let (_server, temp) = kit::start().await;
-    let mut config = ServeConfig::new(temp.path().join("data"));
-    config.listen.set_port(0);
-    let error = serve(config, std::future::pending())
-        .await
-        .unwrap_err()
-        .to_string();
-    assert!(error.contains("another control plane"), "{error}");
+    let dir = temp.path().join("data");
+    for removed in [false, true] {
+        if removed {
+            std::fs::remove_file(dir.join("lock")).unwrap();
+        }
+        let mut config = ServeConfig::new(&dir);
+        config.listen.set_port(0);
+        let error = serve(config, std::future::pending())
+            .await
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("another control plane"), "{error}");
+    }
 }
 
 /// What another version has left in the database of a control plane that is stopped.
