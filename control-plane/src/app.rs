@@ -11,6 +11,7 @@ use crate::keys::IssuerKeys;
 use crate::metrics::Metrics;
 use crate::nodes::Nodes;
 use crate::policies::Policies;
+use crate::readiness::Readiness;
 use crate::store::Storage;
 use crate::trail::Trail;
 
@@ -18,6 +19,7 @@ use crate::trail::Trail;
 #[derive(Debug)]
 pub(crate) struct App {
     pub(crate) storage: Arc<dyn Storage>,
+    pub(crate) readiness: Arc<Readiness>,
     pub(crate) trail: Trail,
     pub(crate) approvals: Arc<Approvals>,
     pub(crate) access: Access,

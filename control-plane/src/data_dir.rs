@@ -31,6 +31,13 @@ impl std::fmt::Display for DataDirError {
 
 impl std::error::Error for DataDirError {}
 
+impl DataDirError {
+    /// `message` is a sentence without its full stop.
+    pub(crate) fn new(message: String) -> Self {
+        Self(message)
+    }
+}
+
 type Result<T> = std::result::Result<T, DataDirError>;
 
 /// Held as long as the control plane runs: two on one directory would number policy versions twice.
@@ -38,6 +45,14 @@ type Result<T> = std::result::Result<T, DataDirError>;
 pub(crate) struct Lock {
     #[expect(dead_code, reason = "closing the file releases the lock")]
     locked: [Option<File>; 2],
+}
+
+/// Which database belongs here, as the directory remembers it: the id and the mark of
+/// [`Instance`](crate::storage::sqlite::Instance).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Marker {
+    pub(crate) id: String,
+    pub(crate) mark: u64,
 }
 
 impl DataDir {
@@ -112,6 +127,53 @@ impl DataDir {
             "another control plane works in {}; stop it or choose another --data-dir",
             self.0.display()
         ))
+    }
+
+    /// Which database belongs here; `None` while the directory has not been used.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub(crate) fn marker(&self) -> Result<Option<Marker>> {
+        let path = self.instance();
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => {
+                return Err(DataDirError(format!(
+                    "cannot read {}: {error}",
+                    path.display()
+                )));
+            }
+        };
+        let marker = text.trim().split_once(' ').and_then(|(id, mark)| {
+            Some(Marker {
+                id: id.to_owned(),
+                mark: mark.parse().ok()?,
+            })
+        });
+        marker.map(Some).ok_or_else(|| {
+            DataDirError(format!(
+                "{} does not say which database belongs here; restore it from a backup, or run \
+                 `chaperone db restored` to keep the database that is there",
+                path.display()
+            ))
+        })
+    }
+
+    /// Remembers which database belongs here.
+    ///
+    /// # Errors
+    /// When it cannot be written; what was remembered before stays.
+    pub(crate) fn remember(&self, marker: &Marker) -> Result<()> {
+        let path = self.instance();
+        replace(&path, &format!("{} {}", marker.id, marker.mark))
+            .map_err(|error| DataDirError(format!("cannot write {}: {error}", path.display())))
+    }
+
+    /// Says which database belongs here. Its name has nothing in common with those of the database's
+    /// files: who removes them by a pattern must not remove it, too.
+    pub(crate) fn instance(&self) -> PathBuf {
+        self.0.join("instance")
     }
 
     /// The database's file, made empty with mode 0600 when it is not there. SQLite gives the files that
@@ -222,6 +284,21 @@ fn write_new(path: &Path, text: &str) -> io::Result<()> {
     let removed = std::fs::remove_file(&beside);
     written?;
     removed?;
+    sync_parent(path)
+}
+
+/// Written beside, then renamed: whoever reads it finds the old text or the new one.
+fn replace(path: &Path, text: &str) -> io::Result<()> {
+    let beside = path.with_extension("new");
+    match std::fs::remove_file(&beside) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    if let Err(error) = write_durably(&beside, text).and_then(|()| std::fs::rename(&beside, path)) {
+        // On a full disk it would take the room of something that matters.
+        drop(std::fs::remove_file(&beside));
+        return Err(error);
+    }
     sync_parent(path)
 }
 
@@ -351,6 +428,22 @@ mod tests {
         assert!(error.contains("another control plane"), "{error}");
         drop(lock);
         dir.lock().unwrap();
+    }
+
+    #[test]
+    fn the_directory_remembers_its_database() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = DataDir::open(&temp.path().join("data")).unwrap();
+        assert_eq!(dir.marker().unwrap(), None);
+        for mark in [1, u64::MAX] {
+            let id = "db-1".to_owned();
+            let marker = Marker { id, mark };
+            dir.remember(&marker).unwrap();
+            assert_eq!(dir.marker().unwrap(), Some(marker));
+        }
+        std::fs::write(dir.instance(), "\n").unwrap();
+        let error = dir.marker().unwrap_err().to_string();
+        assert!(error.contains("chaperone db restored"), "{error}");
     }
 
     #[test]

@@ -11,6 +11,7 @@
 //! | `policies` | service: from a document to a signed bundle |
 //! | `nodes` | service: what nodes have reported, and what they were sent |
 //! | `keys` | the key sets of the issuers: fetched, refreshed, cached |
+//! | `readiness` | whether a write can be made durable |
 //! | `storage` | implementations of the services' stores |
 //! | `store` | what all stores have in common |
 //! | `comment` | people's words |
@@ -36,6 +37,7 @@ mod metrics;
 mod nodes;
 mod policies;
 mod random;
+mod readiness;
 pub mod serve;
 mod storage;
 mod store;

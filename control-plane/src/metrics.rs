@@ -47,6 +47,7 @@ pub(crate) struct Metrics {
     pub(crate) key_fetches: Family<OutcomeLabel, Counter>,
     pub(crate) nodes: UnsignedGauge,
     pub(crate) missing_events: UnsignedGauge,
+    pub(crate) storage_ready: UnsignedGauge,
 }
 
 impl Metrics {
@@ -70,6 +71,7 @@ impl Metrics {
             key_fetches: Family::default(),
             nodes: UnsignedGauge::default(),
             missing_events: UnsignedGauge::default(),
+            storage_ready: UnsignedGauge::default(),
         };
         metrics.registered()
     }
@@ -93,6 +95,7 @@ impl Metrics {
             key_fetches,
             nodes,
             missing_events,
+            storage_ready,
         } = &mut self;
         let r = registry;
         r.register(
@@ -167,6 +170,11 @@ impl Metrics {
             "events_missing",
             "Events that nodes numbered and that were never stored",
             missing_events.clone(),
+        );
+        r.register(
+            "storage_ready",
+            "Whether a write can be made durable: 1, or 0",
+            storage_ready.clone(),
         );
         self
     }

@@ -19,7 +19,15 @@ const SERVICES: &[&str] = &[
 ];
 
 /// What services and their start are made of.
-const BELOW_SERVICES: &[&str] = &["clock", "comment", "data_dir", "metrics", "random", "store"];
+const BELOW_SERVICES: &[&str] = &[
+    "clock",
+    "comment",
+    "data_dir",
+    "metrics",
+    "random",
+    "readiness",
+    "store",
+];
 
 /// What keeps the state of services.
 const STORES: &[&str] = &["storage"];

@@ -2,6 +2,7 @@
 //!
 //! This stands on top of everything that a command may be: the server, [`dev`] and [`cli`](crate::cli).
 
+mod db;
 mod serve;
 
 #[cfg(test)]
@@ -65,6 +66,9 @@ struct Global {
 enum Command {
     /// Run the control plane
     Serve(serve::ServeArgs),
+    /// Look through the control plane's database, or say why it is another one
+    #[command(subcommand)]
+    Db(db::DbCommand),
     /// Try a policy on this machine: control plane, issuer and Envoy with one command
     Dev(dev::DevArgs),
     /// Check, try, publish and look up policies
@@ -131,6 +135,7 @@ fn run(command: Command, context: &Context) -> Result<(), Failure> {
     runtime.block_on(async {
         match command {
             Command::Serve(args) => serve::run(args).await,
+            Command::Db(command) => db::run(command, context.output).await,
             Command::Dev(args) => dev::run(args, context).await,
             Command::Policy(command) => policy::run(command, context).await,
             Command::Approvals(command) => approvals::run(command, context).await,
@@ -151,6 +156,13 @@ fn report(failure: &Failure, output: Output) {
     };
     // If standard error is gone there is nobody to tell.
     let _ = std::io::Write::write_all(&mut std::io::stderr(), (text + "\n").as_bytes());
+}
+
+/// Words as a sentence.
+fn sentence(words: &str) -> String {
+    let mut chars = words.chars();
+    let first = chars.next().into_iter().flat_map(char::to_uppercase);
+    first.chain(chars).chain(['.']).collect()
 }
 
 #[cfg(test)]

@@ -63,6 +63,9 @@ pub(crate) async fn run(args: ServeArgs) -> Result<(), Failure> {
     let filter = log_filter("info")?;
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        // A log that cannot be written, for its disk is full as well, must not end what logs: this
+        // would be told on standard error, which panics when that cannot be written either.
+        .log_internal_errors(false)
         .with_writer(std::io::stderr);
     let set = match args.log_format {
         LogFormat::Text => log

@@ -144,6 +144,7 @@ fn log_to(file: &Path) -> Result<(), Failure> {
     tracing_subscriber::fmt()
         .with_env_filter(log_filter(LOG_LEVELS)?)
         .with_ansi(false)
+        .log_internal_errors(false)
         .with_writer(Mutex::new(open))
         .try_init()
         .map_err(|e| Failure::failed(format!("Cannot log: {e}.")))

@@ -30,6 +30,7 @@ use utoipa_axum::routes;
 use self::problem::ApiError;
 use crate::app::App;
 use crate::metrics::CallLabels;
+use crate::store::Fault;
 
 #[derive(OpenApi)]
 #[openapi(
@@ -150,6 +151,9 @@ async fn observe(
         .headers_mut()
         .insert(MARKER, HeaderValue::from_static(MARKER_VALUE));
     let status = response.status().as_u16();
+    if let Some(fault) = response.extensions_mut().remove::<Fault>() {
+        app.readiness.met(fault);
+    }
     if matches!(status, 400 | 413) && route.starts_with("/node/") {
         // A filter that is refused like this sends the same again and again.
         tracing::warn!(

@@ -9,15 +9,15 @@ use axum::response::{IntoResponse, Response};
 use chaperone_api::{NodeBehind, PolicyProblem, Problem, ProblemCode as Code};
 use chaperone_engine::gate::MEDIA_TYPE;
 
-use crate::store::StoreError;
+use crate::store::{Fault, StoreError};
 
 /// An error of a call. Boxed: errors are rare, and every answer would be as large as they are.
 #[derive(Debug)]
-pub(crate) struct ApiError(Box<Problem>);
+pub(crate) struct ApiError(Box<Problem>, Option<Fault>);
 
 impl ApiError {
     pub(crate) fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self(Box::new(Problem::new(code, detail)))
+        Self(Box::new(Problem::new(code, detail)), None)
     }
 
     pub(crate) fn with_errors(mut self, errors: Vec<PolicyProblem>) -> Self {
@@ -45,17 +45,31 @@ impl ApiError {
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         tracing::error!(%error, "a call failed");
-        Self::new(
-            Code::StorageUnavailable,
-            "The database did not take or give what was needed; try again, and see the control \
-             plane's log.",
+        Self::storage(error.fault(), "Try again when that is mended.")
+    }
+}
+
+impl ApiError {
+    /// The database has failed so. `next` says what to do, a sentence.
+    pub(crate) fn storage(fault: Fault, next: &str) -> Self {
+        let detail = format!("{}. {next}", capitalized(&fault.to_string()));
+        Self(
+            Box::new(Problem::new(Code::StorageUnavailable, detail)),
+            Some(fault),
         )
     }
 }
 
+/// The words as the beginning of a sentence.
+pub(crate) fn capitalized(words: &str) -> String {
+    let mut chars = words.chars();
+    let first = chars.next().into_iter().flat_map(char::to_uppercase);
+    first.chain(chars).collect()
+}
+
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let Self(problem) = self;
+        let Self(problem, fault) = self;
         let unauthorized = problem.status == 401;
         let status =
             StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -67,6 +81,10 @@ impl IntoResponse for ApiError {
             response
                 .headers_mut()
                 .insert(header::WWW_AUTHENTICATE, challenge);
+        }
+        // For `observe`, which tells those who have to know.
+        if let Some(fault) = fault {
+            response.extensions_mut().insert(fault);
         }
         response
     }

@@ -4,6 +4,8 @@
 //! reads the environment or the command line.
 
 mod first_tokens;
+mod instance;
+pub mod upkeep;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -19,6 +21,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use self::first_tokens::FirstTokensError;
+use self::instance::{Mismatch, Refused};
 use crate::access::Access;
 use crate::administration::Administration;
 use crate::app::App;
@@ -30,8 +33,8 @@ use crate::keys::IssuerKeys;
 use crate::metrics::Metrics;
 use crate::nodes::Nodes;
 use crate::policies::{BundleError, Policies};
-use crate::storage::sqlite::Database;
-use crate::store::StoreError;
+use crate::readiness::Readiness;
+use crate::store::{Storage, StoreError};
 use crate::trail::Trail;
 
 /// Where the control plane listens when nothing else is said.
@@ -82,6 +85,9 @@ pub struct ServeError(Why);
 enum Why {
     DataDir(DataDirError),
     Store(StoreError),
+    Mismatch(Mismatch),
+    Refused(Refused),
+    Signals(std::io::Error),
     FirstTokens(FirstTokensError),
     LastVersion(BundleError),
     Listen(SocketAddr, std::io::Error),
@@ -93,6 +99,9 @@ impl std::fmt::Display for ServeError {
         match &self.0 {
             Why::DataDir(error) => error.fmt(f),
             Why::Store(error) => error.fmt(f),
+            Why::Mismatch(error) => error.fmt(f),
+            Why::Refused(error) => error.fmt(f),
+            Why::Signals(error) => write!(f, "cannot listen for signals: {error}"),
             Why::FirstTokens(error) => error.fmt(f),
             Why::LastVersion(error) => {
                 write!(f, "the last policy version cannot be taken up: {error}")
@@ -120,6 +129,18 @@ impl From<DataDirError> for ServeError {
 impl From<StoreError> for ServeError {
     fn from(error: StoreError) -> Self {
         Self(Why::Store(error))
+    }
+}
+
+impl From<Mismatch> for ServeError {
+    fn from(error: Mismatch) -> Self {
+        Self(Why::Mismatch(error))
+    }
+}
+
+impl From<Refused> for ServeError {
+    fn from(error: Refused) -> Self {
+        Self(Why::Refused(error))
     }
 }
 
@@ -151,6 +172,7 @@ pub async fn serve(
     config: ServeConfig,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<Running, ServeError> {
+    survive_file_size_limit().map_err(Why::Signals)?;
     let dir = DataDir::open(&config.data_dir)?;
     let lock = dir.lock()?;
     let signer = Signer::from_seed(&*DataDir::key(&dir.signing_key())?);
@@ -158,7 +180,7 @@ pub async fn serve(
     // Filters need it; the control plane itself has no use for it.
     drop(DataDir::key(&dir.fingerprint_key())?);
 
-    let storage = Database::open(&dir.ready_database()?).await?;
+    let storage = instance::open(&dir).await?;
     let access = Access::load(Arc::new(storage.clone())).await?;
     first_tokens::enter(&access, &dir)
         .await
@@ -200,14 +222,22 @@ pub async fn serve(
         finish.clone(),
     );
     let writer = Writer { task, finish };
+    let marked = CancellationToken::new();
+    let mark = Mark {
+        task: instance::keep_mark(dir.clone(), storage.clone(), marked.clone()),
+        finish: marked,
+    };
     let approvals = Approvals::new(
         Arc::new(storage.clone()),
         administration.clone(),
         Arc::clone(&metrics),
         config.pending,
     );
+    let storage: Arc<dyn Storage> = Arc::new(storage);
+    let readiness = Readiness::new(Arc::clone(&storage), Arc::clone(&metrics));
     let app = Arc::new(App {
-        storage: Arc::new(storage),
+        readiness: Arc::new(readiness),
+        storage,
         trail,
         approvals: Arc::new(approvals),
         access,
@@ -219,7 +249,7 @@ pub async fn serve(
         stop: CancellationToken::new(),
     });
     tracing::info!(%addr, data_dir = %config.data_dir.display(), "the control plane listens");
-    let finished = tokio::spawn(run(app, listener, writer, lock, shutdown));
+    let finished = tokio::spawn(run(app, listener, writer, mark, lock, shutdown));
     Ok(Running {
         addr,
         public_key,
@@ -234,10 +264,27 @@ struct Writer {
     finish: CancellationToken,
 }
 
+/// The task that notes in the data directory how far its database has come, and how to end it.
+struct Mark {
+    task: JoinHandle<()>,
+    finish: CancellationToken,
+}
+
+/// From now on a write beyond the process's limit on the size of files (`ulimit -f`) fails like one
+/// on a full disk. Left alone, the signal that comes with it ends the process without a word.
+fn survive_file_size_limit() -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let exceeded = SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw());
+    // It stays handled when nobody listens any more.
+    drop(signal(exceeded)?);
+    Ok(())
+}
+
 async fn run(
     app: Arc<App>,
     listener: TcpListener,
     writer: Writer,
+    mark: Mark,
     lock: Lock,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) {
@@ -271,6 +318,9 @@ async fn run(
     // Connections that were cut off may live on, so nothing here waits for them.
     writer.finish.cancel();
     drop(writer.task.await);
+    mark.finish.cancel();
+    // It waits for the disk, which may not answer any more.
+    drop(tokio::time::timeout(CLOSE, mark.task).await);
     if tokio::time::timeout(CLOSE, storage.close()).await.is_err() {
         tracing::warn!("the database was still in use; SQLite will tidy up at the next start");
     }

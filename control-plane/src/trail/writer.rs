@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use super::store::{IncomingBatch, Store, Unknown};
 use crate::clock;
 use crate::metrics::Metrics;
+use crate::store::Fault;
 
 /// Events that go into one transaction at most, a batch more or less: bounds how long other writers
 /// wait for the lock.
@@ -36,9 +37,9 @@ const QUEUED_OF_ONE_LIFE: usize = 2;
 /// Whom to tell that a batch is durable; an `Err` says that nothing of it was stored.
 type Reply = oneshot::Sender<Result<u64, NotStored>>;
 
-/// The writer did not store a batch; the node sends it again.
+/// The writer could not store a batch, for this reason; the node sends it again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct NotStored;
+pub(crate) struct NotStored(pub(crate) Fault);
 
 /// A batch that waits.
 struct Queued {
@@ -124,14 +125,15 @@ impl EventWriter {
     /// When the database refuses, or others of the same life wait; nothing was stored then.
     pub(crate) async fn store(&self, batch: IncomingBatch) -> Result<u64, NotStored> {
         let (reply, answer) = oneshot::channel();
-        let place = Place::take(&self.lives, &batch.node.boot).ok_or(NotStored)?;
+        let refused = NotStored(Fault::Stuck);
+        let place = Place::take(&self.lives, &batch.node.boot).ok_or(refused)?;
         let queued = Queued {
             batch,
             reply,
             place,
         };
-        self.batches.send(queued).await.map_err(|_| NotStored)?;
-        answer.await.map_err(|_| NotStored)?
+        self.batches.send(queued).await.map_err(|_| refused)?;
+        answer.await.map_err(|_| refused)?
     }
 
     /// The trail's position as it grows; zero until this task has stored something.
@@ -232,7 +234,7 @@ impl Task {
                 self.metrics.commit_failures.inc();
                 tracing::error!(%error, batches = replies.len(), "events could not be stored; their nodes will send them again");
                 for reply in replies {
-                    let _ = reply.send(Err(NotStored));
+                    let _ = reply.send(Err(NotStored(error.fault())));
                 }
             }
         }
@@ -324,7 +326,7 @@ mod tests {
         // All but its share are refused while the store takes its time.
         for _ in QUEUED_OF_ONE_LIFE..QUEUED_BATCHES * 2 {
             let refused = flood.join_next().await.unwrap().unwrap();
-            assert_eq!(refused, Err(NotStored));
+            assert_eq!(refused, Err(NotStored(Fault::Stuck)));
         }
         let other = tokio::spawn({
             let writer = writer.clone();

@@ -117,27 +117,37 @@ pub(crate) async fn start_on(port: u16, mut config: ServeConfig) -> Server {
     })
     .await
     .unwrap();
-    let read = |path| {
-        std::fs::read_to_string(path)
-            .map(|s| s.trim().to_owned())
-            .unwrap_or_default()
-    };
-    Server {
-        base: format!("http://{}", running.addr),
-        admin: read(running.data_dir.admin_token()),
-        node: read(running.data_dir.node_token()),
-        client: reqwest::Client::builder()
-            .no_proxy()
-            .tls_certs_only([])
-            .pool_max_idle_per_host(64)
-            .build()
-            .unwrap(),
-        stop: Some(stop),
-        running: Some(running),
-    }
+    let mut server = Server::at(&format!("http://{}", running.addr), data_dir);
+    server.stop = Some(stop);
+    server.running = Some(running);
+    server
 }
 
 impl Server {
+    /// One that runs elsewhere, with the tokens of its data directory.
+    pub(crate) fn at(base: &str, data_dir: &Path) -> Self {
+        // A control plane in this process does the same; it may have been first.
+        drop(rustls::crypto::ring::default_provider().install_default());
+        let read = |name| {
+            std::fs::read_to_string(data_dir.join(name))
+                .map(|s| s.trim().to_owned())
+                .unwrap_or_default()
+        };
+        Self {
+            base: base.to_owned(),
+            admin: read("admin.token"),
+            node: read("node.token"),
+            client: reqwest::Client::builder()
+                .no_proxy()
+                .tls_certs_only([])
+                .pool_max_idle_per_host(64)
+                .build()
+                .unwrap(),
+            stop: None,
+            running: None,
+        }
+    }
+
     pub(crate) async fn stop(mut self) {
         let _ = self.stop.take().unwrap().send(());
         self.running.take().unwrap().stopped().await;

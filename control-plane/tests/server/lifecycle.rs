@@ -117,38 +117,6 @@ async fn a_restart_keeps_everything() {
 }
 
 #[tokio::test]
-async fn after_the_database_was_lost_the_same_tokens_work_and_the_loss_shows() {
-    let temp = tempfile::tempdir().unwrap();
-    let dir = temp.path().join("data");
-    let server = kit::start_in(&dir, Vec::new()).await;
-    let envoy = node("envoy-1", 1);
-    server
-        .events(&envoy, &record(&envoy, 1, 1, "alice", "/a"))
-        .await
-        .ok();
-    let admin = server.admin.clone();
-    server.stop().await;
-    for path in files(&dir)
-        .into_iter()
-        .filter(|path| path.to_string_lossy().contains("chaperone.db"))
-    {
-        std::fs::remove_file(path).unwrap();
-    }
-    let server = kit::start_in(&dir, Vec::new()).await;
-    assert_eq!(server.admin, admin);
-    let answer = server
-        .events(&envoy, &record(&envoy, 2, 5, "alice", "/b"))
-        .await
-        .ok();
-    assert_eq!(answer["acknowledged"], 8);
-    let nodes = server.get("/api/v1/nodes").await.ok();
-    assert_eq!(
-        nodes["items"][0]["gaps"],
-        json!([{ "first": 1, "last": 4 }])
-    );
-}
-
-#[tokio::test]
 async fn a_token_file_that_was_taken_away_does_not_come_back() {
     let temp = tempfile::tempdir().unwrap();
     let dir = temp.path().join("data");
@@ -268,7 +236,10 @@ async fn a_database_of_before_nodes_said_what_they_read_is_brought_up_to_date() 
     let poll = json!({ "node": node("envoy-1", 1), "filter_version": "0.1.0", "wait_ms": 0 });
     server.data("/node/v1/policy", poll).await.ok();
     server.stop().await;
+    std::fs::remove_file(dir.join("instance")).unwrap();
     let before = &[
+        "DROP TABLE instance",
+        "DROP TABLE instance_history",
         "ALTER TABLE nodes DROP COLUMN reads",
         "DELETE FROM _sqlx_migrations WHERE version > 1",
     ];

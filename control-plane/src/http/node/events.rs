@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Request, State};
-use chaperone_api::{Problem, ProblemCode as Code};
+use chaperone_api::Problem;
 use chaperone_engine::audit::ReadEvent;
 use chaperone_engine::link::{EventAck, NodeId};
 use serde::Deserialize;
@@ -33,11 +33,9 @@ pub(crate) async fn events(
 ) -> Result<Json<EventAck>, ApiError> {
     let body = extract::bytes(request, EVENTS_BODY_BYTES).await?;
     let batch = read_batch(&body)?;
-    let acknowledged = app.trail.take(&may, batch).await.map_err(|_| {
-        ApiError::new(
-            Code::StorageUnavailable,
-            "The events were not stored; send them again.",
-        )
+    let taken = app.trail.take(&may, batch).await;
+    let acknowledged = taken.map_err(|not_stored| {
+        ApiError::storage(not_stored.0, "The events were not stored; send them again.")
     })?;
     Ok(Json(EventAck { acknowledged }))
 }

@@ -11,15 +11,19 @@
 mod access;
 mod administration;
 mod approvals;
+mod damage;
+mod fault;
+mod files;
+mod instance;
 mod nodes;
 mod policies;
 mod row;
 mod trail;
 mod write;
 
-use std::path::Path;
-#[cfg(test)]
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -30,8 +34,13 @@ use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
 
-use crate::store::{Result, Storage, StoreError};
+use crate::clock;
+use crate::store::{Fault, Result, Storage, StoreError};
+use files::Files;
 use write::Write;
+
+pub(crate) use damage::wholly as damage_in;
+pub(crate) use instance::{Found, HistoryEvent, HistoryRow, Instance, found, history, set_aside};
 
 /// Every migration, in order. A released one never changes: sqlx compares checksums at start.
 const MIGRATIONS: &[(i64, &str, &str)] = &[
@@ -44,6 +53,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         2,
         "reads",
         include_str!("../../../migrations/0002_reads.sql"),
+    ),
+    (
+        3,
+        "instance",
+        include_str!("../../../migrations/0003_instance.sql"),
     ),
     (
         4,
@@ -70,11 +84,21 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
 /// Connections that read. More than the cores of a small machine buys nothing.
 const READERS: u32 = 4;
 
+/// How long SQLite waits for a lock that another program holds.
+const BUSY: Duration = Duration::from_secs(5);
+
+/// How long a call waits for a connection: for the writes before it, or for the readers.
+const TURN: Duration = Duration::from_secs(10);
+
 /// The database.
 #[derive(Debug, Clone)]
 pub(crate) struct Database {
     writer: SqlitePool,
     reader: SqlitePool,
+    file: PathBuf,
+    files: Arc<Files>,
+    /// Transactions that were made durable, but for those that only say that one could be.
+    commits: Arc<AtomicU64>,
     #[cfg(test)]
     faults: Arc<super::faults::Faults>,
 }
@@ -88,16 +112,14 @@ impl Database {
         let options = SqliteConnectOptions::new()
             .filename(file)
             .foreign_keys(true)
-            .busy_timeout(Duration::from_secs(5))
+            .busy_timeout(BUSY)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             // The log file does not keep the size of the largest burst.
             .pragma("journal_size_limit", "67108864")
             .disable_statement_logging();
-        let writer = SqlitePoolOptions::new()
-            .max_connections(1)
-            .connect_with(options.clone())
-            .await?;
+        let writer = pool().max_connections(1).connect_with(options.clone());
+        let writer = writer.await?;
         let migrations = MIGRATIONS
             .iter()
             .map(|&(version, name, sql)| {
@@ -109,14 +131,21 @@ impl Database {
             .run(&writer)
             .await
             .map_err(|error| StoreError::Schema(Box::new(error)))?;
-        let reader = SqlitePoolOptions::new()
+        let reader = pool()
             .max_connections(READERS)
+            // All from the beginning and for good. While one is open, SQLite keeps the log and its
+            // index, so the files stay the ones that `Files` knows; and no later one opens by name
+            // another database that was put in this one's place.
+            .min_connections(READERS)
             // Belt and braces: a write that takes the wrong pool fails instead of contending.
             .connect_with(options.pragma("query_only", "1"))
             .await?;
         Ok(Self {
             writer,
             reader,
+            file: file.to_owned(),
+            files: Arc::new(Files::of(file)?),
+            commits: Arc::default(),
             #[cfg(test)]
             faults: Arc::default(),
         })
@@ -126,6 +155,8 @@ impl Database {
     async fn write(&self) -> Result<Write> {
         Write::begin(
             &self.writer,
+            &self.files,
+            &self.commits,
             #[cfg(test)]
             Arc::clone(&self.faults),
         )
@@ -134,6 +165,11 @@ impl Database {
 
     pub(crate) fn read(&self) -> &SqlitePool {
         &self.reader
+    }
+
+    /// How many transactions were made durable since the start.
+    pub(crate) fn commits(&self) -> u64 {
+        self.commits.load(Ordering::Relaxed)
     }
 
     /// What tests interrupt transactions with.
@@ -149,15 +185,53 @@ impl Database {
     }
 }
 
+/// A pool whose connections do not end by getting old.
+fn pool() -> SqlitePoolOptions {
+    SqlitePoolOptions::new()
+        .acquire_timeout(TURN)
+        .idle_timeout(None)
+        .max_lifetime(None)
+}
+
 #[async_trait]
 impl Storage for Database {
-    async fn ping(&self) -> Result<()> {
-        sqlx::query("SELECT 1").execute(self.read()).await?;
+    async fn probe(&self) -> Result<()> {
+        let mut transaction = self.write().await?;
+        // Another value each time: SQLite writes no page that has not changed.
+        let written: Option<i64> = sqlx::query_scalar(
+            "UPDATE instance SET probed_at = max(probed_at + 1, ?) RETURNING probed_at",
+        )
+        .bind(to_sql(clock::now().0))
+        .fetch_optional(transaction.step().await?)
+        .await?;
+        transaction.commit_unnoticed().await?;
+        let read: Option<i64> = sqlx::query_scalar("SELECT probed_at FROM instance")
+            .fetch_optional(self.read())
+            .await?;
+        if written.is_none() || read < written {
+            let cause = "what was written cannot be read";
+            return Err(StoreError::of(Fault::Damaged, cause));
+        }
+        Ok(())
+    }
+
+    async fn look_for_damage(&self, budget: Duration) -> Result<()> {
+        // By its name another database could be looked at.
+        self.files.in_place()?;
+        damage::quickly(&self.file, budget).await?;
         Ok(())
     }
 
     /// The log is folded into the database file.
+    ///
+    /// When another file stands in its place nothing is closed: SQLite would remove the log by its
+    /// name, which may by now be the log of that other one, with what was committed there.
     async fn close(&self) {
+        if let Err(error) = self.files.in_place() {
+            tracing::error!(%error, "the database is left as it is");
+            Box::leak(Box::new(self.clone()));
+            return;
+        }
         self.reader.close().await;
         self.writer.close().await;
     }
@@ -172,10 +246,4 @@ pub(crate) fn to_sql(value: u64) -> i64 {
 /// The way back of [`to_sql`].
 pub(crate) fn from_sql(value: i64) -> u64 {
     u64::try_from(value).unwrap_or(0)
-}
-
-impl From<sqlx::Error> for StoreError {
-    fn from(error: sqlx::Error) -> Self {
-        Self::failed(error)
-    }
 }

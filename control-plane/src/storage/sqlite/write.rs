@@ -6,10 +6,17 @@
 //! connection is refused. So the statements that begin and end a transaction are sent from here, and a
 //! connection goes back to the pool only after SQLite has said that the transaction is over. Any
 //! other one is closed, which makes SQLite roll back, and the pool opens a new one.
+//!
+//! Nor is a commit believed that went into a file which stands no longer at its place: see
+//! [`files`](super::files).
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use sqlx::pool::PoolConnection;
 use sqlx::{Sqlite, SqliteConnection, SqlitePool};
 
+use super::files::Files;
 use crate::store::Result;
 
 #[cfg(test)]
@@ -23,20 +30,28 @@ pub(super) struct Write {
     connection: PoolConnection<Sqlite>,
     /// SQLite has said that the transaction is over.
     over: bool,
+    files: Arc<Files>,
+    commits: Arc<AtomicU64>,
     #[cfg(test)]
-    faults: std::sync::Arc<Faults>,
+    faults: Arc<Faults>,
 }
 
 impl Write {
     /// Begins one on the connection that writes, when the transaction before it is over.
     pub(super) async fn begin(
         writer: &SqlitePool,
-        #[cfg(test)] faults: std::sync::Arc<Faults>,
+        files: &Arc<Files>,
+        commits: &Arc<AtomicU64>,
+        #[cfg(test)] faults: Arc<Faults>,
     ) -> Result<Self> {
+        // First: a new connection would open whatever stands there by now.
+        files.in_place()?;
         let connection = writer.acquire().await?;
         let mut transaction = Self {
             connection,
             over: false,
+            files: Arc::clone(files),
+            commits: Arc::clone(commits),
             #[cfg(test)]
             faults,
         };
@@ -58,15 +73,25 @@ impl Write {
     /// Makes everything durable.
     ///
     /// # Errors
-    /// Nothing has changed then.
-    pub(super) async fn commit(mut self) -> Result<()> {
+    /// Nothing has changed then, or nobody will find it.
+    pub(super) async fn commit(self) -> Result<()> {
+        let commits = Arc::clone(&self.commits);
+        self.commit_unnoticed().await?;
+        commits.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// The same, for what is no news.
+    pub(super) async fn commit_unnoticed(mut self) -> Result<()> {
         #[cfg(test)]
         if self.faults.step().await {
             faults::fail_commit(&mut self.connection).await?;
         }
+        self.files.in_place()?;
         sqlx::query("COMMIT").execute(&mut *self.connection).await?;
         self.over = true;
-        Ok(())
+        // Once more: it may have been taken away while the disk was busy.
+        self.files.in_place()
     }
 
     /// Undoes everything. Dropping does it, too, at the price of a new connection: this is for what is
@@ -108,5 +133,65 @@ mod faults {
         let mut handle = connection.lock_handle().await?;
         handle.set_commit_hook(move || !armed.swap(false, Ordering::SeqCst));
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Database;
+    use crate::store::{Fault, Storage as _};
+
+    /// A file of a database, with the database open.
+    async fn opened(dir: &std::path::Path) -> (std::path::PathBuf, Database) {
+        let file = dir.join("chaperone.db");
+        std::fs::File::create(&file).unwrap();
+        let database = Database::open(&file).await.unwrap();
+        (file, database)
+    }
+
+    #[tokio::test]
+    async fn a_commit_is_not_believed_when_the_file_is_taken_away_meanwhile() {
+        let temp = tempfile::tempdir().unwrap();
+        let (file, database) = opened(temp.path()).await;
+        let mut transaction = database.write().await.unwrap();
+        sqlx::query("INSERT INTO instance VALUES (1, 'db-1', 1, 0)")
+            .execute(transaction.step().await.unwrap())
+            .await
+            .unwrap();
+        let (from, to) = (file.clone(), temp.path().join("taken"));
+        let mut handle = transaction.connection.lock_handle().await.unwrap();
+        handle.set_commit_hook(move || {
+            std::fs::rename(&from, &to).unwrap();
+            true
+        });
+        drop(handle);
+        let error = transaction.commit().await.unwrap_err();
+        assert_eq!(error.fault(), Fault::Moved);
+        std::fs::rename(temp.path().join("taken"), &file).unwrap();
+        database.probe().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_probe_changes_the_file_each_time() {
+        let temp = tempfile::tempdir().unwrap();
+        let (_, database) = opened(temp.path()).await;
+        let error = database.probe().await.unwrap_err();
+        assert_eq!(error.fault(), Fault::Damaged, "nothing to write to");
+        let insert = "INSERT INTO instance VALUES (1, 'db-1', 1, 9007199254740991)";
+        let mut transaction = database.write().await.unwrap();
+        sqlx::query(insert)
+            .execute(transaction.step().await.unwrap())
+            .await
+            .unwrap();
+        transaction.commit().await.unwrap();
+        let log = temp.path().join("chaperone.db-wal");
+        let mut before = std::fs::read(&log).unwrap();
+        for _ in 0..3 {
+            database.probe().await.unwrap();
+            let after = std::fs::read(&log).unwrap();
+            assert_ne!(before, after);
+            before = after;
+        }
+        assert_eq!(database.commits(), 1, "a probe is no news");
     }
 }
