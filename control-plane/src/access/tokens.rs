@@ -40,9 +40,12 @@ impl ApiToken {
         }
     }
 
-    /// Whether it has not ended by itself.
+    /// Whether it has not ended by itself. One that ends is good between its making and its end: made
+    /// by a clock that ran ahead it would last longer than was asked for, and a clock that is set back
+    /// would bring back one that has ended.
     pub(super) fn is_live(&self, now: UnixMillis) -> bool {
-        self.expires_at.is_none_or(|end| now < end)
+        self.expires_at
+            .is_none_or(|end| now < end && self.created_at.is_past(now))
     }
 }
 
@@ -55,5 +58,39 @@ impl TokenHash {
     /// Of this secret.
     pub(crate) fn of(secret: &str) -> Self {
         Self(Sha256::digest(secret).into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_that_ends_is_good_between_its_making_and_its_end() {
+        const HOUR: u64 = 3_600_000;
+        let at = |hours: u64| UnixMillis(hours * HOUR);
+        let token = |expires_at| ApiToken {
+            id: "tk-1".to_owned(),
+            name: "ci".to_owned(),
+            identity: Identity {
+                subject: "ci".to_owned(),
+                groups: Vec::new(),
+            },
+            role: Role::Auditor,
+            created_at: at(100),
+            expires_at,
+            revoked_at: None,
+        };
+        let lasting = token(None);
+        assert!(
+            [0, 100, 1_000]
+                .iter()
+                .all(|hour| lasting.is_live(at(*hour)))
+        );
+        let ending = token(Some(at(101)));
+        let live: Vec<u64> = (0..200).filter(|hour| ending.is_live(at(*hour))).collect();
+        assert_eq!(live, [100]);
+        // A clock is set by a little all the time.
+        assert!(ending.is_live(UnixMillis(at(100).0 - 1_000)));
     }
 }

@@ -24,6 +24,9 @@ use crate::store::StoreError;
 /// A node that is silent for this long, and has not said goodbye, is stale: two long polls and a bit.
 const STALE_AFTER: Duration = Duration::from_secs(120);
 
+/// How often nodes are looked through for those that were heard of by a clock that ran ahead.
+const CLOCK_TICK: Duration = Duration::from_secs(10);
+
 /// Nodes' reports of the version that they enforce count up to here: whoever holds a node token must
 /// not be able to push the numbers to where they end.
 const MAX_REPORTED_VERSION: u64 = 1_000_000_000;
@@ -136,6 +139,17 @@ impl Nodes {
         self.store
             .behind(revision, stale_before(clock::now()))
             .await
+    }
+
+    /// Looks again and again whether the clock was set back, and takes back what it has said before.
+    pub(crate) async fn correct_clock(&self) {
+        let mut tick = tokio::time::interval(CLOCK_TICK);
+        loop {
+            tick.tick().await;
+            if let Err(error) = self.store.correct_clock(clock::now()).await {
+                tracing::error!(%error, "nodes heard of by a wrong clock could not be corrected");
+            }
+        }
     }
 
     /// Sets the gauges that show nodes.

@@ -23,6 +23,10 @@ pub(crate) trait Store: std::fmt::Debug + Send + Sync {
     /// Nodes, the newest life first, beginning after the row `before`.
     async fn nodes(&self, before: Option<NodeRow>, limit: u32) -> Result<Vec<(NodeRow, NodeLife)>>;
 
+    /// Takes back when nodes were heard of, where a clock that ran ahead has said so: they were heard of
+    /// at `now`. They would count as live until the clock is there again.
+    async fn correct_clock(&self, now: UnixMillis) -> Result<()>;
+
     /// Sums over all nodes.
     async fn totals(&self, since: UnixMillis) -> Result<Totals>;
 }

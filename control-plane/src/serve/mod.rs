@@ -345,5 +345,7 @@ fn background(app: &Arc<App>) -> Vec<JoinHandle<()>> {
     });
     let approvals = Arc::clone(&app.approvals);
     let expire = tokio::spawn(async move { approvals.expire().await });
-    vec![refresh, reseal, expire]
+    let nodes = Arc::clone(&app.nodes);
+    let clock = tokio::spawn(async move { nodes.correct_clock().await });
+    vec![refresh, reseal, expire, clock]
 }

@@ -298,15 +298,11 @@ mod tests {
     }
 
     fn batch(n: u128) -> IncomingBatch {
-        IncomingBatch {
-            node: NodeId {
-                name: "envoy".to_owned(),
-                boot: BootId::from_random(n),
-            },
-            dropped: 0,
-            closing: false,
-            events: Vec::new(),
-        }
+        let node = NodeId {
+            name: "envoy".to_owned(),
+            boot: BootId::from_random(n),
+        };
+        IncomingBatch::new(node, 0, false, Vec::new()).unwrap()
     }
 
     #[tokio::test]

@@ -112,12 +112,13 @@ pub(crate) async fn start_as(config: ServeConfig) -> Server {
 pub(crate) async fn start_on(port: u16, mut config: ServeConfig) -> Server {
     let (stop, stopped) = oneshot::channel();
     config.listen.set_port(port);
+    let data_dir = config.data_dir.clone();
     let running = serve(config, async {
         let _ = stopped.await;
     })
     .await
     .unwrap();
-    let mut server = Server::at(&format!("http://{}", running.addr), data_dir);
+    let mut server = Server::at(&format!("http://{}", running.addr), &data_dir);
     server.stop = Some(stop);
     server.running = Some(running);
     server

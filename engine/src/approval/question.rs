@@ -74,6 +74,23 @@ impl Approval {
         })
     }
 
+    /// Takes back what was read from a clock that ran ahead, or the question would stay open, and its
+    /// grant good, until the clock is there again. Both then run from `now`: each lasts as long as its
+    /// terms say, counted from the later reading. `true` when something had to be taken back.
+    pub fn correct_clock(&mut self, now: UnixMillis) -> bool {
+        if !matches!(self.state, ApprovalState::Pending | ApprovalState::Approved) {
+            return false;
+        }
+        let mut corrected = false;
+        for at in std::iter::once(&mut self.asked_at).chain(&mut self.approved_at) {
+            if !at.is_past(now) {
+                *at = now;
+                corrected = true;
+            }
+        }
+        corrected
+    }
+
     /// The state at `now`: silence expires and denies.
     pub fn state_at(&self, now: UnixMillis) -> ApprovalState {
         match self.state {

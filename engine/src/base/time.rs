@@ -11,7 +11,16 @@ use serde::{Deserialize, Serialize};
 #[serde(transparent)]
 pub struct UnixMillis(pub u64);
 
+/// How far ahead of the clock an instant may lie that was read from the clock before, in milliseconds.
+/// Clocks are set by a little all the time. An instant further ahead was read from a clock that was wrong.
+pub const CLOCK_SLACK_MS: u64 = 60_000;
+
 impl UnixMillis {
+    /// Whether this instant, which was read from the clock before, can be believed at `now`.
+    pub const fn is_past(self, now: Self) -> bool {
+        self.since(now) <= CLOCK_SLACK_MS
+    }
+
     /// Whole seconds since the epoch, rounded down: the unit of JWT's `NumericDate` (RFC 7519 §2).
     pub const fn as_secs(self) -> u64 {
         self.0 / 1000

@@ -25,6 +25,10 @@ pub(crate) struct Envoy {
     current: Cell<u32>,
     /// The time, once it was asked for in this callback: Envoy's own does not move on within one.
     now: Cell<Option<UnixMillis>>,
+    /// The same of the steady clock.
+    steady: Cell<Option<UnixMillis>>,
+    /// The wall clock when the steady one began.
+    began: Cell<Option<UnixMillis>>,
     /// Changes of counters and gauges that Envoy has not been told.
     changes: RefCell<HashMap<u32, i64>>,
 }
@@ -34,6 +38,7 @@ impl Envoy {
     pub(crate) fn entered(&self, context: ContextId) {
         self.current.set(context.0);
         self.now.set(None);
+        self.steady.set(None);
     }
 
     /// Tells Envoy how counters and gauges changed. Once a tick and not at each change: a request
@@ -117,6 +122,20 @@ impl Host for Envoy {
             let now = UnixMillis(calls::now().unwrap_or(0) / 1_000_000);
             self.now.set(Some(now));
             now
+        })
+    }
+
+    fn steady(&self) -> UnixMillis {
+        self.steady.get().unwrap_or_else(|| {
+            let passed = self.micros() / 1_000;
+            let began = self.began.get().unwrap_or_else(|| {
+                let began = UnixMillis(self.now().0.saturating_sub(passed));
+                self.began.set(Some(began));
+                began
+            });
+            let steady = began.saturating_add(passed);
+            self.steady.set(Some(steady));
+            steady
         })
     }
 

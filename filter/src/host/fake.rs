@@ -66,6 +66,8 @@ pub type SharedData = std::rc::Rc<RefCell<HashMap<String, (Vec<u8>, u32)>>>;
 pub struct FakeHost {
     /// The clock, milliseconds.
     pub now: Cell<u64>,
+    /// How far somebody has set the clock forward in all.
+    stepped: Cell<i64>,
     /// Log lines.
     pub logs: RefCell<Vec<(Level, String)>>,
     /// Properties by their path joined with dots.
@@ -102,6 +104,12 @@ impl FakeHost {
         self.metrics.borrow().get(name).copied().unwrap_or(0)
     }
 
+    /// Somebody sets the clock, forward or back.
+    pub fn step_clock(&self, by: i64) {
+        self.now.set(self.now.get().saturating_add_signed(by));
+        self.stepped.set(self.stepped.get().saturating_add(by));
+    }
+
     fn stream<T>(&self, f: impl FnOnce(&mut FakeStream) -> T) -> Option<T> {
         self.streams
             .borrow_mut()
@@ -136,8 +144,12 @@ impl Host for FakeHost {
         UnixMillis(self.now.get())
     }
 
+    fn steady(&self) -> UnixMillis {
+        UnixMillis(self.now.get().saturating_sub_signed(self.stepped.get()))
+    }
+
     fn micros(&self) -> u64 {
-        self.now.get() * 1000
+        self.steady().0 * 1000
     }
 
     fn random(&self) -> u128 {

@@ -183,8 +183,12 @@ pub fn first<'a>(headers: &'a Headers, name: &str) -> Option<&'a [u8]> {
 pub trait Host {
     // Of the VM.
 
-    /// Wall clock.
+    /// Wall clock: for what was agreed on with others, and for nothing else. Somebody may set it, by
+    /// any amount, either way.
     fn now(&self) -> UnixMillis;
+    /// The wall clock of the VM's start, moved on by a clock that nobody sets. All waiting goes by this
+    /// one: a pause or a hold lasts as long as it was to last, whatever becomes of the wall clock.
+    fn steady(&self) -> UnixMillis;
     /// Microseconds from an arbitrary start, for measuring how long something took.
     fn micros(&self) -> u64;
     /// 128 random bits.

@@ -119,6 +119,7 @@ pub(super) struct Wire<'a> {
     pub(super) config: &'a Config,
     pub(super) metrics: &'a Metrics,
     pub(super) calls: &'a mut Calls,
+    /// By the steady clock.
     pub(super) now: UnixMillis,
     /// The root whose callback this is.
     pub(super) root: ContextId,

@@ -15,8 +15,8 @@
 //! and when the node ends.
 
 use chaperone_engine::audit::{
-    EventKind, Overflow, Place, Queue, QueueLimits, RecordId, Recorded, Refusal, Refusals,
-    RefusedExample, Sharer,
+    Aggregated, EventKind, Overflow, Place, Queue, QueueLimits, RecordId, Recorded, Refusal,
+    Refusals, RefusedExample, Sharer,
 };
 use chaperone_engine::base::time::UnixMillis;
 use chaperone_engine::identity::Principal;
@@ -141,16 +141,16 @@ impl Sender {
         while self.queue.has_room(Sharer::GATE)
             && let Some((record, many)) = self.refusals.due(now)
         {
-            let event = EventKind::Aggregated(many);
-            let _ = self.push(host, metrics, Sharer::GATE, &record, &event, now);
+            let event = EventKind::Aggregated(by_wall_clock(host, many));
+            let _ = self.push(host, metrics, Sharer::GATE, &record, &event, host.now());
         }
     }
 
     /// The same for all of them: the node ends.
-    fn queue_last_refusals(&mut self, host: &dyn Host, metrics: &Metrics, now: UnixMillis) {
+    fn queue_last_refusals(&mut self, host: &dyn Host, metrics: &Metrics) {
         while let Some((record, many)) = self.refusals.end() {
-            let event = EventKind::Aggregated(many);
-            let _ = self.push(host, metrics, Sharer::GATE, &record, &event, now);
+            let event = EventKind::Aggregated(by_wall_clock(host, many));
+            let _ = self.push(host, metrics, Sharer::GATE, &record, &event, host.now());
         }
     }
 
@@ -166,7 +166,7 @@ impl Sender {
         let pushed = self.queue.push(sharer, record, now, kind);
         match pushed {
             Ok(_) => {
-                self.oldest.get_or_insert(now);
+                self.oldest.get_or_insert(host.steady());
                 metrics.add(host, Counter::EventsRecorded, 1);
             }
             Err(Overflow) => metrics.add(host, Counter::EventsDropped, 1),
@@ -410,7 +410,7 @@ impl Sender {
     /// batch, even what is on its way already, since sending it twice does no harm.
     pub(super) fn start_drain(&mut self, host: &dyn Host, metrics: &Metrics, now: UnixMillis) {
         if self.drain == Drain::No {
-            self.queue_last_refusals(host, metrics, now);
+            self.queue_last_refusals(host, metrics);
             self.drain = Drain::Until(now.saturating_add(DRAIN_MS));
             self.retry_at = now;
             self.in_flight = None;
@@ -425,6 +425,17 @@ impl Sender {
 
     pub(super) fn is_drained(&self) -> bool {
         self.drain == Drain::Done
+    }
+}
+
+/// Refusals are gathered by the clock that nobody sets, and told by the one that people read.
+fn by_wall_clock(host: &dyn Host, many: Aggregated) -> Aggregated {
+    let (now, steady) = (host.now(), host.steady());
+    let told = |at: UnixMillis| UnixMillis(now.0.saturating_sub(steady.since(at)));
+    Aggregated {
+        first: told(many.first),
+        last: told(many.last),
+        ..many
     }
 }
 

@@ -50,7 +50,7 @@ impl<G> NodeOf<G> {
         // A VM that was reloaded after a trap goes on with what the other workers enforce.
         parts
             .policy
-            .read_shared(host, &self.metrics, host.now(), false);
+            .read_shared(host, &self.metrics, host.steady(), false);
         if let Some(leaving) = self.leaving.take() {
             host.root_done(leaving.id);
         }
@@ -81,7 +81,7 @@ impl<G> NodeOf<G> {
             return true;
         };
         parts.policy.stop(host, &boot);
-        parts.events.start_drain(host, &self.metrics, host.now());
+        parts.events.start_drain(host, &self.metrics, host.steady());
         self.leaving = Some(leaving);
         // In the root's own callback, so this may call out: ticks need not come any more.
         self.send_due(host, root);
@@ -113,7 +113,7 @@ impl<G> NodeOf<G> {
             self.urgent = false;
             host.tick_every(root, TICK_MS);
         }
-        for purpose in self.calls.overdue(host.now()) {
+        for purpose in self.calls.overdue(host.steady()) {
             self.handle(host, root, purpose, None);
         }
         self.with_wire(host, root, |parts, wire, _| {
@@ -121,7 +121,7 @@ impl<G> NodeOf<G> {
             wakes.extend(parts.approvals.tick(wire));
             wakes
         });
-        self.end_due(host.now());
+        self.end_due(host.steady());
         self.send_due(host, root);
         self.show_tokens(host);
     }
@@ -245,7 +245,7 @@ impl<G> NodeOf<G> {
             config: &config,
             metrics: &self.metrics,
             calls: &mut self.calls,
-            now: host.now(),
+            now: host.steady(),
             root,
         };
         self.wakes.extend(act(parts, &mut wire, &me));

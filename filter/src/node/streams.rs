@@ -36,7 +36,7 @@ impl Node {
             ..
         }) = &identified
             && let Some(parts) = &mut self.parts
-            && parts.policy.note_unknown_key(key.clone(), now)
+            && parts.policy.note_unknown_key(key.clone(), host.steady())
         {
             self.urge(host);
         }
@@ -113,7 +113,7 @@ impl<G> NodeOf<G> {
         };
         let recorded = match &mut self.parts {
             Some(parts) => {
-                let now = host.now();
+                let now = host.steady();
                 let events = &mut parts.events;
                 events.refused(refusal, may_stand_alone, now, open, example)
             }
@@ -161,7 +161,7 @@ impl<G> NodeOf<G> {
             .in_charge()
             .map_or(0, |root| root.config.control_plane.timeout_ms);
         let known = match &mut self.parts {
-            Some(parts) => parts.events.require(stream, place, host.now(), timeout),
+            Some(parts) => parts.events.require(stream, place, host.steady(), timeout),
             None => Some(Wake::AuditUnavailable),
         };
         if let Some(wake) = known {
@@ -184,7 +184,8 @@ impl<G> NodeOf<G> {
         self.urge(host);
     }
 
-    /// Parks a stream on an approval. [`Wake::Changed`] or, at `until`, [`Wake::Timeout`] will come.
+    /// Parks a stream on an approval. [`Wake::Changed`] or, at `until` by the steady clock,
+    /// [`Wake::Timeout`] will come.
     ///
     /// # Errors
     /// [`TooManyHeld`]: it is not parked.
@@ -203,12 +204,12 @@ impl<G> NodeOf<G> {
         };
         parts
             .approvals
-            .wait(stream, approval, host.now(), until, limit)?;
+            .wait(stream, approval, host.steady(), until, limit)?;
         self.urge(host);
         Ok(())
     }
 
-    /// The stream is to end at `until`: [`Wake::Over`] will come, unless it has ended by itself.
+    /// The stream is to end at `until` by the steady clock: [`Wake::Over`] will come, unless it has ended by itself.
     pub fn end_later(&mut self, stream: ContextId, until: UnixMillis) {
         self.endings.push((stream, until));
     }

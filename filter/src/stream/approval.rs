@@ -25,7 +25,7 @@ impl Stream {
             return;
         };
         let hold = terms.hold.min(MAX_HOLD).as_millis();
-        case.hold_until = around.host.now().saturating_add(hold);
+        case.hold_until = around.host.steady().saturating_add(hold);
         case.unseen_body = body.is_none();
         let binding = match &body {
             Some(body) => BodyBinding::Whole(body_sha256(body)),
@@ -124,7 +124,7 @@ impl Stream {
     fn hold(&mut self, around: &mut Around<'_>) {
         let Some(case) = &self.case else { return };
         let (until, approval) = (case.hold_until, case.approval.clone().unwrap_or_default());
-        if around.host.now() >= until {
+        if around.host.steady() >= until {
             self.ticket(around);
             return;
         }

@@ -41,7 +41,7 @@ impl Stream {
                 }
                 self.count_blocked(around, &detector);
                 if stop == Stop::Told {
-                    let until = around.host.now().saturating_add(GRACE_MS);
+                    let until = around.host.steady().saturating_add(GRACE_MS);
                     around.node.end_later(self.id, until);
                 } else {
                     self.break_off(around);

@@ -186,7 +186,7 @@ impl Stream {
             request_body: BodyWay::untouched(Direction::Request),
             response_body: BodyWay::untouched(Direction::Response),
             held: false,
-            began: host.now(),
+            began: host.steady(),
             decided_ms: 0,
             first_byte_ms: None,
             status: None,
@@ -337,7 +337,7 @@ impl Stream {
     }
 
     fn elapsed(&self, host: &dyn Host) -> u64 {
-        host.now().since(self.began)
+        host.steady().since(self.began)
     }
 
     fn break_off(&mut self, around: &mut Around<'_>) {

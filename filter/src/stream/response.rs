@@ -131,7 +131,7 @@ impl Stream {
         let own = self.request_body.secrets();
         let own = own.cloned().unwrap_or_default();
         match SessionKey::of(&case.principal, &case.connection) {
-            Some(key) => around.node.remember(key, own, around.host.now()),
+            Some(key) => around.node.remember(key, own, around.host.steady()),
             None => own,
         }
     }

@@ -43,6 +43,8 @@ for_each_store!(
     telling_of_a_denial_is_whole,
     answering_is_whole,
     expiring_is_whole,
+    what_was_asked_by_a_clock_that_ran_ahead_runs_from_the_later_reading,
+    taking_back_a_wrong_clock_is_whole,
 );
 
 const ASKED: UnixMillis = UnixMillis(1_000);
@@ -616,6 +618,57 @@ async fn expiring_is_whole<S: Tested + Store>(_: Bench<S>) {
     .await;
 }
 
+/// Forty days after [`ASKED`].
+const AHEAD: UnixMillis = UnixMillis(ASKED.0 + 40 * 24 * 3_600_000);
+
+/// A question and a grant of each kind, all by a clock that runs ahead.
+async fn ask_ahead(store: &impl Store) {
+    ask(store, &once(1, 1), AHEAD).await;
+    ask(store, &once(2, 2), AHEAD).await;
+    let window = asking(3, 3, Grant::Window(Duration::from_secs(60)));
+    ask(store, &window, AHEAD).await;
+    for id in ["ap-2", "ap-3"] {
+        let said = store.answer(id, &bob(), Answer::Approve, None, AHEAD).await;
+        assert_eq!(said.unwrap(), Answered::Done);
+    }
+}
+
+async fn what_was_asked_by_a_clock_that_ran_ahead_runs_from_the_later_reading<S>(bench: Bench<S>)
+where
+    S: Tested + Store,
+{
+    let store = &bench.store;
+    ask_ahead(store).await;
+    assert_eq!(store.expire(ASKED).await.unwrap(), [] as [&str; 0]);
+    for (id, lasts) in [("ap-1", 3_600_000), ("ap-2", 3_600_000), ("ap-3", 60_000)] {
+        let (stored, _) = store.show(id).await.unwrap().unwrap();
+        let open = stored.approval.state;
+        let end = ASKED.saturating_add(lasts);
+        assert_eq!(stored.approval.asked_at, ASKED, "{id}");
+        assert_eq!(
+            stored.approval.state_at(UnixMillis(end.0 - 1)),
+            open,
+            "{id}"
+        );
+        assert_eq!(
+            stored.approval.state_at(end),
+            ApprovalState::Expired,
+            "{id}"
+        );
+    }
+    let ids = ["ap-1", "ap-2", "ap-3"];
+    assert_eq!(store.expire(TOO_LATE).await.unwrap(), ids);
+}
+
+async fn taking_back_a_wrong_clock_is_whole<S: Tested + Store>(_: Bench<S>) {
+    interrupted_everywhere::<S, _, _>(
+        ask_ahead,
+        async |store| store.expire(ASKED).await,
+        everything::<S>,
+    )
+    .await;
+}
+
 /// One thing that is asked of both stores.
 #[derive(Debug, Clone)]
 enum Step {
@@ -634,7 +687,7 @@ enum Step {
     Search(Option<ApprovalState>),
 }
 
-fn step() -> impl Strategy<Value = (u64, Step)> {
+fn step() -> impl Strategy<Value = (i64, Step)> {
     let said = || prop::sample::select(vec![Answer::Approve, Answer::Approve, Answer::Deny]);
     let states = prop::sample::select(vec![
         ApprovalState::Pending,
@@ -651,8 +704,10 @@ fn step() -> impl Strategy<Value = (u64, Step)> {
         1 => Just(Step::States),
         1 => prop::option::of(states).prop_map(Step::Search),
     ];
-    // Milliseconds that pass before it: mostly few, sometimes until a question or a window ends.
-    let pause = prop_oneof![6 => 0..10u64, 1 => Just(60_000), 1 => Just(3_600_000)];
+    // Milliseconds that pass before it: mostly few, sometimes until a question or a window ends;
+    // sometimes the clock is set back.
+    let pause =
+        prop_oneof![6 => 0..10i64, 1 => Just(60_000), 1 => Just(3_600_000), 1 => Just(-400_000)];
     (pause, step)
 }
 
@@ -719,7 +774,7 @@ proptest! {
             let (sqlite, memory) = (Bench::<Database>::new().await, Bench::<Memory>::new().await);
             let mut now = ASKED;
             for (place, (pause, step)) in (0..).zip(&steps) {
-                now = now.saturating_add(*pause);
+                now = UnixMillis(now.0.saturating_add_signed(*pause));
                 prop_assert_eq!(
                     tell(&sqlite.store, place, step, now).await,
                     tell(&memory.store, place, step, now).await,

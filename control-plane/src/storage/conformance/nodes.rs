@@ -58,6 +58,8 @@ for_each_store!(
     numbers_beyond_a_databases_are_its_largest,
     of_two_first_reports_at_once_one_row_comes,
     reporting_is_whole,
+    what_a_clock_that_ran_ahead_has_said_is_taken_back,
+    taking_it_back_is_whole,
 );
 
 async fn a_life_is_as_it_was_reported_last<S: Tested + Store>(bench: Bench<S>) {
@@ -185,6 +187,34 @@ async fn reporting_is_whole<S: Tested + Store>(_: Bench<S>) {
     interrupted_everywhere::<S, _, _>(
         async |store| store.report(&first, UnixMillis(10)).await.unwrap(),
         async |store| store.report(&request(2, Some(4)), UnixMillis(20)).await,
+        async |store| lives(store).await,
+    )
+    .await;
+}
+
+/// A node that was heard of an hour ahead, and another one.
+async fn heard_of_ahead(store: &impl Store) {
+    for (boot, at) in [(1, 10), (2, 3_600_000)] {
+        let said = request(boot, None);
+        store.report(&said, UnixMillis(at)).await.unwrap();
+    }
+}
+
+async fn what_a_clock_that_ran_ahead_has_said_is_taken_back<S: Tested + Store>(bench: Bench<S>) {
+    let store = &bench.store;
+    heard_of_ahead(store).await;
+    store.correct_clock(UnixMillis(20)).await.unwrap();
+    let expected = [
+        life(&request(2, None), 20, 20),
+        life(&request(1, None), 10, 10),
+    ];
+    assert_eq!(lives(store).await, expected);
+}
+
+async fn taking_it_back_is_whole<S: Tested + Store>(_: Bench<S>) {
+    interrupted_everywhere::<S, _, _>(
+        async |store| heard_of_ahead(store).await,
+        async |store| store.correct_clock(UnixMillis(20)).await,
         async |store| lives(store).await,
     )
     .await;

@@ -155,6 +155,7 @@ impl Store for Memory {
             let mut expired = Vec::new();
             for (id, (_, stored)) in &mut state.approvals.approvals {
                 let approval = &mut stored.approval;
+                approval.correct_clock(now);
                 if approval.state != ApprovalState::Expired
                     && approval.state_at(now) == ApprovalState::Expired
                 {

@@ -148,6 +148,19 @@ impl Store for Memory {
             .collect())
     }
 
+    async fn correct_clock(&self, now: UnixMillis) -> Result<()> {
+        self.write(|state| {
+            for row in state.nodes.rows.values_mut() {
+                if !row.last_seen_at.is_past(now) {
+                    row.last_seen_at = now;
+                    row.first_seen_at = row.first_seen_at.min(now);
+                }
+            }
+            Ok(())
+        })
+        .await
+    }
+
     async fn totals(&self, since: UnixMillis) -> Result<Totals> {
         let state = self.read().await;
         let rows = || state.nodes.rows.values();

@@ -7,7 +7,7 @@ use chaperone_engine::approval::{
     Answer, Approval, ApprovalState, Approver, Change, Standing, Told, take_question,
 };
 use chaperone_engine::audit::RecordId;
-use chaperone_engine::base::time::UnixMillis;
+use chaperone_engine::base::time::{CLOCK_SLACK_MS, UnixMillis};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row as _, Sqlite, SqliteConnection};
 
@@ -88,11 +88,13 @@ impl Store for Database {
                            OR (state = 'approved' AND grant_ends_at <= ?1)";
         // Looking first, on a reader: mostly there is nothing to do, and the writer has other work.
         let mut look = QueryBuilder::<Sqlite>::new("SELECT 1 FROM approvals WHERE ");
-        let due = look.push(DUE).push(" LIMIT 1").build().bind(to_sql(now.0));
+        look.push(DUE).push(" OR ").push(AHEAD).push(" LIMIT 1");
+        let due = look.build().bind(to_sql(now.0)).bind(clock_ahead(now));
         if due.fetch_optional(self.read()).await?.is_none() {
             return Ok(Vec::new());
         }
         let mut transaction = self.write().await?;
+        let corrected = correct_clock(&mut transaction, now).await?;
         let mut update =
             QueryBuilder::<Sqlite>::new("UPDATE approvals SET state = 'expired' WHERE ");
         update.push(DUE).push(" RETURNING id");
@@ -102,6 +104,12 @@ impl Store for Database {
             .fetch_all(transaction.step().await?)
             .await?;
         transaction.commit().await?;
+        if corrected > 0 {
+            tracing::warn!(
+                corrected,
+                "the clock was set back: open questions and grants run from now"
+            );
+        }
         let ids = rows.iter().map(|row| Ok(row.try_get("id")?));
         let mut ids = ids.collect::<Result<Vec<String>>>()?;
         ids.sort();
@@ -199,6 +207,45 @@ impl Store for Database {
 /// What [`stored`] reads, but for the content of the question's body. What is not there is not replaced.
 const LISTED: &str = "id, state, json_replace(question, '$.body.content', json('{\"text\":\"\"}')) \
                       AS question, asked_at, approved_at, decided_at, spent_by, denial_told";
+
+/// What [`Approval::correct_clock`] would change; the second parameter is [`clock_ahead`].
+const AHEAD: &str = "(state IN ('pending', 'approved') \
+                     AND max(asked_at, coalesce(approved_at, 0)) > ?2)";
+
+/// No instant that was read from the clock before lies beyond.
+fn clock_ahead(now: UnixMillis) -> i64 {
+    to_sql(now.saturating_add(CLOCK_SLACK_MS).0)
+}
+
+/// Takes back what was read from a clock that ran ahead, and says for how many.
+async fn correct_clock(transaction: &mut Write, now: UnixMillis) -> Result<usize> {
+    // Parameters have numbers, so the first one is there although nothing uses it.
+    let mut ahead = QueryBuilder::<Sqlite>::new("SELECT * FROM approvals WHERE ");
+    let rows = ahead
+        .push(AHEAD)
+        .build()
+        .bind(to_sql(now.0))
+        .bind(clock_ahead(now))
+        .fetch_all(transaction.step().await?)
+        .await?;
+    for row in &rows {
+        let mut stored = stored(transaction.step().await?, row).await?;
+        let approval = &mut stored.approval;
+        approval.correct_clock(now);
+        sqlx::query(
+            "UPDATE approvals SET asked_at = ?, expires_at = ?, approved_at = ?, grant_ends_at = ? \
+             WHERE id = ?",
+        )
+        .bind(to_sql(approval.asked_at.0))
+        .bind(to_sql(approval.expires_at().0))
+        .bind(approval.approved_at.map(|at| to_sql(at.0)))
+        .bind(approval.grant_ends_at().map(|at| to_sql(at.0)))
+        .bind(&stored.id)
+        .execute(transaction.step().await?)
+        .await?;
+    }
+    Ok(rows.len())
+}
 
 /// The state with what time has done to it, as [`Approval::state_at`] says it.
 fn push_state_at(query: &mut QueryBuilder<Sqlite>, now: UnixMillis) {

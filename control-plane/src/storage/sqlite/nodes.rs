@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use async_trait::async_trait;
-use chaperone_engine::base::time::UnixMillis;
+use chaperone_engine::base::time::{CLOCK_SLACK_MS, UnixMillis};
 use chaperone_engine::bundle::Serial;
 use chaperone_engine::link::{NodeId, PolicyRequest};
 use sqlx::sqlite::SqliteRow;
@@ -128,6 +128,28 @@ impl Store for Database {
             node.gaps = gaps.remove(id).unwrap_or_default();
         }
         Ok(nodes)
+    }
+
+    async fn correct_clock(&self, now: UnixMillis) -> Result<()> {
+        const AHEAD: &str = "last_seen_at > ?1";
+        let limit = to_sql(now.saturating_add(CLOCK_SLACK_MS).0);
+        let mut look = QueryBuilder::<Sqlite>::new("SELECT 1 FROM nodes WHERE ");
+        let ahead = look.push(AHEAD).push(" LIMIT 1").build().bind(limit);
+        if ahead.fetch_optional(self.read()).await?.is_none() {
+            return Ok(());
+        }
+        let mut transaction = self.write().await?;
+        let mut update = QueryBuilder::<Sqlite>::new(
+            "UPDATE nodes SET last_seen_at = ?2, first_seen_at = min(first_seen_at, ?2) WHERE ",
+        );
+        update
+            .push(AHEAD)
+            .build()
+            .bind(limit)
+            .bind(to_sql(now.0))
+            .execute(transaction.step().await?)
+            .await?;
+        transaction.commit().await
     }
 
     async fn totals(&self, since: UnixMillis) -> Result<Totals> {

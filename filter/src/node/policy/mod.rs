@@ -116,7 +116,7 @@ impl<G> PolicySync<G> {
 
     /// Looks into shared data and, with the lease, polls; reports when there is news or it is time.
     pub(super) fn tick(&mut self, wire: &mut Wire<'_>, me: &NodeId) {
-        let leads = self.lease.hold(wire.host, &me.boot, wire.now);
+        let leads = self.lease.hold(wire.host, &me.boot, wire.host.now());
         self.read_shared(wire.host, wire.metrics, wire.now, leads);
         if leads && self.poll.is_due(wire.now) {
             self.poll.send(wire, &self.in_force, me);

@@ -3,6 +3,7 @@
 
 mod approvals;
 mod calls;
+mod clock;
 mod config;
 mod events;
 mod identity;
