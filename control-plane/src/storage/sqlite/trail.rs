@@ -1,7 +1,7 @@
 //! The trail: taking events, and reading records.
 //!
 //! The columns of `records` are the [`ATTRIBUTES`] and the five that make a row what it is. A new
-//! attribute needs a migration that adds its column, of the type that [`column_type`] names.
+//! attribute needs a migration that adds its column, of the type that `column_type` names.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
