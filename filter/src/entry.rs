@@ -69,6 +69,8 @@ impl From<Flow> for HeadersStatus {
             Flow::Continue => Self::Continue,
             // In the "headers" profile Envoy holds the body, too; in the "body" profile it goes on to be seen.
             Flow::Pause => Self::StopIteration,
+            // In both profiles Envoy holds the body, too.
+            Flow::Hold => Self::StopAllIterationAndWatermark,
         }
     }
 }
@@ -78,6 +80,7 @@ impl From<Flow> for DataStatus {
         match flow {
             Flow::Continue => Self::Continue,
             Flow::Pause => Self::StopIterationAndBuffer,
+            Flow::Hold => Self::StopIterationAndWatermark,
         }
     }
 }
@@ -86,7 +89,7 @@ impl From<Flow> for TrailersStatus {
     fn from(flow: Flow) -> Self {
         match flow {
             Flow::Continue => Self::Continue,
-            Flow::Pause => Self::StopIteration,
+            Flow::Pause | Flow::Hold => Self::StopIteration,
         }
     }
 }

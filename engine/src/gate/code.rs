@@ -58,6 +58,7 @@ codes! {
     UpgradeNotSupported = "upgrade_not_supported", 403, "Upgrades cannot be masked or held.";
     UnreadableRequest = "unreadable_request_encoding", 415, "The request body's encoding cannot be read, and masking applies.";
     BodyTooLarge = "body_too_large", 413, "The rule needs the whole body, and it is larger than the gate keeps.";
+    BodyUnfinished = "body_unfinished", 408, "The rule needs the whole body, and its end did not come.";
     UnreadableEncoding = "unreadable_encoding", 502, "The response's encoding cannot be read, and masking applies.";
     SecretBlocked = "secret_blocked", 403, "A secret was found that the policy does not let pass.";
     ApprovalRequired = "approval_required", 403, "A human must approve this request; send it again once they have.";

@@ -107,6 +107,17 @@ impl Refused {
         )
     }
 
+    /// The body has to be seen whole, and no more of it came for so many milliseconds.
+    pub fn unfinished(waited_ms: u64) -> Self {
+        Self::new(
+            Code::BodyUnfinished,
+            format!(
+                "A human has to see the whole body before it goes on, and for {waited_ms} ms no more of it came. Send \
+                 it to its end without waiting for an answer."
+            ),
+        )
+    }
+
     /// A body that is not what its content encoding says, found while it was read.
     pub fn undecodable(direction: Direction, error: DecodingError) -> Self {
         let code = match direction {

@@ -2,8 +2,8 @@
 //! The end-to-end tests drive it to hold the promises at the head of the filter's `host` module against Envoy.
 //!
 //! A request is probed under the name in `x-name`. `x-probe` has words like `request-body=1,2t,0`: what the
-//! callback returns at its first, second and later calls, as the host's numbers; letters behind a number say what it
-//! does first:
+//! callback returns at its first, second and later calls, as the host's numbers; letters behind a number say what a
+//! callback for a body or trailers does first:
 //!
 //! | letter | the callback |
 //! |---|---|
@@ -110,8 +110,18 @@ impl State {
         }
     }
 
-    fn trailers(&mut self, stream: StreamId, callback: &str) -> TrailersStatus {
-        match self.called(stream, callback, "").0 {
+    fn trailers(&mut self, stream: StreamId, way: Way) -> TrailersStatus {
+        let (callback, buffer) = match way {
+            Way::Request => ("request-trailers", Buffer::RequestBody),
+            Way::Response => ("response-trailers", Buffer::ResponseBody),
+        };
+        let (status, letters) = self.called(stream, callback, "");
+        if let Some(probed) = self.probed.get_mut(&stream) {
+            for letter in letters.chars() {
+                let _ = probed.act(letter, buffer, 0);
+            }
+        }
+        match status {
             0 => TrailersStatus::Continue,
             _ => TrailersStatus::StopIteration,
         }
@@ -233,7 +243,7 @@ impl Module for Probe {
     }
 
     fn on_request_trailers(stream: StreamId, _count: usize) -> TrailersStatus {
-        STATE.with_borrow_mut(|state| state.trailers(stream, "request-trailers"))
+        STATE.with_borrow_mut(|state| state.trailers(stream, Way::Request))
     }
 
     fn on_response_headers(stream: StreamId, _count: usize, end: bool) -> HeadersStatus {
@@ -245,7 +255,7 @@ impl Module for Probe {
     }
 
     fn on_response_trailers(stream: StreamId, _count: usize) -> TrailersStatus {
-        STATE.with_borrow_mut(|state| state.trailers(stream, "response-trailers"))
+        STATE.with_borrow_mut(|state| state.trailers(stream, Way::Response))
     }
 
     fn on_stream_log(stream: StreamId) {

@@ -50,6 +50,8 @@ pub struct FakeStream {
     pub request_body: Vec<u8>,
     /// Response buffer as it is now.
     pub response_body: Vec<u8>,
+    /// Buffers that Envoy would crash on if they were touched now.
+    pub out_of_reach: Vec<Direction>,
     /// Every answer; more than one is a fault.
     pub responses: Vec<Response>,
     /// Every resume, in order.
@@ -132,6 +134,10 @@ fn headers_of(stream: &mut FakeStream, direction: Direction) -> &mut Headers {
 }
 
 fn body_of(stream: &mut FakeStream, direction: Direction) -> &mut Vec<u8> {
+    assert!(
+        !stream.out_of_reach.contains(&direction),
+        "Envoy would follow a pointer to a buffer that is gone"
+    );
     match direction {
         Direction::Request => &mut stream.request_body,
         Direction::Response => &mut stream.response_body,

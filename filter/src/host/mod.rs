@@ -18,7 +18,7 @@
 //!
 //! ## What a status from a headers callback does
 //!
-//! "The option" is `allow_on_headers_stop_iteration`. Today's Pause is status 1.
+//! "The option" is `allow_on_headers_stop_iteration`. The filter's Pause is status 1, its Hold status 4.
 //!
 //! | status | headers | body callbacks meanwhile | a body over Envoy's limit |
 //! |---|---|---|---|
@@ -31,7 +31,7 @@
 //!
 //! ## What a status from a body callback does
 //!
-//! Today's Pause is status 1.
+//! The filter's Pause is status 1, its Hold status 2.
 //!
 //! | status | the next callback sees | a body over Envoy's limit | the buffer from a tick |
 //! |---|---|---|---|
@@ -55,10 +55,12 @@
 //!   piece has its own. Status 2 at each piece and a resume from each tick pass a body of any length
 //!   with bounded memory, in order.
 //! - 1.36.2: after status 1 and a resume from a tick, a next body callback that returns Continue loses its
-//!   piece. It has to stop, too; or the status is 2 from the start, which loses nothing.
+//!   piece. It has to stop, too (by status 2 it is as if that had been the status from the start); or the status is 2
+//!   from the start, which loses nothing.
 //! - With trailers waiting, a body callback that stops inside of the resume, by whatever status, and a
 //!   trailers callback that then returns Continue, lose the whole body (the trailers callback comes twice). If the
-//!   trailers callback stops too, nothing is lost, and a second resume lets everything go.
+//!   trailers callback stops too, nothing is lost, and a second resume lets everything go. If the body callback stopped by
+//!   status 1, the trailers callback can still read and change the body then.
 //!
 //! ## How bodies end
 //!

@@ -34,10 +34,15 @@ struct Side {
     /// Everything is held in front of the filter ("headers" profile).
     stopped_all: bool,
     waiting: Vec<Frame>,
+    /// What the filter stopped and no callback will see again.
+    kept: Vec<u8>,
+    /// What the filter stopped and the next callback will see.
     buffer: Vec<u8>,
     /// The filter's last body callback returned Pause.
     buffering: bool,
-    /// Released by a resume while `buffering`: Envoy loses the next piece of data.
+    /// The filter's last body or trailers callback stopped.
+    stopped: bool,
+    /// Released by a resume while `buffering`: 1.36.2 loses the next piece of data if its callback continues.
     loses_next: bool,
     trailers_held: bool,
     ended: bool,
@@ -55,7 +60,8 @@ pub(super) struct Envoy {
     pub(super) downstream: Seen,
     /// An answer of our own has gone out.
     pub(super) answer: Option<Response>,
-    resumes_done: usize,
+    /// How often a stream was resumed.
+    pub(super) resumes_done: usize,
     pub(super) over: bool,
     /// The filter has let the request through.
     pub(super) was_open: bool,
@@ -187,10 +193,10 @@ impl Envoy {
         let flow = self.worker.headers(STREAM, direction, end);
         self.check(direction, flow);
         self.side(direction).headers_held = true;
-        if flow == Flow::Continue {
-            self.pass_headers(direction);
-        } else if !self.body_profile {
-            self.side(direction).stopped_all = true;
+        match flow {
+            Flow::Continue => self.pass_headers(direction),
+            Flow::Hold => self.side(direction).stopped_all = true,
+            Flow::Pause => self.side(direction).stopped_all = !self.body_profile,
         }
         self.after_callback();
         true
@@ -233,10 +239,7 @@ impl Envoy {
 
     fn data_callback(&mut self, direction: Direction, bytes: &[u8], end: bool) {
         let side = self.side(direction);
-        if std::mem::take(&mut side.loses_next) {
-            // Data that comes after a resume while a body callback had paused goes nowhere.
-            return;
-        }
+        let loses = std::mem::take(&mut side.loses_next);
         let mut buffer = std::mem::take(&mut side.buffer);
         buffer.extend_from_slice(bytes);
         let size = buffer.len();
@@ -246,8 +249,13 @@ impl Envoy {
         self.check(direction, flow);
         let buffer = self.take_buffer(direction);
         let side = self.side(direction);
-        side.buffer = buffer;
         side.buffering = flow == Flow::Pause;
+        side.stopped = flow != Flow::Continue;
+        match flow {
+            Flow::Hold => side.kept.extend(buffer),
+            Flow::Continue if loses => {}
+            _ => side.buffer = buffer,
+        }
         if flow == Flow::Continue {
             // Continue from any body callback releases held headers as well.
             self.pass_headers(direction);
@@ -261,19 +269,15 @@ impl Envoy {
             let side = self.side(direction);
             (side.buffering, std::mem::take(&mut side.buffer))
         };
-        if buffering {
-            self.put_buffer(direction, buffer.clone());
-        }
+        self.put_buffer(direction, buffer);
+        self.out_of_reach(direction, !buffering);
         self.enter();
         let flow = self.worker.trailers(STREAM, direction);
         self.check(direction, flow);
-        let buffer = if buffering {
-            self.take_buffer(direction)
-        } else {
-            buffer
-        };
+        let buffer = self.take_buffer(direction);
         let side = self.side(direction);
         side.buffer = buffer;
+        side.stopped = flow != Flow::Continue;
         if flow == Flow::Continue {
             self.pass_headers(direction);
             self.pass_buffer(direction, true);
@@ -291,8 +295,7 @@ impl Envoy {
         }
         let now = self.worker.host().now.get() + millis;
         self.worker.host().now.set(now);
-        let buffered = self.request.buffer.clone();
-        self.put_buffer(Direction::Request, buffered);
+        self.lend_buffers();
         self.worker.tick(ROOT);
         self.settle();
         if self.over {
@@ -302,8 +305,7 @@ impl Envoy {
         self.plane.receive(calls);
         for (call, answer) in self.plane.answer(mood) {
             if !self.over {
-                let buffered = self.request.buffer.clone();
-                self.put_buffer(Direction::Request, buffered);
+                self.lend_buffers();
             }
             self.worker.call_answered(ROOT, call, answer);
             self.settle();
@@ -313,8 +315,28 @@ impl Envoy {
     fn settle(&mut self) {
         if !self.over {
             self.request.buffer = self.take_buffer(Direction::Request);
+            self.response.buffer = self.take_buffer(Direction::Response);
             self.after_callback();
         }
+    }
+
+    /// From a tick a body can be changed that a body callback has paused, and no other touched.
+    fn lend_buffers(&mut self) {
+        for direction in [Direction::Request, Direction::Response] {
+            let side = self.side(direction);
+            let (buffering, buffer) = (side.buffering, std::mem::take(&mut side.buffer));
+            self.put_buffer(direction, buffer);
+            self.out_of_reach(direction, !buffering);
+        }
+    }
+
+    fn out_of_reach(&self, direction: Direction, is: bool) {
+        self.fake(|s| {
+            s.out_of_reach.retain(|d| *d != direction);
+            if is {
+                s.out_of_reach.push(direction);
+            }
+        });
     }
 
     // === the end ===
@@ -337,9 +359,8 @@ impl Envoy {
             return;
         }
         let (answers, resumed, reset) =
-            self.fake(|s| (s.responses.clone(), s.resumed.len(), s.reset));
+            self.fake(|s| (s.responses.clone(), std::mem::take(&mut s.resumed), s.reset));
         assert!(answers.len() <= 1, "two answers: Envoy can hang");
-        assert!(resumed <= 1, "a stream is resumed once");
         if let Some(answer) = answers.first()
             && self.answer.is_none()
         {
@@ -350,19 +371,25 @@ impl Envoy {
             self.end();
             return;
         }
-        if resumed > self.resumes_done {
-            self.resumes_done = resumed;
+        for direction in resumed {
+            self.resumes_done += 1;
             assert!(self.answer.is_none(), "resumed after an answer");
-            self.resume();
+            self.resume(direction);
         }
     }
 
-    fn resume(&mut self) {
-        self.pass_headers(Direction::Request);
-        if std::mem::take(&mut self.request.stopped_all) {
+    fn resume(&mut self, direction: Direction) {
+        let side = self.side(direction);
+        assert!(
+            side.headers_held || side.stopped,
+            "resumed, and nothing was held"
+        );
+        side.stopped = false;
+        self.pass_headers(direction);
+        if std::mem::take(&mut self.side(direction).stopped_all) {
             // What was held comes as one piece of data, then the trailers.
             let (mut held, mut ended, mut trailers) = (None, false, false);
-            for frame in std::mem::take(&mut self.request.waiting) {
+            for frame in std::mem::take(&mut self.side(direction).waiting) {
                 match frame {
                     Frame::Data(bytes, end) => {
                         held.get_or_insert_with(Vec::new).extend(bytes);
@@ -372,19 +399,21 @@ impl Envoy {
                 }
             }
             if let Some(bytes) = held {
-                self.frame(Direction::Request, Frame::Data(bytes, ended));
+                self.frame(direction, Frame::Data(bytes, ended));
+            }
+            if trailers && !self.over {
+                let stopped = self.side(direction).stopped;
+                self.frame(direction, Frame::Trailers);
                 assert!(
-                    !(trailers && self.request.buffering),
+                    self.over || !stopped || self.side(direction).trailers_held,
                     "Envoy loses the body here"
                 );
             }
-            if trailers && !self.over {
-                self.frame(Direction::Request, Frame::Trailers);
-            }
         } else {
-            let end = self.request.ended;
-            self.request.loses_next = self.request.buffering && !end;
-            self.pass_buffer(Direction::Request, end);
+            let side = self.side(direction);
+            let end = side.ended;
+            side.loses_next = side.buffering && !end;
+            self.pass_buffer(direction, end);
         }
     }
 
@@ -410,7 +439,7 @@ impl Envoy {
     fn check(&self, direction: Direction, flow: Flow) {
         let open = self.worker.is_open(STREAM);
         if direction == Direction::Request && !open {
-            assert_eq!(flow, Flow::Pause, "no verdict, but the request goes on");
+            assert_ne!(flow, Flow::Continue, "no verdict, but the request goes on");
         }
     }
 
@@ -424,7 +453,8 @@ impl Envoy {
         });
         let ended = {
             let side = self.side(direction);
-            side.ended && side.buffer.is_empty() && side.waiting.is_empty()
+            let nothing_left = side.buffer.is_empty() && side.kept.is_empty();
+            side.ended && nothing_left && side.waiting.is_empty()
         };
         let seen = self.seen(direction);
         seen.headers = Some(headers);
@@ -432,7 +462,9 @@ impl Envoy {
     }
 
     fn pass_buffer(&mut self, direction: Direction, end: bool) {
-        let bytes = std::mem::take(&mut self.side(direction).buffer);
+        let side = self.side(direction);
+        let mut bytes = std::mem::take(&mut side.kept);
+        bytes.append(&mut side.buffer);
         let seen = self.seen(direction);
         assert!(seen.headers.is_some(), "a body before its headers");
         seen.body.extend_from_slice(&bytes);
@@ -447,6 +479,7 @@ impl Envoy {
     }
 
     fn put_buffer(&self, direction: Direction, bytes: Vec<u8>) {
+        self.out_of_reach(direction, false);
         self.fake(|s| match direction {
             Direction::Request => s.request_body = bytes,
             Direction::Response => s.response_body = bytes,

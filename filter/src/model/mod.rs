@@ -11,4 +11,5 @@ mod control_plane;
 mod envoy;
 mod properties;
 mod stories;
+mod waiting;
 mod world;

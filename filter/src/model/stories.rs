@@ -151,26 +151,21 @@ fn request_trailers_that_nobody_announced_follow_the_whole_body() {
 }
 
 #[test]
-fn a_held_request_with_trailers_arrives_whole_or_not_at_all() {
-    for (profile, body, arrives) in [
-        ("headers", "plain words.", true),
-        // Envoy offers no buffer for the tail here, and sending on would cut the body.
-        ("headers", "undecided ghp_", false),
-        ("body", "undecided ghp_", true),
+fn a_held_request_with_trailers_arrives_whole() {
+    for (profile, body) in [
+        ("headers", "plain words."),
+        ("headers", "undecided ghp_"),
+        ("body", "undecided ghp_"),
     ] {
         let mut envoy = begin(profile, "/risky/x", false);
         envoy.data(Request, body.as_bytes(), false);
         envoy.trailers(Request);
         envoy.tick(30, Mood::Pending);
-        envoy.tick(30, Mood::Granted);
-        envoy.tick(30, Mood::Granted);
-        assert_eq!(envoy.upstream.ended, arrives, "{profile} {body}");
-        assert_eq!(
-            envoy.upstream.body == body.as_bytes(),
-            arrives,
-            "{profile} {body}"
-        );
-        assert_eq!(envoy.over, !arrives, "{profile} {body}");
+        for _ in 0..3 {
+            envoy.tick(30, Mood::Granted);
+        }
+        assert!(envoy.upstream.ended && !envoy.over, "{profile} {body}");
+        assert_eq!(envoy.upstream.body, body.as_bytes(), "{profile}");
     }
 }
 
@@ -181,8 +176,9 @@ fn a_body_that_is_held_when_the_verdict_falls_is_masked_before_trailers_release_
     envoy.data(Request, format!("pay {}", secret()).as_bytes(), false);
     envoy.tick(10, Mood::Pending);
     envoy.tick(10, Mood::Pending);
-    assert!(envoy.was_open && envoy.upstream.headers.is_none());
+    assert!(envoy.was_open && envoy.upstream.body.is_empty());
     envoy.trailers(Request);
+    envoy.tick(10, Mood::Pending);
     let body = String::from_utf8(envoy.upstream.body.clone()).unwrap();
     assert!(body.starts_with("pay [masked:github-pat:"), "{body}");
     assert!(envoy.upstream.ended);

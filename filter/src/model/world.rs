@@ -41,6 +41,7 @@ fn policy() -> Value {
         "issuers": [{"issuer": ISSUER, "audiences": ["api://chaperone"],
                      "claims": {"subject": "sub", "groups": "groups", "session": "sid"}}],
         "connections": [{"name": "api", "hosts": ["api.example.com"], "protocol": "http"},
+                        {"name": "plain", "hosts": ["plain.example.com"], "protocol": "http"},
                         {"name": "blocking", "hosts": ["blocking.example.com"], "protocol": "http"},
                         {"name": "restoring", "hosts": ["restoring.example.com"], "protocol": "http"},
                         {"name": "reporting", "hosts": ["reporting.example.com"], "protocol": "http"}],

@@ -36,6 +36,7 @@ mod wake;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
 use std::rc::Rc;
 
 use chaperone_engine::audit::BootId;
@@ -91,6 +92,8 @@ pub struct NodeOf<G> {
     wakes: Vec<(ContextId, Wake)>,
     /// Streams that are to end, and when.
     endings: Vec<(ContextId, UnixMillis)>,
+    /// Streams that are to be woken, and when.
+    times: HashMap<ContextId, UnixMillis>,
     sessions: Sessions,
     /// The parts that need a configuration; `None` before the first.
     parts: Option<Parts<G>>,
@@ -138,6 +141,7 @@ impl<G> NodeOf<G> {
             calls: Calls::default(),
             wakes: Vec::new(),
             endings: Vec::new(),
+            times: HashMap::new(),
             sessions: Sessions::default(),
             parts: None,
         }

@@ -214,7 +214,20 @@ impl<G> NodeOf<G> {
         self.endings.push((stream, until));
     }
 
+    /// Wakes the stream at `at`, with [`Wake::Due`]. A stream has one such time, the earliest that it asked for
+    /// since it was woken.
+    pub fn wake_at(&mut self, host: &dyn Host, stream: ContextId, at: UnixMillis) {
+        let time = self.times.entry(stream).or_insert(at);
+        *time = (*time).min(at);
+        if at <= host.steady() {
+            self.urge(host);
+        }
+    }
+
     pub(super) fn end_due(&mut self, now: UnixMillis) {
+        let due = self.times.extract_if(|_, at| *at <= now);
+        self.wakes
+            .extend(due.map(|(stream, _)| (stream, Wake::Due)));
         let due = self.endings.extract_if(.., |(_, until)| *until <= now);
         self.wakes
             .extend(due.map(|(stream, _)| (stream, Wake::Over)));
@@ -232,6 +245,7 @@ impl<G> NodeOf<G> {
             parts.approvals.cancel(stream);
         }
         self.endings.retain(|(ending, _)| *ending != stream);
+        self.times.remove(&stream);
         self.wakes.retain(|(waiting, _)| *waiting != stream);
     }
 }

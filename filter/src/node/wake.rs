@@ -19,6 +19,8 @@ pub enum Wake {
     Timeout,
     /// [`Node::end_later`](super::Node::end_later): now.
     Over,
+    /// [`Node::wake_at`](super::Node::wake_at): it is time.
+    Due,
 }
 
 /// The queue, or the caller's share of it, is full and `on_audit_full` is `block`: 503 `audit_full`.

@@ -9,12 +9,25 @@
 //! | `Placed` | Envoy keeps decided bytes, masked, since others behind them are undecided | only the new bytes are masked | the undecided bytes are put behind the decided ones, and all goes on | `Flowing`, `Placed`, `Cut`, `Stopped` |
 //! | `Held` (request) | no verdict yet, or none that a callback has seen: Envoy keeps the body as it came | is kept; after the verdict all kept bytes are masked as one piece | are kept; after the verdict all kept bytes are masked in their place | `Whole`, `Resumed`, and as `Flowing` |
 //! | `Whole` (request) | all of it was masked in its place, in Envoy's buffer | does not come | go on | `Resumed` |
-//! | `Resumed` (request) | the request was released outside of its callbacks | as `Flowing`, but all that is decided goes on | as `Flowing` | `Flowing`, `Cut`, `Stopped` |
+//! | `Resumed` (request) | the request was released outside of its callbacks: all that came meanwhile comes in one | as `Flowing` | as `Flowing` | `Flowing`, `Placed`, `Cut`, `Stopped` |
+//! | `Slowed` | Envoy keeps decided bytes out of reach: no verdict yet that waits for none of them, or a tick is to let them go | is masked; Envoy keeps it | go on if nothing is undecided, else the stream is broken off | `Flowing`, `Stopped` |
+//! | `Regained` | a tick has let go bytes that waited within reach | as `Slowed` | as `Slowed` | `Slowed`, `Stopped` |
 //! | `Cut` (response) | it ended before a secret, and its reader was told | is dropped | go on | |
 //! | `Stopped` | it must not go on | does not come | do not come | |
 //!
-//! In the states `Awaited`, `Placed` and `Stopped` callbacks return Pause, so that Envoy sends nothing on
-//! ([`BodyWay::flow`]). While the verdict is pending they do so whatever the state.
+//! In the states `Awaited`, `Placed` and `Stopped` callbacks return Pause, so that Envoy sends nothing on, and in
+//! `Slowed` Hold ([`BodyWay::flow`]). While the verdict is pending they return one of the two whatever the state.
+//!
+//! # Nobody waits for ever
+//!
+//! A sender may wait for an answer in the middle of its body: chunked HTTP/1.1, streams of HTTP/2, upgrades. So what
+//! waits for the next bytes waits for a bounded time only ([`BodyWay::let_go`]): `Awaited` and `Placed` end then, from
+//! a tick. Two facts about Envoy, which stand at the head of `host`, shape how:
+//!
+//! - After a pause within reach and a resume from a tick, 1.36.2 loses the piece of a next callback that continues.
+//!   So that callback holds instead, and the next tick lets its piece go: `Regained`, `Slowed`.
+//! - A callback may pause inside of a resume, but if trailers wait behind it, their callback has to stop, too, or the whole
+//!   body is lost. So it does, and the next tick lets everything go: `Placed` with `in_resume`, `Slowed`.
 //!
 //! # Where undecided bytes wait
 //!
@@ -27,13 +40,14 @@
 //!   silently cut the body.
 //! - behind a pause ([`Tail::InBuffer`]): the decided bytes stay in Envoy's buffer, which can be edited
 //!   at trailers too, at the price of delaying the chunk. For gRPC, for announced trailers, and for all
-//!   requests: HTTP/2 requests may end in trailers that nobody announced, and nobody waits for a part of
-//!   a request as people wait for a part of an answer. Envoy refuses to buffer beyond a limit, so
+//!   requests: HTTP/2 requests may end in trailers that nobody announced, and whoever waits for a part of
+//!   a request is served by the next callback, or after the bounded time. Envoy refuses to buffer beyond a limit, so
 //!   after so many bytes the decided ones go on and the tail waits in memory.
 //!
 //! Either way undecided bytes are never in a buffer that Envoy may send.
 
 use chaperone_engine::audit::{Body, EventKind};
+use chaperone_engine::base::time::UnixMillis;
 use chaperone_engine::masking::{Blocked, DecodingError, Findings, MaskedBody, Secrets};
 
 use super::flow::Flow;
@@ -41,7 +55,10 @@ use super::pipe::{Out, Pipe};
 use crate::host::{Direction, Host};
 
 /// For a body that will end in trailers: half of Envoy's default `per_connection_buffer_limit_bytes`.
-const TRAILERS_EXPECTED: Tail = Tail::InBuffer { max: 512 * 1024 };
+const TRAILERS_EXPECTED: Tail = Tail::InBuffer {
+    max: TRAILERS_EXPECTED_BYTES,
+};
+const TRAILERS_EXPECTED_BYTES: usize = 512 * 1024;
 /// For a body that could.
 const TRAILERS_POSSIBLE: Tail = Tail::InBuffer {
     max: TRAILERS_POSSIBLE_BYTES,
@@ -78,12 +95,16 @@ enum Stage {
         bytes: usize,
         /// The response's headers wait with them.
         with_headers: bool,
+        /// The callback that placed them ran inside of a resume, and none came since. If trailers come now, they
+        /// must stop: were they to go on, Envoy would lose the whole body (seen on 1.36 and 1.40).
+        in_resume: bool,
     },
     Held(HeldBody),
     Whole,
-    /// The next body callback comes from within a resume of headers and body together. If it paused and
-    /// trailers were waiting too, Envoy would lose the whole body (seen on 1.36 and 1.40).
+    /// The next body callback comes from within a resume of headers and body together.
     Resumed,
+    Slowed,
+    Regained,
     Cut,
     Stopped {
         /// The response's headers have not left, so that they can be answered instead.
@@ -107,6 +128,17 @@ impl Stage {
         )
     }
 
+    /// Trailers that come now may have been waiting behind a body callback that paused inside of a resume.
+    const fn is_in_resume(self) -> bool {
+        matches!(
+            self,
+            Self::Placed {
+                in_resume: true,
+                ..
+            }
+        )
+    }
+
     /// Bytes at the front of Envoy's buffer that are masked already.
     const fn placed(self) -> usize {
         match self {
@@ -121,9 +153,6 @@ impl Stage {
 pub(super) struct HeldBody {
     /// How much there is.
     pub(super) bytes: usize,
-    /// The body has ended. If it has not, its last callback has paused it, and Envoy would lose the next piece
-    /// after a resume from outside.
-    pub(super) is_complete: bool,
 }
 
 /// One direction's body.
@@ -134,6 +163,8 @@ pub(super) struct BodyWay {
     tail: Tail,
     stage: Stage,
     recording: Recording,
+    /// Since when bytes, or headers, wait for the next bytes.
+    since: UnixMillis,
     /// Bytes sent on, after masking.
     pub(super) sent: u64,
     /// The end was seen.
@@ -147,6 +178,28 @@ pub(super) struct Passed {
     pub(super) stop: Option<Stop>,
     /// For the record, if masking applies and there is room.
     pub(super) event: Option<EventKind>,
+    /// When [`BodyWay::let_go`] is to be asked.
+    pub(super) again: Option<Again>,
+}
+
+/// When something that waits is to be looked at again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Again {
+    /// In the next tick.
+    Soon,
+    /// When it has waited for as long as it may.
+    Late,
+}
+
+/// What becomes of bytes that wait, once time has passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum LetGo {
+    /// Nothing waits.
+    Nothing,
+    /// Not before then.
+    At(UnixMillis),
+    /// The stream is to be resumed in this direction now.
+    Now,
 }
 
 /// Why a body must not go on.
@@ -170,6 +223,7 @@ impl Passed {
     const ON: Self = Self {
         stop: None,
         event: None,
+        again: None,
     };
 }
 
@@ -181,6 +235,7 @@ impl BodyWay {
             tail,
             stage: Stage::Flowing,
             recording: Recording::UpTo(record_bytes),
+            since: UnixMillis(0),
             sent: 0,
             ended: false,
         }
@@ -220,14 +275,28 @@ impl BodyWay {
     pub(super) fn flow(&self) -> Flow {
         match self.stage {
             Stage::Awaited | Stage::Placed { .. } | Stage::Stopped { .. } => Flow::Pause,
-            Stage::Flowing | Stage::Held(_) | Stage::Whole | Stage::Resumed | Stage::Cut => {
-                Flow::Continue
-            }
+            Stage::Slowed => Flow::Hold,
+            Stage::Flowing
+            | Stage::Held(_)
+            | Stage::Whole
+            | Stage::Resumed
+            | Stage::Regained
+            | Stage::Cut => Flow::Continue,
+        }
+    }
+
+    /// The return value of its callbacks while a verdict is pending that does not wait for more of it.
+    pub(super) fn flow_before_verdict(&self) -> Flow {
+        match self.stage {
+            // A tick may have to change what Envoy keeps.
+            Stage::Held(_) | Stage::Whole => Flow::Pause,
+            _ => Flow::Hold,
         }
     }
 
     /// The headers of this response wait for the first look at its body.
-    pub(super) fn hold_headers(&mut self) {
+    pub(super) fn hold_headers(&mut self, now: UnixMillis) {
+        self.since = now;
         self.stage = Stage::Awaited;
     }
 
@@ -239,10 +308,7 @@ impl BodyWay {
     /// Another piece of a request's body came while the verdict is pending: Envoy keeps `bytes` of it now.
     pub(super) fn hold(&mut self, bytes: usize, end: bool) {
         self.ended |= end;
-        self.stage = Stage::Held(HeldBody {
-            bytes,
-            is_complete: end,
-        });
+        self.stage = Stage::Held(HeldBody { bytes });
     }
 
     /// The part of a request's body that Envoy keeps as it came.
@@ -255,21 +321,78 @@ impl BodyWay {
 
     /// The request is released outside of its callbacks.
     pub(super) fn resumed(&mut self) {
-        self.stage = Stage::Resumed;
+        self.stage = match self.stage {
+            Stage::Placed { .. } => Stage::Regained,
+            // Nothing comes inside of the resume: the callbacks have been there already.
+            Stage::Slowed => Stage::Flowing,
+            _ => Stage::Resumed,
+        };
     }
 
-    /// A body callback: `size` bytes are in the buffer.
-    pub(super) fn data(&mut self, host: &dyn Host, size: usize, end: bool) -> Passed {
+    /// Time passed: whether what waits is to go on now. `most`: milliseconds that it may wait for the next bytes.
+    pub(super) fn let_go(&mut self, now: UnixMillis, most: u64) -> LetGo {
+        let after = match self.stage {
+            Stage::Slowed => {
+                self.stage = Stage::Flowing;
+                return LetGo::Now;
+            }
+            Stage::Awaited => Stage::Flowing,
+            Stage::Placed { .. } => Stage::Regained,
+            _ => return LetGo::Nothing,
+        };
+        let until = self.since.saturating_add(most);
+        if now < until {
+            return LetGo::At(until);
+        }
+        self.stage = after;
+        LetGo::Now
+    }
+
+    /// A tick masks the part of a request's body that Envoy keeps as it came, in its place; more of it will come.
+    pub(super) fn place(&mut self, host: &dyn Host) -> Passed {
+        let Some(held) = self.held() else {
+            return Passed::ON;
+        };
+        let before = self.sent;
+        let passed = self.data(host, held.bytes, false, false);
+        if passed.stop.is_none() {
+            let placed = self.sent.saturating_sub(before);
+            self.stage = Stage::Placed {
+                bytes: usize::try_from(placed).unwrap_or(usize::MAX),
+                with_headers: false,
+                in_resume: false,
+            };
+        }
+        passed
+    }
+
+    /// A body callback: `size` bytes are in the buffer. `waiting`: the verdict is pending, and does not wait for them.
+    pub(super) fn data(
+        &mut self,
+        host: &dyn Host,
+        size: usize,
+        end: bool,
+        waiting: bool,
+    ) -> Passed {
         self.ended |= end;
         let before = self.stage;
         if before == Stage::Cut {
             host.replace_body(self.direction, size, &[]);
             return Passed::ON;
         }
-        self.stage = Stage::Flowing;
+        let slowed = waiting || matches!(before, Stage::Slowed | Stage::Regained);
+        self.stage = if slowed {
+            Stage::Slowed
+        } else {
+            Stage::Flowing
+        };
+        let again = (slowed && !waiting).then_some(Again::Soon);
         if self.pipe.is_empty() {
             self.sent = self.sent.saturating_add(size as u64);
-            return Passed::ON;
+            return Passed {
+                again,
+                ..Passed::ON
+            };
         }
         let buffer = host.body(self.direction, size);
         if buffer.len() != size {
@@ -299,28 +422,34 @@ impl BodyWay {
             }
         }
         self.sent = self.sent.saturating_add(out.sent.len() as u64);
-        let waiting = placed.saturating_add(out.sent.len());
+        let decided = placed.saturating_add(out.sent.len());
+        let mut again = again;
         if blocked.is_some() {
             self.stage = Stage::Cut;
-        } else if !end && self.pipe.held() > 0 && self.may_wait(before, waiting) {
+        } else if !end && !slowed && self.pipe.held() > 0 && self.may_wait(before, decided) {
             self.stage = Stage::Placed {
-                bytes: waiting,
+                bytes: decided,
                 with_headers: before.holds_headers(),
+                in_resume: before == Stage::Resumed,
             };
+            self.since = host.steady();
+            again = Some(Again::Late);
         }
         Passed {
             stop: blocked,
             event: self.recording.chunk(self.direction, out.masked),
+            again,
         }
     }
 
-    /// Whether `waiting` decided bytes may wait in Envoy's buffer for undecided ones.
-    fn may_wait(&self, before: Stage, waiting: usize) -> bool {
-        match (before, self.tail) {
-            (Stage::Resumed, _) => false,
-            _ if before.holds_headers() => waiting <= TRAILERS_POSSIBLE_BYTES,
-            (_, Tail::InBuffer { max }) => waiting <= max,
-            (_, Tail::InMemory) => false,
+    /// Whether so many `decided` bytes may wait in Envoy's buffer for undecided ones.
+    fn may_wait(&self, before: Stage, decided: usize) -> bool {
+        match self.tail {
+            // Trailers may be waiting right behind, and all of it is in Envoy's buffer anyway.
+            Tail::InBuffer { .. } if before == Stage::Resumed => decided <= TRAILERS_EXPECTED_BYTES,
+            _ if before.holds_headers() => decided <= TRAILERS_POSSIBLE_BYTES,
+            Tail::InBuffer { max } => decided <= max,
+            Tail::InMemory => false,
         }
     }
 
@@ -334,14 +463,6 @@ impl BodyWay {
         self.stage = Stage::Flowing;
         if self.pipe.is_empty() {
             return Passed::ON;
-        }
-        if let Stage::Held(held) = before {
-            // The verdict fell outside, after the last piece of the body: no callback has masked what Envoy
-            // keeps, and Continue would send it.
-            return match self.mask_in_place(host, held.bytes, usize::MAX) {
-                Ok((_, event)) => Passed { stop: None, event },
-                Err(stop) => self.stopped(before, stop),
-            };
         }
         let held = self.pipe.held();
         let out = match self.pipe.finish() {
@@ -357,13 +478,18 @@ impl BodyWay {
             _ if held == 0 && out.sent.is_empty() => {}
             _ => return self.stopped(before, Stop::Lost),
         }
+        let mut again = None;
         if blocked.is_some() {
             self.stage = Stage::Cut;
+        } else if before.is_in_resume() {
+            self.stage = Stage::Slowed;
+            again = Some(Again::Soon);
         }
         self.sent = self.sent.saturating_add(out.sent.len() as u64);
         Passed {
             stop: blocked,
             event: self.recording.chunk(self.direction, out.masked),
+            again,
         }
     }
 
@@ -425,7 +551,7 @@ impl BodyWay {
         };
         Passed {
             stop: Some(stop),
-            event: None,
+            ..Passed::ON
         }
     }
 

@@ -19,6 +19,9 @@ impl Stream {
     /// Closes the record. Comes once, at the end, perhaps without any callback before.
     pub fn log(&mut self, around: &mut Around<'_>) {
         self.leave_waiting(around);
+        if self.is_timed {
+            around.node.cancel(self.id);
+        }
         let host = around.host;
         let status = self.status.or_else(|| status_of(host)).unwrap_or(0);
         if self.record.is_none() {

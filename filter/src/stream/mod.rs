@@ -9,7 +9,9 @@
 //! # Promises
 //! - `Stream::flow` alone derives a callback's return value, from the phase and, once the request has been
 //!   let through, from the state of its body. While a verdict is pending every request callback returns
-//!   Pause: in Envoy, Continue from *any* body or trailers callback releases held headers upstream.
+//!   Pause or Hold: in Envoy, Continue from *any* body or trailers callback releases held headers upstream.
+//! - Nothing that a client may legally do hangs. A verdict that needs no body holds headers and body together, so that it
+//!   does not depend on what comes; where bytes are waited for, that ends after `limits.body_wait_ms` (`late`).
 //! - A stream answers the agent at most once, and never after it let the request go on.
 //! - A stream keeps the gate that it began under; a newer policy is for newer streams.
 //! - Every stream closes its record exactly once, in [`Stream::log`], whatever came before.
@@ -21,6 +23,7 @@ mod close;
 mod flow;
 mod header_values;
 mod headers;
+mod late;
 pub(crate) mod metric;
 mod opening;
 mod pipe;
@@ -160,6 +163,10 @@ pub struct Stream {
     request_body: BodyWay,
     response_body: BodyWay,
     held: bool,
+    /// When the last piece of a body came that is read before the verdict.
+    piece_at: UnixMillis,
+    /// The node was asked to wake it at a time.
+    is_timed: bool,
     began: UnixMillis,
     decided_ms: u64,
     first_byte_ms: Option<u64>,
@@ -186,6 +193,8 @@ impl Stream {
             request_body: BodyWay::untouched(Direction::Request),
             response_body: BodyWay::untouched(Direction::Response),
             held: false,
+            piece_at: UnixMillis(0),
+            is_timed: false,
             began: host.steady(),
             decided_ms: 0,
             first_byte_ms: None,
@@ -201,6 +210,11 @@ impl Stream {
             // Let through: only a body that waits for its own next bytes can pause it.
             (Direction::Request, Phase::Open { .. }) => self.request_body.flow(),
             (Direction::Response, Phase::Open { .. }) => self.response_body.flow(),
+            // The verdict needs no more of the body.
+            (
+                Direction::Request,
+                Phase::Waiting(Waiting::Answer | Waiting::Human | Waiting::Durable),
+            ) => self.request_body.flow_before_verdict(),
             // No verdict, or one against it: nothing of the request goes on.
             (Direction::Request, _) | (_, Phase::Broken | Phase::Answered { passing: false }) => {
                 Flow::Pause
@@ -246,12 +260,12 @@ impl Stream {
     /// Trailers came: the body is over.
     pub fn trailers(&mut self, around: &mut Around<'_>, direction: Direction) -> Flow {
         match (direction, &self.phase) {
-            (Direction::Request, Phase::Waiting(_)) => {
+            (Direction::Request, Phase::Waiting(Waiting::Body(_))) => {
                 let kept = self.request_body.held().map_or(0, |held| held.bytes);
                 self.body_while_waiting(around, kept, true);
             }
             (_, Phase::Open { tunnel: true }) => self.way(direction).ended = true,
-            (_, Phase::Open { tunnel: false }) => {
+            (Direction::Request, Phase::Waiting(_)) | (_, Phase::Open { tunnel: false }) => {
                 let passed = self.way(direction).trailers(around.host);
                 self.passed(around, direction, passed);
             }
@@ -260,15 +274,19 @@ impl Stream {
         self.flow(direction)
     }
 
-    /// A piece of the body of a request that was let through, or of its answer.
+    /// A piece of the body of a request that nothing but its verdict keeps, or of its answer.
     fn open_body(&mut self, around: &mut Around<'_>, direction: Direction, size: usize, end: bool) {
-        let passed = self.way(direction).data(around.host, size, end);
+        let waiting = !self.is_open();
+        let passed = self.way(direction).data(around.host, size, end, waiting);
         self.passed(around, direction, passed);
     }
 
     fn passed(&mut self, around: &mut Around<'_>, direction: Direction, passed: body::Passed) {
         if let Some(event) = passed.event {
             self.note(around, event);
+        }
+        if let Some(again) = passed.again {
+            self.look_again(around, again);
         }
         if let Some(stop) = passed.stop {
             self.stop(around, direction, stop);
@@ -281,6 +299,10 @@ impl Stream {
             if self.is_open() && !self.response_body.ended {
                 self.break_off(around);
             }
+            return;
+        }
+        if wake == Wake::Due {
+            self.due(around);
             return;
         }
         let Phase::Waiting(waiting) = self.phase else {

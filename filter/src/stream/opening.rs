@@ -11,10 +11,13 @@ use crate::host::Direction;
 impl Stream {
     /// A body callback while the verdict is pending (the "body" profile only).
     pub(super) fn body_while_waiting(&mut self, around: &mut Around<'_>, size: usize, end: bool) {
-        self.request_body.hold(size, end);
         let Phase::Waiting(Waiting::Body(read_for)) = self.phase else {
+            // The verdict does not wait for it: it waits for the verdict, masked, where nothing can be lost.
+            self.open_body(around, Direction::Request, size, end);
             return;
         };
+        self.request_body.hold(size, end);
+        self.piece_came(around);
         let limit = self.config.limits.body_bytes;
         match read_for {
             ReadFor::Approval if size > limit => self.refuse(around, Refused::too_large(limit)),
@@ -22,7 +25,7 @@ impl Stream {
                 // What was held has no end in sight. From here on it goes as in the other profile: a secret ends
                 // it when it comes.
                 self.let_through(around, None, false);
-                if self.is_open() {
+                if self.goes_on() {
                     self.open_body(around, Direction::Request, size, end);
                 }
             }
@@ -110,20 +113,15 @@ impl Stream {
         }
     }
 
-    /// Resumes a request that Envoy holds, with the held part of its body masked.
+    /// Resumes a request that Envoy holds. What it keeps of the body within reach has been masked by then.
     fn release(&mut self, around: &mut Around<'_>) {
-        let held = self.request_body.held();
-        if held.is_some_and(|held| !held.is_complete) {
-            // More will come, and Envoy would lose it after a resume from outside. The next callback masks what
-            // is there and releases it.
-            return;
-        }
-        // Nobody has looked at it yet.
-        if held.is_some_and(|held| held.bytes > 0) && self.mask_whole(around).is_none() {
-            return;
-        }
         self.request_body.resumed();
         around.host.resume(Direction::Request);
+    }
+
+    /// Whether the request was not refused.
+    fn goes_on(&self) -> bool {
+        matches!(self.phase, Phase::Open { .. } | Phase::Waiting(_))
     }
 
     /// Whatever the stream waited for, it does not any more.

@@ -6,7 +6,7 @@ use chaperone_engine::audit::EventKind;
 use chaperone_engine::gate::ResponseHead;
 use chaperone_engine::masking::{Content, Decoder, Encoding, Masker, Plan, Secrets};
 
-use super::body::{BodyWay, Tail};
+use super::body::{Again, BodyWay, Tail};
 use super::pipe::Pipe;
 use super::request::{all, announces_trailers, content_of, encoding_of, is_grpc};
 use super::{Around, Phase, Stream, header_values, headers};
@@ -76,7 +76,8 @@ impl Stream {
         let tail = Tail::of(Direction::Response, announces_trailers(&headers));
         self.response_body = self.response_way(plan, secrets, &content, encoding, tail);
         if holds {
-            self.response_body.hold_headers();
+            self.response_body.hold_headers(around.host.steady());
+            self.look_again(around, Again::Late);
         }
     }
 

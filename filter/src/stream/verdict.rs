@@ -164,7 +164,10 @@ impl Stream {
         match next {
             Next::Forward => self.let_through(around, None, false),
             Next::Ask => self.ask(around, if end { Some(Vec::new()) } else { None }),
-            Next::ReadBody(read_for) => self.phase = Phase::Waiting(Waiting::Body(read_for)),
+            Next::ReadBody(read_for) => {
+                self.phase = Phase::Waiting(Waiting::Body(read_for));
+                self.piece_came(around);
+            }
         }
     }
 

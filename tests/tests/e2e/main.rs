@@ -30,3 +30,4 @@ mod recording;
 mod statuses;
 mod streams;
 mod versions;
+mod waiting;

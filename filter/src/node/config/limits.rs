@@ -22,6 +22,8 @@ pub struct Limits {
     pub hold_streams: usize,
     /// Request body that may be held for a decision in the "body" profile.
     pub body_bytes: usize,
+    /// Milliseconds that something waits for the next bytes of a body.
+    pub body_wait_ms: u64,
     /// Body bytes recorded per direction.
     pub record_body_bytes: usize,
     /// Masked body bytes shown to approvers.
@@ -71,6 +73,8 @@ const HOLD_STREAMS: Bound = bound("hold_streams", 1_000, 0, 10_000);
 /// Just under Envoy's default `per_connection_buffer_limit_bytes`, above which Envoy itself answers
 /// 413 without our explanation.
 const BODY_BYTES: Bound = bound("body_bytes", MIB - 64 * KIB, 0, 64 * MIB);
+/// Longer than a sender that is not waiting itself pauses, and shorter than any client's patience.
+const BODY_WAIT_MS: Bound = bound("body_wait_ms", 3_000, 100, 60_000);
 const RECORD_BODY_BYTES: Bound = bound("record_body_bytes", 64 * KIB, 0, 16 * MIB);
 const PREVIEW_BYTES: Bound = bound("preview_bytes", 16 * KIB, 0, 256 * KIB);
 /// A local control plane answers in single milliseconds; a database failover takes a second.
@@ -87,6 +91,7 @@ pub(super) fn limits(given: Option<Object>) -> Result<Limits, ConfigError> {
         token_cache_entries: size(&mut given, &TOKEN_CACHE_ENTRIES)?,
         hold_streams: size(&mut given, &HOLD_STREAMS)?,
         body_bytes: size(&mut given, &BODY_BYTES)?,
+        body_wait_ms: number(&mut given, &BODY_WAIT_MS)?,
         record_body_bytes: size(&mut given, &RECORD_BODY_BYTES)?,
         preview_bytes: size(&mut given, &PREVIEW_BYTES)?,
     };

@@ -42,6 +42,7 @@ fn a_short_configuration_gets_the_defaults_that_the_reference_names() {
         ("token_cache_entries", limits.token_cache_entries as u64),
         ("hold_streams", limits.hold_streams as u64),
         ("body_bytes", limits.body_bytes as u64),
+        ("body_wait_ms", limits.body_wait_ms),
         ("record_body_bytes", limits.record_body_bytes as u64),
         ("preview_bytes", limits.preview_bytes as u64),
     ] {
