@@ -283,6 +283,9 @@ pub struct Timings {
     /// The detector at whose finding a body was ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blocked: Option<String>,
+    /// Code of the reason for which the gate ended it after it had let the request go on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
 }
 
 /// Body bytes in an event: text where they are UTF-8, base64 where not.

@@ -59,6 +59,8 @@ codes! {
     UnreadableRequest = "unreadable_request_encoding", 415, "The request body's encoding cannot be read, and masking applies.";
     BodyTooLarge = "body_too_large", 413, "The rule needs the whole body, and it is larger than the gate keeps.";
     BodyUnfinished = "body_unfinished", 408, "The rule needs the whole body, and its end did not come.";
+    ExpandedRequest = "expanded_request_too_large", 413, "The request's body becomes too much of what was sent.";
+    ExpandedResponse = "expanded_response_too_large", 502, "The response's body becomes too much of what was sent.";
     UnreadableEncoding = "unreadable_encoding", 502, "The response's encoding cannot be read, and masking applies.";
     SecretBlocked = "secret_blocked", 403, "A secret was found that the policy does not let pass.";
     ApprovalRequired = "approval_required", 403, "A human must approve this request; send it again once they have.";

@@ -107,6 +107,21 @@ impl Refused {
         )
     }
 
+    /// More than there is room for would become of a body at once.
+    pub fn expanded(direction: Direction) -> Self {
+        match direction {
+            Direction::Request => Self::new(
+                Code::ExpandedRequest,
+                "Decoded, the body is much longer than it came, and the gate has no room for it now. Send it without \
+                 content-encoding, or in parts.",
+            ),
+            Direction::Response => Self::new(
+                Code::ExpandedResponse,
+                "The upstream sent a body that becomes much longer than it came, and the gate has no room for it now.",
+            ),
+        }
+    }
+
     /// The body has to be seen whole, and no more of it came for so many milliseconds.
     pub fn unfinished(waited_ms: u64) -> Self {
         Self::new(

@@ -37,6 +37,15 @@ impl Secrets {
         self.by_placeholder.len()
     }
 
+    /// Length of the longest.
+    pub fn longest(&self) -> usize {
+        self.by_placeholder
+            .values()
+            .map(|secret| secret.len())
+            .max()
+            .unwrap_or(0)
+    }
+
     /// Bytes that they take.
     pub fn size(&self) -> usize {
         self.bytes

@@ -9,6 +9,7 @@ mod actions;
 mod bodies;
 mod control_plane;
 mod envoy;
+mod expanding;
 mod properties;
 mod stories;
 mod waiting;

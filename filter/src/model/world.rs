@@ -58,7 +58,7 @@ fn policy() -> Value {
                      "on": ["request", "response"], "action": "mask"},
                     {"name": "no-pat", "detectors": ["secrets/github-pat"], "connections": ["blocking"],
                      "on": ["request", "response"], "action": "block"},
-                    {"name": "back", "detectors": ["secrets/github-pat"], "connections": ["restoring"],
+                    {"name": "back", "detectors": ["secrets/github-pat", "secrets/private-key"], "connections": ["restoring"],
                      "on": ["request"], "action": "mask", "restore": true},
                     {"name": "seen", "detectors": ["secrets/github-pat"], "connections": ["reporting"],
                      "on": ["request", "response"], "action": "report"}]

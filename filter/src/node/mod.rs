@@ -15,6 +15,7 @@
 //! | `roots`, `streams` | the node's side for root contexts, and for streams |
 //! | `calls` | calls to the control plane: which answers count, when to try again |
 //! | `metrics` | counters, gauges and histograms in Envoy's admin |
+//! | `surplus` | how much more than they are bodies may become |
 //! | `wake` | its answers to streams |
 //!
 //! Nothing here calls into streams: their news comes out of [`Node::take_wakes`]. And no
@@ -31,6 +32,7 @@ mod policy;
 mod roots;
 mod sessions;
 mod streams;
+mod surplus;
 mod wake;
 
 #[cfg(test)]
@@ -49,6 +51,7 @@ use self::calls::Calls;
 use self::events::Sender;
 use self::policy::{Build, PolicySync};
 use self::sessions::Sessions;
+use self::surplus::Surplus;
 use crate::host::{ContextId, Host};
 
 pub use self::config::{
@@ -56,6 +59,7 @@ pub use self::config::{
 };
 pub use self::metrics::{Counter, Gauge, Histogram, Metrics};
 pub use self::sessions::SessionKey;
+pub use self::surplus::MAX_REST;
 pub use self::wake::{AuditFull, TooManyHeld, Wake};
 
 /// Milliseconds between ticks. A tick without news costs one short read of shared memory, and is how
@@ -94,6 +98,7 @@ pub struct NodeOf<G> {
     endings: Vec<(ContextId, UnixMillis)>,
     /// Streams that are to be woken, and when.
     times: HashMap<ContextId, UnixMillis>,
+    surplus: Surplus,
     sessions: Sessions,
     /// The parts that need a configuration; `None` before the first.
     parts: Option<Parts<G>>,
@@ -142,6 +147,7 @@ impl<G> NodeOf<G> {
             wakes: Vec::new(),
             endings: Vec::new(),
             times: HashMap::new(),
+            surplus: Surplus::new(),
             sessions: Sessions::default(),
             parts: None,
         }

@@ -233,6 +233,23 @@ impl<G> NodeOf<G> {
             .extend(due.map(|(stream, _)| (stream, Wake::Over)));
     }
 
+    /// Whether a callback that has taken so many bytes more than are free may make `bytes` more of what came.
+    pub fn expand(&mut self, host: &dyn Host, bytes: usize, taken: usize) -> bool {
+        let capacity = self.expanded_bytes();
+        self.surplus.take(host.steady(), capacity, bytes, taken)
+    }
+
+    /// A stream keeps `now` bytes as they came, and kept `before`. `false`: it may not.
+    pub fn keep(&mut self, before: usize, now: usize) -> bool {
+        let capacity = self.expanded_bytes();
+        self.surplus.keep(before, now, capacity)
+    }
+
+    fn expanded_bytes(&self) -> usize {
+        self.in_charge()
+            .map_or(0, |root| root.config.limits.expanded_bytes)
+    }
+
     /// Remembers the secrets that were masked in a request of a session, and gives all those of the session.
     pub fn remember(&mut self, session: SessionKey, masked: Secrets, now: UnixMillis) -> Secrets {
         self.sessions.remember(session, masked, now)

@@ -2,14 +2,14 @@
 //!
 //! | | nothing has left | something has |
 //! |---|---|---|
-//! | request | 403, or 415 if its encoding breaks off | the same; upstream sees half a request, which breaks off |
+//! | request | 403; 415 if its encoding breaks off, 413 if too much becomes of it | the same; upstream sees half a request, which breaks off |
 //! | response | 403, or 502 | the body's own error event where it has one, then the end; else the stream breaks off |
 //!
 //! A response that is ended with an error event is not reset at once: bytes on their way to the agent would be lost
 //! with it. All that upstream still sends is dropped, and if the response has not ended by itself after
 //! [`GRACE_MS`], the stream is reset then.
 
-use chaperone_engine::gate::Refused;
+use chaperone_engine::gate::{Code, Refused};
 
 use super::body::Stop;
 use super::{Around, Phase, Stream, metric};
@@ -27,10 +27,10 @@ impl Stream {
                 let limit = self.config.limits.body_bytes;
                 self.refuse(around, Refused::too_large(limit));
             }
-            (Stop::Unreadable(error), _) if self.can_answer(direction) => {
-                self.refuse(around, Refused::undecodable(direction, error));
+            (Stop::Unreadable(error), _) => {
+                self.end_for(around, direction, Refused::undecodable(direction, error));
             }
-            (Stop::Unreadable(_), _) => self.break_off(around),
+            (Stop::Expanded, _) => self.end_for(around, direction, Refused::expanded(direction)),
             (Stop::Blocked | Stop::Told, _) => {
                 let blocked = self.way(direction).blocked();
                 let detector = blocked.map(|blocked| blocked.detector.clone());
@@ -50,6 +50,19 @@ impl Stream {
         }
     }
 
+    /// Refuses, or breaks off what cannot be answered any more.
+    fn end_for(&mut self, around: &mut Around<'_>, direction: Direction, refused: Refused) {
+        if self.can_answer(direction) {
+            self.refuse(around, refused);
+        } else {
+            let code = refused.code;
+            let metrics = around.node.metrics();
+            metrics.count(around.host, &metric::of(metric::CODE, code.as_str()), 1);
+            self.ended_for = Some(code);
+            self.break_off(around);
+        }
+    }
+
     /// Answers that a secret was found which policy does not let pass.
     pub(super) fn block(&mut self, around: &mut Around<'_>, detector: &str) {
         self.count_blocked(around, detector);
@@ -61,6 +74,9 @@ impl Stream {
         metrics.count(around.host, metric::BLOCKED, 1);
         metrics.count(around.host, &metric::of(metric::BLOCKED_BY, detector), 1);
         self.blocked = Some(detector.to_owned());
+        if self.is_open() {
+            self.ended_for = Some(Code::SecretBlocked);
+        }
     }
 
     /// Whether the agent can still be given an answer of ours instead of upstream's.

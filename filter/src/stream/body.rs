@@ -7,10 +7,10 @@
 //! | `Flowing` | Envoy keeps nothing of it for us | is masked and goes on; Envoy keeps it if its end is undecided | go on; with an end undecided the stream is broken off | `Placed`, `Cut`, `Stopped` |
 //! | `Awaited` (response) | the headers wait for the first look at the body | as `Flowing`; the headers go on with it, or wait with it | as `Flowing` | `Flowing`, `Placed`, `Cut`, `Stopped` |
 //! | `Placed` | Envoy keeps decided bytes, masked, since others behind them are undecided | only the new bytes are masked | the undecided bytes are put behind the decided ones, and all goes on | `Flowing`, `Placed`, `Cut`, `Stopped` |
-//! | `Held` (request) | no verdict yet, or none that a callback has seen: Envoy keeps the body as it came | is kept; after the verdict all kept bytes are masked as one piece | are kept; after the verdict all kept bytes are masked in their place | `Whole`, `Resumed`, and as `Flowing` |
+//! | `Held` (request) | the verdict waits for the whole body: Envoy keeps it as it came | is kept; with the last one, or when no more may be kept, all are masked as one piece | all kept bytes are masked in their place | `Whole`, `Placed`, `Slowed`, and as `Flowing` |
 //! | `Whole` (request) | all of it was masked in its place, in Envoy's buffer | does not come | go on | `Resumed` |
 //! | `Resumed` (request) | the request was released outside of its callbacks: all that came meanwhile comes in one | as `Flowing` | as `Flowing` | `Flowing`, `Placed`, `Cut`, `Stopped` |
-//! | `Slowed` | Envoy keeps decided bytes out of reach: no verdict yet that waits for none of them, or a tick is to let them go | is masked; Envoy keeps it | go on if nothing is undecided, else the stream is broken off | `Flowing`, `Stopped` |
+//! | `Slowed` | Envoy keeps decided bytes out of reach: a verdict is pending that does not wait for them, there was no room for what follows them, or a tick is to let them go for another reason | is masked; Envoy keeps it | go on if nothing is undecided, else the stream is broken off | `Flowing`, `Stopped` |
 //! | `Regained` | a tick has let go bytes that waited within reach | as `Slowed` | as `Slowed` | `Slowed`, `Stopped` |
 //! | `Cut` (response) | it ended before a secret, and its reader was told | is dropped | go on | |
 //! | `Stopped` | it must not go on | does not come | do not come | |
@@ -28,6 +28,13 @@
 //!   So that callback holds instead, and the next tick lets its piece go: `Regained`, `Slowed`.
 //! - A callback may pause inside of a resume, but if trailers wait behind it, their callback has to stop, too, or the whole
 //!   body is lost. So it does, and the next tick lets everything go: `Placed` with `in_resume`, `Slowed`.
+//!
+//! # Bounded
+//!
+//! A callback makes no more of its bytes than there is `room` for, and the pipe keeps the rest as it came. It is put out at
+//! the next callback, never from a tick: a callback is the only sign that Envoy has taken what went before. Until then
+//! the state is `Slowed`, whose watermark slows the sender down. With the end of the body there is no next callback, and a
+//! rest is a reason to stop.
 //!
 //! # Where undecided bytes wait
 //!
@@ -52,7 +59,13 @@ use chaperone_engine::masking::{Blocked, DecodingError, Findings, MaskedBody, Se
 
 use super::flow::Flow;
 use super::pipe::{Out, Pipe};
+use super::room::Room;
 use crate::host::{Direction, Host};
+use crate::node::MAX_REST;
+
+/// So many times as long as other things, bytes that there was no room for wait for the next ones: their sender may have
+/// been slowed down by whoever reads what has gone on.
+const REST_WAITS_TIMES: u64 = 20;
 
 /// For a body that will end in trailers: half of Envoy's default `per_connection_buffer_limit_bytes`.
 const TRAILERS_EXPECTED: Tail = Tail::InBuffer {
@@ -171,6 +184,17 @@ pub(super) struct BodyWay {
     pub(super) ended: bool,
 }
 
+/// A body callback.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Piece {
+    /// Bytes in the buffer.
+    pub(super) size: usize,
+    /// They are the last ones.
+    pub(super) end: bool,
+    /// The verdict is pending, and does not wait for them.
+    pub(super) waiting: bool,
+}
+
 /// The outcome of one callback for a body.
 #[derive(Debug)]
 pub(super) struct Passed {
@@ -200,6 +224,8 @@ pub(super) enum LetGo {
     At(UnixMillis),
     /// The stream is to be resumed in this direction now.
     Now,
+    /// The body must not go on.
+    Stop(Stop),
 }
 
 /// Why a body must not go on.
@@ -217,6 +243,8 @@ pub(super) enum Stop {
     Told,
     /// It has to be seen whole, and decoded it is longer than may be kept.
     TooLarge,
+    /// More would become of it at once than there is room for.
+    Expanded,
 }
 
 impl Passed {
@@ -253,7 +281,7 @@ impl BodyWay {
 
     /// Whether its content encoding is taken off.
     pub(super) fn decodes(&self) -> bool {
-        self.pipe.decoder.is_some()
+        self.pipe.decodes()
     }
 
     /// The findings in it.
@@ -338,6 +366,16 @@ impl BodyWay {
             }
             Stage::Awaited => Stage::Flowing,
             Stage::Placed { .. } => Stage::Regained,
+            Stage::Flowing | Stage::Resumed | Stage::Regained if self.pipe.has_rest() => {
+                // No callback comes, so there is no buffer to put it into.
+                let most = most.saturating_mul(REST_WAITS_TIMES);
+                let until = self.since.saturating_add(most);
+                if now < until {
+                    return LetGo::At(until);
+                }
+                let stopped = self.stopped(self.stage, Stop::Expanded);
+                return stopped.stop.map_or(LetGo::Nothing, LetGo::Stop);
+            }
             _ => return LetGo::Nothing,
         };
         let until = self.since.saturating_add(most);
@@ -349,12 +387,17 @@ impl BodyWay {
     }
 
     /// A tick masks the part of a request's body that Envoy keeps as it came, in its place; more of it will come.
-    pub(super) fn place(&mut self, host: &dyn Host) -> Passed {
+    pub(super) fn place(&mut self, host: &dyn Host, room: &mut Room<'_>) -> Passed {
         let Some(held) = self.held() else {
             return Passed::ON;
         };
         let before = self.sent;
-        let passed = self.data(host, held.bytes, false, false);
+        let piece = Piece {
+            size: held.bytes,
+            end: false,
+            waiting: false,
+        };
+        let passed = self.data(host, piece, room);
         if passed.stop.is_none() {
             let placed = self.sent.saturating_sub(before);
             self.stage = Stage::Placed {
@@ -366,14 +409,19 @@ impl BodyWay {
         passed
     }
 
-    /// A body callback: `size` bytes are in the buffer. `waiting`: the verdict is pending, and does not wait for them.
-    pub(super) fn data(
-        &mut self,
-        host: &dyn Host,
-        size: usize,
-        end: bool,
-        waiting: bool,
-    ) -> Passed {
+    /// Bytes of it that stay here as they came, since there was no room for what becomes of them.
+    pub(super) fn rest(&self) -> usize {
+        self.pipe.rest()
+    }
+
+    /// Whether something of it stays here.
+    pub(super) fn has_rest(&self) -> bool {
+        self.pipe.has_rest()
+    }
+
+    /// A body callback.
+    pub(super) fn data(&mut self, host: &dyn Host, piece: Piece, room: &mut Room<'_>) -> Passed {
+        let Piece { size, end, waiting } = piece;
         self.ended |= end;
         let before = self.stage;
         if before == Stage::Cut {
@@ -400,10 +448,14 @@ impl BodyWay {
         }
         let placed = before.placed().min(buffer.len());
         let (done, new) = buffer.split_at_checked(placed).unwrap_or((&[], &buffer));
-        let out = match self.through(new, end) {
+        let out = match self.through(new, end, room) {
             Ok(out) => out,
             Err(error) => return self.stopped(before, Stop::Unreadable(error)),
         };
+        let has_rest = self.pipe.has_rest();
+        if has_rest && (end || self.pipe.rest() > MAX_REST) {
+            return self.stopped(before, Stop::Expanded);
+        }
         let blocked = self.is_blocked();
         if blocked == Some(Stop::Blocked) {
             let event = self.recording.chunk(self.direction, out.masked);
@@ -426,6 +478,13 @@ impl BodyWay {
         let mut again = again;
         if blocked.is_some() {
             self.stage = Stage::Cut;
+        } else if has_rest {
+            self.since = host.steady();
+            // Inside of a resume it must not stop; what has gone on slows the sender down then.
+            if before != Stage::Resumed {
+                self.stage = Stage::Slowed;
+            }
+            again = again.or(Some(Again::Soon));
         } else if !end && !slowed && self.pipe.held() > 0 && self.may_wait(before, decided) {
             self.stage = Stage::Placed {
                 bytes: decided,
@@ -463,6 +522,9 @@ impl BodyWay {
         self.stage = Stage::Flowing;
         if self.pipe.is_empty() {
             return Passed::ON;
+        }
+        if self.pipe.has_rest() {
+            return self.stopped(before, Stop::Expanded);
         }
         let held = self.pipe.held();
         let out = match self.pipe.finish() {
@@ -524,11 +586,13 @@ impl BodyWay {
             return Err(Stop::Lost);
         }
         let decodes = self.decodes();
-        let out = self.through(&buffer, true).map_err(Stop::Unreadable)?;
+        let mut room = Room::most(limit);
+        let out = self.through(&buffer, true, &mut room);
+        let out = out.map_err(Stop::Unreadable)?;
         if let Some(stop) = self.is_blocked() {
             return Err(stop);
         }
-        if decodes && out.sent.len() > limit {
+        if self.pipe.has_rest() || (decodes && out.sent.len() > limit) {
             return Err(Stop::TooLarge);
         }
         let event = self.recording.chunk(self.direction, out.masked);
@@ -555,9 +619,14 @@ impl BodyWay {
         }
     }
 
-    fn through<'a>(&mut self, bytes: &'a [u8], end: bool) -> Result<Out<'a>, DecodingError> {
-        let mut out = self.pipe.push(bytes, self.recording.has_room())?;
-        if end {
+    fn through<'a>(
+        &mut self,
+        bytes: &'a [u8],
+        end: bool,
+        room: &mut Room<'_>,
+    ) -> Result<Out<'a>, DecodingError> {
+        let mut out = self.pipe.push(bytes, self.recording.room(), room)?;
+        if end && !self.pipe.has_rest() {
             out.append(self.pipe.finish()?);
         }
         Ok(out)
@@ -584,8 +653,11 @@ enum Recording {
 }
 
 impl Recording {
-    const fn has_room(self) -> bool {
-        matches!(self, Self::UpTo(1..))
+    const fn room(self) -> usize {
+        match self {
+            Self::UpTo(bytes) => bytes,
+            Self::Truncated => 0,
+        }
     }
 
     /// The event that records a piece, and less room for the next.

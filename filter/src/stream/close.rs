@@ -22,6 +22,9 @@ impl Stream {
         if self.is_timed {
             around.node.cancel(self.id);
         }
+        if self.kept > 0 {
+            around.node.keep(self.kept, 0);
+        }
         let host = around.host;
         let status = self.status.or_else(|| status_of(host)).unwrap_or(0);
         if self.record.is_none() {
@@ -80,6 +83,7 @@ impl Stream {
             masked,
             reported,
             blocked: self.blocked.clone(),
+            refused: self.ended_for.map(|code| code.as_str().to_owned()),
         }
     }
 

@@ -9,6 +9,7 @@
 //! | a human, to be asked about the whole body | the request is refused: 408 `body_unfinished` |
 //! | a request, until all of it was looked at for what policy blocks | it goes on as it comes, as one that is too long to be kept |
 //! | the headers of an answer, for the first look at its body | they go on |
+//! | bytes that there was no room for ([`room`](super::room)) | twenty times as long, and then the stream ends |
 //! | decided bytes, behind which others are undecided | they go on; the undecided ones wait in memory |
 //!
 //! Undecided bytes themselves never go on before they are decided: whoever could make the gate give up by waiting would
@@ -18,6 +19,7 @@ use chaperone_engine::base::time::UnixMillis;
 use chaperone_engine::gate::{ReadFor, Refused};
 
 use super::body::{Again, LetGo};
+use super::room::Room;
 use super::{Around, Phase, Stream, Waiting};
 use crate::host::Direction;
 
@@ -69,7 +71,9 @@ impl Stream {
         match read_for {
             ReadFor::Approval => self.refuse(around, Refused::unfinished(most)),
             ReadFor::Blocking => {
-                let passed = self.request_body.place(around.host);
+                let (host, node) = (around.host, &mut *around.node);
+                let mut more = |bytes, taken| node.expand(host, bytes, taken);
+                let passed = self.request_body.place(host, &mut Room::of(&mut more));
                 let is_stopped = passed.stop.is_some();
                 self.passed(around, Direction::Request, passed);
                 if !is_stopped {
@@ -84,7 +88,13 @@ impl Stream {
         match self.way(direction).let_go(around.host.steady(), most) {
             LetGo::Nothing => {}
             LetGo::At(until) => self.look_again_at(around, until),
-            LetGo::Now => around.host.resume(direction),
+            LetGo::Now => {
+                around.host.resume(direction);
+                if self.way(direction).has_rest() {
+                    self.look_again(around, Again::Late);
+                }
+            }
+            LetGo::Stop(stop) => self.stop(around, direction, stop),
         }
     }
 }

@@ -31,6 +31,7 @@ mod received;
 mod refuse;
 mod request;
 mod response;
+mod room;
 mod shown;
 mod unidentified;
 mod verdict;
@@ -41,7 +42,7 @@ use std::sync::Arc;
 
 use chaperone_engine::audit::{ApprovalOutcome, EventKind, Place, RecordId, Sharer};
 use chaperone_engine::base::time::UnixMillis;
-use chaperone_engine::gate::{Gate, Masking, ReadFor, Refused};
+use chaperone_engine::gate::{Code, Gate, Masking, ReadFor, Refused};
 use chaperone_engine::identity::Principal;
 use chaperone_engine::link::AskRequest;
 use chaperone_engine::masking::{DetectorSet, Findings, FingerprintKey, Plan};
@@ -50,8 +51,9 @@ use chaperone_engine::upstreams::Operation;
 
 use crate::host::{ContextId, Direction, Host};
 use crate::node::{Config, Node, Wake};
-use body::BodyWay;
+use body::{BodyWay, Piece};
 use request::Request;
+use room::Room;
 use shown::Shown;
 
 pub use flow::Flow;
@@ -165,6 +167,8 @@ pub struct Stream {
     held: bool,
     /// When the last piece of a body came that is read before the verdict.
     piece_at: UnixMillis,
+    /// Bytes of its bodies that it keeps as they came.
+    kept: usize,
     /// The node was asked to wake it at a time.
     is_timed: bool,
     began: UnixMillis,
@@ -175,6 +179,8 @@ pub struct Stream {
     found: Findings,
     /// The detector at whose finding a body was ended.
     blocked: Option<String>,
+    /// Why it was ended after it was let through.
+    ended_for: Option<Code>,
 }
 
 impl Stream {
@@ -194,6 +200,7 @@ impl Stream {
             response_body: BodyWay::untouched(Direction::Response),
             held: false,
             piece_at: UnixMillis(0),
+            kept: 0,
             is_timed: false,
             began: host.steady(),
             decided_ms: 0,
@@ -201,6 +208,7 @@ impl Stream {
             status: None,
             found: Findings::default(),
             blocked: None,
+            ended_for: None,
         }
     }
 
@@ -276,8 +284,16 @@ impl Stream {
 
     /// A piece of the body of a request that nothing but its verdict keeps, or of its answer.
     fn open_body(&mut self, around: &mut Around<'_>, direction: Direction, size: usize, end: bool) {
-        let waiting = !self.is_open();
-        let passed = self.way(direction).data(around.host, size, end, waiting);
+        let piece = Piece {
+            size,
+            end,
+            waiting: !self.is_open(),
+        };
+        let (host, node) = (around.host, &mut *around.node);
+        let mut more = |bytes, taken| node.expand(host, bytes, taken);
+        let passed = self
+            .way(direction)
+            .data(host, piece, &mut Room::of(&mut more));
         self.passed(around, direction, passed);
     }
 
@@ -288,7 +304,17 @@ impl Stream {
         if let Some(again) = passed.again {
             self.look_again(around, again);
         }
-        if let Some(stop) = passed.stop {
+        let kept = self
+            .request_body
+            .rest()
+            .saturating_add(self.response_body.rest());
+        let mut stop = passed.stop;
+        if kept != self.kept {
+            let may = around.node.keep(self.kept, kept);
+            self.kept = kept;
+            stop = stop.or((!may).then_some(body::Stop::Expanded));
+        }
+        if let Some(stop) = stop {
             self.stop(around, direction, stop);
         }
     }

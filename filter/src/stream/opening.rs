@@ -5,6 +5,7 @@ use chaperone_engine::audit::{ApprovalOutcome, EventKind};
 use chaperone_engine::gate::{ReadFor, Refused};
 use chaperone_engine::policy::Effect;
 
+use super::body::Again;
 use super::{Around, Phase, Stream, Waiting, metric};
 use crate::host::Direction;
 
@@ -117,6 +118,9 @@ impl Stream {
     fn release(&mut self, around: &mut Around<'_>) {
         self.request_body.resumed();
         around.host.resume(Direction::Request);
+        if self.request_body.has_rest() {
+            self.look_again(around, Again::Late);
+        }
     }
 
     /// Whether the request was not refused.

@@ -6,6 +6,9 @@
 //! ```
 //!
 //! Restored bytes hold secrets again: they go to the agent that sent these secrets, and never into the record.
+//!
+//! Decoding and restoring make much of little. They take what there is room for (`room`), step by step; the bytes that
+//! are left stay here as they came, and are taken up with the next ones.
 
 use std::borrow::Cow;
 
@@ -13,16 +16,25 @@ use chaperone_engine::masking::{
     AsMasked, Blocked, Decoder, DecodingError, Findings, MaskedBody, Masker, Secrets,
 };
 
-/// Most bytes that one callback's bytes may become: Envoy lends us a mebibyte at most at once, and all that is
-/// made of it stands in memory twice.
-const MAX_AT_ONCE: usize = 64 * 1024 * 1024;
+use super::room::{FREE, Room};
+
+/// Most bytes that restoring may make of one step.
+const RESTORED_AT_ONCE: usize = 512 * 1024;
+/// Least bytes that a placeholder has.
+const PLACEHOLDER: usize = 16;
 
 /// The stations that there are; without any, bytes pass as they are and nothing is recorded of them.
 #[derive(Debug, Default)]
 pub(super) struct Pipe {
-    pub(super) decoder: Option<Decoder>,
-    pub(super) masker: Option<Masker>,
-    pub(super) restorer: Option<Masker>,
+    /// Bytes that may be made beyond a few times what comes.
+    credit: usize,
+    decoder: Option<Decoder>,
+    masker: Option<Masker>,
+    restorer: Option<Masker>,
+    /// Bytes that restoring takes at once.
+    slice: usize,
+    /// What was not taken, since there was no room. Empty if the decoder has taken all, but not given all.
+    rest: Option<Vec<u8>>,
 }
 
 /// The bytes that came out.
@@ -37,12 +49,39 @@ pub(super) struct Out<'a> {
 }
 
 impl Pipe {
-    /// A pipe that only masks, or does nothing.
-    pub(super) fn masking(masker: Option<Masker>) -> Self {
+    /// A pipe that masks, or does nothing.
+    pub(super) fn masking(decoder: Option<Decoder>, masker: Option<Masker>) -> Self {
         Self {
+            decoder,
             masker,
+            credit: FREE,
             ..Self::default()
         }
+    }
+
+    /// The same pipe, which restores secrets as well, of at most `longest` bytes.
+    pub(super) fn restoring(self, restorer: Masker, longest: usize) -> Self {
+        let placeholders = RESTORED_AT_ONCE.checked_div(longest).unwrap_or(1).max(1);
+        Self {
+            restorer: Some(restorer),
+            slice: placeholders.saturating_mul(PLACEHOLDER),
+            ..self
+        }
+    }
+
+    /// Whether it decodes.
+    pub(super) fn decodes(&self) -> bool {
+        self.decoder.is_some()
+    }
+
+    /// Whether there are bytes that were not taken.
+    pub(super) fn has_rest(&self) -> bool {
+        self.rest.is_some()
+    }
+
+    /// How many.
+    pub(super) fn rest(&self) -> usize {
+        self.rest.as_ref().map_or(0, Vec::len)
     }
 
     /// Whether bytes pass as they are.
@@ -71,35 +110,76 @@ impl Pipe {
         self.masker.as_ref().map(Masker::secrets)
     }
 
-    /// Takes the next bytes. `record`: whether they are to be recorded as well.
+    /// Takes the next bytes, as far as there is room for what becomes of them. `record`: how many of them are to be
+    /// recorded as well; if more come, so that it is seen, a few more.
     ///
     /// # Errors
     /// They cannot be decoded; the body must not go on.
     pub(super) fn push<'a>(
         &mut self,
         bytes: &'a [u8],
-        record: bool,
+        record: usize,
+        room: &mut Room<'_>,
     ) -> Result<Out<'a>, DecodingError> {
-        let Some(mut decoder) = self.decoder.take() else {
-            return Ok(self.mask(bytes, record));
+        let at_once = self.decoder.is_none() && self.rest.is_none();
+        if at_once && (self.restorer.is_none() || bytes.len() <= self.slice) {
+            return Ok(self.mask(bytes, record > 0));
+        }
+        room.came(bytes.len(), self.credit);
+        let before = self.rest.take().unwrap_or_default();
+        let joined;
+        let mut input = if before.is_empty() {
+            bytes
+        } else {
+            joined = [before.as_slice(), bytes].concat();
+            joined.as_slice()
         };
         let mut out = Out::default();
-        let mut input = bytes;
-        while let Some(piece) = decoder.piece(&mut input)? {
-            if self.blocked().is_some() {
-                // Nothing goes on behind it; decoded it must be, to know whether it is whole.
-                continue;
+        loop {
+            if !room.has(out.sent.len()) {
+                self.rest = Some(input.to_vec());
+                break;
             }
-            out.append(self.mask(piece, record));
-            if out.sent.len() > MAX_AT_ONCE {
-                return Err(DecodingError::Bomb);
+            let record = record > 0 && out.masked.len() <= record;
+            if !self.step(&mut input, record, &mut out)? {
+                break;
             }
         }
-        self.decoder = Some(decoder);
+        self.credit = room.credit(out.sent.len());
         Ok(out)
     }
 
-    /// The body ended.
+    /// Takes a little of `input`. `false` if there is nothing more in it.
+    fn step(
+        &mut self,
+        input: &mut &[u8],
+        record: bool,
+        out: &mut Out<'_>,
+    ) -> Result<bool, DecodingError> {
+        let Some(mut decoder) = self.decoder.take() else {
+            let (slice, rest) = input.split_at_checked(self.slice).unwrap_or((*input, &[]));
+            *input = rest;
+            out.append(self.mask(slice, record));
+            return Ok(!rest.is_empty());
+        };
+        let piece = decoder.piece(input)?;
+        let is_more = piece.is_some();
+        // Nothing goes on behind what is blocked; decoded it must be, to know whether it is whole.
+        if let Some(piece) = piece.filter(|_| self.blocked().is_none()) {
+            let slice = if self.restorer.is_some() {
+                self.slice
+            } else {
+                piece.len()
+            };
+            for slice in piece.chunks(slice.max(1)) {
+                out.append(self.mask(slice, record));
+            }
+        }
+        self.decoder = Some(decoder);
+        Ok(is_more)
+    }
+
+    /// The body ended, and all of it was taken.
     ///
     /// # Errors
     /// It ended too early.

@@ -72,7 +72,9 @@ impl Stream {
     ) {
         self.leave_waiting(around);
         // A response that is refused was decided on before; its record says so already.
-        if !self.is_open() && !self.is_counted {
+        if self.is_open() {
+            self.ended_for = Some(code);
+        } else if !self.is_counted {
             self.decided_ms = self.elapsed(around.host);
             let reason = match &self.case {
                 Some(case) if code == Code::Denied => case.decision.reason.to_string(),

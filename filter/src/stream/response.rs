@@ -91,14 +91,14 @@ impl Stream {
     ) -> BodyWay {
         let masker = |plan| Masker::new(plan, self.fingerprint_key(), content);
         // The detector of placeholders is fixed and compiles; were it ever not to, they stay as they are.
+        let longest = secrets.longest();
         let restoring = (!secrets.is_empty())
             .then(|| Plan::restoring(Arc::new(secrets)).ok())
             .flatten();
-        let pipe = Pipe {
-            decoder: Decoder::new(encoding),
-            masker: plan.map(masker),
-            restorer: restoring.map(|plan| masker(Arc::new(plan))),
-        };
+        let mut pipe = Pipe::masking(Decoder::new(encoding), plan.map(masker));
+        if let Some(plan) = restoring {
+            pipe = pipe.restoring(masker(Arc::new(plan)), longest);
+        }
         BodyWay::new(
             Direction::Response,
             pipe,

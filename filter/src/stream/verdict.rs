@@ -195,10 +195,7 @@ impl Stream {
         let masker = plan.map(|plan| Masker::new(plan, self.fingerprint_key(), &content));
         let encoding = request.encoding.unwrap_or(Encoding::Identity);
         let decoder = masker.as_ref().and_then(|_| Decoder::new(encoding));
-        let pipe = Pipe {
-            decoder: decoder.filter(|_| !end),
-            ..Pipe::masking(masker)
-        };
+        let pipe = Pipe::masking(decoder.filter(|_| !end), masker);
         let tail = Tail::of(Direction::Request, request.announces_trailers);
         let record_bytes = self.config.limits.record_body_bytes;
         let mut way = BodyWay::new(Direction::Request, pipe, tail, record_bytes);

@@ -2,13 +2,13 @@
 //! still read, and Envoy's memory stays what it was.
 
 use chaperone_tests::client::Call;
-use chaperone_tests::cuts;
 use chaperone_tests::masked::{HERE, assert_nothing_of, without_fingerprints};
 use chaperone_tests::models::{Api, Data, Said, Wire};
 use chaperone_tests::runs::{Run, read_masked};
 use chaperone_tests::script::{Gate, Script};
-use chaperone_tests::stage::{Setting, Stage, allow, secret};
+use chaperone_tests::stage::{Setting, Stage, allow, answer, secret};
 use chaperone_tests::upstream::Reply;
+use chaperone_tests::{compressed, cuts};
 use serde_json::Value;
 
 async fn stage() -> Stage {
@@ -152,4 +152,76 @@ async fn an_event_of_more_than_the_cap_is_masked_and_read_as_any() {
         }
     }
     read_masked(&stage, &runs, &[secret()]).await;
+}
+
+/// About half a megabyte of gzip, which becomes 60 MB.
+fn bomb() -> Vec<u8> {
+    let text = lines(60 << 20);
+    let gzip = compressed::every_way(&[&text]).remove(0);
+    let body = gzip.parts.concat();
+    assert!((200_000..700_000).contains(&body.len()), "{}", body.len());
+    body
+}
+
+/// Lines that gzip makes a hundred times shorter.
+fn lines(bytes: usize) -> String {
+    let mut text = String::new();
+    let mut number = 0;
+    while text.len() < bytes {
+        let what = "x".repeat(1_000);
+        text += &format!("{{\"line\": {number:09}, \"what\": \"{what}\"}}\n");
+        number += 1;
+    }
+    text
+}
+
+/// Bombs at once.
+const BOMBS: usize = 40;
+/// Of these, and far less than they would become.
+const GROWS_AT_MOST: u64 = 256 << 20;
+
+#[tokio::test]
+async fn bodies_that_become_much_more_than_they_are_are_refused_and_memory_stays_as_it_was() {
+    let body = bomb();
+    for profile in ["headers", "body"] {
+        let setting = Setting::with(&[allow("platform", "platform")]).profile(profile);
+        let stage = setting.start().await;
+        let alice = stage.agent("alice", &["platform"]);
+        let before = peak(&stage);
+
+        let upload = Call::post("/", body.clone()).header("content-encoding", "gzip");
+        let requests: Vec<_> = (0..BOMBS).map(|_| alice.spawn(upload.clone())).collect();
+        for request in requests {
+            let refused = answer(request).await;
+            let said = (refused.status, refused.code());
+            let expected = (413, Some("expanded_request_too_large".to_owned()));
+            assert_eq!(said, expected, "{profile}");
+        }
+        let grown = peak(&stage).saturating_sub(before);
+        assert!(grown < GROWS_AT_MOST, "{profile}: requests: {grown}");
+
+        stage
+            .upstream
+            .always(Reply::ok(body.clone()).header("content-encoding", "gzip"));
+        let requests: Vec<_> = (0..BOMBS).map(|_| alice.spawn(Call::get("/"))).collect();
+        for request in requests {
+            // Where the headers have left it breaks off, and else is answered.
+            let Ok(refused) = request.await.unwrap() else {
+                continue;
+            };
+            let said = (refused.status, refused.code());
+            let expected = (502, Some("expanded_response_too_large".to_owned()));
+            assert_eq!(said, expected, "{profile}");
+        }
+        let grown = peak(&stage).saturating_sub(before);
+        assert!(grown < GROWS_AT_MOST, "{profile}: answers: {grown}");
+
+        // Either way it is counted by its reason, and recorded.
+        stage.assert_trail_is_complete().await;
+        for code in ["expanded_request_too_large", "expanded_response_too_large"] {
+            let counted = stage.metric(&format!("code.{code}")).await;
+            assert_eq!(counted, BOMBS as u64, "{profile}: {code}");
+        }
+        stage.deployment.envoy.admin.assert_no_traps().await;
+    }
 }

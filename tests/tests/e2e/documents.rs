@@ -1,7 +1,7 @@
 //! What documents and shipped files say about the rest of the repository is true.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use chaperone_tests::places;
 use chaperone_tests::wasm::Interface;

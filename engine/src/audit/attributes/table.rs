@@ -144,7 +144,8 @@ macro_rules! record_attributes {
             code {
                 kept Option<String>, "Code of a refusal.";
                 from (_, Decided { code, .. }) => code.clone(),
-                     (_, Aggregated(many)) => many.code.clone();
+                     (_, Aggregated(many)) => many.code.clone(),
+                    (_, Completed { timings, .. } | Aborted { timings, .. }) => timings.refused.clone();
                 asked code: String, "Code of the refusal.";
             }
             status {

@@ -61,6 +61,7 @@ fn life() -> Vec<Event> {
             decided_ms: 5,
             total_ms: 9,
             masked: BTreeMap::from([("github-pat".to_owned(), 2)]),
+            refused: Some("expanded_response_too_large".to_owned()),
             ..Timings::default()
         },
     };
@@ -99,6 +100,8 @@ fn a_record_is_what_its_events_have_said() {
             // The verdict names none, so the rule that held it stays.
             rule: Some("ask".to_owned()),
             reason: Some("because".to_owned()),
+            // It was ended after it had been let through.
+            code: Some("expanded_response_too_large".to_owned()),
             status: Some(200),
             approval: Some("ap-1".to_owned()),
             approved_by: Some("bob".to_owned()),

@@ -24,6 +24,8 @@ pub struct Limits {
     pub body_bytes: usize,
     /// Milliseconds that something waits for the next bytes of a body.
     pub body_wait_ms: u64,
+    /// Bytes that bodies may become beyond a few times what they are, all streams together.
+    pub expanded_bytes: usize,
     /// Body bytes recorded per direction.
     pub record_body_bytes: usize,
     /// Masked body bytes shown to approvers.
@@ -75,6 +77,9 @@ const HOLD_STREAMS: Bound = bound("hold_streams", 1_000, 0, 10_000);
 const BODY_BYTES: Bound = bound("body_bytes", MIB - 64 * KIB, 0, 64 * MIB);
 /// Longer than a sender that is not waiting itself pauses, and shorter than any client's patience.
 const BODY_WAIT_MS: Bound = bound("body_wait_ms", 3_000, 100, 60_000);
+/// Twice what one body gets, which is more than any list of an API; and with it a worker stays far below the memory that
+/// Envoy's own buffers take under load.
+const EXPANDED_BYTES: Bound = bound("expanded_bytes", 32 * MIB, MIB, 512 * MIB);
 const RECORD_BODY_BYTES: Bound = bound("record_body_bytes", 64 * KIB, 0, 16 * MIB);
 const PREVIEW_BYTES: Bound = bound("preview_bytes", 16 * KIB, 0, 256 * KIB);
 /// A local control plane answers in single milliseconds; a database failover takes a second.
@@ -92,6 +97,7 @@ pub(super) fn limits(given: Option<Object>) -> Result<Limits, ConfigError> {
         hold_streams: size(&mut given, &HOLD_STREAMS)?,
         body_bytes: size(&mut given, &BODY_BYTES)?,
         body_wait_ms: number(&mut given, &BODY_WAIT_MS)?,
+        expanded_bytes: size(&mut given, &EXPANDED_BYTES)?,
         record_body_bytes: size(&mut given, &RECORD_BODY_BYTES)?,
         preview_bytes: size(&mut given, &PREVIEW_BYTES)?,
     };

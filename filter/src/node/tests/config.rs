@@ -43,6 +43,7 @@ fn a_short_configuration_gets_the_defaults_that_the_reference_names() {
         ("hold_streams", limits.hold_streams as u64),
         ("body_bytes", limits.body_bytes as u64),
         ("body_wait_ms", limits.body_wait_ms),
+        ("expanded_bytes", limits.expanded_bytes as u64),
         ("record_body_bytes", limits.record_body_bytes as u64),
         ("preview_bytes", limits.preview_bytes as u64),
     ] {

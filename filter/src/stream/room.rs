@@ -1,0 +1,71 @@
+//! How much one callback may make of its bytes.
+//!
+//! Envoy counts what it takes from a connection and slows the sender down; what a callback makes of it is counted when
+//! the callback has returned, which is too late. So whatever makes much of little asks here first, and what there is no
+//! room for stays as it came: [`Pipe::has_rest`](super::pipe::Pipe::has_rest).
+
+/// Bytes that are asked for at once.
+const STEP: usize = 256 * 1024;
+/// So many times what came may always be made of it: JSON and text become three to ten times as long, and are
+/// never held up.
+pub(super) const FREE_TIMES: usize = 8;
+/// As much more may be made of a body, however short. Counted once for a body and not for each callback: a sender could cut
+/// its body into as many frames as it likes.
+pub(super) const FREE: usize = 256 * 1024;
+
+/// Whether the worker has so many bytes more for a callback that has taken so many.
+pub(super) type More<'a> = dyn FnMut(usize, usize) -> bool + 'a;
+
+/// The room of one callback.
+pub(super) struct Room<'a> {
+    free: usize,
+    taken: usize,
+    more: Option<&'a mut More<'a>>,
+}
+
+impl<'a> Room<'a> {
+    /// What is free, and beyond that what the worker has.
+    pub(super) fn of(more: &'a mut More<'a>) -> Self {
+        Self {
+            free: 0,
+            taken: 0,
+            more: Some(more),
+        }
+    }
+
+    /// So many bytes and not one more.
+    pub(super) const fn most(bytes: usize) -> Self {
+        Self {
+            free: bytes.saturating_add(1),
+            taken: 0,
+            more: None,
+        }
+    }
+
+    /// So many bytes came of a body that has `credit` left.
+    pub(super) fn came(&mut self, bytes: usize, credit: usize) {
+        if self.more.is_some() {
+            self.free = bytes.saturating_mul(FREE_TIMES).saturating_add(credit);
+        }
+    }
+
+    /// The credit that the body has left when so many bytes were made.
+    pub(super) fn credit(&self, made: usize) -> usize {
+        let room = self.free.saturating_add(self.taken);
+        room.saturating_sub(made).min(FREE)
+    }
+
+    /// Whether more may be made, when so many bytes have been.
+    pub(super) fn has(&mut self, made: usize) -> bool {
+        while made >= self.free.saturating_add(self.taken) {
+            let Some(more) = &mut self.more else {
+                return false;
+            };
+            if !more(STEP, self.taken) {
+                return false;
+            }
+            self.taken = self.taken.saturating_add(STEP);
+        }
+        true
+    }
+}
