@@ -55,6 +55,32 @@ fn every_mix_of_versions_has_a_test() {
     }
 }
 
+/// `docs/failures.md` says what each drill does and what must hold, and names no drill that there is not.
+#[test]
+fn every_drill_stands_in_the_failure_page() {
+    let root = places::repository();
+    let document = fs::read_to_string(root.join("docs/failures.md")).unwrap();
+    let (_, table) = document.split_once("| drill | what is done").unwrap();
+    let rows = table.lines().filter(|line| line.starts_with("| `"));
+    let mut documented: Vec<String> = rows
+        .filter_map(|row| row.split('|').nth(1))
+        .flat_map(|cell| cell.split('`').skip(1).step_by(2).map(str::to_owned))
+        .collect();
+    let mut drills = Vec::new();
+    for file in fs::read_dir(root.join("scripts/drills.d")).unwrap() {
+        let path = file.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "py") {
+            let source = fs::read_to_string(path).unwrap();
+            let names = source.split("\n@drill(\"").skip(1);
+            drills.extend(names.filter_map(|rest| Some(rest.split_once('"')?.0.to_owned())));
+        }
+    }
+    documented.sort();
+    drills.sort();
+    assert!(drills.len() > 15, "only {drills:?} were found");
+    assert_eq!(documented, drills);
+}
+
 /// A walk through the code leads nowhere when a function has been renamed or has moved.
 #[test]
 fn every_function_that_the_walkthrough_names_exists() {
