@@ -16,7 +16,7 @@ from run import MEGABYTE, drill
 
 STREAMS = 40
 PLAIN = 60 * MEGABYTE
-# What Envoy may take for them beyond what it takes before.
+# The memory that Envoy may take for them, beyond that of its start.
 ENVOY = 512 * MEGABYTE
 
 
@@ -84,7 +84,7 @@ def read_head(one):
 
 
 class Chunked:
-    """Reads a body of HTTP/1.1 from a socket and compares it with what it should be."""
+    """Reads a body of HTTP/1.1 from a socket and compares it with the body that was sent."""
 
     def __init__(self, one, head, rest):
         self.one, self.buffer = one, rest
@@ -134,13 +134,13 @@ def gzip_drill(run, from_agent):
 
     def count(name):
         with lock:
-            # What ends because the drill does says nothing, unless bytes were wrong before.
+            # A body that ends because the drill does says nothing, unless bytes were wrong before.
             name = name if name == "changed" or not over.is_set() else "unfinished"
             outcome[name] = outcome.get(name, 0) + 1
 
     def receive(one, head, rest):
         body = Chunked(one, head, rest)
-        # At first nobody takes anything: what was decoded has to wait somewhere.
+        # At first nobody takes anything: decoded bytes have to wait somewhere.
         go_on.wait(60)
         same = body.compare(plain)
         return "changed" if not same else "whole" if body.ended and body.seen == len(plain) else "cut off"

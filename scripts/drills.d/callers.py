@@ -15,8 +15,8 @@ HERE = Path(__file__).resolve().parent
 class Good:
     """Good callers, each a subject of its own with a connection of its own.
 
-    Half of them ask for what is recorded besides (`/plain/…`), half for what has to be recorded first
-    (`/recorded/…`, `audit: required`). Each path is asked for once, so that the trail can be searched
+    Half of them ask for `/plain/…`, which is recorded besides, half for `/recorded/…`, which has to be
+    recorded first (`audit: required`). Each path is asked for once, so that the trail can be searched
     for those that got an answer."""
 
     def __init__(self, gate, count=4, pause=0.05, timeout=20):

@@ -1,4 +1,4 @@
-"""A wall clock that jumps: the control plane's, or Envoy's. What it says while it is wrong must not last."""
+"""A wall clock that jumps: the control plane's, or Envoy's. Nothing that is believed of it while it is wrong may last."""
 
 import threading
 import time
@@ -95,7 +95,7 @@ def node_clock(run):
                 time.sleep(0.05)
             stuck = [kind for kind in before if good.snapshot()[kind] <= before[kind]]
             run.bound(not stuck, f"requests are let through and recorded with the clock {name}", stuck)
-            # Also while the clock is wrong: what a node does next is planned by it then.
+            # Also while the clock is wrong: a node plans its next steps by it then.
             document = policy(run.parts.issuer)
             document["rules"].append({"name": name.replace(" ", "-"), "match": {"paths": ["/nowhere/**"]},
                                       "effect": "deny", "reason": "no"})

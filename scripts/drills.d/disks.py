@@ -21,7 +21,7 @@ RECOVERED = 15
 
 
 class Readiness:
-    """What `/readyz` says, ten times a second."""
+    """Asks `/readyz` ten times a second, and keeps the answers."""
 
     def __init__(self, gate):
         self.gate, self.seen = gate, []
@@ -84,13 +84,13 @@ def broken_for_a_while(run, gate, break_it, mend_it, *, all_writes_fail=True, no
     good.stop()
     ready.stop()
     if not again:
-        # So that the books tell what was lost, not what still waits.
+        # So that the books count lost events, not those that still wait.
         gate.restart_control_plane()
     return run.close(gate, good)
 
 
 def refuses_in_words(run, gate):
-    """What callers of the management API are told while nothing can be written."""
+    """Looks at the answer of the management API while nothing can be written."""
     def look():
         status, said = gate.api("POST", "/tokens", {"name": "drill", "role": "auditor"}, timeout=10)
         code = said.get("code") if isinstance(said, dict) else said
@@ -105,9 +105,9 @@ def disk_full(run):
         raise Skipped("mounting a small disk needs root or user namespaces; `file-limit` stands in for it")
     disk = Disk(run.directory / "disk", 24)
     try:
-        # Its log lies there, too, as it does where a machine has one disk: what cannot be logged either.
+        # Its log lies there, too, as it does where a machine has one disk: nothing can be logged either.
         with Gate(run, data=disk.place / "data", serve_log=disk.place / "serve.log") as gate:
-            # What the log of the database holds already it may write again: to be full at once, it begins anew.
+            # Freed pages of the database's log are taken as well, so that the disk is full, and stays so.
             def fill():
                 disk.fill()
                 end = time.monotonic() + 1
@@ -178,7 +178,7 @@ def moved(run):
                 os.rename(file, target / file.name)
 
         def back():
-            # What came about meanwhile goes; that it was believed is what the books then show.
+            # A database that was made meanwhile goes. Events that were acknowledged to it are lost in the books.
             for file in list(gate.data.glob("chaperone.db*")):
                 file.unlink()
             move(aside, gate.data)
@@ -207,7 +207,7 @@ def lost(run):
         older = run.directory / "older.db"
         shutil.copyfile(database, older)
         gate.start_control_plane()
-        # What the older copy does not have: records, and a token that an operator was given.
+        # The older copy lacks these: records, and a token that an operator was given.
         good = Good(gate)
         until("records", lambda: good.snapshot()["recorded"] >= 5)
         gate.api("POST", "/tokens", {"name": "newer", "role": "auditor"})

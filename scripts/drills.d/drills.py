@@ -1,4 +1,4 @@
-"""Breaks things around a real control plane and a real Envoy, and counts what comes of it.
+"""Breaks things around a real control plane and a real Envoy, and counts the losses.
 
 Each drill starts both anew, puts good callers on the gate, does its damage for a bounded time, mends it,
 and closes the books: events recorded by the filter, acknowledged to it, stored, lost or stored twice;
@@ -41,7 +41,7 @@ COLOURS = {"passed": GREEN, "FAILED": RED, "ERROR": RED, "SKIPPED": YELLOW}
 
 
 class Parts:
-    """What all drills share: the programs, an issuer, Envoy's configuration as shipped, and an upstream."""
+    """Shared by all drills: the programs, an issuer, Envoy's configuration as shipped, and an upstream."""
 
     def __init__(self, args, directory):
         self.chaperone, self.envoy, self.wasm = args.chaperone, args.envoy, args.wasm
@@ -62,7 +62,7 @@ class Parts:
         self.upstream_port = port
 
     def _shipped(self):
-        """What `chaperone dev` configures its Envoy with; a test of its holds that to be `envoy/envoy.yaml`."""
+        """The configuration that `chaperone dev` gives its Envoy; a test of its compares that with `envoy/envoy.yaml`."""
         policy, ready = self.directory / "dev.json", self.directory / "dev-ready.json"
         policy.write_text(json.dumps(gate.policy(self.issuer)))
         dev = Process("chaperone dev", [
@@ -166,7 +166,7 @@ def parse():
     parser.add_argument("--only", action="append", metavar="DRILL", help="this one; say it again for another one")
     parser.add_argument("--list", action="store_true", help="name the drills, and stop")
     parser.add_argument("--json", metavar="FILE", help="write figures and bounds there as JSON, too")
-    parser.add_argument("--keep", metavar="DIR", help="copy what each drill leaves behind there: data directory, logs, Envoy's configuration")
+    parser.add_argument("--keep", metavar="DIR", help="copy the files of each drill there: data directory, logs, Envoy's configuration")
     for name in ("--envoy", "--wasm", "--chaperone", "--directory"):
         parser.add_argument(name, help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -186,7 +186,7 @@ def main():
         print(listed())
         return 0
     if not args.envoy:
-        sys.exit("error: run scripts/drills, which builds what this needs")
+        sys.exit("error: run scripts/drills, which builds everything first")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     signal.signal(signal.SIGINT, lambda *_: sys.exit(130))
     drills = [drill for name, drill in DRILLS.items() if not args.only or name in args.only]
@@ -203,6 +203,11 @@ def main():
     except DrillError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except SystemExit:
+        if runs:
+            table(runs)
+        print("interrupted", file=sys.stderr)
+        raise
     finally:
         if parts:
             parts.end()

@@ -1,6 +1,6 @@
 """One that sends as fast as it can, a process of its own so that nobody else's measurements wait for it.
 
-Reads what to do as JSON from standard input, prints what came of it as JSON. The request is bytes in
+Reads its plan as JSON from standard input, prints the answers that it counted as JSON. The request is bytes in
 which `{n}` becomes another number each time. One is under way on each connection: Envoy closes
 connections on which several are, once it has answered one of them by itself.
 """

@@ -2,6 +2,7 @@
 
 import contextlib
 import http.client
+import json
 import resource
 import select
 import socket
@@ -10,10 +11,10 @@ import time
 
 from callers import Flood, Good, code_of, http_request
 from clocks import ask_and_approve
-from gate import LARGE, Gate, request
+from gate import LARGE, Gate, policy, request
 from run import MEGABYTE, drill
 
-# How fast the database may grow by what nobody has to answer for.
+# How fast the database may grow by requests of which nobody knows the caller.
 GROWTH = MEGABYTE
 CONNECTIONS = 16
 
@@ -53,7 +54,7 @@ def flood_signature(run):
 
 @drill("greedy", f"one good caller sends good requests on {CONNECTIONS} connections, as fast as it can")
 def greedy(run):
-    # What it is let do has to be recorded, answers of 32 KB and all: so the database may grow as fast as
+    # Whatever passes has to be recorded, answers of 32 KB and all: so the database may grow as fast as
     # the control plane stores, and more comes about than that.
     flood(run, lambda gate: gate.bearer("greedy"), f"{LARGE}/greedy", None)
 
@@ -135,6 +136,55 @@ def slow_peers(run):
         run.bound(peers.opened >= DESCRIPTORS // 2, "the peers came in at all", peers.opened)
         run.bound(max(waits) < PATIENCE, f"the management API answers within {PATIENCE} s", f"{max(waits):.1f} s")
         run.close(gate, good, recorded_may_fail=False)
+
+
+PUBLISHERS = 4
+# As many as an imported rule set brings.
+DETECTORS = 221
+# Everybody else's answers while policies are compiled.
+AT_ONCE = 1.0
+
+
+@drill("publish", f"{PUBLISHERS} publish policies with {DETECTORS} detectors of their own, as fast as they can", shortest=4)
+def publish(run):
+    with Gate(run) as gate:
+        good = Good(gate)
+        run.load_begins(gate)
+        end, published, waits = time.monotonic() + run.seconds, [], []
+
+        def publisher(number):
+            count = 0
+            while time.monotonic() < end:
+                count += 1
+                document = policy(run.parts.issuer)
+                # New ones each time, in half of all publishes: nothing that was compiled before is of use then.
+                life = f"{number}-{count // 2}"
+                document["detectors"] = [
+                    {"name": f"custom/d-{life}-{n}", "regex": rf"\bacme{n}_(live|test)_{life}-([a-z0-9]{{32,40}})\b"}
+                    for n in range(DETECTORS)]
+                document["masking"][0]["detectors"] = ["secrets/*", "custom/*"]
+                document["rules"].append({"name": f"p-{number}-{count}", "match": {"paths": ["/nowhere/**"]},
+                                          "effect": "deny", "reason": "no"})
+                status, said = gate.api("POST", "/policies", {"document": json.dumps(document)}, timeout=60)
+                published.append(str(status) if status in (201, 409) else f"{status} {said}")
+
+        threads = [threading.Thread(target=publisher, args=(number,), daemon=True) for number in range(PUBLISHERS)]
+        for thread in threads:
+            thread.start()
+        while any(thread.is_alive() for thread in threads):
+            began = time.monotonic()
+            status = gate.probe("/healthz", timeout=30)
+            waits.append(time.monotonic() - began if status == 200 else 30)
+            time.sleep(0.05)
+        run.load_ends(gate)
+        good.stop()
+        counts = {said: published.count(said) for said in published}
+        run.note(published=counts, healthz_slowest_ms=round(max(waits) * 1000))
+        run.say(f"published {counts}; slowest /healthz {max(waits):.2f} s, slowest good request {good.slowest:.2f} s")
+        run.bound("201" in counts and set(counts) <= {"201", "409"}, "policies are published, or conflict", counts)
+        run.bound(max(waits) < AT_ONCE, f"/healthz answers within {AT_ONCE:.0f} s meanwhile", f"{max(waits):.2f} s")
+        # Nodes compile as well, and a worker that does so for seconds may be too late for a record.
+        run.close(gate, good)
 
 
 BODY = 16 * 1024

@@ -1,5 +1,5 @@
-"""What is drilled: a control plane (`chaperone serve`) and an Envoy with the filter and the configuration
-that ships, each a process of its own, and the books of what they recorded and stored."""
+"""The gate that is drilled: a control plane (`chaperone serve`) and an Envoy with the filter and the configuration
+that ships, each a process of its own, and the books of both: events recorded, acknowledged, stored."""
 
 import base64
 import contextlib
@@ -92,7 +92,7 @@ def policy(issuer):
 
 
 class Books:
-    """What was recorded, acknowledged and stored, once nothing moves any more."""
+    """How many events were recorded, acknowledged and stored, once nothing moves any more."""
 
     def __init__(self, recorded, acknowledged, dropped):
         self.recorded, self.acknowledged, self.dropped = recorded, acknowledged, dropped
@@ -140,7 +140,7 @@ class Gate:
         self.control_plane = self.envoy = None
         self.peaks = {"envoy": 0, "control plane": 0}
         self.sampler = None
-        # What else runs beside it, and has to stop when a drill breaks off in its middle.
+        # Everything else that runs beside it, and has to stop when a drill breaks off in its middle.
         self.at_end = []
         try:
             self.start_control_plane()
@@ -230,7 +230,7 @@ class Gate:
     # --- Envoy
 
     def publish_waits(self, document, seconds):
-        """What `policy publish --wait` came to: `None` when it did, a sentence when it did not."""
+        """Runs `policy publish --wait`: `None` when it is enforced everywhere, a sentence when it is not."""
         file = self.directory / "another.json"
         file.write_text(json.dumps(document))
         try:
@@ -283,7 +283,7 @@ class Gate:
     # --- the books
 
     def size(self):
-        """Bytes of the database, with what is still in its log."""
+        """Bytes of the database and its write-ahead log."""
         return sum(file.stat().st_size for file in self.data.glob("chaperone.db*") if not file.name.endswith("-shm"))
 
     def settle(self, seconds=SETTLED):

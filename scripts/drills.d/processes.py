@@ -13,7 +13,7 @@ from pathlib import Path
 
 
 class DrillError(Exception):
-    """The drill itself could not be carried out; says nothing about what is drilled."""
+    """The drill itself could not be carried out; says nothing about the gate."""
 
 
 def in_namespace():
@@ -46,7 +46,7 @@ class Process:
     def __init__(self, name, argv, log, env=None, limits=None, piped=True):
         """`limits` maps resources of the module `resource` to their soft and hard limit.
 
-        What it says goes through a pipe into `log`, so that a limit on the process is none on its log;
+        Its output goes through a pipe into `log`, so that a limit on the process is none on its log;
         without `piped` straight into the file."""
         self.name, self.log = name, Path(log)
 

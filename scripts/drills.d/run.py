@@ -1,4 +1,4 @@
-"""One run of one drill: what it measured, and the bounds that it was held against."""
+"""One run of one drill: its figures, and the bounds that it was held against."""
 
 import sys
 import time
@@ -39,7 +39,7 @@ class Run:
         print(f"    {time.monotonic() - self.began:5.1f} s  {text}", file=sys.stderr, flush=True)
 
     def bound(self, holds, text, said=""):
-        """What must be so, and what was seen."""
+        """States a bound, whether it holds, and the figure or answer that was seen."""
         self.bounds.append({"bound": text, "holds": bool(holds), "said": str(said)})
         if not holds:
             self.say(f"MISSED: {text}" + (f" ({said})" if said != "" else ""))
@@ -48,7 +48,7 @@ class Run:
     def note(self, **figures):
         self.figures.update(figures)
 
-    # --- what every drill measures
+    # --- measured by every drill
 
     def load_begins(self, gate):
         self.sizes = (time.monotonic(), gate.size())
@@ -58,7 +58,7 @@ class Run:
         self.note(growth_bytes_per_second=round(max(0, gate.size() - size) / max(0.1, time.monotonic() - began)))
 
     def close(self, gate, good=None, plain_may_fail=False, recorded_may_fail=True, settled=30):
-        """Closes the books, and holds what must be so whatever happened."""
+        """Closes the books, and states the bounds that hold in every drill."""
         books = gate.close_books(settled)
         self.note(
             events_recorded=books.recorded, events_acknowledged=books.acknowledged, events_stored=books.stored,

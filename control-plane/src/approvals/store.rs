@@ -140,7 +140,8 @@ impl StoredApproval {
             .iter()
             .filter(|given| Some(given.answer) == decisive);
         let by: Vec<&str> = given.clone().map(|given| given.by.as_str()).collect();
-        let last = given.last();
+        let mut given = given;
+        let last = given.next_back();
         Asked {
             answer: AskAnswer {
                 approval: self.id.clone(),

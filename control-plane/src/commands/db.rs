@@ -131,5 +131,12 @@ fn print(checked: &Checked, out: Output) -> Result<(), Failure> {
 }
 
 fn refused(error: ServeError) -> Failure {
-    Failure::failed(crate::commands::sentence(&error.to_string()))
+    Failure::failed(sentence(&error.to_string()))
+}
+
+/// Words as a sentence.
+fn sentence(words: &str) -> String {
+    let mut chars = words.chars();
+    let first = chars.next().into_iter().flat_map(char::to_uppercase);
+    first.chain(chars).chain(['.']).collect()
 }

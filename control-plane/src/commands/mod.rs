@@ -158,13 +158,6 @@ fn report(failure: &Failure, output: Output) {
     let _ = std::io::Write::write_all(&mut std::io::stderr(), (text + "\n").as_bytes());
 }
 
-/// Words as a sentence.
-fn sentence(words: &str) -> String {
-    let mut chars = words.chars();
-    let first = chars.next().into_iter().flat_map(char::to_uppercase);
-    first.chain(chars).chain(['.']).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -11,9 +11,9 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::ServeError;
 use crate::data_dir::{DataDir, DataDirError, Marker};
 use crate::storage::sqlite::{self, Database, Found, HistoryEvent, Instance};
+use crate::store::StoreError;
 use crate::{clock, random};
 
 /// How long damage is looked for at the start. Enough for a gigabyte or so; the control plane has to
@@ -23,6 +23,42 @@ const LOOK: Duration = Duration::from_secs(3);
 /// How often the mark goes up while something is stored. A backup that is younger than this may not
 /// be known as one.
 const MARK_EVERY: Duration = Duration::from_secs(60);
+
+/// Why there is no database to work with. Shown, it is a sentence that says what to do.
+#[derive(Debug)]
+pub(super) enum InstanceError {
+    /// The data directory cannot be used.
+    DataDir(DataDirError),
+    /// The database cannot be used.
+    Store(StoreError),
+    /// It is not the one of the data directory.
+    Mismatch(Mismatch),
+    /// What was asked for makes no sense here.
+    Refused(&'static str),
+}
+
+impl std::fmt::Display for InstanceError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::DataDir(error) => error.fmt(f),
+            Self::Store(error) => error.fmt(f),
+            Self::Mismatch(error) => error.fmt(f),
+            Self::Refused(why) => f.write_str(why),
+        }
+    }
+}
+
+impl From<DataDirError> for InstanceError {
+    fn from(error: DataDirError) -> Self {
+        Self::DataDir(error)
+    }
+}
+
+impl From<StoreError> for InstanceError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
 
 /// The database does not belong to the data directory. Shown, it is a sentence that says what to do.
 #[derive(Debug)]
@@ -70,7 +106,7 @@ impl std::fmt::Display for Mismatch {
 ///
 /// # Errors
 /// When it is not, is damaged, or cannot be opened.
-pub(super) async fn open(dir: &DataDir) -> Result<Database, ServeError> {
+pub(super) async fn open(dir: &DataDir) -> Result<Database, InstanceError> {
     let file = dir.database();
     let marker = dir.marker()?;
     let found = sqlite::found(&file, LOOK).await?;
@@ -89,7 +125,7 @@ pub(super) async fn open(dir: &DataDir) -> Result<Database, ServeError> {
         }
     };
     if let Some(why) = why {
-        return Err(Mismatch { file, why }.into());
+        return Err(InstanceError::Mismatch(Mismatch { file, why }));
     }
     let database = Database::open(&dir.ready_database()?).await?;
     let instance = match (&marker, &found) {
@@ -115,7 +151,7 @@ pub(super) async fn open(dir: &DataDir) -> Result<Database, ServeError> {
 }
 
 /// The database, after its history was logged.
-async fn told(database: Database, file: &Path) -> Result<Database, ServeError> {
+async fn told(database: Database, file: &Path) -> Result<Database, InstanceError> {
     for row in sqlite::history(file).await? {
         let at = clock::rfc3339(row.at);
         tracing::info!(
@@ -134,13 +170,12 @@ const NOT_NOTED: &str = "the data directory could not note how far its database 
 ///
 /// # Errors
 /// When a control plane works here, or nothing is lost.
-pub(super) async fn begin_anew(dir: &DataDir) -> Result<Option<PathBuf>, ServeError> {
+pub(super) async fn begin_anew(dir: &DataDir) -> Result<Option<PathBuf>, InstanceError> {
     let file = dir.database();
     let Some(marker) = dir.marker()? else {
-        return Err(Refused(
+        return Err(InstanceError::Refused(
             "this data directory has not been used: the first start makes all that it needs",
-        )
-        .into());
+        ));
     };
     // What cannot be read is as good as lost.
     let found = sqlite::found(&file, LOOK).await.ok();
@@ -148,7 +183,9 @@ pub(super) async fn begin_anew(dir: &DataDir) -> Result<Option<PathBuf>, ServeEr
         && instance.id == marker.id
         && instance.mark >= marker.mark
     {
-        return Err(Refused("the database is there and in order, so there is nothing to begin anew; to do without it all the same, move it away first").into());
+        return Err(InstanceError::Refused(
+            "the database is there and in order, so there is nothing to begin anew; to do without it all the same, move it away first",
+        ));
     }
     let aside = match file.exists() {
         true => Some(sqlite::set_aside(&file, clock::now()).map_err(|error| {
@@ -168,14 +205,14 @@ pub(super) async fn begin_anew(dir: &DataDir) -> Result<Option<PathBuf>, ServeEr
 ///
 /// # Errors
 /// When a control plane works here, or no database is there.
-pub(super) async fn restored(dir: &DataDir) -> Result<String, ServeError> {
+pub(super) async fn restored(dir: &DataDir) -> Result<String, InstanceError> {
     let file = dir.database();
     let found = sqlite::found(&file, LOOK).await?;
     let before = match &found {
         Found::Nothing => {
-            return Err(
-                Refused("there is no database; put the backup where it belongs first").into(),
-            );
+            return Err(InstanceError::Refused(
+                "there is no database; put the backup where it belongs first",
+            ));
         }
         Found::Database(instance) => instance.clone(),
     };
@@ -225,7 +262,7 @@ pub(super) fn keep_mark(
     })
 }
 
-async fn raise(dir: &DataDir, database: &Database) -> Result<(), ServeError> {
+async fn raise(dir: &DataDir, database: &Database) -> Result<(), InstanceError> {
     let instance = database.raise_mark().await?;
     let (dir, marker) = (dir.clone(), marker_of(&instance));
     // It waits for the disk.
@@ -241,7 +278,7 @@ async fn chapter(
     above: u64,
     event: HistoryEvent,
     detail: &str,
-) -> Result<Instance, ServeError> {
+) -> Result<Instance, InstanceError> {
     let id =
         random::id("db").map_err(|error| DataDirError::new(format!("no randomness: {error}")))?;
     let chapter = database.begin_chapter(&id, above, event, detail, clock::now());
@@ -257,15 +294,5 @@ fn marker_of(instance: &Instance) -> Marker {
     Marker {
         id: instance.id.clone(),
         mark: instance.mark,
-    }
-}
-
-/// What was asked for makes no sense here.
-#[derive(Debug)]
-pub(super) struct Refused(&'static str);
-
-impl std::fmt::Display for Refused {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.0)
     }
 }

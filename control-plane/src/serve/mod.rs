@@ -21,7 +21,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use self::first_tokens::FirstTokensError;
-use self::instance::{Mismatch, Refused};
+use self::instance::InstanceError;
 use crate::access::Access;
 use crate::administration::Administration;
 use crate::app::App;
@@ -85,8 +85,7 @@ pub struct ServeError(Why);
 enum Why {
     DataDir(DataDirError),
     Store(StoreError),
-    Mismatch(Mismatch),
-    Refused(Refused),
+    Instance(InstanceError),
     Signals(std::io::Error),
     FirstTokens(FirstTokensError),
     LastVersion(BundleError),
@@ -99,8 +98,7 @@ impl std::fmt::Display for ServeError {
         match &self.0 {
             Why::DataDir(error) => error.fmt(f),
             Why::Store(error) => error.fmt(f),
-            Why::Mismatch(error) => error.fmt(f),
-            Why::Refused(error) => error.fmt(f),
+            Why::Instance(error) => error.fmt(f),
             Why::Signals(error) => write!(f, "cannot listen for signals: {error}"),
             Why::FirstTokens(error) => error.fmt(f),
             Why::LastVersion(error) => {
@@ -132,15 +130,9 @@ impl From<StoreError> for ServeError {
     }
 }
 
-impl From<Mismatch> for ServeError {
-    fn from(error: Mismatch) -> Self {
-        Self(Why::Mismatch(error))
-    }
-}
-
-impl From<Refused> for ServeError {
-    fn from(error: Refused) -> Self {
-        Self(Why::Refused(error))
+impl From<InstanceError> for ServeError {
+    fn from(error: InstanceError) -> Self {
+        Self(Why::Instance(error))
     }
 }
 

@@ -71,7 +71,7 @@ pub async fn begin_anew(data_dir: &Path) -> Result<Option<PathBuf>, ServeError> 
     let lock = dir.lock()?;
     let done = instance::begin_anew(&dir).await;
     drop(lock);
-    done
+    Ok(done?)
 }
 
 /// Takes the database that is there, a restored backup, for the one of the data directory. Returns
@@ -84,7 +84,7 @@ pub async fn restored(data_dir: &Path) -> Result<String, ServeError> {
     let lock = dir.lock()?;
     let done = instance::restored(&dir).await;
     drop(lock);
-    done
+    Ok(done?)
 }
 
 /// A data directory that must be there: one that is made here would only hide a wrong path.

@@ -28,7 +28,7 @@ fn what_was_probably_not_meant_is_a_warning_and_the_document_is_valid() {
             stdout(&told)
         );
     }
-    let told = chaperone(&["-o", "json", "policy", "validate", &paths[0]], b"");
+    let told = chaperone(&["policy", "validate", "-o", "json", &paths[0]], b"");
     let told: Value = serde_json::from_slice(&told.stdout).unwrap();
     assert_eq!(told[0]["valid"], true, "{told}");
     assert_eq!(told[0]["warnings"][0]["path"], "rules[0].match.paths[0]");

@@ -241,6 +241,14 @@ async fn a_database_of_before_nodes_said_what_they_read_is_brought_up_to_date() 
         "DROP TABLE instance",
         "DROP TABLE instance_history",
         "ALTER TABLE nodes DROP COLUMN reads",
+        "ALTER TABLE records DROP COLUMN source",
+        "ALTER TABLE records DROP COLUMN user_agent",
+        "ALTER TABLE records DROP COLUMN requests",
+        "DROP INDEX records_by_position",
+        "ALTER TABLE records DROP COLUMN position",
+        "DROP TABLE trail",
+        "DROP INDEX approvals_pending",
+        "DROP TABLE administration",
         "DELETE FROM _sqlx_migrations WHERE version > 1",
     ];
     change_database(&dir, before).await;

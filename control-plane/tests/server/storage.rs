@@ -279,9 +279,10 @@ async fn a_database_that_was_lost_or_emptied_is_not_begun_anew_unasked() {
 
     let [file, ..] = database_files(&dir);
     for emptied in [false, true] {
-        std::fs::remove_file(&file).unwrap();
         if emptied {
             std::fs::File::create(&file).unwrap();
+        } else {
+            std::fs::remove_file(&file).unwrap();
         }
         let why = process::refused_to_start(&dir);
         assert!(why.contains("was lost or emptied"), "{why}");

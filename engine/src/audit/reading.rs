@@ -21,13 +21,9 @@ use super::event::{Event, RecordId};
 use crate::base::time::UnixMillis;
 
 /// An event that a node has sent.
-// Pointers of 32 bits make the variants small enough for the lint.
-#[cfg_attr(
-    target_pointer_width = "64",
-    expect(
-        clippy::large_enum_variant,
-        reason = "nearly every event is a known one; boxing it would cost an allocation per event"
-    )
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly every event is a known one; boxing it would cost an allocation per event"
 )]
 #[derive(Debug, Clone, PartialEq)]
 pub enum ReadEvent {

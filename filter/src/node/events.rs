@@ -200,11 +200,13 @@ impl Sender {
         None
     }
 
-    /// Whether a batch is full: no use in waiting for the next tick.
+    /// Whether a batch is full: no use in waiting for the next tick. So it is when a good part of a small queue
+    /// is used: one caller's share of it may be used up then.
     pub(super) fn is_full(&self) -> bool {
+        let enough = self.limits.audit_queue_bytes / 4;
         self.in_flight.is_none()
             && self.backoff.failures() == 0
-            && (self.queue.bytes() >= self.limits.batch_bytes
+            && (self.queue.bytes() >= self.limits.batch_bytes.min(enough)
                 || self.queue.len() >= self.limits.batch_events)
     }
 

@@ -577,7 +577,12 @@ impl BodyWay {
     ) -> Result<(Vec<u8>, Option<EventKind>), Stop> {
         self.ended = true;
         self.stage = Stage::Whole;
-        let buffer = host.body(self.direction, size);
+        // Without a byte there was no callback that stopped, and Envoy has no buffer that may be read.
+        let buffer = if size == 0 {
+            Vec::new()
+        } else {
+            host.body(self.direction, size)
+        };
         self.sent = buffer.len() as u64;
         if self.pipe.is_empty() {
             return Ok((buffer, None));

@@ -236,7 +236,10 @@ async fn once_approved_a_request_arrives_whole_and_masked_whatever_its_shape() {
                 let request = alice.over(Client::new(listener, http)).spawn(call);
                 let id = stage.api.asked().await;
                 assert_eq!(stage.upstream.seen_at(&path).len(), 0, "{what}");
-                admin.run(&["approvals", "approve", &id]).await.ok();
+                admin
+                    .run(&["approvals", "approve", &id, "--unseen"])
+                    .await
+                    .ok();
                 gate.open();
                 let passed = answer(request).await;
                 assert_eq!(passed.status, 200, "{what}: {}", passed.text());

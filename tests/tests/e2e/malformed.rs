@@ -582,8 +582,9 @@ async fn many_connections_at_once() {
         }
         for (is_risky, request) in requests {
             let answer = answer(request).await;
-            let expected = if is_risky { 403 } else { 200 };
-            assert_eq!(answer.status, expected, "{}", answer.text());
+            // A human cannot answer in time, or has too many questions of hers already.
+            let expected: &[u16] = if is_risky { &[403, 429] } else { &[200] };
+            assert!(expected.contains(&answer.status), "{}", answer.text());
         }
         assert_eq!(stage.upstream.seen().len(), 225);
         assert_it_still_works(&stage, "many connections").await;

@@ -31,7 +31,7 @@ fn rules() -> Vec<Value> {
     vec![
         allow("platform", "platform"),
         approve("deploys", "/deploy", &json!({"hold": "60s"})),
-        approve("soon", "/soon", &json!({"hold": "5s", "expires": "10s"})),
+        approve("soon", "/soon", &json!({"hold": "5s", "expires": "8s"})),
         on_arm,
         json!({"name": "recorded", "match": {"paths": ["/recorded"]}, "effect": "allow", "audit": "required"}),
         json!({"name": "no-puts", "match": {"methods": ["PUT"]}, "effect": "deny", "reason": "Ask first."}),
@@ -208,7 +208,7 @@ async fn policies(stage: &mut Stage) {
 
 /// The last batch of a node. It does not always get out of an Envoy that stops, so several try.
 async fn goodbye(stage: &mut Stage, recorder: &Recorder) {
-    for _ in 0..10 {
+    for _ in 0..25 {
         stage.deployment.restart_envoy().await;
         let closing = recorder
             .exchanges()
@@ -219,7 +219,7 @@ async fn goodbye(stage: &mut Stage, recorder: &Recorder) {
             return;
         }
     }
-    panic!("no Envoy of ten has sent a closing batch");
+    panic!("none of 25 Envoys has sent a closing batch");
 }
 
 /// Everything up to the first batch that says that events were lost.

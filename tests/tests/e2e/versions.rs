@@ -95,7 +95,9 @@ async fn tell(envoy: PathBuf, http: Http, profile: &str) {
         let id = stage.api.asked().await;
         stage.held(1).await;
         assert_eq!(stage.upstream.seen_at("/deploy").len(), round - 1);
-        bob.run(&["approvals", "approve", &id]).await.ok();
+        bob.run(&["approvals", "approve", &id, "--unseen"])
+            .await
+            .ok();
         assert_eq!(answer(request).await.text(), "done");
         assert_eq!(stage.upstream.seen_at("/deploy").len(), round);
     }

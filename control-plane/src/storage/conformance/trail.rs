@@ -437,7 +437,7 @@ async fn whoever_reads_on_in_the_order_of_changes_misses_nothing<S: Tested + Sto
     let other = bench.another().await;
     assert_eq!(other.position().await.unwrap(), 2);
     take(&other, vec![batch(&one, whole[2..].to_vec())]).await;
-    assert_eq!(after(&bench.store, 2).await, [first.clone()]);
+    assert_eq!(after(&bench.store, 2).await, std::slice::from_ref(&first));
     assert_eq!(after(&bench.store, 0).await, [second.clone(), first]);
     assert_eq!(bench.store.position().await.unwrap(), 3);
 

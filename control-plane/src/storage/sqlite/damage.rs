@@ -3,9 +3,10 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
-use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Row as _};
+use sqlx::sqlite::SqliteConnection;
+use sqlx::{AssertSqlSafe, Connection as _, Row as _};
 
+use super::connect::reading;
 use super::fault::interrupted;
 use crate::store::{Fault, Result, StoreError};
 
@@ -97,13 +98,4 @@ fn none(found: &[String]) -> Result<()> {
         None => Ok(()),
         Some(line) => Err(StoreError::of(Fault::Damaged, line.clone())),
     }
-}
-
-async fn reading(file: &Path) -> Result<SqliteConnection> {
-    let options = SqliteConnectOptions::new()
-        .filename(file)
-        .read_only(true)
-        .busy_timeout(super::BUSY)
-        .disable_statement_logging();
-    Ok(options.connect().await?)
 }

@@ -12,9 +12,10 @@ use chaperone_engine::base::time::UnixMillis;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions as _, Connection as _, Row as _, SqliteConnection};
 
+use super::connect::{BUSY, reading};
 use super::files::{BESIDE, beside};
 use super::row::instant;
-use super::{BUSY, Database, damage, from_sql, to_sql};
+use super::{Database, damage, from_sql, to_sql};
 use crate::store::{Result, StoreError};
 
 /// Which database it is, and how far it has come.
@@ -209,12 +210,7 @@ impl Database {
 /// # Errors
 /// When it cannot be read.
 pub(crate) async fn history(file: &Path) -> Result<Vec<HistoryRow>> {
-    let options = SqliteConnectOptions::new()
-        .filename(file)
-        .read_only(true)
-        .busy_timeout(BUSY)
-        .disable_statement_logging();
-    let mut connection = options.connect().await?;
+    let mut connection = reading(file).await?;
     let rows = rows(&mut connection).await;
     drop(connection.close().await);
     rows

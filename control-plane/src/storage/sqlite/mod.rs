@@ -11,6 +11,7 @@
 mod access;
 mod administration;
 mod approvals;
+mod connect;
 mod damage;
 mod fault;
 mod files;
@@ -84,9 +85,6 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
 /// Connections that read. More than the cores of a small machine buys nothing.
 const READERS: u32 = 4;
 
-/// How long SQLite waits for a lock that another program holds.
-const BUSY: Duration = Duration::from_secs(5);
-
 /// How long a call waits for a connection: for the writes before it, or for the readers.
 const TURN: Duration = Duration::from_secs(10);
 
@@ -112,7 +110,7 @@ impl Database {
         let options = SqliteConnectOptions::new()
             .filename(file)
             .foreign_keys(true)
-            .busy_timeout(BUSY)
+            .busy_timeout(connect::BUSY)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             // The log file does not keep the size of the largest burst.

@@ -160,8 +160,11 @@ mod tests {
             .unwrap();
         let (from, to) = (file.clone(), temp.path().join("taken"));
         let mut handle = transaction.connection.lock_handle().await.unwrap();
+        let mut armed = true;
         handle.set_commit_hook(move || {
-            std::fs::rename(&from, &to).unwrap();
+            if std::mem::take(&mut armed) {
+                std::fs::rename(&from, &to).unwrap();
+            }
             true
         });
         drop(handle);

@@ -41,10 +41,6 @@ pub(super) struct ReadError {
 
 /// What a [`ReadError`] is about, for whoever goes on reading behind it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-#[cfg_attr(
-    not(feature = "authoring"),
-    expect(dead_code, reason = "as above: nobody reads on")
-)]
 pub(super) enum FaultKind {
     /// The value at the error's place.
     #[default]
