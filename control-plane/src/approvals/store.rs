@@ -135,12 +135,11 @@ impl StoredApproval {
             Standing::Denied => Some(Answer::Deny),
             Standing::Pending | Standing::Expired | Standing::TooManyPending => None,
         };
-        let given = self
+        let mut given = self
             .answers
             .iter()
             .filter(|given| Some(given.answer) == decisive);
         let by: Vec<&str> = given.clone().map(|given| given.by.as_str()).collect();
-        let mut given = given;
         let last = given.next_back();
         Asked {
             answer: AskAnswer {
