@@ -25,6 +25,18 @@ pub(crate) struct OutcomeLabel {
     pub(crate) outcome: &'static str,
 }
 
+/// A kind of holders of connections.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct HolderLabel {
+    pub(crate) holder: &'static str,
+}
+
+/// Why something was done.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct CauseLabel {
+    pub(crate) cause: &'static str,
+}
+
 type UnsignedGauge = Gauge<u64, AtomicU64>;
 
 /// All metrics.
@@ -33,6 +45,8 @@ pub(crate) struct Metrics {
     registry: Registry,
     pub(crate) calls: Family<CallLabels, Counter>,
     pub(crate) waiting: Gauge,
+    pub(crate) connections: Family<HolderLabel, UnsignedGauge>,
+    pub(crate) connections_closed: Family<CauseLabel, Counter>,
     events: Counter,
     duplicates: Counter,
     pub(crate) unknown_events: Counter,
@@ -56,6 +70,8 @@ impl Metrics {
             registry: Registry::with_prefix("chaperone"),
             calls: Family::default(),
             waiting: Gauge::default(),
+            connections: Family::default(),
+            connections_closed: Family::default(),
             events: Counter::default(),
             duplicates: Counter::default(),
             unknown_events: Counter::default(),
@@ -81,6 +97,8 @@ impl Metrics {
             registry,
             calls,
             waiting,
+            connections,
+            connections_closed,
             events,
             duplicates,
             unknown_events,
@@ -107,6 +125,16 @@ impl Metrics {
             "long_polls",
             "Long polls and event streams that wait now",
             waiting.clone(),
+        );
+        r.register(
+            "connections",
+            "Connections now, by who holds them: nodes, people and programs with a token, strangers",
+            connections.clone(),
+        );
+        r.register(
+            "connections_closed",
+            "Connections that the control plane has closed by itself, by cause",
+            connections_closed.clone(),
         );
         r.register("events_stored", "Events stored", events.clone());
         r.register(

@@ -45,6 +45,7 @@ codes! {
     InvalidBody = "invalid_body", 400, "The body cannot be read.";
     InvalidQuery = "invalid_query", 400, "A query parameter cannot be read.";
     InvalidCursor = "invalid_cursor", 400, "The cursor is none of this list.";
+    BodyTimeout = "body_timeout", 408, "The body took too long to come.";
     BodyTooLarge = "body_too_large", 413, "The body is too large.";
     PolicyInvalid = "policy_invalid", 422, "The policy document is not valid.";
     PolicyTestsFailed = "policy_tests_failed", 422, "Tests in the policy document fail.";

@@ -41,6 +41,15 @@ pub(crate) struct ServeArgs {
     /// How many of them may be of one subject
     #[arg(long, value_name = "COUNT", default_value_t = PendingLimits::default().of_subject)]
     max_pending_per_subject: u64,
+    /// The most connections at once; half of them are kept for nodes [default: what the limit of open
+    /// files allows, up to 8192]
+    #[arg(
+        long,
+        value_name = "N",
+        env = "CHAPERONE_MAX_CONNECTIONS",
+        hide_env_values = true
+    )]
+    max_connections: Option<u32>,
     /// How to log, to standard error
     #[arg(long, value_enum, default_value_t)]
     log_format: LogFormat,
@@ -83,6 +92,7 @@ pub(crate) async fn run(args: ServeArgs) -> Result<(), Failure> {
             of_subject: args.max_pending_per_subject,
             in_all: args.max_pending,
         },
+        max_connections: args.max_connections,
         ..ServeConfig::new(args.data_dir)
     };
     let running = serve::serve(config, shutdown.clone().cancelled_owned())

@@ -8,6 +8,7 @@ use axum::extract::FromRequestParts;
 use axum::http::{header, request::Parts};
 use chaperone_api::ProblemCode as Code;
 
+use super::connections::Peer;
 use super::problem::ApiError;
 use crate::access::{Caller, Forbidden, May, Permission};
 use crate::app::App;
@@ -44,10 +45,14 @@ fn authenticate(parts: &Parts, app: &App) -> Result<Arc<Caller>, ApiError> {
         .map(|(_, secret)| secret.trim())
         .filter(|secret| !secret.is_empty())
         .ok_or_else(|| missing("The Authorization header is not `Bearer …` with an API token."))?;
-    app.access.caller(secret, clock::now()).ok_or_else(|| {
+    let caller = app.access.caller(secret, clock::now()).ok_or_else(|| {
         ApiError::new(
             Code::TokenInvalid,
             "The token is unknown here, expired or revoked.",
         )
-    })
+    })?;
+    if let Some(peer) = parts.extensions.get::<Arc<Peer>>() {
+        peer.authenticated(&caller);
+    }
+    Ok(caller)
 }

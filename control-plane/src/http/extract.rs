@@ -12,17 +12,32 @@ use futures_util::StreamExt as _;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::connections::{Patience, Peer};
 use super::problem::ApiError;
 use crate::app::App;
 
 /// Largest body of a management call: a policy document of 1 MiB, written as a JSON string.
 pub(crate) const MANAGEMENT_BODY_BYTES: usize = 4 * 1024 * 1024;
 
-/// The whole body, bounded.
+/// The whole body, bounded in size and time: a client that sends a byte now and then would hold a
+/// connection, and what was read so far, for as long as it likes.
 ///
 /// # Errors
-/// When it is larger than `limit`, or the client breaks off.
+/// When it is larger than `limit`, takes too long, or the client breaks off.
 pub(crate) async fn bytes(request: Request, limit: usize) -> Result<Vec<u8>, ApiError> {
+    let peer = request.extensions().get::<Arc<Peer>>();
+    let patience = peer.map_or(Patience::DEFAULT, |peer| *peer.patience());
+    match tokio::time::timeout(patience.body, whole(request, limit)).await {
+        Ok(body) => body,
+        Err(_) => {
+            let seconds = patience.body.as_secs_f32();
+            let detail = format!("The body did not come within {seconds} seconds; send it again.");
+            Err(ApiError::new(Code::BodyTimeout, detail))
+        }
+    }
+}
+
+async fn whole(request: Request, limit: usize) -> Result<Vec<u8>, ApiError> {
     let mut chunks = request.into_body().into_data_stream();
     let mut body = Vec::new();
     while let Some(chunk) = chunks.next().await {

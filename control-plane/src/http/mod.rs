@@ -6,6 +6,7 @@
 //! handler takes an `auth::May` that says what for.
 
 mod auth;
+pub(crate) mod connections;
 mod extract;
 mod management;
 mod node;

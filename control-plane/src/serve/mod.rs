@@ -5,6 +5,7 @@
 
 mod first_tokens;
 mod instance;
+mod listener;
 pub mod upkeep;
 
 use std::future::Future;
@@ -22,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::first_tokens::FirstTokensError;
 use self::instance::InstanceError;
+use self::listener::{Listener, descriptors};
 use crate::access::Access;
 use crate::administration::Administration;
 use crate::app::App;
@@ -29,6 +31,8 @@ use crate::approvals::Approvals;
 pub use crate::data_dir::DataDir;
 use crate::data_dir::{DataDirError, Lock};
 use crate::http;
+pub use crate::http::connections::Patience;
+use crate::http::connections::{Limits, Places};
 use crate::keys::IssuerKeys;
 use crate::metrics::Metrics;
 use crate::nodes::Nodes;
@@ -62,6 +66,10 @@ pub struct ServeConfig {
     pub least_revision: u32,
     /// How many approvals may wait for an answer at once.
     pub pending: PendingLimits,
+    /// The most connections at once; by default as many as the limit of open files allows, up to 8,192.
+    pub max_connections: Option<u32>,
+    /// For how long peers are waited for.
+    pub patience: Patience,
 }
 
 impl ServeConfig {
@@ -73,6 +81,8 @@ impl ServeConfig {
             extra_issuers: Vec::new(),
             least_revision: 0,
             pending: PendingLimits::default(),
+            max_connections: None,
+            patience: Patience::DEFAULT,
         }
     }
 }
@@ -206,6 +216,19 @@ pub async fn serve(
         tracing::warn!(%addr, "listening beyond loopback in plain HTTP: tokens and trail can be read on the way; put TLS in front");
     }
 
+    let descriptors = descriptors();
+    let limits = Limits::new(config.max_connections, descriptors);
+    let wanted = config.max_connections.map(|wanted| wanted as usize);
+    if wanted.is_some_and(|wanted| wanted > limits.all()) {
+        tracing::warn!(
+            ?wanted,
+            connections = limits.all(),
+            ?descriptors,
+            "the limit of open files does not allow that many connections"
+        );
+    }
+    let places = Arc::new(Places::new(limits, config.patience, Arc::clone(&metrics)));
+
     let finish = CancellationToken::new();
     let (trail, task) = Trail::start(
         Arc::new(storage.clone()),
@@ -240,7 +263,13 @@ pub async fn serve(
         metrics,
         stop: CancellationToken::new(),
     });
-    tracing::info!(%addr, data_dir = %config.data_dir.display(), "the control plane listens");
+    tracing::info!(%addr, data_dir = %config.data_dir.display(), connections = limits.all(), "the control plane listens");
+    let listener = Listener {
+        socket: listener,
+        places,
+        router: http::router(Arc::clone(&app)),
+        stop: app.stop.clone(),
+    };
     let finished = tokio::spawn(run(app, listener, writer, mark, lock, shutdown));
     Ok(Running {
         addr,
@@ -274,7 +303,7 @@ fn survive_file_size_limit() -> std::io::Result<()> {
 
 async fn run(
     app: Arc<App>,
-    listener: TcpListener,
+    listener: Listener,
     writer: Writer,
     mark: Mark,
     lock: Lock,
@@ -283,11 +312,8 @@ async fn run(
     let background = background(&app);
     let stop = app.stop.clone();
     let storage = Arc::clone(&app.storage);
-    let router = http::router(Arc::clone(&app));
-    let stopping = stop.clone();
-    let serving = axum::serve(listener, router)
-        .with_graceful_shutdown(async move { stopping.cancelled().await });
-    let mut serving = tokio::spawn(serving.into_future());
+    let places = Arc::clone(&listener.places);
+    let mut serving = tokio::spawn(listener.run());
 
     tokio::select! {
         () = shutdown => {}
@@ -300,6 +326,7 @@ async fn run(
     stop.cancel();
     if tokio::time::timeout(DRAIN, &mut serving).await.is_err() {
         tracing::warn!("some answers took too long and were cut off");
+        places.close_all();
         serving.abort();
         drop(serving.await);
     }

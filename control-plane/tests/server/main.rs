@@ -4,6 +4,7 @@
 mod administration;
 mod api;
 mod approvals;
+mod connections;
 mod events;
 mod keys;
 mod kit;
@@ -11,6 +12,7 @@ mod lifecycle;
 mod newer;
 mod policies;
 mod process;
+mod program;
 mod readable;
 mod recorded;
 mod roles;

@@ -1,0 +1,242 @@
+//! What is known of one connection.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use tokio_util::sync::CancellationToken;
+
+use super::holder::{Holder, Kind};
+use super::patience::Patience;
+use crate::access::{Caller, Role};
+
+/// One connection: who holds it, and what the peer is waited for.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    number: u64,
+    patience: Patience,
+    registry: Weak<dyn Registry>,
+    state: Mutex<State>,
+    /// Cancelled when nothing new is to begin on the connection.
+    drain: CancellationToken,
+    /// Cancelled when the connection is to end as it is.
+    close: CancellationToken,
+}
+
+/// Who counts connections by their holders.
+pub(super) trait Registry: std::fmt::Debug + Send + Sync {
+    /// The connection is of another holder than was thought.
+    fn hand_over(&self, peer: &Arc<Peer>, holder: Holder);
+}
+
+#[derive(Debug)]
+struct State {
+    holder: Holder,
+    opened: Instant,
+    /// Requests that are not answered to their last byte.
+    under_way: u32,
+    /// Since when none is.
+    quiet_since: Instant,
+    /// When the first byte of the next request came.
+    head_since: Option<Instant>,
+    /// Since when the peer has taken nothing of what there is to send.
+    blocked_since: Option<Instant>,
+    draining_since: Option<Instant>,
+    /// Bytes between requests are no beginning of a request: pings, say.
+    multiplexed: bool,
+}
+
+/// Why a connection has to go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Overdue {
+    /// At once, for this reason.
+    Close(&'static str),
+    /// After what is under way, for this reason.
+    Drain(&'static str),
+}
+
+impl Peer {
+    pub(super) fn new(
+        number: u64,
+        holder: Holder,
+        patience: Patience,
+        registry: Weak<dyn Registry>,
+    ) -> Self {
+        let now = Instant::now();
+        Self {
+            number,
+            patience,
+            registry,
+            state: Mutex::new(State {
+                holder,
+                opened: now,
+                under_way: 0,
+                quiet_since: now,
+                head_since: None,
+                blocked_since: None,
+                draining_since: None,
+                multiplexed: false,
+            }),
+            drain: CancellationToken::new(),
+            close: CancellationToken::new(),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn number(&self) -> u64 {
+        self.number
+    }
+
+    pub(super) fn holder(&self) -> Holder {
+        self.state().holder.clone()
+    }
+
+    /// Replaces the holder; answers who it was.
+    pub(super) fn hold(&self, holder: Holder) -> Holder {
+        std::mem::replace(&mut self.state().holder, holder)
+    }
+
+    pub(super) fn is_quiet(&self) -> bool {
+        self.state().under_way == 0
+    }
+
+    /// For how long this peer is waited for.
+    pub(crate) fn patience(&self) -> &Patience {
+        &self.patience
+    }
+
+    /// Completes when nothing new is to begin on the connection.
+    pub(crate) async fn drained(&self) {
+        self.drain.cancelled().await;
+    }
+
+    /// Completes when the connection is to end as it is.
+    pub(crate) async fn closed(&self) {
+        self.close.cancelled().await;
+    }
+
+    /// Ends the connection as it is.
+    pub(crate) fn close(&self) {
+        self.close.cancel();
+    }
+
+    /// Notes that a call on this connection has shown a good token. A connection that carries calls of
+    /// several holders, a proxy's say, counts as the one who proves most.
+    pub(crate) fn authenticated(self: &Arc<Self>, caller: &Caller) {
+        let kind = match caller.role() {
+            Role::Node => Kind::Node,
+            _ => Kind::Person,
+        };
+        if self.state().holder.kind() >= kind {
+            return;
+        }
+        let subject = caller.identity().subject.clone();
+        let holder = match kind {
+            Kind::Node => Holder::Node(subject),
+            _ => Holder::Person(subject),
+        };
+        if let Some(registry) = self.registry.upgrade() {
+            registry.hand_over(self, holder);
+        }
+    }
+
+    /// A request has come whole but for its body. It is under way as long as what is returned.
+    pub(crate) fn begin(self: &Arc<Self>, multiplexed: bool) -> UnderWay {
+        let mut state = self.state();
+        state.under_way = state.under_way.saturating_add(1);
+        state.head_since = None;
+        state.multiplexed = multiplexed;
+        drop(state);
+        UnderWay(Arc::clone(self))
+    }
+
+    /// Bytes have come.
+    pub(crate) fn heard(&self) {
+        let mut state = self.state();
+        if state.under_way == 0 && state.head_since.is_none() {
+            state.head_since = Some(Instant::now());
+        }
+    }
+
+    /// The peer takes nothing more for now.
+    pub(crate) fn blocked(&self) {
+        self.state().blocked_since.get_or_insert_with(Instant::now);
+    }
+
+    /// The peer has taken bytes.
+    pub(crate) fn taken(&self) {
+        self.state().blocked_since = None;
+    }
+
+    /// Whether the peer has been waited for for too long.
+    pub(super) fn overdue(&self, now: Instant) -> Option<Overdue> {
+        let state = self.state();
+        let Patience {
+            head,
+            body: _,
+            answer,
+            stranger,
+            idle,
+            node_idle,
+            drain,
+        } = self.patience;
+        let for_longer =
+            |since: Instant, than: Duration| now.saturating_duration_since(since) > than;
+        let kind = state.holder.kind();
+        if state
+            .blocked_since
+            .is_some_and(|since| for_longer(since, answer))
+        {
+            return Some(Overdue::Close("answer_not_taken"));
+        }
+        if let Some(since) = state.draining_since {
+            return for_longer(since, drain).then_some(Overdue::Close("drained"));
+        }
+        if state.under_way == 0 {
+            let half = state.head_since.filter(|_| !state.multiplexed);
+            if half.is_some_and(|since| for_longer(since, head))
+                || (kind == Kind::Stranger && for_longer(state.quiet_since, head))
+            {
+                return Some(Overdue::Close("request_not_sent"));
+            }
+        }
+        if kind == Kind::Stranger {
+            return for_longer(state.opened, stranger).then_some(Overdue::Drain("stranger"));
+        }
+        let idle = if kind == Kind::Node { node_idle } else { idle };
+        (state.under_way == 0 && for_longer(state.quiet_since, idle))
+            .then_some(Overdue::Drain("idle"))
+    }
+
+    pub(super) fn begin_drain(&self, now: Instant) {
+        let mut state = self.state();
+        state.draining_since.get_or_insert(now);
+        // In HTTP/1 nothing but an answer can say that no further request is wanted; a close in between
+        // would lose one that is on its way.
+        if state.multiplexed || state.holder.kind() != Kind::Stranger {
+            self.drain.cancel();
+        }
+    }
+
+    /// Whether the answer has to say that it is the last one.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.state().draining_since.is_some()
+    }
+}
+
+/// A request, until the last byte of its answer is on its way.
+#[derive(Debug)]
+pub(crate) struct UnderWay(Arc<Peer>);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        let mut state = self.0.state();
+        state.under_way = state.under_way.saturating_sub(1);
+        if state.under_way == 0 {
+            state.quiet_since = Instant::now();
+            state.head_since = None;
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! One connection, from its first byte to its last.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::http::{HeaderValue, Request, Response, Version, header};
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
+
+use super::socket::Socket;
+use crate::http::connections::{Peer, Place, UnderWay};
+
+/// What answers requests.
+pub(super) type Answers = TowerToHyperService<Router>;
+
+/// Most bytes of a request's headers, and of what is read ahead of a body. A token and a path fit many
+/// times; strangers have a quarter of all connections, so this bounds the memory that they take.
+const READ_BYTES: usize = 32 * 1024;
+
+/// Most bytes of all headers of one request in HTTP/2.
+const HEADER_LIST_BYTES: u32 = 32 * 1024;
+
+/// Pings of HTTP/2, by which a peer that has vanished is found out while its requests wait.
+const PING: Duration = Duration::from_secs(30);
+const PONG: Duration = Duration::from_secs(20);
+
+/// Serves one connection until it ends, its peer has been waited for for too long, or `stop` is
+/// cancelled and what was under way is answered.
+pub(super) async fn serve(
+    stream: TcpStream,
+    place: Place,
+    router: Answers,
+    stop: CancellationToken,
+) {
+    let peer = Arc::clone(place.peer());
+    let socket = Socket::new(stream, Arc::clone(&peer));
+    tokio::select! {
+        () = speak(socket, &peer, router, &stop) => {}
+        () = peer.closed() => {}
+    }
+    drop(place);
+}
+
+async fn speak<S>(stream: S, peer: &Arc<Peer>, router: Answers, stop: &CancellationToken)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        // `Peer` knows when headers are late; hyper's own timer cannot tell that from waiting for the
+        // next request.
+        .header_read_timeout(None)
+        .max_buf_size(READ_BYTES);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(PING)
+        .keep_alive_timeout(PONG)
+        .max_header_list_size(HEADER_LIST_BYTES);
+    let answering = Answering {
+        router,
+        peer: Arc::clone(peer),
+    };
+    let connection = builder.serve_connection(TokioIo::new(stream), answering);
+    tokio::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = async { tokio::select! { () = peer.drained() => {}, () = stop.cancelled() => {} } } => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection broke off");
+    }
+}
+
+/// The router, which is told whose connection a request came on.
+struct Answering {
+    router: Answers,
+    peer: Arc<Peer>,
+}
+
+impl hyper::service::Service<Request<Incoming>> for Answering {
+    type Response = Response<Counted>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        let multiplexed = request.version() == Version::HTTP_2;
+        let under_way = self.peer.begin(multiplexed);
+        let peer = Arc::clone(&self.peer);
+        request.extensions_mut().insert(Arc::clone(&self.peer));
+        let answer = hyper::service::Service::call(&self.router, request);
+        Box::pin(async move {
+            let mut answer = answer.await?;
+            if !multiplexed && peer.is_draining() {
+                let close = HeaderValue::from_static("close");
+                answer.headers_mut().insert(header::CONNECTION, close);
+            }
+            Ok(answer.map(|body| Counted {
+                body,
+                _under_way: under_way,
+            }))
+        })
+    }
+}
+
+/// The body of an answer. The request is under way until it is taken.
+struct Counted {
+    body: axum::body::Body,
+    _under_way: UnderWay,
+}
+
+impl Body for Counted {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,172 @@
+//! The listener: takes connections and has them answered.
+//!
+//! `axum::serve` does neither bound the number of connections nor the time that a peer takes, and on a
+//! failed accept it waits a second. So the loop stands here, over hyper-util's connection, which speaks
+//! both HTTP/1 and HTTP/2; what is decided about connections stands in [`http::connections`](crate::http::connections).
+//!
+//! # Promises
+//! - No error of accepting ends the listener or makes it spin.
+//! - Nothing that a peer does or leaves undone keeps another from being answered.
+
+mod connection;
+mod descriptors;
+mod socket;
+
+use std::io::{self, ErrorKind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub(super) use self::descriptors::descriptors;
+use crate::http::connections::Places;
+
+/// How often connections are looked at for peers that have been waited for for too long.
+const SWEEP: Duration = Duration::from_millis(500);
+
+/// Pause after an accept that failed for lack of something.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Between two lines of log about accepts that fail.
+const SAY_AGAIN: Duration = Duration::from_secs(10);
+
+/// Everything that connections are made with.
+pub(super) struct Listener {
+    pub(super) socket: TcpListener,
+    pub(super) places: Arc<Places>,
+    pub(super) router: Router,
+    /// Nothing new is taken once this is cancelled, and what is under way is answered.
+    pub(super) stop: CancellationToken,
+}
+
+impl Listener {
+    /// Runs until it is stopped and the last connection has ended.
+    pub(super) async fn run(self) {
+        let Self {
+            socket,
+            places,
+            router,
+            stop,
+        } = self;
+        let router = TowerToHyperService::new(router);
+        let connections = TaskTracker::new();
+        let mut trouble = Trouble::default();
+        let mut sweep = tokio::time::interval(SWEEP);
+        sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => break,
+                _ = sweep.tick() => places.sweep(),
+                accepted = accept(&socket) => match accepted {
+                    Ok((stream, address)) => {
+                        let place = places.enter(address.ip());
+                        let serving = connection::serve(stream, place, router.clone(), stop.clone());
+                        connections.spawn(serving);
+                    }
+                    Err(error) => {
+                        places.make_room();
+                        trouble.say(&error);
+                        tokio::time::sleep(PAUSE).await;
+                    }
+                },
+            }
+        }
+        drop(socket);
+        connections.close();
+        loop {
+            tokio::select! {
+                () = connections.wait() => break,
+                _ = sweep.tick() => places.sweep(),
+            }
+        }
+    }
+}
+
+/// The next connection.
+///
+/// # Errors
+/// Those of the process (descriptors or memory have run out), never those of one connection.
+async fn accept(socket: &TcpListener) -> io::Result<(TcpStream, std::net::SocketAddr)> {
+    loop {
+        match socket.accept().await {
+            Err(error) if is_of_one_connection(&error) => {}
+            accepted => return accepted,
+        }
+    }
+}
+
+/// Whether the peer has gone before it was taken, so that the next one can be taken at once. accept(2)
+/// passes on errors of the network, too.
+fn is_of_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::ConnectionAborted
+            | ErrorKind::ConnectionRefused
+            | ErrorKind::ConnectionReset
+            | ErrorKind::HostUnreachable
+            | ErrorKind::NetworkUnreachable
+            | ErrorKind::NetworkDown
+            | ErrorKind::TimedOut
+            | ErrorKind::Interrupted
+    )
+}
+
+/// Accepts that fail, said now and then.
+#[derive(Debug, Default)]
+struct Trouble {
+    said: Option<Instant>,
+    unsaid: u64,
+}
+
+impl Trouble {
+    fn say(&mut self, error: &io::Error) {
+        let now = Instant::now();
+        if self
+            .said
+            .is_some_and(|said| now.saturating_duration_since(said) < SAY_AGAIN)
+        {
+            self.unsaid += 1;
+            return;
+        }
+        tracing::error!(
+            %error,
+            failed_before = self.unsaid,
+            "a connection could not be taken; others have to go. Raise the limit of open files, or lower --max-connections"
+        );
+        self.said = Some(now);
+        self.unsaid = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::io::Errno;
+
+    use super::*;
+
+    #[test]
+    fn errors_of_a_connection_are_told_from_those_of_the_process() {
+        let of_one = |errno: Errno| is_of_one_connection(&errno.into());
+        for errno in [
+            Errno::CONNABORTED,
+            Errno::CONNRESET,
+            Errno::INTR,
+            Errno::HOSTUNREACH,
+        ] {
+            assert!(of_one(errno), "{errno}");
+        }
+        for errno in [
+            Errno::MFILE,
+            Errno::NFILE,
+            Errno::NOBUFS,
+            Errno::NOMEM,
+            Errno::BADF,
+        ] {
+            assert!(!of_one(errno), "{errno}");
+        }
+    }
+}
