@@ -44,7 +44,7 @@ pub(crate) fn read_detectors(file: &Path) -> Result<DetectorsFile, Failure> {
 /// # Errors
 /// One line per fault, each with its place.
 pub(crate) fn compile(text: &str) -> Result<(CompiledPolicy, Vec<PolicyError>), PolicyErrors> {
-    let draft = parse_draft(text)?;
+    let draft = parse_draft(text, None)?;
     Ok((CompiledPolicy::compile(draft.policy)?, draft.warnings))
 }
 

@@ -22,7 +22,7 @@ use axum::http::{HeaderValue, Method};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
 use chaperone_api::ProblemCode as Code;
-use chaperone_engine::link::{MARKER, MARKER_VALUE};
+use chaperone_engine::link::{ASK_PATH, MARKER, MARKER_VALUE};
 use utoipa::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa_axum::router::OpenApiRouter;
@@ -115,6 +115,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         )
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(not_found)
+        .layer(middleware::from_fn(to_the_end))
         .layer(middleware::from_fn_with_state(Arc::clone(&app), observe))
         .with_state(app)
 }
@@ -128,6 +129,27 @@ async fn method_not_allowed(method: Method) -> ApiError {
         Code::MethodNotAllowed,
         format!("{method} is not known here; see /openapi.json."),
     )
+}
+
+/// Lets a call that changes something go to its end when its caller breaks off. Handlers are dropped then,
+/// at any place where they wait: a token would be revoked in the database and good in memory, a
+/// version stored and never put in force. Calls that wait for news are dropped: nobody wants it.
+async fn to_the_end(request: Request, next: Next) -> Response {
+    let changes = match *request.method() {
+        Method::POST => {
+            let path = request.uri().path();
+            path.starts_with(chaperone_api::PREFIX) || path == ASK_PATH
+        }
+        Method::DELETE => true,
+        _ => false,
+    };
+    if !changes {
+        return next.run(request).await;
+    }
+    match tokio::spawn(next.run(request)).await {
+        Ok(response) => response,
+        Err(error) => ApiError::internal(&error).into_response(),
+    }
 }
 
 /// Marks and counts every answer. The marker tells nodes that it is really ours: Envoy makes up 503s

@@ -3,9 +3,12 @@
 //! Nothing here decides anything about requests: reading, checking, testing and compiling are the
 //! engine's.
 
+use chaperone_engine::gate::Gate;
 use chaperone_engine::policy::{
-    CompiledPolicy, Draft, Policy, PolicyError, PolicyErrors, parse_draft, parse_published,
+    Policy, PolicyError, PolicyErrors, parse_draft, parse_published,
 };
+
+use super::seal::{self, SealError};
 
 /// One thing that is wrong, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,28 +29,43 @@ pub(crate) enum DocumentError {
     TestsFailed(Vec<Fault>),
 }
 
-/// A document that was read, checked and tested, and what its author should look at.
+/// A document that was read, checked, tested and compiled.
 #[derive(Debug)]
-pub(super) struct Checked {
+pub(super) struct Draft {
+    /// The document as it came.
+    pub(super) document: String,
+    /// What it says.
     pub(super) policy: Policy,
-    /// Sentences with their places.
+    /// The same, compiled, without keys.
+    pub(super) gate: Gate,
+    /// What its author should look at: sentences with their places.
     pub(super) warnings: Vec<String>,
 }
 
-/// Reads, checks and tests a document. One that `was_published` must only be enforceable.
+/// Reads, checks, tests and compiles a document. One that `was_published` must only be enforceable. `before` is
+/// the gate of the policy in force, whose detectors are taken over where they are the same.
+///
+/// This takes seconds where there are many detectors.
 ///
 /// # Errors
-/// [`DocumentError`], with every fault that was found.
-pub(super) fn checked(document: &str, was_published: bool) -> Result<Checked, DocumentError> {
+/// [`DraftError`], with every fault that was found.
+pub(super) fn draft(
+    document: String,
+    was_published: bool,
+    before: Option<&Gate>,
+) -> Result<Draft, DraftError> {
     let invalid = |errors: PolicyErrors| DocumentError::Invalid(errors.iter().map(fault).collect());
+    let known = before.map(|before| &**before.policy().policy());
     let read = if was_published {
-        parse_published(document)
+        parse_published(&document, known)
     } else {
-        parse_draft(document)
+        parse_draft(&document, known)
     };
-    let Draft { policy, warnings } = read.map_err(invalid)?;
-    let compiled = CompiledPolicy::compile(policy.clone()).map_err(invalid)?;
-    let failed: Vec<Fault> = compiled
+    let read = read.map_err(invalid)?;
+    let (policy, warnings) = (read.policy, read.warnings);
+    let gate = seal::gate(seal::unsigned(policy.clone()), before)?;
+    let failed: Vec<Fault> = gate
+        .policy()
         .run_tests()
         .iter()
         .filter(|outcome| !outcome.passed)
@@ -56,11 +74,35 @@ pub(super) fn checked(document: &str, was_published: bool) -> Result<Checked, Do
             message: outcome.to_string(),
         })
         .collect();
-    if failed.is_empty() {
-        let warnings = warnings.iter().map(PolicyError::to_string).collect();
-        Ok(Checked { policy, warnings })
-    } else {
-        Err(DocumentError::TestsFailed(failed))
+    if !failed.is_empty() {
+        return Err(DocumentError::TestsFailed(failed).into());
+    }
+    Ok(Draft {
+        document,
+        policy,
+        gate,
+        warnings: warnings.iter().map(PolicyError::to_string).collect(),
+    })
+}
+
+/// Why no draft was made.
+#[derive(Debug)]
+pub(super) enum DraftError {
+    /// The document cannot be published.
+    Document(DocumentError),
+    /// Nodes could not enforce it.
+    Seal(SealError),
+}
+
+impl From<DocumentError> for DraftError {
+    fn from(error: DocumentError) -> Self {
+        Self::Document(error)
+    }
+}
+
+impl From<SealError> for DraftError {
+    fn from(error: SealError) -> Self {
+        Self::Seal(error)
     }
 }
 

@@ -4,19 +4,24 @@
 //! author in this process; the store looks once more, so that they have one among several. A bundle goes
 //! out only after it is stored.
 
+mod bench;
 mod document;
 mod seal;
 pub(crate) mod store;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use chaperone_engine::base::digest::sha256_hex;
-use chaperone_engine::bundle::{self, Bundle, PublicKey, Serial, Signer};
+use chaperone_engine::bundle::{self, PublicKey, Serial, Signer};
+use chaperone_engine::gate::Gate;
 use chaperone_engine::identity::Issuer;
 use chaperone_engine::policy::{self, Needs, Policy};
 use tokio::sync::{Mutex, watch};
 
+use self::bench::Bench;
 pub(crate) use self::document::{DocumentError, Fault};
+use self::document::{Draft, DraftError, draft};
 use self::seal::Sealer;
 pub(crate) use self::seal::{Current, SealError};
 pub(crate) use self::store::Version;
@@ -29,6 +34,9 @@ use crate::metrics::Metrics;
 use crate::nodes::{NodeBehind, Nodes};
 use crate::store::StoreError;
 
+/// Key sets by issuer, as in a bundle.
+type Keys = BTreeMap<String, serde_json::Value>;
+
 /// All policy versions.
 #[derive(Debug)]
 pub(crate) struct Policies {
@@ -36,10 +44,12 @@ pub(crate) struct Policies {
     nodes: Arc<Nodes>,
     keys: Arc<IssuerKeys>,
     metrics: Arc<Metrics>,
-    sealer: Sealer,
+    sealer: Arc<Sealer>,
     extra_issuers: Vec<Issuer>,
     /// Documents need at least this revision of the language.
     least_revision: u32,
+    drafting: Bench,
+    sealing: Bench,
     making: Mutex<()>,
     current: watch::Sender<Option<Arc<Current>>>,
 }
@@ -161,9 +171,18 @@ impl From<StoreError> for BundleError {
     }
 }
 
-impl From<DocumentError> for PublishError {
-    fn from(error: DocumentError) -> Self {
-        Self::Document(error)
+impl From<DraftError> for PublishError {
+    fn from(error: DraftError) -> Self {
+        match error {
+            DraftError::Document(error) => Self::Document(error),
+            DraftError::Seal(error) => Self::Seal(error),
+        }
+    }
+}
+
+impl From<tokio::task::JoinError> for PublishError {
+    fn from(error: tokio::task::JoinError) -> Self {
+        Self::Seal(error.into())
     }
 }
 
@@ -204,9 +223,11 @@ impl Policies {
             nodes,
             keys,
             metrics,
-            sealer: Sealer(signer),
+            sealer: Arc::new(Sealer(signer)),
             extra_issuers,
             least_revision,
+            drafting: Bench::new(),
+            sealing: Bench::new(),
             making: Mutex::new(()),
             current: watch::Sender::new(None),
         };
@@ -219,7 +240,9 @@ impl Policies {
             return Ok(policies);
         };
         match bundle::open(latest.envelope.as_bytes(), &policies.public_key()) {
-            Ok(bundle) if bundle.policy == policy => policies.put(bundle, latest)?,
+            Ok(bundle) if bundle.policy == policy => {
+                policies.put(Current::stored(bundle, latest)?);
+            }
             // The signing key or the added issuers are others than at the last start.
             _ => {
                 let serial = Serial {
@@ -227,7 +250,9 @@ impl Policies {
                     keys_revision: latest.serial.keys_revision + 1,
                 };
                 let keys = policies.keys.snapshot();
-                policies.renew(serial, latest.digest, policy, keys).await?;
+                policies
+                    .renew(serial, latest.digest, policy, keys, None)
+                    .await?;
             }
         }
         Ok(policies)
@@ -286,7 +311,7 @@ impl Policies {
     /// # Errors
     /// [`PublishError`]; nothing has changed then.
     pub(crate) async fn publish(
-        &self,
+        self: &Arc<Self>,
         may: &May<ChangePolicy>,
         document: String,
         notes: Notes,
@@ -301,7 +326,7 @@ impl Policies {
     /// # Errors
     /// [`PublishError`]; nothing has changed then.
     pub(crate) async fn roll_back(
-        &self,
+        self: &Arc<Self>,
         may: &May<ChangePolicy>,
         version: u64,
         notes: Notes,
@@ -317,19 +342,29 @@ impl Policies {
     }
 
     async fn publish_as(
-        &self,
+        self: &Arc<Self>,
         by: &str,
         document: String,
         notes: Notes,
         rollback_of: Option<u64>,
     ) -> Result<Published, PublishError> {
-        let checked = document::checked(&document, rollback_of.is_some())?;
-        let policy = checked.policy;
+        let policies = Arc::clone(self);
+        let drafted = self.drafting.run(move || {
+            let current = policies.current();
+            let before = current.as_ref().and_then(|current| current.gate.as_deref());
+            draft(document, rollback_of.is_some(), before)
+        });
+        let Draft {
+            document,
+            policy,
+            gate,
+            warnings,
+        } = drafted.await??;
         let canonical = serde_json::to_string(&policy)?;
         let merged = self.merged(policy);
         // Before the lock: fetching may take seconds.
         let mut prepared = self.keys.prepare(&merged.issuers).await;
-        let mut warnings = checked.warnings;
+        let mut warnings = warnings;
         warnings.append(&mut prepared.warnings);
 
         let _making = self.making.lock().await;
@@ -376,9 +411,15 @@ impl Policies {
             keys_revision: 0,
         };
         let on = self.current().map(|current| current.digest.clone());
-        let (bundle, stored) =
-            self.sealer
-                .seal(serial, on.clone(), merged, prepared.keys.clone())?;
+        let (current, stored) = self
+            .seal(
+                serial,
+                on.clone(),
+                merged,
+                prepared.keys.clone(),
+                Some(Arc::new(gate)),
+            )
+            .await?;
         let version = Version {
             version: number,
             digest: sha256_hex(&canonical),
@@ -398,8 +439,8 @@ impl Policies {
             Added::Done => {}
             Added::Overtaken { current } => return Err(PublishError::Conflict { current }),
         }
-        self.keys.follow(&bundle.policy.issuers, prepared);
-        self.put(bundle, stored)?;
+        self.keys.follow(&current.bundle.policy.issuers, prepared);
+        self.put(current);
         tracing::info!(version = number, by, "a policy version was published");
         Ok(Published {
             version,
@@ -429,7 +470,8 @@ impl Policies {
             keys_revision: current.serial.keys_revision + 1,
         };
         let policy = current.bundle.policy.clone();
-        self.renew(serial, current.digest.clone(), policy, keys)
+        let gate = current.gate.clone();
+        self.renew(serial, current.digest.clone(), policy, keys, gate)
             .await?;
         tracing::info!(%serial, "a bundle with new keys was signed");
         Ok(())
@@ -441,13 +483,35 @@ impl Policies {
         serial: Serial,
         on: String,
         policy: Policy,
-        keys: std::collections::BTreeMap<String, serde_json::Value>,
+        keys: Keys,
+        gate: Option<Arc<Gate>>,
     ) -> Result<(), BundleError> {
-        let (bundle, stored) = self.sealer.seal(serial, Some(on.clone()), policy, keys)?;
+        let (current, stored) = self
+            .seal(serial, Some(on.clone()), policy, keys, gate)
+            .await?;
         match self.store.add_bundle(&stored, &on).await? {
-            Added::Done => Ok(self.put(bundle, stored)?),
+            Added::Done => {
+                self.put(current);
+                Ok(())
+            }
             Added::Overtaken { .. } => Err(BundleError::Overtaken),
         }
+    }
+
+    /// [`Sealer::seal`], off the threads that answer.
+    async fn seal(
+        &self,
+        serial: Serial,
+        previous: Option<String>,
+        policy: Policy,
+        keys: Keys,
+        before: Option<Arc<Gate>>,
+    ) -> Result<(Current, StoredBundle), SealError> {
+        let sealer = Arc::clone(&self.sealer);
+        let sealing = self
+            .sealing
+            .run(move || sealer.seal(serial, previous, policy, keys, before.as_deref()));
+        sealing.await?
     }
 
     /// The policy with the issuers that the configuration adds. The document's own come first and
@@ -466,13 +530,11 @@ impl Policies {
     }
 
     /// Puts a stored bundle in force.
-    fn put(&self, bundle: Bundle, stored: StoredBundle) -> Result<(), serde_json::Error> {
-        let current = Current::new(bundle, stored)?;
+    fn put(&self, current: Current) {
         let metrics = &self.metrics;
         metrics.policy_version.set(current.serial.policy_version);
         metrics.keys_revision.set(current.serial.keys_revision);
         self.current.send_replace(Some(Arc::new(current)));
-        Ok(())
     }
 }
 

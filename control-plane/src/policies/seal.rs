@@ -1,6 +1,7 @@
 //! Bundles: a policy and its issuers' keys, numbered, chained and signed.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use chaperone_engine::bundle::{self, Bundle, Envelope, PublicKey, Serial, Signer};
 use chaperone_engine::gate::Gate;
@@ -16,11 +17,14 @@ pub(crate) struct Current {
     /// Its place in the order of bundles.
     pub(crate) serial: Serial,
     /// The answer to a node that wants it, ready to send: [`PolicyAnswer`] as JSON.
-    pub(crate) answer: std::sync::Arc<[u8]>,
+    pub(crate) answer: Arc<[u8]>,
     /// The signed bundle, as nodes get it.
     pub(crate) envelope: Envelope,
     pub(super) digest: String,
     pub(super) bundle: Bundle,
+    /// The bundle compiled. `None` until something was sealed since the start: it costs as long as a
+    /// publish, and is only needed to make the next one cheap.
+    pub(super) gate: Option<Arc<Gate>>,
 }
 
 impl Current {
@@ -33,17 +37,27 @@ impl Current {
     ///
     /// # Errors
     /// When the stored envelope cannot be read.
-    pub(super) fn new(bundle: Bundle, stored: StoredBundle) -> Result<Self, serde_json::Error> {
-        let envelope: Envelope = serde_json::from_str(&stored.envelope)?;
+    pub(super) fn stored(bundle: Bundle, stored: StoredBundle) -> Result<Self, serde_json::Error> {
+        let envelope = serde_json::from_str(&stored.envelope)?;
+        Self::new(bundle, envelope, stored.digest, None)
+    }
+
+    fn new(
+        bundle: Bundle,
+        envelope: Envelope,
+        digest: String,
+        gate: Option<Arc<Gate>>,
+    ) -> Result<Self, serde_json::Error> {
         let answer = serde_json::to_vec(&PolicyAnswer {
             bundle: Some(envelope.clone()),
         })?;
         Ok(Self {
-            serial: stored.serial,
+            serial: bundle.serial,
             answer: answer.into(),
             envelope,
-            digest: stored.digest,
+            digest,
             bundle,
+            gate,
         })
     }
 }
@@ -66,6 +80,12 @@ impl std::fmt::Display for SealError {
     }
 }
 
+impl From<tokio::task::JoinError> for SealError {
+    fn from(error: tokio::task::JoinError) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
 impl From<serde_json::Error> for SealError {
     fn from(error: serde_json::Error) -> Self {
         Self::Failed(error.into())
@@ -82,7 +102,8 @@ impl Sealer {
         self.0.public_key()
     }
 
-    /// A bundle on top of the one with the digest `previous`.
+    /// A bundle on top of the one with the digest `previous`. `before` is a gate whose detectors are taken
+    /// over where they are the same; without one this takes seconds where there are many.
     ///
     /// # Errors
     /// [`SealError`]; in particular when a node could not make it ready: such a bundle must not go out.
@@ -92,7 +113,8 @@ impl Sealer {
         previous: Option<String>,
         policy: Policy,
         keys: BTreeMap<String, serde_json::Value>,
-    ) -> Result<(Bundle, StoredBundle), SealError> {
+        before: Option<&Gate>,
+    ) -> Result<(Current, StoredBundle), SealError> {
         let issued_at = clock::now();
         let bundle = Bundle {
             serial,
@@ -101,12 +123,12 @@ impl Sealer {
             policy,
             keys,
         };
-        Gate::from_bundle(bundle.clone()).map_err(|why| SealError::NotForNodes(why.to_string()))?;
-        let envelope = self
+        let gate = gate(bundle.clone(), before)?;
+        let sealed = self
             .0
             .seal(&bundle)
             .map_err(|error| SealError::Failed(error.into()))?;
-        let envelope = serde_json::to_string(&envelope)?;
+        let envelope = serde_json::to_string(&sealed)?;
         if envelope.len() > bundle::MAX_ENVELOPE_BYTES {
             return Err(SealError::NotForNodes(format!(
                 "the policy and the keys of its issuers make a bundle of {} bytes; filters take at \
@@ -118,10 +140,34 @@ impl Sealer {
         let digest = bundle::digest(&bundle).map_err(|error| SealError::Failed(error.into()))?;
         let stored = StoredBundle {
             serial,
-            digest,
+            digest: digest.clone(),
             envelope,
             issued_at,
         };
-        Ok((bundle, stored))
+        let current = Current::new(bundle, sealed, digest, Some(Arc::new(gate)))?;
+        Ok((current, stored))
+    }
+}
+
+/// What a node makes of a bundle.
+///
+/// # Errors
+/// When it could not.
+pub(super) fn gate(bundle: Bundle, before: Option<&Gate>) -> Result<Gate, SealError> {
+    let gate = match before {
+        Some(before) => before.next(bundle),
+        None => Gate::from_bundle(bundle),
+    };
+    gate.map_err(|why| SealError::NotForNodes(why.to_string()))
+}
+
+/// A policy as a bundle that goes nowhere.
+pub(super) fn unsigned(policy: Policy) -> Bundle {
+    Bundle {
+        serial: Serial::default(),
+        previous: None,
+        issued_at: clock::now(),
+        policy,
+        keys: BTreeMap::new(),
     }
 }

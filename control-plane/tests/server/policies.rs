@@ -372,3 +372,81 @@ async fn what_was_probably_not_meant_is_said_when_it_is_published_and_stops_noth
     let place = refused["errors"][0]["place"].as_str().unwrap_or_default();
     assert!(place.starts_with("rules[0].match.groups[0]"), "{refused}");
 }
+
+/// [`POLICY`] with so many detectors that compiling them takes a while.
+fn with_detectors(count: usize) -> String {
+    let mut document = POLICY.to_owned();
+    document.push_str("detectors:\n");
+    for number in 0..count {
+        document.push_str(&format!(
+            "  - {{ name: custom/vendor-{number}, description: A vendor's key, \
+             regex: 'vnd{number:03}_(?:live|test)_[a-z0-9]{{32,64}}\\b', severity: high }}\n"
+        ));
+    }
+    document.push_str(
+        "masking:\n  - { name: all, detectors: [\"custom/*\", \"secrets/*\"], on: [request, response] }\n",
+    );
+    document
+}
+
+#[tokio::test]
+async fn publishing_many_detectors_keeps_nobody_waiting() {
+    // All of the test shares one thread: whatever is compiled on it stands in the way of all calls.
+    let (server, _temp) = kit::start().await;
+    let document = with_detectors(150);
+    let publishing = async {
+        tokio::join!(
+            server.publish(&document),
+            server.publish(&document),
+            server.publish(&document),
+        )
+    };
+    tokio::pin!(publishing);
+    let mut answered = 0;
+    let published = loop {
+        tokio::select! {
+            published = &mut publishing => break published,
+            health = server.get("/healthz") => {
+                assert_eq!(health.status, 200);
+                answered += 1;
+            }
+        }
+    };
+    assert!(answered > 20, "{answered}");
+    let mut versions = [published.0, published.1, published.2].map(|answer| answer.status);
+    versions.sort_unstable();
+    assert_eq!(versions, [200, 200, 201], "one of them made the version");
+}
+
+#[tokio::test]
+async fn a_publish_whose_author_breaks_off_is_finished() {
+    use tokio::io::AsyncWriteExt as _;
+    let (server, _temp) = kit::start().await;
+    let body = json!({ "document": with_detectors(40) }).to_string();
+    let head = format!(
+        "POST /api/v1/policies HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\ncontent-length: {}\r\n\r\n{body}",
+        server.admin,
+        body.len()
+    );
+    let address = server.running.as_ref().unwrap().addr;
+    let mut author = tokio::net::TcpStream::connect(address).await.unwrap();
+    author.write_all(head.as_bytes()).await.unwrap();
+    while !server
+        .get("/metrics")
+        .await
+        .text
+        .contains("chaperone_connections{holder=\"person\"} 1")
+    {
+        tokio::task::yield_now().await;
+    }
+    // Its body has been read when others that came later have been answered: all share one thread.
+    for _ in 0..20 {
+        server.get("/healthz").await;
+    }
+    drop(author);
+    let poll = json!({ "node": node("envoy-1", 1), "filter_version": "0", "wait_ms": 50_000 });
+    let bundle = server.data("/node/v1/policy", poll).await.ok();
+    assert!(bundle["bundle"].is_object(), "it is in force");
+    // And nothing stands in the way of the next one.
+    assert_eq!(server.publish(POLICY).await.ok()["version"], 2);
+}

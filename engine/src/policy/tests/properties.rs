@@ -425,14 +425,14 @@ proptest! {
         prop_assert_eq!(serde_json::to_string(&parse_json(json.as_bytes()).unwrap()).unwrap(), json.clone());
         #[cfg(feature = "authoring")]
         // Some of these rules could be met by no request, which is told only to whoever writes a new document.
-        prop_assert_eq!(&crate::policy::parse_published(&json).unwrap().policy, &policy);
+        prop_assert_eq!(&crate::policy::parse_published(&json, None).unwrap().policy, &policy);
     }
 
     #[test]
     fn no_bytes_make_the_reader_panic(bytes in vec(any::<u8>(), 0..200)) {
         let _ = parse_json(&bytes);
         #[cfg(feature = "authoring")]
-        let _ = crate::policy::parse_draft(&String::from_utf8_lossy(&bytes));
+        let _ = crate::policy::parse_draft(&String::from_utf8_lossy(&bytes), None);
     }
 
     #[test]
@@ -444,8 +444,8 @@ proptest! {
         let read = parse_json(&json);
         #[cfg(feature = "authoring")]
         if let Ok(text) = std::str::from_utf8(&json) {
-            let _ = crate::policy::parse_draft(text);
-            let authored = crate::policy::parse_published(text);
+            let _ = crate::policy::parse_draft(text, None);
+            let authored = crate::policy::parse_published(text, None);
             if let Ok(policy) = read {
                 prop_assert_eq!(authored.unwrap().policy, policy);
             }

@@ -23,7 +23,7 @@ fn said(text: &str) -> (Vec<String>, Vec<String>) {
             .map(|fault| format!("{}: {}", fault.path, fault.message))
             .collect()
     };
-    match parse_draft(text) {
+    match parse_draft(text, None) {
         Ok(Draft { warnings, .. }) => (Vec::new(), lines(&warnings)),
         Err(errors) => (
             lines(&errors.iter().cloned().collect::<Vec<_>>()),
@@ -602,8 +602,8 @@ fn masking_rules_that_do_something_else_than_they_seem_to() {
 #[test]
 fn what_is_reviewed_was_enforceable_and_stays_so() {
     let document = format!("{HEAD}rules:\n{}\n", rule("groups: [\"dev-*\"]", "allow"));
-    assert!(parse_draft(&document).is_err());
-    let draft = parse_published(&document).unwrap();
+    assert!(parse_draft(&document, None).is_err());
+    let draft = parse_published(&document, None).unwrap();
     assert_eq!(draft.warnings.len(), 1);
     assert!(draft.warnings[0].position.is_some());
     let json = serde_json::to_vec(&draft.policy).unwrap();
