@@ -21,7 +21,7 @@ pub use approvals::{
 };
 pub use nodes::{
     Connection, FilterConfig, FilterConfigControlPlane, FilterConfigQuery, Gap, Key, KeySet,
-    KeySource, Node, Serial,
+    KeySource, Node, NodeFilter, Serial,
 };
 pub use policies::{
     NodeBehind, PolicyProblem, PublishRequest, Published, RollbackRequest, Version, VersionDetail,

@@ -56,7 +56,8 @@ pub struct Node {
     /// When it was last heard of.
     #[schema(value_type = u64)]
     pub last_seen_at: UnixMillis,
-    /// It has been silent for too long, and did not say goodbye.
+    /// It has ended without saying goodbye: it was silent for two reports, or its connections ended and
+    /// another life of the same name began.
     pub stale: bool,
     /// It said goodbye: its shutdown was orderly and everything it had was sent.
     pub closed: bool,
@@ -69,6 +70,16 @@ pub struct Node {
     /// Events that are missing: numbered by the node, never stored here.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gaps: Vec<Gap>,
+}
+
+/// Which lives of nodes are listed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct NodeFilter {
+    /// `true`: every life that was ever heard of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub all: Option<bool>,
 }
 
 /// What a node reads that does not say so; and what all nodes read of a control plane that does not

@@ -10,7 +10,7 @@ use super::output::{Table, distance, more, now};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct NodesArgs {
-    /// Also those that have ended
+    /// Also all that have ended, as far back as there are any
     #[arg(long)]
     all: bool,
     #[command(flatten)]
@@ -19,7 +19,11 @@ pub(crate) struct NodesArgs {
 
 /// Runs `chaperone nodes`.
 pub(crate) async fn run(args: &NodesArgs, context: &Context) -> Result<(), Failure> {
-    let page: Page<Node> = context.client()?.get("/nodes", &args.list.query()).await?;
+    let mut query = args.list.query();
+    if args.all {
+        query.push(("all".to_owned(), "true".to_owned()));
+    }
+    let page: Page<Node> = context.client()?.get("/nodes", &query).await?;
     let out = context.output;
     if !out.is_text() {
         return Ok(out.json(&page)?);
@@ -61,7 +65,7 @@ pub(crate) async fn run(args: &NodesArgs, context: &Context) -> Result<(), Failu
     Ok(more(out, page.next_cursor.as_deref())?)
 }
 
-/// Every node that the control plane knows.
+/// Every node that the control plane lists.
 pub(crate) async fn all_nodes(client: &Client) -> Result<Vec<Node>, Failure> {
     let mut nodes = Vec::new();
     let mut query = vec![("limit".to_owned(), "500".to_owned())];

@@ -1,28 +1,33 @@
 //! Nodes: what each life of a filter has reported, and what it was sent.
 
+mod lives;
 mod own;
 pub(crate) mod store;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use chaperone_engine::base::time::UnixMillis;
 use chaperone_engine::bundle::Serial;
-use chaperone_engine::link::PolicyRequest;
+use chaperone_engine::link::{MAX_WAIT_MS, NodeId, PolicyRequest};
 use chaperone_engine::policy::UNREPORTED as FIRST_REVISION;
 
+use self::lives::Lives;
 pub(crate) use self::own::owns;
-use self::store::Store;
 pub(crate) use self::store::{Gap, NodeBehind, NodeLife, NodeRow};
+use self::store::{Store, Which};
 use crate::access::May;
 use crate::access::permission::{ActAsNode, ReadState};
 use crate::clock;
 use crate::metrics::Metrics;
 use crate::store::StoreError;
 
-/// A node that is silent for this long, and has not said goodbye, is stale: two long polls and a bit.
-const STALE_AFTER: Duration = Duration::from_secs(120);
+/// For how long a life that has ended is listed because events of it are missing.
+const GAPS_LISTED: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// Lives that the last run of the control plane has left, at most.
+const LEFT: u32 = 10_000;
 
 /// How often nodes are looked through for those that were heard of by a clock that ran ahead.
 const CLOCK_TICK: Duration = Duration::from_secs(10);
@@ -38,6 +43,34 @@ pub(crate) struct Nodes {
     metrics: Arc<Metrics>,
     /// The bundle that each life of a node was sent last, by boot id.
     sent: Mutex<HashMap<String, Serial>>,
+    /// Which lives go on.
+    lives: Arc<Mutex<Lives>>,
+}
+
+/// A life of a node and whether it goes on.
+#[derive(Debug)]
+pub(crate) struct Listed {
+    /// What it has reported.
+    pub(crate) life: NodeLife,
+    /// It has ended without a word.
+    pub(crate) stale: bool,
+}
+
+/// A connection on which a life of a node speaks, for as long as this is kept.
+#[derive(Debug)]
+pub(crate) struct Presence {
+    lives: Arc<Mutex<Lives>>,
+    boot: String,
+}
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        lock(&self.lives).disconnected(&self.boot);
+    }
+}
+
+fn lock(lives: &Mutex<Lives>) -> MutexGuard<'_, Lives> {
+    lives.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Why a report was not taken.
@@ -55,19 +88,42 @@ impl From<StoreError> for ReportError {
     }
 }
 
-impl NodeLife {
-    /// Whether it has been silent for too long, and did not say goodbye.
-    pub(crate) fn is_stale(&self, now: UnixMillis) -> bool {
-        !self.closed && self.last_seen_at < stale_before(now)
-    }
-}
-
 impl Nodes {
-    pub(crate) fn new(store: Arc<dyn Store>, metrics: Arc<Metrics>) -> Self {
-        Self {
+    /// Takes up where the last run ended.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub(crate) async fn load(
+        store: Arc<dyn Store>,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, StoreError> {
+        let left = store.nodes(&Which::All, None, LEFT).await?;
+        let left = left.into_iter().map(|(_, life)| life).collect();
+        let lives = Lives::left(left, clock::now(), Instant::now());
+        Ok(Self {
             store,
             metrics,
             sent: Mutex::default(),
+            lives: Arc::new(Mutex::new(lives)),
+        })
+    }
+
+    /// A node has called, and may wait for the answer for so long.
+    pub(crate) fn heard(&self, _may: &May<ActAsNode>, node: &NodeId, wait: Duration) {
+        lock(&self.lives).heard(node, None, wait, Instant::now());
+    }
+
+    /// A node that was heard has sent its last events, or, if not `closed`, some.
+    pub(crate) fn closed(&self, _may: &May<ActAsNode>, node: &NodeId, closed: bool) {
+        lock(&self.lives).closed(node.boot.as_str(), closed);
+    }
+
+    /// A node that was heard speaks on a connection that lasts as long as what is returned.
+    pub(crate) fn presence(&self, boot: &str) -> Presence {
+        lock(&self.lives).connected(boot);
+        Presence {
+            lives: Arc::clone(&self.lives),
+            boot: boot.to_owned(),
         }
     }
 
@@ -91,6 +147,8 @@ impl Nodes {
         {
             return Err(ReportError::ImpossibleVersion);
         }
+        let wait = Duration::from_millis(request.wait_ms.min(MAX_WAIT_MS));
+        lock(&self.lives).heard(&request.node, Some(request.reads), wait, Instant::now());
         Ok(self.store.report(request, clock::now()).await?)
     }
 
@@ -106,17 +164,34 @@ impl Nodes {
         sent.insert(boot.to_owned(), serial) == Some(serial)
     }
 
-    /// Nodes, the newest life first, beginning after the row `before`.
+    /// Lives of nodes, the newest first, beginning after the row `before`: those that go on, those that
+    /// have ended lately and were not replaced, and those of which events are missing; or `all` there are.
     ///
     /// # Errors
     /// When the store fails.
     pub(crate) async fn list(
         &self,
         _may: &May<ReadState>,
+        all: bool,
         before: Option<NodeRow>,
         limit: u32,
-    ) -> Result<Vec<(NodeRow, NodeLife)>, StoreError> {
-        self.store.nodes(before, limit).await
+    ) -> Result<Vec<(NodeRow, Listed)>, StoreError> {
+        let which = if all {
+            Which::All
+        } else {
+            let ago = u64::try_from(GAPS_LISTED.as_millis()).unwrap_or(u64::MAX);
+            Which::Listed {
+                boots: lock(&self.lives).listed(Instant::now()),
+                gaps_since: UnixMillis(clock::now().0.saturating_sub(ago)),
+            }
+        };
+        let found = self.store.nodes(&which, before, limit).await?;
+        let (lives, now) = (lock(&self.lives), Instant::now());
+        let listed = found.into_iter().map(|(row, life)| {
+            let stale = !life.closed && !lives.is_live(&life.boot, now);
+            (row, Listed { life, stale })
+        });
+        Ok(listed.collect())
     }
 
     /// The highest policy version that any node has reported to enforce; 0 for none.
@@ -132,13 +207,8 @@ impl Nodes {
     }
 
     /// Live nodes that read less of the policy language than `revision`.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub(crate) async fn behind(&self, revision: u32) -> Result<Vec<NodeBehind>, StoreError> {
-        self.store
-            .behind(revision, stale_before(clock::now()))
-            .await
+    pub(crate) fn behind(&self, revision: u32) -> Vec<NodeBehind> {
+        lock(&self.lives).behind(revision, Instant::now())
     }
 
     /// Looks again and again whether the clock was set back, and takes back what it has said before.
@@ -157,15 +227,11 @@ impl Nodes {
     /// # Errors
     /// When the store fails.
     pub(crate) async fn measure(&self) -> Result<(), StoreError> {
-        let totals = self.store.totals(stale_before(clock::now())).await?;
-        self.metrics.nodes.set(totals.live);
-        self.metrics.missing_events.set(totals.missing_events);
+        let missing = self.store.missing_events().await?;
+        self.metrics
+            .nodes
+            .set(lock(&self.lives).count(Instant::now()));
+        self.metrics.missing_events.set(missing);
         Ok(())
     }
-}
-
-/// Nodes that were last heard of before this are stale.
-fn stale_before(now: UnixMillis) -> UnixMillis {
-    let ago = u64::try_from(STALE_AFTER.as_millis()).unwrap_or(u64::MAX);
-    UnixMillis(now.0.saturating_sub(ago))
 }

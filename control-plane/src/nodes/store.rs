@@ -16,19 +16,34 @@ pub(crate) trait Store: std::fmt::Debug + Send + Sync {
     /// The highest policy version that any node has reported to enforce; 0 for none.
     async fn highest_enforced(&self) -> Result<u64>;
 
-    /// Nodes that were heard of since `since`, have not said goodbye, and read less of the policy
-    /// language than `revision`, in the order of their names and boot ids.
-    async fn behind(&self, revision: u32, since: UnixMillis) -> Result<Vec<NodeBehind>>;
+    /// Those lives of nodes that `which` asks for, the newest first, beginning after the row `before`.
+    async fn nodes(
+        &self,
+        which: &Which,
+        before: Option<NodeRow>,
+        limit: u32,
+    ) -> Result<Vec<(NodeRow, NodeLife)>>;
 
-    /// Nodes, the newest life first, beginning after the row `before`.
-    async fn nodes(&self, before: Option<NodeRow>, limit: u32) -> Result<Vec<(NodeRow, NodeLife)>>;
+    /// Events missing in all, of nodes of any age.
+    async fn missing_events(&self) -> Result<u64>;
 
     /// Takes back when nodes were heard of, where a clock that ran ahead has said so: they were heard of
-    /// at `now`. They would count as live until the clock is there again.
+    /// at `now`. They would be listed, and taken for live after a restart, until the clock is there again.
     async fn correct_clock(&self, now: UnixMillis) -> Result<()>;
+}
 
-    /// Sums over all nodes.
-    async fn totals(&self, since: UnixMillis) -> Result<Totals>;
+/// Which lives of nodes a list has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Which {
+    /// All that were ever heard of: the trail refers to them.
+    All,
+    /// These, by boot id, and those of which events are missing and that were heard of since.
+    Listed {
+        /// Boot ids.
+        boots: Vec<String>,
+        /// Since when those with missing events were heard of.
+        gaps_since: UnixMillis,
+    },
 }
 
 /// A node's place in the order in which nodes were first heard of.
@@ -83,13 +98,4 @@ pub(crate) struct Gap {
     pub(crate) first: u64,
     /// Number of the last.
     pub(crate) last: u64,
-}
-
-/// Sums over all nodes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Totals {
-    /// Nodes that were heard of since the instant asked about, and have not said goodbye.
-    pub(crate) live: u64,
-    /// Events missing in all, of nodes of any age.
-    pub(crate) missing_events: u64,
 }

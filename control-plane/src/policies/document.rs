@@ -132,9 +132,12 @@ mod tests {
             connections: [{ name: a, hosts: [a.example], protocol: http }]
             rules: [{ name: r, match: { groups: ["dev-*"] }, effect: deny }]
         "#;
-        let refused = checked(document, false);
-        assert!(matches!(refused, Err(DocumentError::Invalid(faults)) if faults.len() == 1));
-        let again = checked(document, true).unwrap();
+        let refused = draft(document.to_owned(), false, None);
+        assert!(matches!(
+            refused,
+            Err(DraftError::Document(DocumentError::Invalid(faults))) if faults.len() == 1
+        ));
+        let again = draft(document.to_owned(), true, None).unwrap();
         assert_eq!(again.warnings.len(), 1);
         assert!(again.warnings[0].starts_with("rules[0].match.groups[0]"));
     }

@@ -387,7 +387,7 @@ impl Policies {
                 warnings,
             });
         }
-        let nodes = self.nodes.behind(needs.revision).await?;
+        let nodes = self.nodes.behind(needs.revision);
         if !nodes.is_empty() {
             let unreadable = Unreadable { needs, nodes };
             if !notes.allow_unreadable {

@@ -195,7 +195,8 @@ pub async fn serve(
         administration.clone(),
         Arc::clone(&metrics),
     ));
-    let nodes = Arc::new(Nodes::new(Arc::new(storage.clone()), Arc::clone(&metrics)));
+    let nodes = Nodes::load(Arc::new(storage.clone()), Arc::clone(&metrics)).await?;
+    let nodes = Arc::new(nodes);
     let policies = Policies::load(
         Arc::new(storage.clone()),
         Arc::clone(&nodes),

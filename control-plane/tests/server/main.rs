@@ -10,6 +10,7 @@ mod keys;
 mod kit;
 mod lifecycle;
 mod newer;
+mod nodes;
 mod policies;
 mod process;
 mod program;

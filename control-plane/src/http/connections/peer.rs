@@ -1,5 +1,6 @@
 //! What is known of one connection.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -8,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::holder::{Holder, Kind};
 use super::patience::Patience;
 use crate::access::{Caller, Role};
+use crate::nodes::Presence;
 
 /// One connection: who holds it, and what the peer is waited for.
 #[derive(Debug)]
@@ -43,6 +45,8 @@ struct State {
     draining_since: Option<Instant>,
     /// Bytes between requests are no beginning of a request: pings, say.
     multiplexed: bool,
+    /// The lives of nodes that speak on it.
+    nodes: HashMap<String, Presence>,
 }
 
 /// Why a connection has to go.
@@ -75,6 +79,7 @@ impl Peer {
                 blocked_since: None,
                 draining_since: None,
                 multiplexed: false,
+                nodes: HashMap::new(),
             }),
             drain: CancellationToken::new(),
             close: CancellationToken::new(),
@@ -140,6 +145,23 @@ impl Peer {
         if let Some(registry) = self.registry.upgrade() {
             registry.hand_over(self, holder);
         }
+    }
+
+    /// A life of a node speaks on this connection; `presence` is kept until the connection ends.
+    pub(crate) fn speaks_for(&self, boot: &str, presence: impl FnOnce() -> Presence) {
+        /// A proxy's connection may carry many; beyond this, silence alone tells that one has ended.
+        const MOST: usize = 1024;
+        let mut state = self.state();
+        if state.nodes.len() < MOST && !state.nodes.contains_key(boot) {
+            state.nodes.insert(boot.to_owned(), presence());
+        }
+    }
+
+    /// The connection has ended.
+    pub(super) fn ended(&self) {
+        let nodes = std::mem::take(&mut self.state().nodes);
+        // Each tells the service of nodes, which the lock of this connection must not wait for.
+        drop(nodes);
     }
 
     /// A request has come whole but for its body. It is under way as long as what is returned.

@@ -47,6 +47,7 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         self.places.leave(&self.peer);
+        self.peer.ended();
     }
 }
 

@@ -4,41 +4,41 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use chaperone_api::{Gap, Node, Page, Paging, Problem, ProblemCode as Code};
-use chaperone_engine::base::time::UnixMillis;
+use chaperone_api::{Gap, Node, NodeFilter, Page, Paging, Problem, ProblemCode as Code};
 
 use crate::access::May;
 use crate::access::permission::ReadState;
 use crate::app::App;
-use crate::clock;
-use crate::http::extract::{List, NoFilter};
+use crate::http::extract::List;
 use crate::http::problem::ApiError;
-use crate::nodes::{self, NodeLife, ReportError};
+use crate::nodes::{self, Listed, NodeLife, ReportError};
 
 /// Nodes, the newest life first: what each enforces, what of its events is stored and what is missing.
-#[utoipa::path(get, path = "/api/v1/nodes", tag = "state", params(Paging), responses(
+/// Without `all` those that go on, those that have ended in the last hour and were not replaced by another
+/// life, and those of which events are missing.
+#[utoipa::path(get, path = "/api/v1/nodes", tag = "state", params(NodeFilter, Paging), responses(
     (status = 200, body = Page<Node>),
     (status = "default", description = "An error", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn nodes(
     may: May<ReadState>,
     State(app): State<Arc<App>>,
-    list: List<NoFilter>,
+    list: List<NodeFilter>,
 ) -> Result<Json<Page<Node>>, ApiError> {
+    let all = list.filter.all.unwrap_or_default();
     let found = app
         .nodes
-        .list(&may, list.after("nodes")?, list.fetch())
+        .list(&may, all, list.after("nodes")?, list.fetch())
         .await?;
-    let now = clock::now();
     Ok(Json(list.page(
         "nodes",
         found,
         |(row, _)| *row,
-        |(_, life)| wire(life, now),
+        |(_, listed)| wire(listed),
     )))
 }
 
-fn wire(life: NodeLife, now: UnixMillis) -> Node {
-    let stale = life.is_stale(now);
+fn wire(listed: Listed) -> Node {
+    let Listed { life, stale } = listed;
     let NodeLife {
         name,
         boot,

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{Request, State};
@@ -9,7 +10,7 @@ use chaperone_api::Problem;
 use chaperone_engine::link::{AskAnswer, AskRequest, WatchAnswer, WatchRequest, Watched};
 use tokio::sync::broadcast::error::RecvError;
 
-use super::{CALL_BODY_BYTES, check_node, deadline, invalid};
+use super::{CALL_BODY_BYTES, check_node, deadline, heard, invalid, peer, wait};
 use crate::access::May;
 use crate::access::permission::ActAsNode;
 use crate::app::App;
@@ -30,9 +31,11 @@ pub(crate) async fn ask(
     State(app): State<Arc<App>>,
     request: Request,
 ) -> Result<Json<AskAnswer>, ApiError> {
+    let peer = peer(&request);
     let body = extract::bytes(request, CALL_BODY_BYTES).await?;
     let ask: AskRequest = extract::json(&body)?;
     check_node(&ask.node)?;
+    heard(&app, &may, peer.as_ref(), &ask.node, Duration::ZERO);
     let answer = app.approvals.ask(&may, ask).await;
     answer.map(Json).map_err(|error| match error {
         AskError::ForeignRecord => invalid("record: not a record of this node's life"),
@@ -50,9 +53,12 @@ pub(crate) async fn watch(
     State(app): State<Arc<App>>,
     request: Request,
 ) -> Result<Json<WatchAnswer>, ApiError> {
+    let peer = peer(&request);
     let body = extract::bytes(request, CALL_BODY_BYTES).await?;
     let request: WatchRequest = extract::json(&body)?;
     check_node(&request.node)?;
+    let granted = wait(request.wait_ms);
+    heard(&app, &may, peer.as_ref(), &request.node, granted);
     if request.approvals.len() > MAX_WATCHED {
         return Err(invalid(&format!(
             "approvals: at most {MAX_WATCHED} can be watched at once"

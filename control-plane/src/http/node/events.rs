@@ -1,6 +1,7 @@
 //! Taking batches of events.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{Request, State};
@@ -10,7 +11,7 @@ use chaperone_engine::link::{EventAck, NodeId};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{check_node, invalid};
+use super::{check_node, heard, invalid, peer};
 use crate::access::May;
 use crate::access::permission::ActAsNode;
 use crate::app::App;
@@ -31,8 +32,11 @@ pub(crate) async fn events(
     State(app): State<Arc<App>>,
     request: Request,
 ) -> Result<Json<EventAck>, ApiError> {
+    let peer = peer(&request);
     let body = extract::bytes(request, EVENTS_BODY_BYTES).await?;
     let batch = read_batch(&body)?;
+    heard(&app, &may, peer.as_ref(), &batch.node, Duration::ZERO);
+    app.nodes.closed(&may, &batch.node, batch.closing);
     let taken = app.trail.take(&may, batch).await;
     let acknowledged = taken.map_err(|not_stored| {
         ApiError::storage(not_stored.0, "The events were not stored; send them again.")

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use chaperone_api::Problem;
 use chaperone_engine::link::PolicyRequest;
 
-use super::{CALL_BODY_BYTES, check_node, deadline};
+use super::{CALL_BODY_BYTES, check_node, deadline, peer, speaks};
 use crate::access::May;
 use crate::access::permission::ActAsNode;
 use crate::app::App;
@@ -29,10 +29,12 @@ pub(crate) async fn policy(
     State(app): State<Arc<App>>,
     request: Request,
 ) -> Result<Response, ApiError> {
+    let peer = peer(&request);
     let body = extract::bytes(request, CALL_BODY_BYTES).await?;
     let request: PolicyRequest = extract::json(&body)?;
     check_node(&request.node)?;
     app.nodes.report(&may, &request).await?;
+    speaks(&app, peer.as_ref(), &request.node);
     for unknown in request.unknown_keys.iter().take(MAX_UNKNOWN_KEYS) {
         app.keys
             .unknown_key(&may, &unknown.issuer, unknown.kid.as_deref());

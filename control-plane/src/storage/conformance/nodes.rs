@@ -6,7 +6,7 @@ use chaperone_engine::bundle::Serial;
 use chaperone_engine::link::{NodeId, PolicyRequest};
 
 use super::{Bench, Tested, for_each_store, interrupted_everywhere};
-use crate::nodes::store::{NodeBehind, NodeLife, NodeRow, Store, Totals};
+use crate::nodes::store::{NodeLife, NodeRow, Store, Which};
 
 fn request(boot: u128, enforced: Option<u64>) -> PolicyRequest {
     PolicyRequest {
@@ -45,7 +45,7 @@ fn life(request: &PolicyRequest, first: u64, last: u64) -> NodeLife {
 }
 
 async fn lives(store: &impl Store) -> Vec<NodeLife> {
-    let listed = store.nodes(None, 100).await.unwrap();
+    let listed = store.nodes(&Which::All, None, 100).await.unwrap();
     listed.into_iter().map(|(_, life)| life).collect()
 }
 
@@ -53,8 +53,7 @@ for_each_store!(
     a_life_is_as_it_was_reported_last,
     lives_are_listed_from_the_newest_page_by_page,
     the_highest_version_that_any_node_enforces_is_known,
-    live_nodes_are_those_that_were_heard_of_since,
-    nodes_behind_are_live_and_read_less,
+    only_those_lives_are_listed_that_are_asked_for,
     numbers_beyond_a_databases_are_its_largest,
     of_two_first_reports_at_once_one_row_comes,
     reporting_is_whole,
@@ -89,7 +88,7 @@ async fn lives_are_listed_from_the_newest_page_by_page<S: Tested + Store>(bench:
     let mut seen = Vec::new();
     let mut before: Option<NodeRow> = None;
     loop {
-        let page = store.nodes(before, 2).await.unwrap();
+        let page = store.nodes(&Which::All, before, 2).await.unwrap();
         assert!(page.len() <= 2);
         let Some((row, _)) = page.last() else { break };
         before = Some(*row);
@@ -115,41 +114,30 @@ async fn the_highest_version_that_any_node_enforces_is_known<S: Tested + Store>(
     assert_eq!(store.highest_enforced().await.unwrap(), 5);
 }
 
-async fn live_nodes_are_those_that_were_heard_of_since<S: Tested + Store>(bench: Bench<S>) {
+async fn only_those_lives_are_listed_that_are_asked_for<S: Tested + Store>(bench: Bench<S>) {
     let store = &bench.store;
-    for (boot, at) in [(1, 10), (2, 20), (3, 30)] {
-        store
-            .report(&request(boot, None), UnixMillis(at))
-            .await
-            .unwrap();
+    for boot in [1, 2, 3, 4] {
+        let said = request(boot, None);
+        store.report(&said, UnixMillis(10)).await.unwrap();
     }
-    let totals = store.totals(UnixMillis(20)).await.unwrap();
-    let expected = Totals {
-        live: 2,
-        missing_events: 0,
+    let boot = |number| request(number, None).node.boot.as_str().to_owned();
+    let listed = async |boots: Vec<String>, before| {
+        let gaps_since = UnixMillis(0);
+        let which = Which::Listed { boots, gaps_since };
+        let listed = store.nodes(&which, before, 2).await.unwrap();
+        listed
+            .into_iter()
+            .map(|(row, life)| (row, life.boot))
+            .collect::<Vec<_>>()
     };
-    assert_eq!(totals, expected);
-}
-
-async fn nodes_behind_are_live_and_read_less<S: Tested + Store>(bench: Bench<S>) {
-    let store = &bench.store;
-    for (boot, reads, at) in [(1, 1, 10), (2, 3, 30), (3, 2, 30), (4, 1, 20), (5, 3, 30)] {
-        let said = PolicyRequest {
-            reads,
-            ..request(boot, None)
-        };
-        store.report(&said, UnixMillis(at)).await.unwrap();
-    }
-    let behind = store.behind(3, UnixMillis(20)).await.unwrap();
-    let expected = [(3, 2), (4, 1)].map(|(boot, reads)| {
-        let node = request(boot, None).node;
-        NodeBehind {
-            name: node.name,
-            boot: node.boot.as_str().to_owned(),
-            reads,
-        }
-    });
-    assert_eq!(behind, expected);
+    assert_eq!(listed(Vec::new(), None).await, []);
+    let three = vec![boot(1), boot(2), boot(4), "unknown".to_owned()];
+    let first = listed(three.clone(), None).await;
+    let boots: Vec<&String> = first.iter().map(|(_, boot)| boot).collect();
+    assert_eq!(boots, [&boot(4), &boot(2)]);
+    let rest = listed(three, first.last().map(|(row, _)| *row)).await;
+    let boots: Vec<&String> = rest.iter().map(|(_, boot)| boot).collect();
+    assert_eq!(boots, [&boot(1)]);
 }
 
 async fn numbers_beyond_a_databases_are_its_largest<S: Tested + Store>(bench: Bench<S>) {

@@ -9,7 +9,7 @@ use chaperone_engine::link::{NodeId, PolicyRequest};
 use chaperone_engine::policy::UNREPORTED;
 
 use super::{Memory, kept};
-use crate::nodes::store::{Gap, NodeBehind, NodeLife, NodeRow, Store, Totals};
+use crate::nodes::store::{Gap, NodeLife, NodeRow, Store, Which};
 use crate::store::Result;
 use crate::trail::sequence::Sequence;
 
@@ -61,10 +61,6 @@ impl State {
 }
 
 impl Row {
-    fn is_live(&self, since: UnixMillis) -> bool {
-        !self.closed && self.last_seen_at >= since
-    }
-
     fn gaps(&self) -> Vec<Gap> {
         let gaps = self.sequence.gaps().iter();
         gaps.map(|gap| Gap {
@@ -119,30 +115,26 @@ impl Store for Memory {
             .unwrap_or(0))
     }
 
-    async fn behind(&self, revision: u32, since: UnixMillis) -> Result<Vec<NodeBehind>> {
+    async fn nodes(
+        &self,
+        which: &Which,
+        before: Option<NodeRow>,
+        limit: u32,
+    ) -> Result<Vec<(NodeRow, NodeLife)>> {
         let state = self.read().await;
-        let mut behind: Vec<NodeBehind> = state
-            .nodes
-            .rows
-            .values()
-            .filter(|row| row.is_live(since) && row.reads < revision)
-            .map(|row| NodeBehind {
-                name: row.node.name.clone(),
-                boot: row.node.boot.as_str().to_owned(),
-                reads: row.reads,
-            })
-            .collect();
-        behind.sort_by(|a, b| (&a.name, &a.boot).cmp(&(&b.name, &b.boot)));
-        Ok(behind)
-    }
-
-    async fn nodes(&self, before: Option<NodeRow>, limit: u32) -> Result<Vec<(NodeRow, NodeLife)>> {
-        let state = self.read().await;
+        let asked_for = |row: &Row| match which {
+            Which::All => true,
+            Which::Listed { boots, gaps_since } => {
+                boots.iter().any(|boot| boot == row.node.boot.as_str())
+                    || (row.last_seen_at >= *gaps_since && !row.gaps().is_empty())
+            }
+        };
         Ok(state
             .nodes
             .rows
             .range(..before.unwrap_or(NodeRow::MAX))
             .rev()
+            .filter(|(_, row)| asked_for(row))
             .take(limit as usize)
             .map(|(id, row)| (*id, row.life()))
             .collect())
@@ -161,13 +153,10 @@ impl Store for Memory {
         .await
     }
 
-    async fn totals(&self, since: UnixMillis) -> Result<Totals> {
+    async fn missing_events(&self) -> Result<u64> {
         let state = self.read().await;
-        let rows = || state.nodes.rows.values();
-        let missing = rows().flat_map(Row::gaps);
-        Ok(Totals {
-            live: rows().filter(|row| row.is_live(since)).count() as u64,
-            missing_events: missing.map(|gap| gap.last - gap.first + 1).sum(),
-        })
+        let missing = state.nodes.rows.values().flat_map(Row::gaps);
+        let missing = missing.map(|gap| gap.last - gap.first + 1);
+        Ok(kept(missing.fold(0, u64::saturating_add)))
     }
 }

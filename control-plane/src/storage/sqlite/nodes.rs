@@ -11,7 +11,7 @@ use sqlx::{QueryBuilder, Row as _, Sqlite, SqliteConnection};
 
 use super::row::instant;
 use super::{Database, from_sql, to_sql};
-use crate::nodes::store::{Gap, NodeBehind, NodeLife, NodeRow, Store, Totals};
+use crate::nodes::store::{Gap, NodeLife, NodeRow, Store, Which};
 use crate::store::Result;
 
 /// What a batch changed about its node.
@@ -91,33 +91,25 @@ impl Store for Database {
         Ok(highest.map_or(0, from_sql))
     }
 
-    async fn behind(&self, revision: u32, since: UnixMillis) -> Result<Vec<NodeBehind>> {
-        let rows = sqlx::query(
-            "SELECT name, boot, reads FROM nodes WHERE closed = 0 AND last_seen_at >= ? AND reads < ? \
-             ORDER BY name, boot",
-        )
-        .bind(to_sql(since.0))
-        .bind(revision)
-        .fetch_all(self.read())
-        .await?;
-        rows.iter()
-            .map(|row| {
-                Ok(NodeBehind {
-                    name: row.try_get("name")?,
-                    boot: row.try_get("boot")?,
-                    reads: row.try_get("reads")?,
-                })
-            })
-            .collect()
-    }
-
-    async fn nodes(&self, before: Option<NodeRow>, limit: u32) -> Result<Vec<(NodeRow, NodeLife)>> {
+    async fn nodes(
+        &self,
+        which: &Which,
+        before: Option<NodeRow>,
+        limit: u32,
+    ) -> Result<Vec<(NodeRow, NodeLife)>> {
         let mut transaction = self.read().begin().await?;
-        let rows = sqlx::query("SELECT * FROM nodes WHERE id < ? ORDER BY id DESC LIMIT ?")
-            .bind(before.unwrap_or(i64::MAX))
-            .bind(limit)
-            .fetch_all(&mut *transaction)
-            .await?;
+        let mut query = QueryBuilder::<Sqlite>::new("SELECT * FROM nodes WHERE id < ");
+        query.push_bind(before.unwrap_or(i64::MAX));
+        if let Which::Listed { boots, gaps_since } = which {
+            query
+                .push(" AND (boot IN (SELECT value FROM json_each(")
+                .push_bind(serde_json::to_string(boots)?)
+                .push(")) OR (last_seen_at >= ")
+                .push_bind(to_sql(gaps_since.0))
+                .push(" AND EXISTS (SELECT 1 FROM gaps WHERE gaps.node = nodes.id)))");
+        }
+        query.push(" ORDER BY id DESC LIMIT ").push_bind(limit);
+        let rows = query.build().fetch_all(&mut *transaction).await?;
         let mut nodes = rows
             .iter()
             .map(|row| Ok((row.try_get("id")?, life(row)?)))
@@ -152,18 +144,14 @@ impl Store for Database {
         transaction.commit().await
     }
 
-    async fn totals(&self, since: UnixMillis) -> Result<Totals> {
-        let (live, missing): (i64, i64) = sqlx::query_as(
-            "SELECT (SELECT count(*) FROM nodes WHERE closed = 0 AND last_seen_at >= ?), \
-             (SELECT coalesce(sum(last - first + 1), 0) FROM gaps)",
-        )
-        .bind(to_sql(since.0))
-        .fetch_one(self.read())
-        .await?;
-        Ok(Totals {
-            live: from_sql(live),
-            missing_events: from_sql(missing),
-        })
+    async fn missing_events(&self) -> Result<u64> {
+        // `sum` fails above 2^63, which one node that numbers its events wildly reaches; `total` is
+        // exact to 2^53, and what it is beyond that is cut to the largest integer.
+        let missing: i64 =
+            sqlx::query_scalar("SELECT CAST(total(last - first + 1) AS INTEGER) FROM gaps")
+                .fetch_one(self.read())
+                .await?;
+        Ok(from_sql(missing))
     }
 }
 
