@@ -40,6 +40,7 @@ codes! {
     TokenMissing = "token_missing", 401, "The call carries no API token.";
     TokenInvalid = "token_invalid", 401, "The API token is not valid.";
     RoleForbidden = "role_forbidden", 403, "The token's role does not allow this.";
+    CertificateMissing = "certificate_missing", 403, "The connection shows no client certificate.";
     NotFound = "not_found", 404, "There is no such thing here.";
     MethodNotAllowed = "method_not_allowed", 405, "The path does not know this method.";
     InvalidBody = "invalid_body", 400, "The body cannot be read.";

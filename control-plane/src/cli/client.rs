@@ -44,6 +44,36 @@ pub(crate) struct ServerArgs {
         help_heading = "Control plane"
     )]
     token_file: Option<PathBuf>,
+    /// File with the authorities that vouch for the control plane, PEM, in place of the system's
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "CHAPERONE_CA_FILE",
+        hide_env_values = true,
+        help_heading = "Control plane"
+    )]
+    ca_file: Option<PathBuf>,
+    /// File with a client certificate and its chain, PEM, where the control plane asks for one
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "CHAPERONE_CLIENT_CERT",
+        hide_env_values = true,
+        help_heading = "Control plane"
+    )]
+    client_cert: Option<PathBuf>,
+    /// File with its private key, PEM
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "CHAPERONE_CLIENT_KEY",
+        hide_env_values = true,
+        help_heading = "Control plane"
+    )]
+    client_key: Option<PathBuf>,
     /// Send the token over plain HTTP to another machine, where the network itself is encrypted
     #[arg(long, global = true, help_heading = "Control plane")]
     allow_http: bool,
@@ -85,7 +115,7 @@ impl Client {
             }
             (None, token, _) => token.to_owned(),
         };
-        Self::with_token(&server, token, args.allow_http)
+        Self::over(http_client_of(args)?, &server, token, args.allow_http)
     }
 
     /// For a control plane and a token that are known.
@@ -97,6 +127,15 @@ impl Client {
         token: String,
         allow_http: bool,
     ) -> Result<Self, Failure> {
+        Self::over(http_client()?, server, token, allow_http)
+    }
+
+    fn over(
+        http: reqwest::Client,
+        server: &str,
+        token: String,
+        allow_http: bool,
+    ) -> Result<Self, Failure> {
         let base = parse_server(server, allow_http)?;
         if !reqwest::header::HeaderValue::from_str(&token).is_ok_and(|value| !value.is_empty()) {
             return Err(
@@ -104,11 +143,7 @@ impl Client {
                     .next("A token file holds the token and nothing else."),
             );
         }
-        Ok(Self {
-            http: http_client()?,
-            base,
-            token,
-        })
+        Ok(Self { http, base, token })
     }
 
     /// GET with a query.
@@ -335,14 +370,79 @@ fn parse_server(server: &str, allow_http: bool) -> Result<reqwest::Url, Failure>
 
 /// An HTTP client with TLS by ring, which the whole program uses.
 pub(crate) fn http_client() -> Result<reqwest::Client, Failure> {
+    built(http_client_builder())
+}
+
+/// The same with the authorities and the certificate that the command line names.
+fn http_client_of(args: &ServerArgs) -> Result<reqwest::Client, Failure> {
+    let mut builder = http_client_builder();
+    if let Some(file) = &args.ca_file {
+        let unusable = |why: &dyn std::fmt::Display| {
+            Failure::usage(format!(
+                "{} holds no authority that can be used: {why}.",
+                file.display()
+            ))
+        };
+        let authorities = reqwest::Certificate::from_pem_bundle(&read_pem(file)?)
+            .map_err(|error| unusable(&error))?;
+        if authorities.is_empty() {
+            return Err(unusable(&"it has no certificate in PEM"));
+        }
+        builder = builder.tls_certs_only(authorities);
+    }
+    builder = match (&args.client_cert, &args.client_key) {
+        (None, None) => builder,
+        (Some(certificate), Some(key)) => {
+            let mut pem = zeroize::Zeroizing::new(read_pem(certificate)?);
+            pem.push(b'\n');
+            pem.extend_from_slice(&zeroize::Zeroizing::new(read_pem(key)?));
+            let identity = reqwest::Identity::from_pem(&pem).map_err(|error| {
+                Failure::usage(format!(
+                    "{} and {} are no certificate and key: {error}.",
+                    certificate.display(),
+                    key.display()
+                ))
+            })?;
+            builder.identity(identity)
+        }
+        _ => {
+            return Err(
+                Failure::usage("A client certificate and its key are given together.")
+                    .next("Give --client-cert FILE and --client-key FILE, or neither."),
+            );
+        }
+    };
+    built(builder)
+}
+
+fn http_client_builder() -> reqwest::ClientBuilder {
     // The first one wins; a second call finds the same provider in place.
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder()
         .connect_timeout(CONNECT_TIMEOUT)
         .redirect(reqwest::redirect::Policy::none())
         .user_agent(concat!("chaperone/", env!("CARGO_PKG_VERSION")))
+}
+
+fn built(builder: reqwest::ClientBuilder) -> Result<reqwest::Client, Failure> {
+    builder
         .build()
-        .map_err(|e| Failure::failed(format!("Cannot set up TLS: {e}.")))
+        .map_err(|e| Failure::failed(format!("Cannot set up TLS: {}.", causes(&e))))
+}
+
+/// An error with what caused it: reqwest's own text says little.
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text = format!("{text}: {cause}");
+        next = cause.source();
+    }
+    text
+}
+
+fn read_pem(file: &Path) -> Result<Vec<u8>, Failure> {
+    std::fs::read(file).map_err(|e| Failure::usage(format!("Cannot read {}: {e}.", file.display())))
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use chaperone::serve::{self, DEFAULT_LISTEN, ServeConfig};
+use chaperone::serve::{self, ClientCertificates, DEFAULT_LISTEN, ServeConfig, TlsConfig};
 use chaperone_engine::approval::PendingLimits;
 use tokio_util::sync::CancellationToken;
 
@@ -32,9 +32,47 @@ pub(crate) struct ServeArgs {
         hide_env_values = true
     )]
     data_dir: PathBuf,
-    /// Where to listen, in plain HTTP: put TLS in front before anything but this machine
+    /// Where to listen. Without --tls-cert in plain HTTP: only for this machine, or behind what speaks TLS
     #[arg(long, value_name = "ADDRESS:PORT", default_value_t = DEFAULT_LISTEN)]
     listen: SocketAddr,
+    /// File with the certificate of the listener and its chain, PEM; taken up anew when it changes
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "CHAPERONE_TLS_CERT",
+        hide_env_values = true,
+        requires = "tls_key"
+    )]
+    tls_cert: Option<PathBuf>,
+    /// File with its private key, PEM
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "CHAPERONE_TLS_KEY",
+        hide_env_values = true,
+        requires = "tls_cert"
+    )]
+    tls_key: Option<PathBuf>,
+    /// File with the authorities that vouch for clients, PEM: nodes must show a certificate then
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "CHAPERONE_TLS_CLIENT_CA",
+        hide_env_values = true,
+        requires = "tls_cert"
+    )]
+    tls_client_ca: Option<PathBuf>,
+    /// Who must show a certificate of these authorities
+    #[arg(
+        long,
+        value_name = "WHO",
+        env = "CHAPERONE_TLS_CLIENT_CERTS",
+        hide_env_values = true,
+        value_enum,
+        default_value_t,
+        requires_if("everyone", "tls_client_ca")
+    )]
+    tls_client_certs: ClientCerts,
     /// How many approvals may wait for an answer at once; what asks for more is refused
     #[arg(long, value_name = "COUNT", default_value_t = PendingLimits::default().in_all)]
     max_pending: u64,
@@ -64,6 +102,33 @@ enum LogFormat {
     Json,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+enum ClientCerts {
+    /// Whoever calls with a node's token.
+    #[default]
+    Nodes,
+    /// Everybody, probes too: without one there is no connection.
+    Everyone,
+}
+
+impl ServeArgs {
+    fn tls(&self) -> Option<TlsConfig> {
+        let (certificate, key) = self.tls_cert.clone().zip(self.tls_key.clone())?;
+        let clients = self
+            .tls_client_ca
+            .clone()
+            .map(|authorities| ClientCertificates {
+                authorities,
+                of_everyone: self.tls_client_certs == ClientCerts::Everyone,
+            });
+        Some(TlsConfig {
+            certificate,
+            key,
+            clients,
+        })
+    }
+}
+
 /// Runs the control plane until it is told to stop.
 ///
 /// # Errors
@@ -88,6 +153,7 @@ pub(crate) async fn run(args: ServeArgs) -> Result<(), Failure> {
     let shutdown = CancellationToken::new();
     let config = ServeConfig {
         listen: args.listen,
+        tls: args.tls(),
         pending: PendingLimits {
             of_subject: args.max_pending_per_subject,
             in_all: args.max_pending,

@@ -8,9 +8,9 @@ use axum::extract::FromRequestParts;
 use axum::http::{header, request::Parts};
 use chaperone_api::ProblemCode as Code;
 
-use super::connections::Peer;
+use super::connections::{Certificate, Peer};
 use super::problem::ApiError;
-use crate::access::{Caller, Forbidden, May, Permission};
+use crate::access::{Caller, Forbidden, May, Permission, Role};
 use crate::app::App;
 use crate::clock;
 
@@ -52,6 +52,14 @@ fn authenticate(parts: &Parts, app: &App) -> Result<Arc<Caller>, ApiError> {
         )
     })?;
     if let Some(peer) = parts.extensions.get::<Arc<Peer>>() {
+        // A node's token lies in the configuration of every Envoy. With certificates asked for, it is good
+        // for nothing where the network alone would let it in.
+        if caller.role() == Role::Node && peer.certificate() == Certificate::Missing {
+            return Err(ApiError::new(
+                Code::CertificateMissing,
+                "Nodes have to show a client certificate here: give Envoy's cluster of the control plane one.",
+            ));
+        }
         peer.authenticated(&caller);
     }
     Ok(caller)

@@ -4,12 +4,12 @@
 //! redirects, the discovery document must name the issuer that was asked (§4.3), and an https issuer
 //! cannot send us to a plain one. Answers are bounded in time and size.
 
-use std::sync::OnceLock;
 use std::time::Duration;
 
 use chaperone_engine::identity::{Issuer, JwksError, MAX_KEY_SET_BYTES};
 use reqwest::{Client, Url, redirect};
 use serde::Deserialize;
+use tokio::sync::OnceCell;
 
 /// From the first byte to the last, for each of the two requests.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -142,10 +142,12 @@ impl std::fmt::Display for KeysError {
 /// Fetches from anywhere that is allowed.
 #[derive(Debug)]
 pub(crate) struct Fetcher {
-    /// For loopback hosts: never through a proxy, and no certificate store needed.
-    local: Result<Client, String>,
-    /// For the world; a minimal system without a certificate store has none.
-    world: OnceLock<Result<Client, String>>,
+    /// For http, which is for loopback hosts alone: no certificate store is needed.
+    plain: Result<Client, String>,
+    /// For https on loopback hosts: never through a proxy.
+    local: OnceCell<Client>,
+    /// For the world.
+    world: OnceCell<Client>,
 }
 
 /// A key set as it came, and from where.
@@ -159,14 +161,15 @@ impl Fetcher {
     pub(crate) fn new() -> Self {
         // Once per process; a second control plane in the same process finds it there.
         drop(rustls::crypto::ring::default_provider().install_default());
-        let local = client()
+        let plain = client()
             .no_proxy()
             .tls_certs_only([])
             .build()
             .map_err(|e| causes(&e));
         Self {
-            local,
-            world: OnceLock::new(),
+            plain,
+            local: OnceCell::new(),
+            world: OnceCell::new(),
         }
     }
 
@@ -220,20 +223,25 @@ impl Fetcher {
         Ok(keys)
     }
 
+    /// The client for a URL. One for https trusts whom the system trusts, and a minimal system without a
+    /// certificate store has none until it gets one.
+    async fn client(&self, url: &Url) -> Result<&Client, String> {
+        match (url.scheme(), is_loopback(url)) {
+            ("http", _) => self.plain.as_ref().map_err(Clone::clone),
+            (_, true) => {
+                let local = self.local.get_or_try_init(|| secured(client().no_proxy()));
+                local.await
+            }
+            (_, false) => self.world.get_or_try_init(|| secured(client())).await,
+        }
+    }
+
     async fn get(&self, url: Url, limit: usize) -> Result<Vec<u8>, KeysError> {
         let failed = |error: reqwest::Error| KeysError::Request {
             url: url.to_string(),
             why: causes(&error.without_url()),
         };
-        let client = if is_loopback(&url) {
-            &self.local
-        } else {
-            self.world
-                .get_or_init(|| client().build().map_err(|e| causes(&e)))
-        };
-        let client = client
-            .as_ref()
-            .map_err(|error| KeysError::NoClient(error.clone()))?;
+        let client = self.client(&url).await.map_err(KeysError::NoClient)?;
         let mut response = client.get(url.clone()).send().await.map_err(failed)?;
         if response.status() != reqwest::StatusCode::OK {
             let status = response.status();
@@ -250,6 +258,12 @@ impl Fetcher {
         }
         Ok(body)
     }
+}
+
+/// A client with the system's authorities. Reading them takes a while, and the files may lie anywhere.
+async fn secured(client: reqwest::ClientBuilder) -> Result<Client, String> {
+    let built = tokio::task::spawn_blocking(|| client.build().map_err(|e| causes(&e)));
+    built.await.unwrap_or_else(|error| Err(error.to_string()))
 }
 
 fn client() -> reqwest::ClientBuilder {

@@ -17,7 +17,7 @@ use chaperone_engine::identity::Issuer;
 use serde_json::Value;
 use tokio::sync::Notify;
 
-use self::fetch::Fetcher;
+use self::fetch::{Fetched, Fetcher, KeysError};
 use self::set::Entry;
 pub(crate) use self::set::{KeySource, KeyView};
 use crate::access::May;
@@ -25,7 +25,7 @@ use crate::access::permission::{ActAsNode, ChangePolicy, ReadState};
 use crate::administration::{Act, Administration};
 use crate::clock;
 use crate::metrics::{Metrics, OutcomeLabel};
-use crate::store::Result;
+use crate::store::StoreError;
 
 /// How often the clock is looked at for refreshes that are due.
 const TICK: Duration = Duration::from_secs(1);
@@ -118,16 +118,12 @@ impl IssuerKeys {
                 continue;
             }
             let prepared = fresh.iter().position(|entry| entry.issuer == *issuer);
-            let entry = prepared.map_or_else(|| self.cached(issuer), |at| fresh.swap_remove(at));
+            let entry = prepared.map_or_else(
+                || Entry::cached_in(&self.dir, issuer.clone()),
+                |at| fresh.swap_remove(at),
+            );
             sets.insert(issuer.issuer.clone(), Slot::new(entry));
         }
-    }
-
-    /// What lies on disk for an issuer.
-    fn cached(&self, issuer: &Issuer) -> Entry {
-        let mut entry = Entry::new(issuer.clone());
-        entry.load(&self.dir);
-        entry
     }
 
     /// The keys for a bundle with these issuers. Issuers that are not followed yet are fetched first,
@@ -167,13 +163,15 @@ impl IssuerKeys {
 
     /// An issuer that is not followed yet: fetched, or as it lies on disk when that fails.
     async fn fetch_new(&self, issuer: &Issuer) -> Entry {
-        let mut entry = self.cached(issuer);
+        let (dir, own) = (self.dir.clone(), issuer.clone());
+        let cached = tokio::task::spawn_blocking(move || Entry::cached_in(&dir, own)).await;
+        let mut entry = cached.unwrap_or_else(|_| Entry::new(issuer.clone()));
         if entry.is_due(Instant::now()) {
             let fetched = self.fetcher.key_set(issuer).await;
             let taken = fetched.and_then(|f| entry.take(f.url, &f.body, clock::now()));
             self.count(taken.is_ok());
             match taken {
-                Ok(_) => self.store(&entry),
+                Ok(_) => store(entry.to_cache(&self.dir)).await,
                 Err(why) => entry.failed(&why, clock::now()),
             }
         }
@@ -225,7 +223,10 @@ impl IssuerKeys {
     ///
     /// # Errors
     /// When the log of administration cannot be written; nothing is fetched then.
-    pub(crate) async fn refresh_all(&self, may: &May<ChangePolicy>) -> Result<Vec<KeySetView>> {
+    pub(crate) async fn refresh_all(
+        &self,
+        may: &May<ChangePolicy>,
+    ) -> Result<Vec<KeySetView>, StoreError> {
         let entry = may.caller().does(Act::KeysRefreshed, "");
         self.administration.note(&entry).await?;
         let issuers: Vec<String> = self.sets().keys().cloned().collect();
@@ -248,27 +249,36 @@ impl IssuerKeys {
             return;
         };
         let fetched = self.fetcher.key_set(&issuer).await;
+        let to_cache = self.take(name, &issuer, fetched);
+        store(to_cache).await;
+    }
+
+    /// Takes over what was fetched for an issuer; answers what is to lie on disk.
+    fn take(
+        &self,
+        name: &str,
+        issuer: &Issuer,
+        fetched: Result<Fetched, KeysError>,
+    ) -> Option<(PathBuf, Vec<u8>)> {
         let mut sets = self.sets();
         // The policy may have moved on meanwhile.
-        let Some(slot) = sets
+        let slot = sets
             .get_mut(name)
-            .filter(|slot| slot.entry.issuer == issuer)
-        else {
-            return;
-        };
+            .filter(|slot| slot.entry.issuer == *issuer)?;
         let taken = fetched.and_then(|f| slot.entry.take(f.url, &f.body, clock::now()));
         self.count(taken.is_ok());
         match taken {
             Ok(changed) => {
-                self.store(&slot.entry);
                 if changed {
                     tracing::info!(issuer = name, "the issuer's keys have changed");
                     self.changed.notify_one();
                 }
+                slot.entry.to_cache(&self.dir)
             }
             Err(why) => {
                 tracing::warn!(issuer = name, %why, "the issuer's keys could not be fetched; the ones before stay in force");
                 slot.entry.failed(&why, clock::now());
+                None
             }
         }
     }
@@ -314,16 +324,21 @@ impl IssuerKeys {
             .get_or_create(&OutcomeLabel { outcome })
             .inc();
     }
+}
 
-    /// Keeps the set on disk. A disk that fails costs a start without network, nothing else.
-    fn store(&self, entry: &Entry) {
-        let Some((path, bytes)) = entry.cached(&self.dir) else {
-            return;
-        };
+/// Keeps a key set on disk, off the threads that answer: a disk may be slow. One that fails costs a start
+/// without network, nothing else.
+async fn store(to_cache: Option<(PathBuf, Vec<u8>)>) {
+    let Some((path, bytes)) = to_cache else {
+        return;
+    };
+    let written = tokio::task::spawn_blocking(move || {
         let beside = path.with_extension("new");
         let written = std::fs::write(&beside, bytes).and_then(|()| std::fs::rename(&beside, &path));
         if let Err(error) = written {
             tracing::warn!(file = %path.display(), %error, "a key set could not be cached");
         }
-    }
+    });
+    // It has said so.
+    drop(written.await);
 }

@@ -177,8 +177,15 @@ impl Entry {
         self.due = Instant::now() + wait.mul_f64(0.75 + 0.5 * random::jitter());
     }
 
+    /// What lies on disk for an issuer.
+    pub(super) fn cached_in(dir: &Path, issuer: Issuer) -> Self {
+        let mut entry = Self::new(issuer);
+        entry.load(dir);
+        entry
+    }
+
     /// Reads what lies on disk for this issuer, if it is there and whole.
-    pub(super) fn load(&mut self, dir: &Path) {
+    fn load(&mut self, dir: &Path) {
         if self.source == KeySource::Inline {
             return;
         }
@@ -209,7 +216,7 @@ impl Entry {
     }
 
     /// What is to lie on disk for this issuer.
-    pub(super) fn cached(&self, dir: &Path) -> Option<(PathBuf, Vec<u8>)> {
+    pub(super) fn to_cache(&self, dir: &Path) -> Option<(PathBuf, Vec<u8>)> {
         let cached = Cached {
             issuer: self.issuer.issuer.clone(),
             url: self.url.clone()?,

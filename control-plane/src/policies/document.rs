@@ -4,9 +4,7 @@
 //! engine's.
 
 use chaperone_engine::gate::Gate;
-use chaperone_engine::policy::{
-    Policy, PolicyError, PolicyErrors, parse_draft, parse_published,
-};
+use chaperone_engine::policy::{Policy, PolicyError, PolicyErrors, parse_draft, parse_published};
 
 use super::seal::{self, SealError};
 

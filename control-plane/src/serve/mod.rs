@@ -23,7 +23,8 @@ use tokio_util::sync::CancellationToken;
 
 use self::first_tokens::FirstTokensError;
 use self::instance::InstanceError;
-use self::listener::{Listener, descriptors};
+pub use self::listener::{ClientCertificates, TlsConfig};
+use self::listener::{Listener, Tls, TlsError, descriptors};
 use crate::access::Access;
 use crate::administration::Administration;
 use crate::app::App;
@@ -56,8 +57,10 @@ const CLOSE: Duration = Duration::from_secs(5);
 pub struct ServeConfig {
     /// Secrets, database, cached key sets. Made on first start.
     pub data_dir: PathBuf,
-    /// Where to listen. Plain HTTP: put TLS in front before anything but loopback.
+    /// Where to listen.
     pub listen: SocketAddr,
+    /// Certificates. Plain HTTP without: put TLS in front then before anything but loopback.
+    pub tls: Option<TlsConfig>,
     /// Issuers that are added to those of every policy version.
     pub extra_issuers: Vec<Issuer>,
     /// For tests: every document needs at least this revision of the policy language. While the language
@@ -78,6 +81,7 @@ impl ServeConfig {
         Self {
             data_dir: data_dir.into(),
             listen: DEFAULT_LISTEN,
+            tls: None,
             extra_issuers: Vec::new(),
             least_revision: 0,
             pending: PendingLimits::default(),
@@ -99,6 +103,7 @@ enum Why {
     Signals(std::io::Error),
     FirstTokens(FirstTokensError),
     LastVersion(BundleError),
+    Tls(TlsError),
     Listen(SocketAddr, std::io::Error),
     Address(std::io::Error),
 }
@@ -114,6 +119,7 @@ impl std::fmt::Display for ServeError {
             Why::LastVersion(error) => {
                 write!(f, "the last policy version cannot be taken up: {error}")
             }
+            Why::Tls(error) => error.fmt(f),
             Why::Listen(addr, error) => write!(f, "cannot listen on {addr}: {error}"),
             Why::Address(error) => write!(f, "cannot tell the address listened on: {error}"),
         }
@@ -209,12 +215,13 @@ pub async fn serve(
     .await
     .map_err(Why::LastVersion)?;
 
+    let tls = config.tls.map(Tls::load).transpose().map_err(Why::Tls)?;
     let listener = TcpListener::bind(config.listen)
         .await
         .map_err(|error| Why::Listen(config.listen, error))?;
     let addr = listener.local_addr().map_err(Why::Address)?;
-    if !addr.ip().is_loopback() {
-        tracing::warn!(%addr, "listening beyond loopback in plain HTTP: tokens and trail can be read on the way; put TLS in front");
+    if tls.is_none() && !addr.ip().is_loopback() {
+        tracing::warn!(%addr, "listening beyond loopback in plain HTTP: tokens and trail can be read on the way; give --tls-cert and --tls-key, or put TLS in front");
     }
 
     let descriptors = descriptors();
@@ -264,11 +271,12 @@ pub async fn serve(
         metrics,
         stop: CancellationToken::new(),
     });
-    tracing::info!(%addr, data_dir = %config.data_dir.display(), connections = limits.all(), "the control plane listens");
+    tracing::info!(%addr, data_dir = %config.data_dir.display(), tls = tls.is_some(), connections = limits.all(), "the control plane listens");
     let listener = Listener {
         socket: listener,
         places,
         router: http::router(Arc::clone(&app)),
+        tls: tls.map(Arc::new),
         stop: app.stop.clone(),
     };
     let finished = tokio::spawn(run(app, listener, writer, mark, lock, shutdown));

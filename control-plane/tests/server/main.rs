@@ -19,3 +19,4 @@ mod recorded;
 mod roles;
 mod storage;
 mod throughput;
+mod tls;

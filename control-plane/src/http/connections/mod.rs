@@ -33,5 +33,5 @@ mod places;
 
 pub(crate) use self::limits::Limits;
 pub use self::patience::Patience;
-pub(crate) use self::peer::{Peer, UnderWay};
+pub(crate) use self::peer::{Certificate, Peer, UnderWay};
 pub(crate) use self::places::{Place, Places};

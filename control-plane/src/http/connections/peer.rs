@@ -1,7 +1,7 @@
 //! What is known of one connection.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
@@ -17,6 +17,7 @@ pub(crate) struct Peer {
     number: u64,
     patience: Patience,
     registry: Weak<dyn Registry>,
+    certificate: OnceLock<Certificate>,
     state: Mutex<State>,
     /// Cancelled when nothing new is to begin on the connection.
     drain: CancellationToken,
@@ -28,6 +29,17 @@ pub(crate) struct Peer {
 pub(super) trait Registry: std::fmt::Debug + Send + Sync {
     /// The connection is of another holder than was thought.
     fn hand_over(&self, peer: &Arc<Peer>, holder: Holder);
+}
+
+/// What is known of a peer's certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Certificate {
+    /// It was not asked for.
+    NotAsked,
+    /// It was asked for, and the peer has none.
+    Missing,
+    /// An authority for nodes vouches for it.
+    Good,
 }
 
 #[derive(Debug)]
@@ -70,6 +82,7 @@ impl Peer {
             number,
             patience,
             registry,
+            certificate: OnceLock::new(),
             state: Mutex::new(State {
                 holder,
                 opened: now,
@@ -125,6 +138,18 @@ impl Peer {
     /// Ends the connection as it is.
     pub(crate) fn close(&self) {
         self.close.cancel();
+    }
+
+    /// Notes what the handshake has shown.
+    pub(crate) fn show_certificate(&self, certificate: Certificate) {
+        // There is one handshake.
+        let _ = self.certificate.set(certificate);
+    }
+
+    /// What is known of the peer's certificate.
+    pub(crate) fn certificate(&self) -> Certificate {
+        let shown = self.certificate.get();
+        shown.copied().unwrap_or(Certificate::NotAsked)
     }
 
     /// Notes that a call on this connection has shown a good token. A connection that carries calls of

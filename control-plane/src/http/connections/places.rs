@@ -42,6 +42,11 @@ impl Place {
     pub(crate) fn peer(&self) -> &Arc<Peer> {
         &self.peer
     }
+
+    /// TLS could not be agreed on.
+    pub(crate) fn handshake_failed(&self) {
+        self.places.count_closed("handshake_failed");
+    }
 }
 
 impl Drop for Place {

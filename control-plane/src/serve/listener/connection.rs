@@ -1,6 +1,7 @@
 //! One connection, from its first byte to its last.
 
 use std::convert::Infallible;
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -15,10 +16,12 @@ use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 
 use super::socket::Socket;
-use crate::http::connections::{Peer, Place, UnderWay};
+use super::tls::Tls;
+use crate::http::connections::{Certificate, Peer, Place, UnderWay};
 
 /// What answers requests.
 pub(super) type Answers = TowerToHyperService<Router>;
@@ -39,16 +42,43 @@ const PONG: Duration = Duration::from_secs(20);
 pub(super) async fn serve(
     stream: TcpStream,
     place: Place,
+    tls: Option<Arc<Tls>>,
     router: Answers,
     stop: CancellationToken,
 ) {
     let peer = Arc::clone(place.peer());
     let socket = Socket::new(stream, Arc::clone(&peer));
+    let speaking = async {
+        match tls {
+            None => speak(socket, &peer, router, &stop).await,
+            Some(tls) => match secured(&tls, socket, &peer).await {
+                Ok(secured) => speak(secured, &peer, router, &stop).await,
+                Err(error) => {
+                    place.handshake_failed();
+                    tracing::debug!(%error, "a TLS handshake failed");
+                }
+            },
+        }
+    };
     tokio::select! {
-        () = speak(socket, &peer, router, &stop) => {}
+        () = speaking => {}
         () = peer.closed() => {}
     }
     drop(place);
+}
+
+/// The handshake. It has as much time as the first request ([`Patience::head`](crate::http::connections::Patience)).
+async fn secured(tls: &Tls, socket: Socket, peer: &Peer) -> io::Result<TlsStream<Socket>> {
+    let stream = tls.acceptor().accept(socket).await?;
+    let (_, session) = stream.get_ref();
+    // What is not good ends the handshake.
+    let shown = session.peer_certificates().is_some();
+    peer.show_certificate(match (tls.asks_for_certificates(), shown) {
+        (false, _) => Certificate::NotAsked,
+        (true, false) => Certificate::Missing,
+        (true, true) => Certificate::Good,
+    });
+    Ok(stream)
 }
 
 async fn speak<S>(stream: S, peer: &Arc<Peer>, router: Answers, stop: &CancellationToken)

@@ -11,6 +11,7 @@
 mod connection;
 mod descriptors;
 mod socket;
+mod tls;
 
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
@@ -23,6 +24,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub(super) use self::descriptors::descriptors;
+pub use self::tls::{ClientCertificates, TlsConfig};
+pub(super) use self::tls::{Tls, TlsError};
 use crate::http::connections::Places;
 
 /// How often connections are looked at for peers that have been waited for for too long.
@@ -39,6 +42,8 @@ pub(super) struct Listener {
     pub(super) socket: TcpListener,
     pub(super) places: Arc<Places>,
     pub(super) router: Router,
+    /// Plain HTTP without.
+    pub(super) tls: Option<Arc<Tls>>,
     /// Nothing new is taken once this is cancelled, and what is under way is answered.
     pub(super) stop: CancellationToken,
 }
@@ -50,8 +55,10 @@ impl Listener {
             socket,
             places,
             router,
+            tls,
             stop,
         } = self;
+        let following = tls.clone().map(|tls| tokio::spawn(tls.follow()));
         let router = TowerToHyperService::new(router);
         let connections = TaskTracker::new();
         let mut trouble = Trouble::default();
@@ -64,7 +71,8 @@ impl Listener {
                 accepted = accept(&socket) => match accepted {
                     Ok((stream, address)) => {
                         let place = places.enter(address.ip());
-                        let serving = connection::serve(stream, place, router.clone(), stop.clone());
+                        let (router, tls) = (router.clone(), tls.clone());
+                        let serving = connection::serve(stream, place, tls, router, stop.clone());
                         connections.spawn(serving);
                     }
                     Err(error) => {
@@ -76,6 +84,9 @@ impl Listener {
             }
         }
         drop(socket);
+        if let Some(following) = following {
+            following.abort();
+        }
         connections.close();
         loop {
             tokio::select! {
