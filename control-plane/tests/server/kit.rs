@@ -103,6 +103,14 @@ pub(crate) async fn start_in(data_dir: &Path, extra_issuers: Vec<Issuer>) -> Ser
     start_as(config).await
 }
 
+/// The configuration of a control plane whose documents all need the second revision of the policy
+/// language: so far the language has only one, which every node reads.
+pub(crate) fn needing_two(data_dir: &Path) -> ServeConfig {
+    let mut config = ServeConfig::new(data_dir);
+    config.least_revision = 2;
+    config
+}
+
 /// A control plane with this configuration, on a port of its own.
 pub(crate) async fn start_as(config: ServeConfig) -> Server {
     start_on(0, config).await

@@ -119,16 +119,18 @@ async fn the_lives_of_a_restarted_envoy_are_replaced_at_once() {
 
 #[tokio::test]
 async fn a_life_that_was_replaced_does_not_keep_a_policy_from_being_published() {
-    let (server, _temp) = kit::start().await;
+    let temp = tempfile::tempdir().unwrap();
+    let server = kit::start_as(kit::needing_two(&temp.path().join("data"))).await;
     let mut old = Worker::start(&server, "envoy", 1).await;
-    old.report(json!({ "reads": 0 })).await;
+    old.report(json!({ "reads": 1 })).await;
     server
         .publish(POLICY)
         .await
         .problem(409, "unreadable_by_nodes");
     drop(old);
     connections_are(&server, 0).await;
-    let _upgraded = Worker::start(&server, "envoy", 2).await;
+    let mut upgraded = Worker::start(&server, "envoy", 2).await;
+    upgraded.report(json!({ "reads": 2 })).await;
     server.publish(POLICY).await.ok();
 }
 
@@ -147,14 +149,14 @@ async fn a_life_that_is_heard_of_again_goes_on() {
 async fn lives_are_known_again_after_the_control_plane_was_restarted() {
     let temp = tempfile::tempdir().unwrap();
     let dir = temp.path().join("data");
-    let server = kit::start_in(&dir, Vec::new()).await;
+    let server = kit::start_as(kit::needing_two(&dir)).await;
     let mut old = Worker::start(&server, "envoy", 1).await;
-    old.report(json!({ "reads": 0 })).await;
+    old.report(json!({ "reads": 1 })).await;
     let mut gone = Worker::start(&server, "envoy", 2).await;
     let goodbye = json!({ "node": node("envoy", 2), "dropped": 0, "closing": true, "events": [] });
     gone.call("/node/v1/events", &goodbye.to_string()).await;
     server.stop().await;
-    let server = kit::start_in(&dir, Vec::new()).await;
+    let server = kit::start_as(kit::needing_two(&dir)).await;
     assert_eq!(listed(&server, "").await, lives(&[1]));
     server
         .publish(POLICY)

@@ -1,6 +1,5 @@
 //! Before a version is sent: which live nodes cannot read it.
 
-use chaperone::serve::ServeConfig;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -8,12 +7,9 @@ use crate::kit::{self, POLICY, Server, node};
 
 const CODE: &str = "unreadable_by_nodes";
 
-/// A control plane whose documents all need the second revision of the policy language: so far the
-/// language has only one, which every node reads.
 async fn start() -> (Server, TempDir) {
     let temp = tempfile::tempdir().unwrap();
-    let mut config = ServeConfig::new(temp.path().join("data"));
-    config.least_revision = 2;
+    let config = kit::needing_two(&temp.path().join("data"));
     (kit::start_as(config).await, temp)
 }
 
