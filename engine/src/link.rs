@@ -25,7 +25,8 @@
 //! be half understood to somebody's harm: anything in a signed bundle, and terms of an approval. An
 //! event of a kind that is not known is read as a [`ReadEvent`](crate::audit::ReadEvent).
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::approval::{ApprovalState, RequestDigest, Standing};
 use crate::audit::{BootId, Event, RecordId, RequestLine};
@@ -51,13 +52,27 @@ pub const WATCH_PATH: &str = "/node/v1/approvals/watch";
 /// Longest wait that the control plane grants a long poll, milliseconds.
 pub const MAX_WAIT_MS: u64 = 55_000;
 
+/// The longest name of a node, bytes.
+pub const MAX_NODE_NAME: usize = 256;
+
 /// Who is speaking: one Envoy worker's filter instance.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct NodeId {
-    /// Envoy's node id, or the name that the filter's configuration gives.
+    /// Envoy's node id, or the name that the filter's configuration gives: 1 to [`MAX_NODE_NAME`] bytes
+    /// without control characters. No other name is read: it stands in lists and logs that people look at.
+    #[serde(deserialize_with = "node_name")]
     pub name: String,
     /// This life of the VM.
     pub boot: BootId,
+}
+
+fn node_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    if (1..=MAX_NODE_NAME).contains(&name.len()) && !name.chars().any(char::is_control) {
+        return Ok(name);
+    }
+    let why = "a node's name is 1 to 256 bytes without control characters";
+    Err(D::Error::custom(why))
 }
 
 /// [`POLICY_PATH`]: is there a newer bundle?

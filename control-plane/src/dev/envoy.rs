@@ -155,6 +155,7 @@ impl Envoy {
             listeners: BTreeMap::new(),
         };
         let deadline = Instant::now() + timeout;
+        let mut late = "was not ready";
         loop {
             if let Some(address) = read_address(&launch.admin_address) {
                 envoy.admin = address;
@@ -163,24 +164,22 @@ impl Envoy {
                     .await
                     .is_some_and(|text| text.trim() == "LIVE")
                 {
-                    break;
+                    // Its main thread starts the workers now, and answers nobody meanwhile.
+                    late = "did not say where it listens";
+                    let page = envoy.get("/listeners?format=json").await;
+                    if let Some(listeners) = page.as_deref().and_then(listeners) {
+                        envoy.listeners = listeners;
+                        break;
+                    }
                 }
             }
             envoy.check()?;
             if Instant::now() >= deadline {
-                return Err(envoy.broken(&format!(
-                    "was not ready after {} seconds",
-                    timeout.as_secs()
-                )));
+                let seconds = timeout.as_secs();
+                return Err(envoy.broken(&format!("{late} after {seconds} seconds")));
             }
             tokio::time::sleep(STEP).await;
         }
-        envoy.listeners = envoy
-            .get("/listeners?format=json")
-            .await
-            .as_deref()
-            .and_then(listeners)
-            .ok_or_else(|| envoy.broken("did not say where it listens"))?;
         Ok(envoy)
     }
 

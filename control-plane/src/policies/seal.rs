@@ -28,6 +28,11 @@ pub(crate) struct Current {
 }
 
 impl Current {
+    /// Whether a node that enforces `enforced`, or nothing yet, is to have it.
+    pub(crate) fn is_newer_than(&self, enforced: Option<Serial>) -> bool {
+        enforced.is_none_or(|enforced| enforced < self.serial)
+    }
+
     /// The policy in force, with the issuers that the configuration adds.
     pub(crate) fn policy(&self) -> &Policy {
         &self.bundle.policy

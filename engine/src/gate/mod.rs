@@ -27,7 +27,7 @@ pub use admission::{
 };
 pub use code::Code;
 pub use error::{GateError, Oversize, PlanError};
-pub use plans::{MAX_COMPILED_BYTES, MaskingPlans};
+pub use plans::{InTarget, MAX_COMPILED_BYTES, MaskingPlans, look_in_target};
 pub use problem::{MEDIA_TYPE, Problem, problem_type};
 pub use refused::Refused;
 

@@ -3,10 +3,9 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use chaperone_engine::gate::{Destination, Judged, Next, Refused};
-use chaperone_engine::masking::{Content, Decoder, Encoding, Masker, Plan};
+use chaperone_engine::gate::{Destination, Judged, Next, Refused, look_in_target};
+use chaperone_engine::masking::{Decoder, Encoding, Masker, Plan};
 use chaperone_engine::policy::Effect;
-use chaperone_engine::request::decode_unreserved;
 
 use super::body::{BodyWay, Tail};
 use super::pipe::Pipe;
@@ -153,11 +152,14 @@ impl Stream {
     fn carry_out(&mut self, around: &mut Around<'_>, next: Next, headers: &Headers, end: bool) {
         let Some(case) = &self.case else { return };
         let plan = case.masking.request.clone();
-        if let Some(plan) = plan.as_ref().filter(|plan| plan.blocks())
-            && let Some(detector) = self.blocked_in_target(plan)
+        if let (Some(plan), Some(target)) = (&plan, &self.request.path)
+            && let Some(found) = look_in_target(plan, self.fingerprint_key(), target)
         {
-            self.block(around, &detector);
-            return;
+            self.found.merge(&found.findings);
+            if let Some(detector) = found.blocked {
+                self.block(around, &detector);
+                return;
+            }
         }
         self.request_body = self.request_way(plan, end);
         self.prepare_headers(around, headers, end);
@@ -201,16 +203,5 @@ impl Stream {
         let mut way = BodyWay::new(Direction::Request, pipe, tail, record_bytes);
         way.ended = end;
         way
-    }
-
-    /// The detector that blocks the request for a secret in its path or query. They cannot be masked: the request
-    /// would then ask for something else.
-    fn blocked_in_target(&mut self, plan: &Arc<Plan>) -> Option<String> {
-        let target = decode_unreserved(self.request.path.as_deref()?);
-        let mut masker = Masker::new(Arc::clone(plan), self.fingerprint_key(), &Content::text());
-        masker.push(target.as_bytes());
-        masker.finish();
-        self.found.merge(masker.findings());
-        masker.blocked().map(|blocked| blocked.detector.clone())
     }
 }

@@ -10,7 +10,7 @@ use chaperone_api::Problem;
 use chaperone_engine::link::{AskAnswer, AskRequest, WatchAnswer, WatchRequest, Watched};
 use tokio::sync::broadcast::error::RecvError;
 
-use super::{CALL_BODY_BYTES, check_node, deadline, heard, invalid, peer, wait};
+use super::{CALL_BODY_BYTES, deadline, heard, invalid, peer, wait};
 use crate::access::May;
 use crate::access::permission::ActAsNode;
 use crate::app::App;
@@ -34,7 +34,6 @@ pub(crate) async fn ask(
     let peer = peer(&request);
     let body = extract::bytes(request, CALL_BODY_BYTES).await?;
     let ask: AskRequest = extract::json(&body)?;
-    check_node(&ask.node)?;
     heard(&app, &may, peer.as_ref(), &ask.node, Duration::ZERO);
     let answer = app.approvals.ask(&may, ask).await;
     answer.map(Json).map_err(|error| match error {
@@ -56,7 +55,6 @@ pub(crate) async fn watch(
     let peer = peer(&request);
     let body = extract::bytes(request, CALL_BODY_BYTES).await?;
     let request: WatchRequest = extract::json(&body)?;
-    check_node(&request.node)?;
     let granted = wait(request.wait_ms);
     heard(&app, &may, peer.as_ref(), &request.node, granted);
     if request.approvals.len() > MAX_WATCHED {

@@ -21,9 +21,6 @@ use crate::http::problem::ApiError;
 /// Largest body of a call that carries no events; an `ask` carries the beginning of a body.
 const CALL_BODY_BYTES: usize = 2 * 1024 * 1024;
 
-/// The longest name of a node.
-const MAX_NODE_NAME: usize = 256;
-
 /// Notes that a node has called on this connection, and may wait for the answer for so long.
 fn heard(app: &App, may: &May<ActAsNode>, peer: Option<&Arc<Peer>>, node: &NodeId, wait: Duration) {
     app.nodes.heard(may, node, wait);
@@ -41,16 +38,6 @@ fn speaks(app: &App, peer: Option<&Arc<Peer>>, node: &NodeId) {
 /// The connection that a request came on.
 fn peer(request: &Request) -> Option<Arc<Peer>> {
     request.extensions().get::<Arc<Peer>>().cloned()
-}
-
-fn check_node(node: &NodeId) -> Result<(), ApiError> {
-    let fits =
-        (1..=MAX_NODE_NAME).contains(&node.name.len()) && !node.name.chars().any(char::is_control);
-    if fits {
-        Ok(())
-    } else {
-        Err(invalid("node.name: 1 to 256 printable characters"))
-    }
 }
 
 fn invalid(detail: &str) -> ApiError {

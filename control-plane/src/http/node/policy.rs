@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use chaperone_api::Problem;
 use chaperone_engine::link::PolicyRequest;
 
-use super::{CALL_BODY_BYTES, check_node, deadline, peer, speaks};
+use super::{CALL_BODY_BYTES, deadline, peer, speaks};
 use crate::access::May;
 use crate::access::permission::ActAsNode;
 use crate::app::App;
@@ -32,7 +32,6 @@ pub(crate) async fn policy(
     let peer = peer(&request);
     let body = extract::bytes(request, CALL_BODY_BYTES).await?;
     let request: PolicyRequest = extract::json(&body)?;
-    check_node(&request.node)?;
     app.nodes.report(&may, &request).await?;
     speaks(&app, peer.as_ref(), &request.node);
     for unknown in request.unknown_keys.iter().take(MAX_UNKNOWN_KEYS) {
@@ -47,9 +46,7 @@ pub(crate) async fn policy(
     loop {
         let current = news.borrow_and_update().clone();
         if let Some(current) = current
-            && request
-                .enforced
-                .is_none_or(|enforced| enforced < current.serial)
+            && current.is_newer_than(request.enforced)
         {
             let again = app
                 .nodes

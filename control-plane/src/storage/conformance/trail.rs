@@ -33,6 +33,7 @@ for_each_store!(
     two_writers_store_every_event_once,
     a_record_is_read_with_the_events_that_made_it,
     numbers_beyond_a_databases_are_its_largest,
+    no_number_that_a_node_makes_up_is_too_large_to_add,
     many_refused_requests_are_one_record,
     taking_is_whole,
 );
@@ -594,6 +595,19 @@ async fn numbers_beyond_a_databases_are_its_largest<S: Tested + Store>(bench: Be
         };
         assert_eq!(ids(&bench.store, &query).await.len(), found, "{query:?}");
     }
+}
+
+async fn no_number_that_a_node_makes_up_is_too_large_to_add<S>(bench: Bench<S>)
+where
+    S: Tested + Store + crate::nodes::store::Store,
+{
+    const LARGEST: u64 = i64::MAX as u64;
+    for boot in [1, 2] {
+        let node = node(boot);
+        let wild = batch(&node, vec![event(&node, 1, LARGEST, 0)]);
+        take(&bench.store, vec![wild]).await;
+    }
+    assert_eq!(bench.store.missing_events().await.unwrap(), LARGEST);
 }
 
 async fn taking_is_whole<S: Tested + Store>(_: Bench<S>) {

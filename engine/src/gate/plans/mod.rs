@@ -4,12 +4,14 @@
 //! the order block, mask, report; the smallest `keep`; and a secret is restored only if every
 //! rule that masks it says so. So adding a rule never loosens masking.
 
+mod target;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+pub use self::target::{InTarget, look_in_target};
 use super::error::{Oversize, PlanError};
 use crate::masking::{
     Action, Allow, CustomDetector, Detector, DetectorSet, KeyNames, Plan, Treatment, catalogue,
