@@ -1,5 +1,8 @@
 //! What a store of approvals has to do. Which question a record gets is tested in the engine.
 
+mod both;
+mod whole;
+
 use std::collections::BTreeMap;
 
 use chaperone_engine::approval::{
@@ -11,15 +14,12 @@ use chaperone_engine::identity::Principal;
 use chaperone_engine::link::BodyPreview;
 use chaperone_engine::policy::{ApproveTerms, Duration, Grant};
 use chaperone_engine::upstreams::Operation;
-use proptest::prelude::*;
 
-use super::{Bench, Tested, cases, for_each_store, interrupted_everywhere};
+use super::{Bench, Tested, for_each_store, interrupted_everywhere};
 use crate::access::Identity;
 use crate::approvals::store::{
     Answered, ApprovalQuery, Asked, Asking, Question, Store, StoredApproval,
 };
-use crate::storage::memory::Memory;
-use crate::storage::sqlite::Database;
 
 for_each_store!(
     a_question_is_kept_as_it_was_asked,
@@ -37,12 +37,6 @@ for_each_store!(
     of_a_yes_and_a_no_at_once_one_counts,
     an_answer_counts_before_its_question_runs_out_or_not_at_all,
     an_id_is_given_to_one_question,
-    opening_is_whole,
-    spending_is_whole,
-    being_let_through_by_a_window_is_whole,
-    telling_of_a_denial_is_whole,
-    answering_is_whole,
-    expiring_is_whole,
     what_was_asked_by_a_clock_that_ran_ahead_runs_from_the_later_reading,
     taking_back_a_wrong_clock_is_whole,
 );
@@ -545,79 +539,6 @@ async fn an_id_is_given_to_one_question<S: Tested + Store>(bench: Bench<S>) {
     assert_eq!(ask(store, &shared, ASKED).await.answer.approval, "ap-1");
 }
 
-async fn opening_is_whole<S: Tested + Store>(_: Bench<S>) {
-    interrupted_everywhere::<S, _, _>(
-        async |_| {},
-        async |store| store.ask(&once(1, 1), ASKED).await,
-        everything::<S>,
-    )
-    .await;
-}
-
-async fn spending_is_whole<S: Tested + Store>(_: Bench<S>) {
-    interrupted_everywhere::<S, _, _>(
-        async |store| {
-            ask(store, &once(1, 1), ASKED).await;
-            answer(store, "ap-1", Answer::Approve).await;
-        },
-        async |store| store.ask(&once(2, 1), LATER).await,
-        async |store| (everything(store).await, store.told().await),
-    )
-    .await;
-}
-
-async fn being_let_through_by_a_window_is_whole<S: Tested + Store>(_: Bench<S>) {
-    let window = || Grant::Window(Duration::from_secs(60));
-    interrupted_everywhere::<S, _, _>(
-        async |store| {
-            ask(store, &asking(1, 1, window()), ASKED).await;
-            answer(store, "ap-1", Answer::Approve).await;
-        },
-        async |store| store.ask(&asking(1, 1, window()), LATER).await,
-        async |store| store.told().await,
-    )
-    .await;
-}
-
-async fn telling_of_a_denial_is_whole<S: Tested + Store>(_: Bench<S>) {
-    interrupted_everywhere::<S, _, _>(
-        async |store| {
-            ask(store, &once(1, 1), ASKED).await;
-            answer(store, "ap-1", Answer::Deny).await;
-        },
-        async |store| store.ask(&once(2, 1), LATER).await,
-        everything::<S>,
-    )
-    .await;
-}
-
-async fn answering_is_whole<S: Tested + Store>(_: Bench<S>) {
-    interrupted_everywhere::<S, _, _>(
-        async |store| {
-            ask(store, &once(1, 1), ASKED).await;
-        },
-        async |store| {
-            store
-                .answer("ap-1", &bob(), Answer::Approve, Some("go"), LATER)
-                .await
-        },
-        everything::<S>,
-    )
-    .await;
-}
-
-async fn expiring_is_whole<S: Tested + Store>(_: Bench<S>) {
-    interrupted_everywhere::<S, _, _>(
-        async |store| {
-            ask(store, &once(1, 1), ASKED).await;
-            ask(store, &once(2, 2), ASKED).await;
-        },
-        async |store| store.expire(TOO_LATE).await,
-        everything::<S>,
-    )
-    .await;
-}
-
 /// Forty days after [`ASKED`].
 const AHEAD: UnixMillis = UnixMillis(ASKED.0 + 40 * 24 * 3_600_000);
 
@@ -667,121 +588,4 @@ async fn taking_back_a_wrong_clock_is_whole<S: Tested + Store>(_: Bench<S>) {
         everything::<S>,
     )
     .await;
-}
-
-/// One thing that is asked of both stores.
-#[derive(Debug, Clone)]
-enum Step {
-    Ask {
-        record: u64,
-        request: u64,
-        window: bool,
-    },
-    Answer {
-        of: u64,
-        by: u8,
-        answer: Answer,
-    },
-    Expire,
-    States,
-    Search(Option<ApprovalState>),
-}
-
-fn step() -> impl Strategy<Value = (i64, Step)> {
-    let said = || prop::sample::select(vec![Answer::Approve, Answer::Approve, Answer::Deny]);
-    let states = prop::sample::select(vec![
-        ApprovalState::Pending,
-        ApprovalState::Approved,
-        ApprovalState::Denied,
-        ApprovalState::Expired,
-        ApprovalState::Spent,
-    ]);
-    let step = prop_oneof![
-        4 => (0..6u64, 0..2u64, any::<bool>())
-            .prop_map(|(record, request, window)| Step::Ask { record, request, window }),
-        3 => (0..12u64, 0..3u8, said()).prop_map(|(of, by, answer)| Step::Answer { of, by, answer }),
-        1 => Just(Step::Expire),
-        1 => Just(Step::States),
-        1 => prop::option::of(states).prop_map(Step::Search),
-    ];
-    // Milliseconds that pass before it: mostly few, sometimes until a question or a window ends;
-    // sometimes the clock is set back.
-    let pause =
-        prop_oneof![6 => 0..10i64, 1 => Just(60_000), 1 => Just(3_600_000), 1 => Just(-400_000)];
-    (pause, step)
-}
-
-/// What a store answers, as text that can be compared.
-async fn tell(store: &impl Store, place: u64, step: &Step, now: UnixMillis) -> String {
-    let id = |n: u64| format!("ap-{n}");
-    match step {
-        Step::Ask {
-            record,
-            request,
-            window,
-        } => {
-            let grant = if *window {
-                Grant::Window(Duration::from_secs(60))
-            } else {
-                Grant::Once
-            };
-            let mut asking = asking(*record, *request, grant);
-            asking.new_id = id(place);
-            asking.limits = PendingLimits {
-                of_subject: 2,
-                in_all: 3,
-            };
-            format!("{:?}", store.ask(&asking, now).await.unwrap())
-        }
-        Step::Answer { of, by, answer } => {
-            let groups: &[&str] = if *by == 2 { &["dev"] } else { &["approvers"] };
-            let by = Identity {
-                subject: format!("user-{by}"),
-                groups: groups.iter().map(|group| (*group).to_owned()).collect(),
-            };
-            let words = (of % 2 == 0).then_some("words");
-            format!(
-                "{:?}",
-                store
-                    .answer(&id(*of), &by, *answer, words, now)
-                    .await
-                    .unwrap()
-            )
-        }
-        Step::Expire => format!("{:?}", store.expire(now).await.unwrap()),
-        Step::States => {
-            let ids: Vec<_> = (0..12).map(id).collect();
-            let pending = store.pending(now).await.unwrap();
-            format!("{pending} {:?}", store.states(&ids, now).await.unwrap())
-        }
-        Step::Search(state) => {
-            let query = ApprovalQuery {
-                state: *state,
-                ..ApprovalQuery::default()
-            };
-            format!("{:?}", store.search(&query, None, 5, now).await.unwrap())
-        }
-    }
-}
-
-proptest! {
-    #![proptest_config(cases(24))]
-
-    #[test]
-    fn whatever_happens_both_stores_answer_the_same(steps in prop::collection::vec(step(), 1..40)) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let (sqlite, memory) = (Bench::<Database>::new().await, Bench::<Memory>::new().await);
-            let mut now = ASKED;
-            for (place, (pause, step)) in (0..).zip(&steps) {
-                now = UnixMillis(now.0.saturating_add_signed(*pause));
-                prop_assert_eq!(
-                    tell(&sqlite.store, place, step, now).await,
-                    tell(&memory.store, place, step, now).await,
-                    "{:?}", step
-                );
-            }
-            Ok(())
-        })?;
-    }
 }
