@@ -53,10 +53,19 @@
 //!
 //! Either way undecided bytes are never in a buffer that Envoy may send.
 
-use chaperone_engine::audit::{Body, EventKind};
-use chaperone_engine::base::time::UnixMillis;
-use chaperone_engine::masking::{Blocked, DecodingError, Findings, MaskedBody, Secrets};
+mod recording;
+mod stage;
+mod tail;
 
+use chaperone_engine::audit::EventKind;
+use chaperone_engine::base::time::UnixMillis;
+use chaperone_engine::masking::{Blocked, DecodingError, Findings, Secrets};
+
+use self::recording::Recording;
+pub(super) use self::stage::HeldBody;
+use self::stage::Stage;
+pub(super) use self::tail::Tail;
+use self::tail::{TRAILERS_EXPECTED_BYTES, TRAILERS_POSSIBLE_BYTES};
 use super::flow::Flow;
 use super::pipe::{Out, Pipe};
 use super::room::Room;
@@ -66,107 +75,6 @@ use crate::node::MAX_REST;
 /// So many times as long as other things, bytes that there was no room for wait for the next ones: their sender may have
 /// been slowed down by whoever reads what has gone on.
 const REST_WAITS_TIMES: u64 = 20;
-
-/// For a body that will end in trailers: half of Envoy's default `per_connection_buffer_limit_bytes`.
-const TRAILERS_EXPECTED: Tail = Tail::InBuffer {
-    max: TRAILERS_EXPECTED_BYTES,
-};
-const TRAILERS_EXPECTED_BYTES: usize = 512 * 1024;
-/// For a body that could.
-const TRAILERS_POSSIBLE: Tail = Tail::InBuffer {
-    max: TRAILERS_POSSIBLE_BYTES,
-};
-/// Also the most that waits together with the headers of a response.
-const TRAILERS_POSSIBLE_BYTES: usize = 64 * 1024;
-
-/// Where undecided bytes wait.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Tail {
-    /// No trailers are expected.
-    InMemory,
-    /// Trailers may come. At most so many bytes wait with the tail.
-    InBuffer { max: usize },
-}
-
-impl Tail {
-    pub(super) const fn of(direction: Direction, announces_trailers: bool) -> Self {
-        match direction {
-            _ if announces_trailers => TRAILERS_EXPECTED,
-            Direction::Request => TRAILERS_POSSIBLE,
-            Direction::Response => Self::InMemory,
-        }
-    }
-}
-
-/// Where a body stands; see the module's table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stage {
-    Flowing,
-    Awaited,
-    Placed {
-        /// Masked bytes at the front of Envoy's buffer.
-        bytes: usize,
-        /// The response's headers wait with them.
-        with_headers: bool,
-        /// The callback that placed them ran inside of a resume, and none came since. If trailers come now, they
-        /// must stop: were they to go on, Envoy would lose the whole body (seen on 1.36 and 1.40).
-        in_resume: bool,
-    },
-    Held(HeldBody),
-    Whole,
-    /// The next body callback comes from within a resume of headers and body together.
-    Resumed,
-    Slowed,
-    Regained,
-    Cut,
-    Stopped {
-        /// The response's headers have not left, so that they can be answered instead.
-        before_headers: bool,
-    },
-}
-
-impl Stage {
-    /// The response's headers wait for the body.
-    const fn holds_headers(self) -> bool {
-        matches!(
-            self,
-            Self::Awaited
-                | Self::Placed {
-                    with_headers: true,
-                    ..
-                }
-                | Self::Stopped {
-                    before_headers: true
-                }
-        )
-    }
-
-    /// Trailers that come now may have been waiting behind a body callback that paused inside of a resume.
-    const fn is_in_resume(self) -> bool {
-        matches!(
-            self,
-            Self::Placed {
-                in_resume: true,
-                ..
-            }
-        )
-    }
-
-    /// Bytes at the front of Envoy's buffer that are masked already.
-    const fn placed(self) -> usize {
-        match self {
-            Self::Placed { bytes, .. } => bytes,
-            _ => 0,
-        }
-    }
-}
-
-/// The body of a request that Envoy keeps for us.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct HeldBody {
-    /// How much there is.
-    pub(super) bytes: usize,
-}
 
 /// One direction's body.
 #[derive(Debug)]
@@ -644,46 +552,6 @@ impl BodyWay {
             Direction::Response if told => Stop::Told,
             // Upstream is never told: half a request is not to be acted on.
             _ => Stop::Blocked,
-        })
-    }
-}
-
-/// How much of a body may still be recorded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Recording {
-    /// So many bytes.
-    UpTo(usize),
-    /// The record says that it was cut.
-    Truncated,
-}
-
-impl Recording {
-    const fn room(self) -> usize {
-        match self {
-            Self::UpTo(bytes) => bytes,
-            Self::Truncated => 0,
-        }
-    }
-
-    /// The event that records a piece, and less room for the next.
-    fn chunk(&mut self, direction: Direction, mut body: MaskedBody) -> Option<EventKind> {
-        let Self::UpTo(left) = *self else {
-            return None;
-        };
-        if body.is_empty() {
-            return None;
-        }
-        let truncated = body.len() > left;
-        body.truncate(left);
-        *self = if truncated {
-            Self::Truncated
-        } else {
-            Self::UpTo(left.saturating_sub(body.len()))
-        };
-        Some(EventKind::Chunk {
-            direction,
-            body: Body::new(&body),
-            truncated,
         })
     }
 }
