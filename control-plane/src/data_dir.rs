@@ -223,11 +223,74 @@ impl DataDir {
         self.0.join("signing.key")
     }
 
+    /// The key that bundles will be signed with next.
+    pub fn next_signing_key(&self) -> PathBuf {
+        self.0.join("signing.next.key")
+    }
+
+    /// The key that bundles were signed with before.
+    pub fn previous_signing_key(&self) -> PathBuf {
+        self.0.join("signing.previous.key")
+    }
+
+    /// Puts the next signing key in the place of the current one, which is kept as the previous one. There
+    /// is a whole key in `signing.key` at any moment.
+    ///
+    /// # Errors
+    /// When a file cannot be written; the current key is the same then.
+    pub(crate) fn promote_signing_key(&self) -> Result<()> {
+        let (next, current) = (self.next_signing_key(), self.signing_key());
+        let previous = self.previous_signing_key();
+        if let Some(text) = read_secret(&current)? {
+            replace(&previous, &text).map_err(|error| {
+                DataDirError(format!("cannot write {}: {error}", previous.display()))
+            })?;
+        }
+        std::fs::rename(&next, &current)
+            .and_then(|()| sync_parent(&current))
+            .map_err(|error| {
+                DataDirError(format!(
+                    "cannot put {} in the place of {}: {error}",
+                    next.display(),
+                    current.display()
+                ))
+            })
+    }
+
+    /// Removes a file, if it is there.
+    ///
+    /// # Errors
+    /// When it is still there.
+    pub(crate) fn remove(&self, path: &Path) -> Result<()> {
+        match std::fs::remove_file(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            done => done.and_then(|()| sync_parent(path)).map_err(|error| {
+                DataDirError(format!("cannot remove {}: {error}", path.display()))
+            }),
+        }
+    }
+
     /// A key of 32 bytes in standard base64, made when it is not there.
     pub(crate) fn key(path: &Path) -> Result<Zeroizing<[u8; 32]>> {
         let text = secret(path, || {
             Ok(Zeroizing::new(STANDARD.encode(&random::bytes::<32>()?[..])))
         })?;
+        Self::key_of(path, &text)
+    }
+
+    /// Keeps a key of 32 bytes, in standard base64, in a new file.
+    pub(crate) fn keep_key(path: &Path, key: &[u8; 32]) -> Result<()> {
+        write_new(path, &Zeroizing::new(STANDARD.encode(key)))
+            .map_err(|error| DataDirError(format!("cannot write {}: {error}", path.display())))
+    }
+
+    /// A key of 32 bytes in standard base64, or `None` when there is no such file.
+    pub(crate) fn existing_key(path: &Path) -> Result<Option<Zeroizing<[u8; 32]>>> {
+        let text = read_secret(path)?;
+        text.map(|text| Self::key_of(path, &text)).transpose()
+    }
+
+    fn key_of(path: &Path, text: &str) -> Result<Zeroizing<[u8; 32]>> {
         let bytes = Zeroizing::new(STANDARD.decode(text.trim()).unwrap_or_default());
         <[u8; 32]>::try_from(&bytes[..]).map(Zeroizing::new).map_err(|_| {
             DataDirError(format!(
@@ -414,6 +477,32 @@ mod tests {
             let error = DataDir::open(&path).unwrap_err().to_string();
             assert!(error.contains("group 54321"), "{error}");
         }
+    }
+
+    #[test]
+    fn the_next_signing_key_takes_the_place_of_the_current_one_which_is_kept() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = DataDir::open(&temp.path().join("data")).unwrap();
+        let read = |path: PathBuf| DataDir::existing_key(&path).unwrap();
+        assert_eq!(read(dir.next_signing_key()), None);
+        let mut before = DataDir::key(&dir.signing_key()).unwrap();
+        assert!(dir.promote_signing_key().is_err(), "there is no next one");
+        assert_eq!(read(dir.signing_key()).as_ref(), Some(&before));
+        for _ in 0..2 {
+            let next = DataDir::key(&dir.next_signing_key()).unwrap();
+            assert_ne!(next, before);
+            dir.promote_signing_key().unwrap();
+            assert_eq!(read(dir.signing_key()).as_ref(), Some(&next));
+            assert_eq!(read(dir.previous_signing_key()).as_ref(), Some(&before));
+            assert_eq!(read(dir.next_signing_key()), None);
+            for path in [dir.signing_key(), dir.previous_signing_key()] {
+                assert_eq!(std::fs::metadata(path).unwrap().mode() & 0o777, 0o600);
+            }
+            before = next;
+        }
+        dir.remove(&dir.previous_signing_key()).unwrap();
+        dir.remove(&dir.previous_signing_key()).unwrap();
+        assert_eq!(read(dir.previous_signing_key()), None);
     }
 
     #[test]

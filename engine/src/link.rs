@@ -97,6 +97,10 @@ pub struct PolicyRequest {
     /// ([`REVISION`](crate::policy::REVISION) of its build).
     #[serde(default = "unreported")]
     pub reads: u32,
+    /// The keys that the filter pins ([`PublicKey::id`](crate::bundle::PublicKey::id) of each). None
+    /// from filters that do not say so: those pin one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pins: Vec<String>,
 }
 
 /// Filters from before this was reported.

@@ -210,6 +210,17 @@ impl Deployment {
         self.envoy = Envoy::start_with(&self.options.envoy, self.options.workers, config).await;
     }
 
+    /// Starts another Envoy beside the one that runs, whose filter differs in these settings, as a deployment
+    /// does that is rolled out.
+    pub async fn another_envoy(&self, filter: &Value) -> Envoy {
+        let mut options = self.options.clone();
+        for (name, value) in filter.as_object().into_iter().flatten() {
+            options.filter[name] = value.clone();
+        }
+        let config = envoy_config(self.folder.path(), self.address, &options);
+        Envoy::start_with(&options.envoy, options.workers, config).await
+    }
+
     /// Everything that this deployment has written: data, policies.
     #[must_use]
     pub fn folder(&self) -> &Path {

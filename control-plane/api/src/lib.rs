@@ -13,6 +13,7 @@ mod policies;
 mod problem;
 mod records;
 mod schema;
+mod signing;
 mod tokens;
 
 pub use administration::AdministrativeAct;
@@ -28,6 +29,7 @@ pub use policies::{
 };
 pub use problem::{Problem, ProblemCode};
 pub use records::{Record, RecordDetail, RecordFilter, RecordState, StoredEvent};
+pub use signing::{SigningKey, SigningKeys, SwitchRequest};
 pub use tokens::{CreatedToken, NewToken, Role, Token};
 
 use serde::{Deserialize, Serialize};

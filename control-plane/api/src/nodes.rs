@@ -190,8 +190,13 @@ pub struct FilterConfigQuery {
 pub struct FilterConfig {
     /// Where the filter finds the control plane.
     pub control_plane: FilterConfigControlPlane,
-    /// Ed25519 key that bundles are signed with, standard base64.
-    pub public_key: String,
+    /// Ed25519 key that bundles are signed with, standard base64. Absent while another one waits to take
+    /// its place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub public_key: Option<String>,
+    /// While another one waits: the key that bundles are signed with, and that one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub public_keys: Vec<String>,
     /// `headers` or `body`.
     pub profile: String,
     /// The signed bundle in force, when it was asked for.

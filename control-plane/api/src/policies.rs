@@ -93,7 +93,7 @@ pub struct VersionDetail {
     pub policy: serde_json::Value,
 }
 
-/// A live node that cannot read a document.
+/// A live node that cannot take a document, or what a signing key signs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct NodeBehind {
     /// Its name, as in the list of nodes.

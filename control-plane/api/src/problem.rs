@@ -52,6 +52,7 @@ codes! {
     PolicyTestsFailed = "policy_tests_failed", 422, "Tests in the policy document fail.";
     VersionConflict = "version_conflict", 409, "Another version was published meanwhile.";
     UnreadableByNodes = "unreadable_by_nodes", 409, "Live nodes cannot read the document.";
+    UnpinnedByNodes = "unpinned_by_nodes", 409, "Live nodes do not pin the next signing key.";
     LastAdmin = "last_admin", 409, "Nobody could administer any more.";
     NotPending = "approval_not_pending", 409, "The approval is decided already.";
     AlreadyAnswered = "already_answered", 409, "You have answered already.";
@@ -78,7 +79,7 @@ pub struct Problem {
     /// Places in the request or in the policy document, where there are several to name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<PolicyProblem>,
-    /// With `unreadable_by_nodes`: which nodes. At most 100 of them.
+    /// With `unreadable_by_nodes` and `unpinned_by_nodes`: which nodes. At most 100 of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub nodes: Vec<NodeBehind>,
 }

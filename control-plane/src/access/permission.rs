@@ -44,6 +44,8 @@ permissions! {
     AnswerApprovals: Admin Approver;
     /// Making and revoking tokens.
     ManageTokens: Admin;
+    /// Changing the key that bundles are signed with.
+    ManageSigningKey: Admin;
     /// Who administered, and who read what.
     ReadAdministration: Admin Auditor;
 }

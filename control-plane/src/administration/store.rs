@@ -20,15 +20,24 @@ pub(crate) enum Act {
     ApprovalRead,
     /// The keys of all issuers were fetched.
     KeysRefreshed,
+    /// The next signing key was made.
+    SigningKeyPrepared,
+    /// The next signing key was given up.
+    SigningKeyDiscarded,
+    /// The next signing key signs from now on.
+    SigningKeySwitched,
 }
 
 impl Act {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 8] = [
         Self::TokenMade,
         Self::TokenRevoked,
         Self::RecordRead,
         Self::ApprovalRead,
         Self::KeysRefreshed,
+        Self::SigningKeyPrepared,
+        Self::SigningKeyDiscarded,
+        Self::SigningKeySwitched,
     ];
 
     /// Its name.
@@ -39,6 +48,9 @@ impl Act {
             Self::RecordRead => "record_read",
             Self::ApprovalRead => "approval_read",
             Self::KeysRefreshed => "keys_refreshed",
+            Self::SigningKeyPrepared => "signing_key_prepared",
+            Self::SigningKeyDiscarded => "signing_key_discarded",
+            Self::SigningKeySwitched => "signing_key_switched",
         }
     }
 

@@ -299,17 +299,20 @@ fn refusal(status: StatusCode, body: &[u8]) -> Failure {
             clean(&error.message)
         ));
     }
+    let unpinned = problem.code == ProblemCode::UnpinnedByNodes.as_str();
     for node in &problem.nodes {
-        message.push_str(&format!(
-            "\n  {} ({}): reads revision {}",
-            clean(&node.name),
-            clean(&node.boot),
-            node.reads
-        ));
+        let (name, boot) = (clean(&node.name), clean(&node.boot));
+        message.push_str(&format!("\n  {name} ({boot})"));
+        if !unpinned {
+            message.push_str(&format!(": reads revision {}", node.reads));
+        }
     }
     let failure = ended(status, message);
     if problem.code == ProblemCode::UnreadableByNodes.as_str() {
         return failure.next("`--allow-unreadable` lets these nodes stay behind.");
+    }
+    if unpinned {
+        return failure.next("`--allow-unpinned` leaves these nodes behind.");
     }
     match status {
         StatusCode::UNAUTHORIZED => failure

@@ -46,5 +46,6 @@ pub(crate) mod output;
 pub(crate) mod policy;
 pub(crate) mod server_events;
 pub(crate) mod signals;
+pub(crate) mod signing;
 pub(crate) mod token;
 pub(crate) mod user_state;

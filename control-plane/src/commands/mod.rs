@@ -16,7 +16,7 @@ use crate::cli::client::ServerArgs;
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
 use crate::cli::output::{Format, Output, clean};
-use crate::cli::{approvals, audit, detectors, mask, nodes, policy, token};
+use crate::cli::{approvals, audit, detectors, mask, nodes, policy, signing, token};
 use crate::dev;
 
 const EXIT_CODES: &str = "\
@@ -87,6 +87,9 @@ enum Command {
     Detectors(detectors::DetectorsCommand),
     /// List Envoy workers, what they enforce, and whether events are missing
     Nodes(nodes::NodesArgs),
+    /// Show and rotate the key that policy is signed with
+    #[command(subcommand)]
+    SigningKey(signing::SigningKeyCommand),
     /// Make, list and revoke API tokens
     #[command(subcommand)]
     Token(token::TokenCommand),
@@ -141,6 +144,7 @@ fn run(command: Command, context: &Context) -> Result<(), Failure> {
             Command::Approvals(command) => approvals::run(command, context).await,
             Command::Audit(command) => audit::run(command, context).await,
             Command::Nodes(args) => nodes::run(&args, context).await,
+            Command::SigningKey(command) => signing::run(command, context).await,
             Command::Token(command) => token::run(command, context).await,
             Command::Child(_) | Command::Mask(_) | Command::Detectors(_) => Ok(()),
         }

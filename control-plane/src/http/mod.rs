@@ -81,6 +81,12 @@ fn declared() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(management::nodes::nodes))
         .routes(routes!(management::keys::keys))
         .routes(routes!(management::keys::refresh_keys))
+        .routes(routes!(management::signing::show))
+        .routes(routes!(
+            management::signing::prepare,
+            management::signing::discard
+        ))
+        .routes(routes!(management::signing::switch))
         .routes(routes!(management::connections::connections))
         .routes(routes!(management::filter_config::filter_config))
         .routes(routes!(

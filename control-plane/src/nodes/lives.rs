@@ -43,6 +43,8 @@ pub(super) struct Lives(HashMap<String, Life>);
 struct Life {
     name: String,
     reads: Option<u32>,
+    /// The signing keys that it pins, by their names; none while it has not said so.
+    pins: Vec<String>,
     heard: Instant,
     /// How long it may be silent: it may have asked for a longer wait than usual.
     silence: Duration,
@@ -91,6 +93,8 @@ impl Lives {
             let life = Life {
                 name,
                 reads: Some(reads),
+                // Not kept: it says so again with its next report.
+                pins: Vec::new(),
                 heard,
                 silence: SILENCE,
                 connections: 0,
@@ -129,12 +133,24 @@ impl Lives {
         let life = Life {
             name: node.name.clone(),
             reads,
+            pins: Vec::new(),
             heard: now,
             silence,
             connections: 0,
             end: None,
         };
         self.0.insert(node.boot.as_str().to_owned(), life);
+    }
+
+    /// A life that was heard pins these signing keys.
+    pub(super) fn pins(&mut self, boot: &str, pins: &[String]) {
+        /// More than a filter can pin, and little memory for a caller who makes lives up.
+        const PINS: usize = 4;
+        const LENGTH: usize = 64;
+        if let Some(life) = self.0.get_mut(boot) {
+            let pins = pins.iter().take(PINS).filter(|pin| pin.len() <= LENGTH);
+            life.pins = pins.cloned().collect();
+        }
     }
 
     /// A life has said goodbye, or, if not `closed`, has gone on after all.
@@ -175,15 +191,26 @@ impl Lives {
     /// Those that go on and read less of the policy language than `revision`, in the order of their names
     /// and boot ids.
     pub(super) fn behind(&self, revision: u32, now: Instant) -> Vec<NodeBehind> {
+        self.behind_where(now, |life| life.reads.unwrap_or(UNREPORTED) < revision)
+    }
+
+    /// Those that go on and do not pin the signing key `key`, in the same order. Who does not say what it
+    /// pins pins `current` alone: filters had one key before they could say so.
+    pub(super) fn without_pin(&self, key: &str, current: &str, now: Instant) -> Vec<NodeBehind> {
+        self.behind_where(now, |life| match life.pins.as_slice() {
+            [] => key != current,
+            pins => pins.iter().all(|pin| pin != key),
+        })
+    }
+
+    fn behind_where(&self, now: Instant, is_behind: impl Fn(&Life) -> bool) -> Vec<NodeBehind> {
         let live = self.0.iter().filter(|(_, life)| life.is_live(now));
         let mut behind: Vec<NodeBehind> = live
-            .filter_map(|(boot, life)| {
-                let reads = life.reads.unwrap_or(UNREPORTED);
-                (reads < revision).then(|| NodeBehind {
-                    name: life.name.clone(),
-                    boot: boot.clone(),
-                    reads,
-                })
+            .filter(|(_, life)| is_behind(life))
+            .map(|(boot, life)| NodeBehind {
+                name: life.name.clone(),
+                boot: boot.clone(),
+                reads: life.reads.unwrap_or(UNREPORTED),
             })
             .collect();
         behind.sort_by(|a, b| (&a.name, &a.boot).cmp(&(&b.name, &b.boot)));
@@ -379,6 +406,29 @@ mod tests {
         let mut expected = [(boot(1), 1), (boot(3), 2), (boot(5), 1)];
         expected.sort();
         assert_eq!(behind, expected);
+    }
+
+    #[test]
+    fn nodes_without_a_pin_are_live_and_who_says_nothing_pins_the_current_key() {
+        let mut story = Story::new();
+        story.reports("envoy", &[1, 2, 3, 4, 5]);
+        let mut pins = |number: u128, pins: &[&str]| {
+            let pins: Vec<String> = pins.iter().map(|pin| (*pin).to_owned()).collect();
+            story.lives.pins(&boot(number), &pins);
+        };
+        pins(1, &["old", "new"]);
+        pins(2, &["old"]);
+        pins(3, &["new"]);
+        // The fourth says nothing of itself, and the fifth has ended.
+        pins(5, &["old"]);
+        story.lives.closed(&boot(5), true);
+        let without = |key: &str| {
+            let nodes = story.lives.without_pin(key, "old", story.now);
+            let nodes = nodes.into_iter().map(|node| node.boot);
+            nodes.collect::<std::collections::BTreeSet<_>>()
+        };
+        assert_eq!(without("new"), [boot(2), boot(4)].into());
+        assert_eq!(without("old"), [boot(3)].into());
     }
 
     #[test]

@@ -148,7 +148,11 @@ impl Nodes {
             return Err(ReportError::ImpossibleVersion);
         }
         let wait = Duration::from_millis(request.wait_ms.min(MAX_WAIT_MS));
-        lock(&self.lives).heard(&request.node, Some(request.reads), wait, Instant::now());
+        {
+            let mut lives = lock(&self.lives);
+            lives.heard(&request.node, Some(request.reads), wait, Instant::now());
+            lives.pins(request.node.boot.as_str(), &request.pins);
+        }
         Ok(self.store.report(request, clock::now()).await?)
     }
 
@@ -209,6 +213,11 @@ impl Nodes {
     /// Live nodes that read less of the policy language than `revision`.
     pub(crate) fn behind(&self, revision: u32) -> Vec<NodeBehind> {
         lock(&self.lives).behind(revision, Instant::now())
+    }
+
+    /// Live nodes that do not pin the signing key `key`, when `current` is the one that signs.
+    pub(crate) fn without_pin(&self, key: &str, current: &str) -> Vec<NodeBehind> {
+        lock(&self.lives).without_pin(key, current, Instant::now())
     }
 
     /// Looks again and again whether the clock was set back, and takes back what it has said before.

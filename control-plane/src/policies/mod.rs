@@ -7,13 +7,14 @@
 mod bench;
 mod document;
 mod seal;
+mod signing;
 pub(crate) mod store;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use chaperone_engine::base::digest::sha256_hex;
-use chaperone_engine::bundle::{self, PublicKey, Serial, Signer};
+use chaperone_engine::bundle::{self, Serial};
 use chaperone_engine::gate::Gate;
 use chaperone_engine::identity::Issuer;
 use chaperone_engine::policy::{self, Needs, Policy};
@@ -24,10 +25,12 @@ pub(crate) use self::document::{DocumentError, Fault};
 use self::document::{Draft, DraftError, draft};
 use self::seal::Sealer;
 pub(crate) use self::seal::{Current, SealError};
+pub(crate) use self::signing::{SigningError, SigningKeyView, SigningKeys, SigningKeysView};
 pub(crate) use self::store::Version;
 use self::store::{Added, Store, StoredBundle, StoredVersion};
 use crate::access::May;
 use crate::access::permission::{ActAsNode, ChangePolicy, ReadState};
+use crate::administration::Administration;
 use crate::comment::Comment;
 use crate::keys::{IssuerKeys, Prepared};
 use crate::metrics::Metrics;
@@ -44,7 +47,8 @@ pub(crate) struct Policies {
     nodes: Arc<Nodes>,
     keys: Arc<IssuerKeys>,
     metrics: Arc<Metrics>,
-    sealer: Arc<Sealer>,
+    administration: Administration,
+    signing: SigningKeys,
     extra_issuers: Vec<Issuer>,
     /// Documents need at least this revision of the language.
     least_revision: u32,
@@ -214,7 +218,8 @@ impl Policies {
         nodes: Arc<Nodes>,
         keys: Arc<IssuerKeys>,
         metrics: Arc<Metrics>,
-        signer: Signer,
+        administration: Administration,
+        signing: SigningKeys,
         extra_issuers: Vec<Issuer>,
         least_revision: u32,
     ) -> Result<Self, BundleError> {
@@ -223,7 +228,8 @@ impl Policies {
             nodes,
             keys,
             metrics,
-            sealer: Arc::new(Sealer(signer)),
+            administration,
+            signing,
             extra_issuers,
             least_revision,
             drafting: Bench::new(),
@@ -239,7 +245,8 @@ impl Policies {
         let Some(latest) = policies.store.latest_bundle().await? else {
             return Ok(policies);
         };
-        match bundle::open(latest.envelope.as_bytes(), &policies.public_key()) {
+        let pinned = policies.signing.public_key().into();
+        match bundle::open(latest.envelope.as_bytes(), &pinned) {
             Ok(bundle) if bundle.policy == policy => {
                 policies.put(Current::stored(bundle, latest)?);
             }
@@ -250,8 +257,9 @@ impl Policies {
                     keys_revision: latest.serial.keys_revision + 1,
                 };
                 let keys = policies.keys.snapshot();
+                let sealer = policies.signing.current();
                 policies
-                    .renew(serial, latest.digest, policy, keys, None)
+                    .renew(sealer, serial, latest.digest, policy, keys, None)
                     .await?;
             }
         }
@@ -270,15 +278,6 @@ impl Policies {
 
     fn current(&self) -> Option<Arc<Current>> {
         self.current.borrow().clone()
-    }
-
-    /// The key that filters pin.
-    pub(crate) fn pinned_key(&self, _may: &May<ReadState>) -> PublicKey {
-        self.public_key()
-    }
-
-    fn public_key(&self) -> PublicKey {
-        self.sealer.public_key()
     }
 
     /// Versions below `before`, newest first.
@@ -413,6 +412,7 @@ impl Policies {
         let on = self.current().map(|current| current.digest.clone());
         let (current, stored) = self
             .seal(
+                self.signing.current(),
                 serial,
                 on.clone(),
                 merged,
@@ -471,8 +471,8 @@ impl Policies {
         };
         let policy = current.bundle.policy.clone();
         let gate = current.gate.clone();
-        self.renew(serial, current.digest.clone(), policy, keys, gate)
-            .await?;
+        let (sealer, on) = (self.signing.current(), current.digest.clone());
+        self.renew(sealer, serial, on, policy, keys, gate).await?;
         tracing::info!(%serial, "a bundle with new keys was signed");
         Ok(())
     }
@@ -480,6 +480,7 @@ impl Policies {
     /// Signs a further bundle of the current version, stores it and puts it in force.
     async fn renew(
         &self,
+        sealer: Arc<Sealer>,
         serial: Serial,
         on: String,
         policy: Policy,
@@ -487,7 +488,7 @@ impl Policies {
         gate: Option<Arc<Gate>>,
     ) -> Result<(), BundleError> {
         let (current, stored) = self
-            .seal(serial, Some(on.clone()), policy, keys, gate)
+            .seal(sealer, serial, Some(on.clone()), policy, keys, gate)
             .await?;
         match self.store.add_bundle(&stored, &on).await? {
             Added::Done => {
@@ -501,13 +502,13 @@ impl Policies {
     /// [`Sealer::seal`], off the threads that answer.
     async fn seal(
         &self,
+        sealer: Arc<Sealer>,
         serial: Serial,
         previous: Option<String>,
         policy: Policy,
         keys: Keys,
         before: Option<Arc<Gate>>,
     ) -> Result<(Current, StoredBundle), SealError> {
-        let sealer = Arc::clone(&self.sealer);
         let sealing = self
             .sealing
             .run(move || sealer.seal(serial, previous, policy, keys, before.as_deref()));

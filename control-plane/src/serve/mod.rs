@@ -15,7 +15,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chaperone_engine::approval::PendingLimits;
-use chaperone_engine::bundle::Signer;
 use chaperone_engine::identity::Issuer;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -37,7 +36,7 @@ use crate::http::connections::{Limits, Places};
 use crate::keys::IssuerKeys;
 use crate::metrics::Metrics;
 use crate::nodes::Nodes;
-use crate::policies::{BundleError, Policies};
+use crate::policies::{BundleError, Policies, SigningKeys};
 use crate::readiness::Readiness;
 use crate::store::{Storage, StoreError};
 use crate::trail::Trail;
@@ -157,7 +156,7 @@ impl From<InstanceError> for ServeError {
 pub struct Running {
     /// Where it listens; the port is the real one when the configuration said 0.
     pub addr: SocketAddr,
-    /// Ed25519 key that filters pin, standard base64.
+    /// Ed25519 key that filters pin, standard base64, as of the start.
     pub public_key: String,
     /// Where its secrets lie.
     pub data_dir: DataDir,
@@ -183,8 +182,8 @@ pub async fn serve(
     survive_file_size_limit().map_err(Why::Signals)?;
     let dir = DataDir::open(&config.data_dir)?;
     let lock = dir.lock()?;
-    let signer = Signer::from_seed(&*DataDir::key(&dir.signing_key())?);
-    let public_key = signer.public_key().to_base64();
+    let signing = SigningKeys::open(dir.clone())?;
+    let public_key = signing.public_key().to_base64();
     // Filters need it; the control plane itself has no use for it.
     drop(DataDir::key(&dir.fingerprint_key())?);
 
@@ -208,7 +207,8 @@ pub async fn serve(
         Arc::clone(&nodes),
         Arc::clone(&keys),
         Arc::clone(&metrics),
-        signer,
+        administration.clone(),
+        signing,
         config.extra_issuers,
         config.least_revision,
     )

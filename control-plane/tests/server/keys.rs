@@ -107,7 +107,7 @@ async fn poll(
     let answer = server.data("/node/v1/policy", body).await.ok();
     let envelope = answer.get("bundle")?;
     let pinned = PublicKey::from_base64(&server.running.as_ref().unwrap().public_key).unwrap();
-    let bundle = bundle::open(envelope.to_string().as_bytes(), &pinned).unwrap();
+    let bundle = bundle::open(envelope.to_string().as_bytes(), &pinned.into()).unwrap();
     let kids = bundle
         .keys
         .values()

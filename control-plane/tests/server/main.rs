@@ -17,6 +17,7 @@ mod program;
 mod readable;
 mod recorded;
 mod roles;
+mod signing;
 mod storage;
 mod throughput;
 mod tls;

@@ -22,7 +22,7 @@ fn serial(version: u64, keys: u64) -> Value {
 
 fn open(server: &Server, answer: &Value) -> Bundle {
     let key = PublicKey::from_base64(&server.running.as_ref().unwrap().public_key).unwrap();
-    bundle::open(answer["bundle"].to_string().as_bytes(), &key).unwrap()
+    bundle::open(answer["bundle"].to_string().as_bytes(), &key.into()).unwrap()
 }
 
 fn changed(word: &str) -> String {
@@ -344,7 +344,7 @@ async fn the_filter_configuration_can_bring_the_signed_bundle_to_start_from() {
     server.publish(POLICY).await.ok();
     let config = server.get("/api/v1/filter-config?bundle=true").await.ok();
     let pinned = PublicKey::from_base64(config["public_key"].as_str().unwrap()).unwrap();
-    let bundle = bundle::open(config["bundle"].to_string().as_bytes(), &pinned).unwrap();
+    let bundle = bundle::open(config["bundle"].to_string().as_bytes(), &pinned.into()).unwrap();
     assert_eq!(
         (bundle.serial.policy_version, bundle.serial.keys_revision),
         (1, 0)

@@ -75,6 +75,7 @@ async fn each_role_may_do_what_is_its_own_and_nothing_else() {
             "approvals" if read => role != "policy",
             "approvals" => role == "approver",
             "tokens" => false,
+            "signing-keys" => read,
             _ if read => true,
             _ => role == "policy",
         }

@@ -3,7 +3,7 @@
 //! A node enforces a *bundle*: one policy version and the key sets of its issuers. Each bundle is
 //! numbered, refers to the one before, and travels in a DSSE envelope (Dead Simple Signing
 //! Envelope v1, github.com/secure-systems-lab/dsse) signed with Ed25519 (RFC 8032). The filter pins
-//! the public key, so neither the network nor the control plane's database can loosen policy.
+//! the public key, or two while the key changes, so neither the network nor the control plane's database can loosen policy.
 //!
 //! Why DSSE: signing canonical JSON (RFC 8785) makes verifier and signer agree on a
 //! canonicalisation before anything is authenticated; a JWS brings a header that says how to verify
@@ -12,7 +12,7 @@
 //! struct and maps in key order; the digest is SHA-256 over those bytes.
 //!
 //! # Promises
-//! - [`open`] returns a [`Bundle`] only from bytes that the pinned key signed as a bundle.
+//! - [`open`] returns a [`Bundle`] only from bytes that a pinned key signed as a bundle.
 //! - A bundle has one reading: a member that stands in one object twice refuses the bundle.
 //! - [`Serial`] orders bundles: a node never goes back to an older one, whoever sends it.
 //! - A bundle is understood to the last member or refused whole. Only members of an issuer's keys
@@ -115,7 +115,7 @@ pub struct Envelope {
     pub payload_type: String,
     /// The bundle's canonical bytes, standard base64.
     pub payload: String,
-    /// Signatures; one by the pinned key suffices.
+    /// Signatures; one by a pinned key suffices.
     pub signatures: Vec<EnvelopeSignature>,
 }
 
@@ -140,7 +140,7 @@ pub enum BundleError {
     },
     /// The envelope is no DSSE envelope of a bundle.
     Malformed(String),
-    /// No signature by the pinned key.
+    /// No signature by a pinned key.
     NotSigned,
     /// Signed, but the content cannot be understood: a control plane newer than the filter, say.
     Content(String),
@@ -155,8 +155,8 @@ impl std::fmt::Display for BundleError {
             ),
             Self::Malformed(why) => write!(f, "This is not a signed policy bundle: {why}."),
             Self::NotSigned => f.write_str(
-                "The bundle carries no signature by the pinned public key; compare `public_key` in \
-                 the filter's configuration with the control plane's signing key.",
+                "The bundle carries no signature by a pinned public key; compare `public_key` or \
+                 `public_keys` in the filter's configuration with the control plane's signing key.",
             ),
             Self::Content(why) => write!(
                 f,
@@ -204,7 +204,7 @@ impl std::fmt::Display for PublicKeyError {
 
 impl std::error::Error for PublicKeyError {}
 
-/// The Ed25519 public key that a filter pins.
+/// An Ed25519 public key that a filter pins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PublicKey(VerifyingKey);
 
@@ -232,6 +232,73 @@ impl PublicKey {
     /// A short name for the key: the first 16 hex digits of its SHA-256.
     pub fn id(&self) -> String {
         sha256_hex(self.0.as_bytes()).chars().take(16).collect()
+    }
+}
+
+/// The keys that a filter pins: one, or two while one takes the place of the other.
+///
+/// Two and no more: whoever has the secret of any of them makes policy. A rotation needs the old one
+/// and the new one, and a second rotation can wait for the end of the first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PinnedKeys {
+    first: PublicKey,
+    second: Option<PublicKey>,
+}
+
+/// Why keys cannot be pinned together. Shown, it is what was expected instead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PinnedKeysError {
+    /// Not one or two.
+    Count,
+    /// The same key twice: somebody meant another one.
+    Twice,
+}
+
+impl std::fmt::Display for PinnedKeysError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Count => "expected one public key, or two while the signing key changes",
+            Self::Twice => "expected two different public keys, found the same twice",
+        })
+    }
+}
+
+impl std::error::Error for PinnedKeysError {}
+
+impl PinnedKeys {
+    /// Pins these keys.
+    ///
+    /// # Errors
+    /// When they are not one or two different ones.
+    pub fn new(keys: Vec<PublicKey>) -> Result<Self, PinnedKeysError> {
+        let mut keys = keys.into_iter();
+        let (first, second) = (keys.next(), keys.next());
+        let Some(first) = first.filter(|_| keys.next().is_none()) else {
+            return Err(PinnedKeysError::Count);
+        };
+        if second.as_ref() == Some(&first) {
+            return Err(PinnedKeysError::Twice);
+        }
+        Ok(Self { first, second })
+    }
+
+    /// The keys.
+    pub fn iter(&self) -> impl Iterator<Item = &PublicKey> {
+        std::iter::once(&self.first).chain(&self.second)
+    }
+
+    /// [`PublicKey::id`] of each.
+    pub fn ids(&self) -> Vec<String> {
+        self.iter().map(PublicKey::id).collect()
+    }
+}
+
+impl From<PublicKey> for PinnedKeys {
+    fn from(key: PublicKey) -> Self {
+        Self {
+            first: key,
+            second: None,
+        }
     }
 }
 
@@ -294,11 +361,11 @@ pub fn digest(bundle: &Bundle) -> Result<String, UnwritableBundle> {
     Ok(sha256_hex(&canonical(bundle)?))
 }
 
-/// Verifies an envelope against the pinned key and reads the bundle in it.
+/// Verifies an envelope against the pinned keys and reads the bundle in it.
 ///
 /// # Errors
 /// [`BundleError`]; nothing of an unsigned payload is parsed.
-pub fn open(envelope: &[u8], pinned: &PublicKey) -> Result<Bundle, BundleError> {
+pub fn open(envelope: &[u8], pinned: &PinnedKeys) -> Result<Bundle, BundleError> {
     if envelope.len() > MAX_ENVELOPE_BYTES {
         return Err(BundleError::TooLarge {
             bytes: envelope.len(),
@@ -321,7 +388,10 @@ pub fn open(envelope: &[u8], pinned: &PublicKey) -> Result<Bundle, BundleError> 
             .decode(&candidate.sig)
             .ok()
             .and_then(|bytes| Signature::from_slice(&bytes).ok())
-            .is_some_and(|signature| pinned.0.verify_strict(&message, &signature).is_ok())
+            .is_some_and(|signature| {
+                let mut keys = pinned.iter();
+                keys.any(|key| key.0.verify_strict(&message, &signature).is_ok())
+            })
     });
     if !signed {
         return Err(BundleError::NotSigned);

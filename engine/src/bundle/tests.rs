@@ -32,6 +32,10 @@ fn signer() -> Signer {
     Signer::from_seed(&[7; 32])
 }
 
+fn pinned() -> PinnedKeys {
+    signer().public_key().into()
+}
+
 fn sealed() -> Envelope {
     signer().seal(&bundle()).unwrap()
 }
@@ -43,9 +47,38 @@ fn bytes(envelope: &Envelope) -> Vec<u8> {
 #[test]
 fn a_sealed_bundle_opens_with_the_pinned_key_only() {
     let envelope = bytes(&sealed());
-    assert_eq!(open(&envelope, &signer().public_key()), Ok(bundle()));
+    assert_eq!(open(&envelope, &pinned()), Ok(bundle()));
     let other = Signer::from_seed(&[8; 32]).public_key();
-    assert_eq!(open(&envelope, &other), Err(BundleError::NotSigned));
+    assert_eq!(open(&envelope, &other.into()), Err(BundleError::NotSigned));
+}
+
+#[test]
+fn a_bundle_that_either_of_two_pinned_keys_signed_opens_and_no_other() {
+    let seeds = [[7; 32], [8; 32], [9; 32]];
+    let [old, new, strange] = seeds.map(|seed| Signer::from_seed(&seed));
+    for keys in [[&old, &new], [&new, &old]] {
+        let pinned = PinnedKeys::new(keys.map(Signer::public_key).to_vec()).unwrap();
+        for signer in [&old, &new] {
+            let envelope = bytes(&signer.seal(&bundle()).unwrap());
+            assert_eq!(open(&envelope, &pinned), Ok(bundle()));
+        }
+        let envelope = bytes(&strange.seal(&bundle()).unwrap());
+        assert_eq!(open(&envelope, &pinned), Err(BundleError::NotSigned));
+    }
+}
+
+#[test]
+fn one_or_two_different_keys_are_pinned_and_never_none() {
+    let keys = [[7; 32], [8; 32], [9; 32]].map(|seed| Signer::from_seed(&seed).public_key());
+    let pin = |which: &[usize]| {
+        let keys = which.iter().map(|at| keys[*at].clone());
+        PinnedKeys::new(keys.collect()).map(|pinned| pinned.ids())
+    };
+    assert_eq!(pin(&[0]), Ok(vec![keys[0].id()]));
+    assert_eq!(pin(&[1, 0]), Ok(vec![keys[1].id(), keys[0].id()]));
+    assert_eq!(pin(&[]), Err(PinnedKeysError::Count));
+    assert_eq!(pin(&[0, 1, 2]), Err(PinnedKeysError::Count));
+    assert_eq!(pin(&[2, 2]), Err(PinnedKeysError::Twice));
 }
 
 #[test]
@@ -60,7 +93,7 @@ fn one_changed_bit_of_the_payload_is_refused() {
             ..envelope.clone()
         };
         assert_eq!(
-            open(&bytes(&forged), &signer().public_key()),
+            open(&bytes(&forged), &pinned()),
             Err(BundleError::NotSigned)
         );
     }
@@ -82,7 +115,7 @@ fn a_signature_over_another_type_does_not_pass_as_one_over_a_bundle() {
             ..sealed()
         };
         assert_eq!(
-            open(&bytes(&forged), &signer().public_key()),
+            open(&bytes(&forged), &pinned()),
             Err(BundleError::NotSigned)
         );
     }
@@ -92,13 +125,13 @@ fn a_signature_over_another_type_does_not_pass_as_one_over_a_bundle() {
 fn an_envelope_that_is_none_says_so() {
     for text in ["", "{}", "null", "[]", "{\"payloadType\":1}"] {
         assert!(matches!(
-            open(text.as_bytes(), &signer().public_key()),
+            open(text.as_bytes(), &pinned()),
             Err(BundleError::Malformed(_))
         ));
     }
     let huge = vec![b' '; MAX_ENVELOPE_BYTES + 1];
     assert!(matches!(
-        open(&huge, &signer().public_key()),
+        open(&huge, &pinned()),
         Err(BundleError::TooLarge { .. })
     ));
 }
@@ -119,7 +152,7 @@ fn a_signed_bundle_with_something_unknown_in_it_is_refused_not_half_understood()
         ..sealed()
     };
     assert!(matches!(
-        open(&bytes(&envelope), &signer().public_key()),
+        open(&bytes(&envelope), &pinned()),
         Err(BundleError::Content(_))
     ));
 }
@@ -145,7 +178,7 @@ fn a_member_that_stands_twice_refuses_the_bundle() {
             }],
             ..sealed()
         };
-        let refused = open(&bytes(&envelope), &signer().public_key());
+        let refused = open(&bytes(&envelope), &pinned());
         assert!(
             matches!(refused, Err(BundleError::Content(_))),
             "{refused:?}"
@@ -155,7 +188,7 @@ fn a_member_that_stands_twice_refuses_the_bundle() {
 
 #[test]
 fn the_digest_is_the_same_for_the_same_content_and_survives_a_round_trip() {
-    let opened = open(&bytes(&sealed()), &signer().public_key()).unwrap();
+    let opened = open(&bytes(&sealed()), &pinned()).unwrap();
     assert_eq!(digest(&opened).unwrap(), digest(&bundle()).unwrap());
     let next = Bundle {
         serial: Serial {

@@ -54,7 +54,7 @@ fn opened(content: &Value) -> Result<Bundle, BundleError> {
             sig: STANDARD.encode(signature.to_bytes()),
         }],
     };
-    let pinned = Signer::from_seed(&[7; 32]).public_key();
+    let pinned = Signer::from_seed(&[7; 32]).public_key().into();
     open(&serde_json::to_vec(&envelope).unwrap(), &pinned)
 }
 

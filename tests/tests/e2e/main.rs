@@ -27,6 +27,7 @@ mod metrics;
 mod openid;
 mod policy;
 mod recording;
+mod signing;
 mod statuses;
 mod streams;
 mod versions;

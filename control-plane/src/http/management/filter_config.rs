@@ -44,13 +44,18 @@ pub(crate) async fn filter_config(
         }
         _ => None,
     };
+    let keys = app.policies.pinned_keys(&may);
+    let mut keys: Vec<String> = keys.iter().map(|key| key.to_base64()).collect();
+    // Filters from before there could be two know `public_key` alone.
+    let public_key = (keys.len() == 1).then(|| keys.remove(0));
     Ok(Json(FilterConfig {
         control_plane: FilterConfigControlPlane {
             cluster,
             authority: "chaperone".to_owned(),
             timeout_ms: 2000,
         },
-        public_key: app.policies.pinned_key(&may).to_base64(),
+        public_key,
+        public_keys: keys,
         profile,
         bundle,
     }))

@@ -11,4 +11,5 @@ pub(super) mod keys;
 pub(super) mod nodes;
 pub(super) mod policies;
 pub(super) mod records;
+pub(super) mod signing;
 pub(super) mod tokens;

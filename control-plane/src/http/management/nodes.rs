@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use chaperone_api::{Gap, Node, NodeFilter, Page, Paging, Problem, ProblemCode as Code};
+use chaperone_api::{
+    Gap, Node, NodeBehind, NodeFilter, Page, Paging, Problem, ProblemCode as Code,
+};
 
 use crate::access::May;
 use crate::access::permission::ReadState;
@@ -73,6 +75,12 @@ fn wire(listed: Listed) -> Node {
             .map(|nodes::Gap { first, last }| Gap { first, last })
             .collect(),
     }
+}
+
+/// A node that something does not work with.
+pub(super) fn behind(node: nodes::NodeBehind) -> NodeBehind {
+    let nodes::NodeBehind { name, boot, reads } = node;
+    NodeBehind { name, boot, reads }
 }
 
 impl From<ReportError> for ApiError {

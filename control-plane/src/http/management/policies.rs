@@ -7,17 +7,17 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use chaperone_api::{
-    NodeBehind, Page, Paging, PolicyProblem, Problem, ProblemCode as Code, PublishRequest,
-    Published, RollbackRequest, Version, VersionDetail,
+    Page, Paging, PolicyProblem, Problem, ProblemCode as Code, PublishRequest, Published,
+    RollbackRequest, Version, VersionDetail,
 };
 
+use super::nodes::behind;
 use crate::access::May;
 use crate::access::permission::{ChangePolicy, ReadState};
 use crate::app::App;
 use crate::comment::{Comment, InvalidComment};
 use crate::http::extract::{Body, List, NoFilter, Segment};
 use crate::http::problem::ApiError;
-use crate::nodes;
 use crate::policies::{self, DocumentError, Fault, Notes, PublishError, SealError};
 
 /// Policy versions, newest first.
@@ -215,11 +215,6 @@ impl From<PublishError> for ApiError {
                 };
                 let detail = format!("{unreadable}; nothing was published. {ways}");
                 let named = unreadable.nodes.into_iter().take(NAMED);
-                let behind = |node: nodes::NodeBehind| NodeBehind {
-                    name: node.name,
-                    boot: node.boot,
-                    reads: node.reads,
-                };
                 Self::new(Code::UnreadableByNodes, detail).with_nodes(named.map(behind).collect())
             }
             PublishError::NoSuchVersion { version } => {

@@ -22,6 +22,7 @@ fn request(boot: u128, enforced: Option<u64>) -> PolicyRequest {
         refused: None,
         unknown_keys: Vec::new(),
         reads: 2,
+        pins: Vec::new(),
         wait_ms: 0,
     }
 }

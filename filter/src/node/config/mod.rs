@@ -17,7 +17,7 @@ use std::rc::Rc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chaperone_engine::audit::OnAuditFull;
-use chaperone_engine::bundle::{self, Bundle, BundleError, PublicKey};
+use chaperone_engine::bundle::{self, Bundle, BundleError, PinnedKeys, PublicKey};
 use chaperone_engine::gate::Gate;
 use serde_json::Value;
 
@@ -36,8 +36,8 @@ pub struct Config {
     pub node_token: Secret<String>,
     /// How the node calls itself; Envoy's `node.id` when absent.
     pub node_name: Option<String>,
-    /// The only key that may sign policy.
-    pub public_key: PublicKey,
+    /// The only keys that may sign policy.
+    pub pinned: PinnedKeys,
     /// Key of the fingerprints in replacements, so that they cannot be guessed from outside.
     pub fingerprint_key: Secret<[u8; 32]>,
     /// Policy to start from before the control plane has been reached.
@@ -172,15 +172,9 @@ impl Config {
                 "expected printable characters",
             ));
         }
-        let public_key = root.text("public_key", 1, 255)?;
-        let public_key = PublicKey::from_base64(&public_key).map_err(|_| {
-            ConfigError::new(
-                "public_key",
-                "expected the base64 of the control plane's 32-byte Ed25519 public key",
-            )
-        })?;
+        let pinned = pinned(&mut root)?;
         let fingerprint_key = fingerprint_key(&mut root)?;
-        let bundle = starting_bundle(&mut root, &public_key)?;
+        let bundle = starting_bundle(&mut root, &pinned)?;
         let profile = match root.choice("profile", &["headers", "body"])? {
             Some("body") => Profile::Body,
             _ => Profile::Headers,
@@ -198,7 +192,7 @@ impl Config {
             control_plane,
             node_token,
             node_name,
-            public_key,
+            pinned,
             fingerprint_key,
             bundle,
             profile,
@@ -223,6 +217,37 @@ fn node_token(root: &mut Object) -> Result<Secret<String>, ConfigError> {
     }
 }
 
+/// `public_key`, or `public_keys` while the control plane's signing key changes.
+fn pinned(root: &mut Object) -> Result<PinnedKeys, ConfigError> {
+    let read = |place: &str, text: &str| {
+        PublicKey::from_base64(text).map_err(|_| {
+            ConfigError::new(
+                place,
+                "expected the base64 of the control plane's 32-byte Ed25519 public key",
+            )
+        })
+    };
+    let one = root.optional_text("public_key", 1, 255)?;
+    let several = match (one, root.texts("public_keys", 1, 255)?) {
+        (Some(one), None) => return Ok(read("public_key", &one)?.into()),
+        (None, Some(several)) => several,
+        (Some(_), Some(_)) => {
+            return Err(ConfigError::new(
+                "public_keys",
+                "expected either `public_key` or `public_keys`, found both; put all keys into \
+                 `public_keys`",
+            ));
+        }
+        (None, None) => {
+            return Err(ConfigError::new("public_key", "this setting is required"));
+        }
+    };
+    let keys = several.iter().enumerate();
+    let keys = keys.map(|(at, text)| read(&format!("public_keys[{at}]"), text));
+    PinnedKeys::new(keys.collect::<Result<_, _>>()?)
+        .map_err(|error| ConfigError::new("public_keys", error.to_string()))
+}
+
 fn fingerprint_key(root: &mut Object) -> Result<Secret<[u8; 32]>, ConfigError> {
     let text = root.text("fingerprint_key", 1, 255)?;
     STANDARD
@@ -235,7 +260,7 @@ fn fingerprint_key(root: &mut Object) -> Result<Secret<[u8; 32]>, ConfigError> {
 
 fn starting_bundle(
     root: &mut Object,
-    key: &PublicKey,
+    pinned: &PinnedKeys,
 ) -> Result<Option<StartingBundle>, ConfigError> {
     let Some(envelope) = root.value("bundle") else {
         return Ok(None);
@@ -243,10 +268,10 @@ fn starting_bundle(
     let refused = |why: String| ConfigError::new("bundle", why);
     let envelope =
         serde_json::to_vec(&envelope).map_err(|_| refused("expected a signed bundle".into()))?;
-    let bundle = bundle::open(&envelope, key).map_err(|e| match e {
+    let bundle = bundle::open(&envelope, pinned).map_err(|e| match e {
         // Its words quote what was found.
         BundleError::Malformed(_) => refused("expected a signed bundle, as an object".to_owned()),
-        e => refused(format!("expected a bundle signed by `public_key`. {e}")),
+        e => refused(format!("expected a bundle signed by a pinned key. {e}")),
     })?;
     // Built again when it comes into force: a policy that cannot be enforced is refused here, where
     // it depends on the bytes alone.

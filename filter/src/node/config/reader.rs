@@ -86,6 +86,33 @@ impl Object {
             .ok_or_else(|| ConfigError::new(self.at(name), "this setting is required"))
     }
 
+    /// A list of strings.
+    pub(super) fn texts(
+        &mut self,
+        name: &'static str,
+        min: usize,
+        max: usize,
+    ) -> Result<Option<Vec<String>>, ConfigError> {
+        let Some(value) = self.value(name) else {
+            return Ok(None);
+        };
+        let place = self.at(name);
+        let Value::Array(values) = value else {
+            return Err(ConfigError::new(place, "expected a list of strings"));
+        };
+        let texts = values
+            .into_iter()
+            .enumerate()
+            .map(|(at, value)| match value {
+                Value::String(text) if (min..=max).contains(&text.len()) => Ok(text),
+                _ => Err(ConfigError::new(
+                    format!("{place}[{at}]"),
+                    format!("expected a string of {min} to {max} bytes"),
+                )),
+            });
+        texts.collect::<Result<_, _>>().map(Some)
+    }
+
     pub(super) fn flag(&mut self, name: &'static str) -> Result<Option<bool>, ConfigError> {
         match self.value(name) {
             None => Ok(None),

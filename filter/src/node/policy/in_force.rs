@@ -3,7 +3,7 @@
 use std::fmt;
 use std::rc::Rc;
 
-use chaperone_engine::bundle::{self, Bundle, BundleError, PublicKey, Serial};
+use chaperone_engine::bundle::{self, Bundle, BundleError, PinnedKeys, Serial};
 
 use crate::host::{Host, Level};
 use crate::node::config::StartingBundle;
@@ -16,7 +16,7 @@ pub(in crate::node) type Build<G> = fn(Bundle, Option<&G>) -> Result<G, String>;
 /// Why a bundle is not enforced.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::node) enum NotEnforced {
-    /// Its envelope cannot be opened with the pinned key.
+    /// Its envelope cannot be opened with the pinned keys.
     Envelope(BundleError),
     /// No gate can be made of it, for this reason.
     Unusable(Serial, String),
@@ -47,10 +47,10 @@ pub(super) enum Offer {
     Refused(NotEnforced),
 }
 
-/// The bundle in force, and the key that must have signed the next.
+/// The bundle in force, and the keys of which one must have signed the next.
 pub(super) struct InForce<G> {
     build: Build<G>,
-    key: PublicKey,
+    pinned: PinnedKeys,
     enforced: Option<Enforced<G>>,
     refused: Option<NotEnforced>,
 }
@@ -62,25 +62,31 @@ struct Enforced<G> {
 }
 
 impl<G> InForce<G> {
-    pub(super) const fn new(build: Build<G>, key: PublicKey) -> Self {
+    pub(super) const fn new(build: Build<G>, pinned: PinnedKeys) -> Self {
         Self {
             build,
-            key,
+            pinned,
             enforced: None,
             refused: None,
         }
     }
 
-    /// Pins a key. The policy in force stays if that key has signed it; under another key the order of
-    /// serials starts anew, and a policy that the key did not sign goes.
-    pub(super) fn pin(&mut self, key: &PublicKey) {
-        if *key == self.key {
-            return;
+    /// Pins other keys. The policy in force stays if one of them has signed it; otherwise it goes, and
+    /// the order of serials starts anew. `true` if they are others than before.
+    pub(super) fn pin(&mut self, pinned: &PinnedKeys) -> bool {
+        if *pinned == self.pinned {
+            return false;
         }
-        self.key = key.clone();
+        self.pinned = pinned.clone();
         self.refused = None;
         self.enforced
-            .take_if(|enforced| bundle::open(&enforced.envelope, key).is_err());
+            .take_if(|enforced| bundle::open(&enforced.envelope, pinned).is_err());
+        true
+    }
+
+    /// The keys of which one must have signed a bundle.
+    pub(super) const fn pinned(&self) -> &PinnedKeys {
+        &self.pinned
     }
 
     pub(super) fn gate(&self) -> Option<Rc<G>> {
@@ -126,7 +132,7 @@ impl<G> InForce<G> {
 
     /// Enforces a bundle if it is genuine and newer.
     pub(super) fn offer(&mut self, host: &dyn Host, metrics: &Metrics, envelope: &[u8]) -> Offer {
-        let bundle = match bundle::open(envelope, &self.key) {
+        let bundle = match bundle::open(envelope, &self.pinned) {
             Ok(bundle) => bundle,
             Err(error) => return Offer::Refused(NotEnforced::Envelope(error)),
         };

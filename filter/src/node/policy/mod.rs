@@ -18,7 +18,7 @@
 //! workers one short read of shared memory.
 //!
 //! # Promises
-//! - Whatever the way, an envelope is opened with the pinned key, and the
+//! - Whatever the way, an envelope is opened with the pinned keys, and the
 //!   [`Serial`](chaperone_engine::bundle::Serial) only rises:
 //!   neither the network, nor the control plane's database, nor another plugin that writes our
 //!   shared data can loosen policy or bring back an old one.
@@ -66,7 +66,7 @@ impl<G> PolicySync<G> {
     pub(super) fn new(build: Build<G>, config: &Config, seed: u64) -> Self {
         let prefix = prefix(config);
         Self {
-            in_force: InForce::new(build, config.public_key.clone()),
+            in_force: InForce::new(build, config.pinned.clone()),
             lease: Lease::new(format!("{prefix}/lease")),
             shared: SharedPolicy::new(&prefix, seed),
             poll: Poll::new(seed),
@@ -74,9 +74,12 @@ impl<G> PolicySync<G> {
         }
     }
 
-    /// Another configuration. The policy in force stays if the key that is pinned now has signed it.
+    /// Another configuration. The policy in force stays if a key that is pinned now has signed it.
     pub(super) fn reconfigure(&mut self, config: &Config) {
-        self.in_force.pin(&config.public_key);
+        if self.in_force.pin(&config.pinned) {
+            // Somebody may wait to hear it, to change the signing key.
+            self.report.again();
+        }
         let prefix = prefix(config);
         self.lease = Lease::new(format!("{prefix}/lease"));
         self.shared.rename(&prefix);
@@ -193,9 +196,9 @@ struct Answer<'a> {
     bundle: Option<&'a RawValue>,
 }
 
-/// Beginning of all names in shared data. With the pinned key and the cluster in it, two control
+/// Beginning of all names in shared data. With the pinned keys and the cluster in it, two control
 /// planes of one Envoy keep out of each other's way.
 fn prefix(config: &Config) -> String {
-    let (key, cluster) = (config.public_key.id(), &config.control_plane.cluster);
-    format!("chaperone/{key}/{cluster}")
+    let (keys, cluster) = (config.pinned.ids().join("+"), &config.control_plane.cluster);
+    format!("chaperone/{keys}/{cluster}")
 }

@@ -44,6 +44,11 @@ impl Report {
         }
     }
 
+    /// What this worker has said of itself is not true any more.
+    pub(super) fn again(&mut self) {
+        self.reported = None;
+    }
+
     /// Sends one when there is news, or when it is time.
     pub(super) fn send_due<G>(&mut self, wire: &mut Wire<'_>, in_force: &InForce<G>, me: &NodeId) {
         let news = self.reported != Some(in_force.serial()) || self.unknown.due(wire.now);

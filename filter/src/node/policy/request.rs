@@ -21,6 +21,7 @@ pub(super) fn request<G>(
         unknown_keys,
         wait_ms,
         reads: REVISION,
+        pins: in_force.pinned().ids(),
     };
     // Strings and numbers only: serialising them cannot fail.
     serde_json::to_vec(&request).unwrap_or_default()

@@ -180,6 +180,55 @@ fn every_mistake_is_answered_with_its_place_and_what_was_expected() {
 }
 
 #[test]
+fn one_or_two_keys_are_pinned_in_one_of_two_ways() {
+    let [old, new, third] = [[7; 32], [8; 32], [9; 32]].map(|seed| {
+        let key = super::Signer::from_seed(&seed).public_key();
+        (key.id(), key.to_base64())
+    });
+    let with = |one: Value, several: Value| {
+        let mut document = document();
+        document["public_key"] = one;
+        document["public_keys"] = several;
+        parse(&document)
+            .map(|config| config.pinned.ids())
+            .map_err(|error| (error.place, error.expected))
+    };
+    let ids = |keys: &[&(String, String)]| Ok(keys.iter().map(|key| key.0.clone()).collect());
+    assert_eq!(with(json!(old.1), Value::Null), ids(&[&old]));
+    assert_eq!(with(Value::Null, json!([old.1])), ids(&[&old]));
+    assert_eq!(with(Value::Null, json!([old.1, new.1])), ids(&[&old, &new]));
+    for (one, several, place, expected) in [
+        (json!(old.1), json!([new.1]), "public_keys", "found both"),
+        (
+            Value::Null,
+            json!([]),
+            "public_keys",
+            "one public key, or two",
+        ),
+        (
+            Value::Null,
+            json!([old.1, new.1, third.1]),
+            "public_keys",
+            "one public key, or two",
+        ),
+        (Value::Null, json!([old.1, old.1]), "public_keys", "twice"),
+        (
+            Value::Null,
+            json!(old.1),
+            "public_keys",
+            "a list of strings",
+        ),
+        (Value::Null, json!([old.1, 7]), "public_keys[1]", "a string"),
+        (Value::Null, json!([TOKEN]), "public_keys[0]", "32-byte"),
+        (Value::Null, Value::Null, "public_key", "required"),
+    ] {
+        let (at, why) = with(one, several).unwrap_err();
+        assert_eq!(at, place);
+        assert!(why.contains(expected) && !why.contains(TOKEN), "{why}");
+    }
+}
+
+#[test]
 fn what_is_not_json_is_refused_with_its_line() {
     assert!(
         Config::parse(b" \n")
@@ -209,12 +258,16 @@ fn neither_an_error_nor_debug_output_shows_a_secret() {
         "profile",
         "on_audit_full",
         "public_key",
+        "public_keys",
         "fingerprint_key",
         "limits",
         "bundle",
     ] {
         let mut document = document();
         document[pointer] = json!(TOKEN);
+        if pointer == "public_keys" {
+            document["public_key"] = Value::Null;
+        }
         let error = parse(&document).unwrap_err().to_string();
         assert!(!error.contains(TOKEN), "{error}");
     }

@@ -187,7 +187,7 @@ fn what_the_pinned_key_did_not_sign_is_refused_and_reported() {
         body(&poll)["refused"]
             .as_str()
             .unwrap()
-            .contains("no signature by the pinned")
+            .contains("no signature by a pinned")
     );
     assert_eq!(envoy.workers[0].metric("policy_refused"), 1);
 }
@@ -331,7 +331,7 @@ fn a_bundle_in_the_configuration_is_in_force_from_the_start_and_gives_way_to_new
     // Built here, because the real gate refuses this empty policy: the node under test takes it.
     let mut config = (*parsed(&plugin_configuration(&signer().public_key()))).clone();
     let envelope = serde_json::to_vec(&sealed(&signer(), 2)).unwrap();
-    let bundle = chaperone_engine::bundle::open(&envelope, &config.public_key).unwrap();
+    let bundle = chaperone_engine::bundle::open(&envelope, &config.pinned).unwrap();
     config.bundle = Some(super::super::StartingBundle {
         envelope: envelope.into(),
         bundle,
@@ -368,6 +368,74 @@ fn pinning_another_key_drops_what_that_key_did_not_sign() {
     let (_, poll) = poller(&envoy);
     envoy.workers[0].answer(&poll, &json!({ "bundle": sealed(&other, 1) }));
     assert_eq!(enforced(&envoy), [Some(1)], "its serials count from anew");
+}
+
+/// A configuration that pins these keys.
+fn pinning(keys: &[&Signer]) -> Rc<super::super::Config> {
+    let mut document = plugin_configuration(&signer().public_key());
+    document["public_key"] = json!(null);
+    let keys = keys.iter().map(|key| key.public_key().to_base64());
+    document["public_keys"] = keys.collect();
+    parsed(&document)
+}
+
+#[test]
+fn the_signing_key_changes_without_a_moment_in_which_a_policy_is_not_in_force() {
+    let (old, new) = (signer(), Signer::from_seed(&[8; 32]));
+    let mut envoy = Envoy::new(2);
+    envoy.tick();
+    publish(&mut envoy, 7);
+    envoy.run(1_000);
+    let configure = |envoy: &mut Envoy, keys: &[&Signer]| {
+        for worker in &mut envoy.workers {
+            let config = pinning(keys);
+            worker.node.configure(&worker.host, super::ROOT, config);
+            worker.polls();
+            worker.reports();
+        }
+    };
+    configure(&mut envoy, &[&old, &new]);
+    assert_eq!(enforced(&envoy), [Some(7), Some(7)], "both are pinned");
+
+    // The new key signs, under a higher number: one worker is told, and the other finds it.
+    envoy.run(30_000);
+    let (poller, poll) = poller(&envoy);
+    envoy.workers[poller].answer(&poll, &json!({ "bundle": sealed(&new, 8) }));
+    envoy.run(1_000);
+    assert_eq!(enforced(&envoy), [Some(8), Some(8)], "the new one signs");
+
+    configure(&mut envoy, &[&new]);
+    assert_eq!(enforced(&envoy), [Some(8), Some(8)], "the old one is gone");
+    let worker = &mut envoy.workers[0];
+    let old_config = pinning(&[&old]);
+    worker.node.configure(&worker.host, super::ROOT, old_config);
+    // What the new key signed is gone; what the old one signed last still lies in shared data.
+    assert_eq!(worker.enforced(), Some(7));
+}
+
+#[test]
+fn a_worker_says_which_keys_it_pins_and_says_it_at_once_when_they_change() {
+    let (old, new) = (signer(), Signer::from_seed(&[8; 32]));
+    let mut envoy = Envoy::new(1);
+    envoy.tick();
+    let pins = |envoy: &mut Envoy| {
+        let worker = &mut envoy.workers[0];
+        let reports = worker.reports();
+        for report in &reports {
+            worker.answer(report, &json!({}));
+        }
+        let pins = reports.iter().map(|report| body(report)["pins"].clone());
+        pins.collect::<Vec<_>>()
+    };
+    let id = |key: &Signer| key.public_key().id();
+    assert_eq!(pins(&mut envoy), [json!([id(&old)])]);
+    envoy.run(25);
+    assert_eq!(pins(&mut envoy), [json!(null); 0]);
+    let worker = &mut envoy.workers[0];
+    let config = pinning(&[&old, &new]);
+    worker.node.configure(&worker.host, super::ROOT, config);
+    envoy.run(25);
+    assert_eq!(pins(&mut envoy), [json!([id(&old), id(&new)])]);
 }
 
 fn key(kid: &str) -> UnknownKey {

@@ -82,6 +82,7 @@ fn poll(host: &FakeHost, node: &mut Node) -> super::SentCall {
 fn each_bundle_of_the_pinned_key_comes_into_force_and_one_of_another_key_does_not() {
     for recording in RECORDINGS {
         let key = recording.key();
+        let pinned = key.clone().into();
         let host = FakeHost::default();
         let mut node = Node::new(&host);
         node.configure(&host, super::ROOT, parsed(&plugin_configuration(&key)));
@@ -105,7 +106,7 @@ fn each_bundle_of_the_pinned_key_comes_into_force_and_one_of_another_key_does_no
             let Some(envelope) = answer.bundle else {
                 continue;
             };
-            match bundle::open(&serde_json::to_vec(&envelope).unwrap(), &key) {
+            match bundle::open(&serde_json::to_vec(&envelope).unwrap(), &pinned) {
                 Ok(bundle) if Some(bundle.serial) > expected => {
                     expected = Some(bundle.serial);
                     adopted += 1;
