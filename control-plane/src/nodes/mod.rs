@@ -29,12 +29,19 @@ const GAPS_LISTED: Duration = Duration::from_secs(30 * 24 * 3600);
 /// Lives that the last run of the control plane has left, at most.
 const LEFT: u32 = 10_000;
 
-/// How often nodes are looked through for those that were heard of by a clock that ran ahead.
+/// How often nodes are looked through for those that were heard of by a clock that ran ahead, and for those
+/// that nobody has to know any more.
 const CLOCK_TICK: Duration = Duration::from_secs(10);
+
+/// Lives of nodes that have ended without ever sending an event: so many are kept.
+const MOST_IDLE: u32 = 10_000;
+
+/// For how long such a life is kept in any case: it may go on, and would only be begun anew.
+const IDLE_MS: u64 = 120_000;
 
 /// Nodes' reports of the version that they enforce count up to here: whoever holds a node token must
 /// not be able to push the numbers to where they end.
-const MAX_REPORTED_VERSION: u64 = 1_000_000_000;
+pub(crate) const MAX_REPORTED_VERSION: u64 = 1_000_000_000;
 
 /// All nodes.
 #[derive(Debug)]
@@ -220,13 +227,28 @@ impl Nodes {
         lock(&self.lives).without_pin(key, current, Instant::now())
     }
 
-    /// Looks again and again whether the clock was set back, and takes back what it has said before.
-    pub(crate) async fn correct_clock(&self) {
+    /// Keeps what is kept of nodes in order, again and again. Takes back what a clock that ran ahead has said.
+    /// Forgets lives that have ended and never sent an event, when there are many: whoever holds a node token can
+    /// make up any number.
+    pub(crate) async fn keep_in_order(&self) {
         let mut tick = tokio::time::interval(CLOCK_TICK);
         loop {
             tick.tick().await;
             if let Err(error) = self.store.correct_clock(clock::now()).await {
                 tracing::error!(%error, "nodes heard of by a wrong clock could not be corrected");
+            }
+            let before = clock::now().0.saturating_sub(IDLE_MS);
+            match self.store.forget_idle(UnixMillis(before), MOST_IDLE).await {
+                Ok(0) => {}
+                Ok(forgotten) => {
+                    tracing::warn!(
+                        forgotten,
+                        "lives of nodes that never sent an event were forgotten; does somebody make them up?"
+                    );
+                }
+                Err(error) => {
+                    tracing::error!(%error, "lives of nodes that never sent an event could not be forgotten");
+                }
             }
         }
     }

@@ -374,6 +374,6 @@ fn background(app: &Arc<App>) -> Vec<JoinHandle<()>> {
     let approvals = Arc::clone(&app.approvals);
     let expire = tokio::spawn(async move { approvals.expire().await });
     let nodes = Arc::clone(&app.nodes);
-    let clock = tokio::spawn(async move { nodes.correct_clock().await });
-    vec![refresh, reseal, expire, clock]
+    let nodes = tokio::spawn(async move { nodes.keep_in_order().await });
+    vec![refresh, reseal, expire, nodes]
 }

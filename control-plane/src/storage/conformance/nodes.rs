@@ -5,7 +5,7 @@ use chaperone_engine::base::time::UnixMillis;
 use chaperone_engine::bundle::Serial;
 use chaperone_engine::link::{NodeId, PolicyRequest};
 
-use super::{Bench, Tested, for_each_store, interrupted_everywhere};
+use super::{Bench, Tested, for_each_store, interrupted_everywhere, trail};
 use crate::nodes::store::{NodeLife, NodeRow, Store, Which};
 
 fn request(boot: u128, enforced: Option<u64>) -> PolicyRequest {
@@ -59,6 +59,9 @@ for_each_store!(
     of_two_first_reports_at_once_one_row_comes,
     reporting_is_whole,
     what_a_clock_that_ran_ahead_has_said_is_taken_back,
+    lives_that_never_had_an_event_are_forgotten_but_the_last_and_the_highest,
+    a_life_with_events_or_gaps_is_never_forgotten,
+    forgetting_is_whole,
     taking_it_back_is_whole,
 );
 
@@ -177,6 +180,74 @@ async fn reporting_is_whole<S: Tested + Store>(_: Bench<S>) {
         async |store| store.report(&first, UnixMillis(10)).await.unwrap(),
         async |store| store.report(&request(2, Some(4)), UnixMillis(20)).await,
         async |store| lives(store).await,
+    )
+    .await;
+}
+
+/// Lives without events, heard of at 10, 20 and so on; the first enforces the highest version.
+async fn idle(store: &impl Store, count: u128) {
+    for boot in 1..=count {
+        let said = request(boot, (boot <= 2).then_some(10 - boot as u64));
+        let at = UnixMillis(10 * boot as u64);
+        store.report(&said, at).await.unwrap();
+    }
+}
+
+async fn names(store: &impl Store) -> Vec<String> {
+    lives(store)
+        .await
+        .into_iter()
+        .map(|life| life.name)
+        .collect()
+}
+
+async fn lives_that_never_had_an_event_are_forgotten_but_the_last_and_the_highest<
+    S: Tested + Store,
+>(
+    bench: Bench<S>,
+) {
+    let store = &bench.store;
+    idle(store, 7).await;
+    // Heard of at 60 and 70, these may live; and two more may stay.
+    assert_eq!(store.forget_idle(UnixMillis(60), 2).await.unwrap(), 2);
+    let left = [
+        "gateway-7",
+        "gateway-6",
+        "gateway-5",
+        "gateway-4",
+        "gateway-1",
+    ];
+    assert_eq!(names(&bench.another().await).await, left);
+    assert_eq!(store.highest_enforced().await.unwrap(), 9);
+    assert_eq!(store.forget_idle(UnixMillis(60), 2).await.unwrap(), 0);
+    assert_eq!(store.forget_idle(UnixMillis(100), 0).await.unwrap(), 4);
+    assert_eq!(names(store).await, ["gateway-1"]);
+    // One that was forgotten and was slow begins anew.
+    store
+        .report(&request(5, None), UnixMillis(200))
+        .await
+        .unwrap();
+    assert_eq!(names(store).await, ["gateway-5", "gateway-1"]);
+}
+
+async fn a_life_with_events_or_gaps_is_never_forgotten<S: Tested + Store + trail::Trail>(
+    bench: Bench<S>,
+) {
+    let store = &bench.store;
+    idle(store, 4).await;
+    let node = |boot| request(boot, None).node;
+    trail::store_one(store, &node(3), 1).await;
+    // Two before it are missing.
+    trail::store_one(store, &node(4), 3).await;
+    assert_eq!(store.forget_idle(UnixMillis(1000), 0).await.unwrap(), 1);
+    assert_eq!(names(store).await, ["gateway-4", "gateway-3", "gateway-1"]);
+}
+
+async fn forgetting_is_whole<S: Tested + Store>(_: Bench<S>) {
+    interrupted_everywhere::<S, _, _>(
+        async |store| idle(store, 5).await,
+        async |store| store.forget_idle(UnixMillis(60), 1).await,
+        async |store| names(store).await,
     )
     .await;
 }

@@ -140,6 +140,35 @@ impl Store for Memory {
             .collect())
     }
 
+    async fn forget_idle(&self, before: UnixMillis, most: u32) -> Result<u64> {
+        self.write(|state| {
+            let rows = &mut state.nodes.rows;
+            let versions = rows
+                .iter()
+                .filter_map(|(id, row)| Some((row.enforced?.policy_version, *id)));
+            let highest = versions.max().map(|(_, id)| id);
+            let is_idle = |row: &Row| {
+                row.events == 0
+                    && row.sequence.acknowledged() == 0
+                    && row.dropped == 0
+                    && row.last_seen_at < before
+                    && row.gaps().is_empty()
+            };
+            let idle = rows
+                .iter()
+                .filter(|(id, row)| Some(**id) != highest && is_idle(row));
+            let mut idle: Vec<(UnixMillis, NodeRow)> =
+                idle.map(|(id, row)| (row.last_seen_at, *id)).collect();
+            idle.sort_unstable();
+            let forgotten = idle.len().saturating_sub(most as usize);
+            for (_, id) in idle.iter().take(forgotten) {
+                rows.remove(id);
+            }
+            Ok(forgotten as u64)
+        })
+        .await
+    }
+
     async fn correct_clock(&self, now: UnixMillis) -> Result<()> {
         self.write(|state| {
             for row in state.nodes.rows.values_mut() {

@@ -122,6 +122,33 @@ impl Store for Database {
         Ok(nodes)
     }
 
+    async fn forget_idle(&self, before: UnixMillis, most: u32) -> Result<u64> {
+        // A life with events, numbered or stored, has them in other tables, or has to explain their absence.
+        const IDLE: &str = "FROM nodes WHERE events = 0 AND acknowledged = 0 AND dropped = 0 \
+             AND last_seen_at < ?1 AND NOT EXISTS (SELECT 1 FROM gaps WHERE gaps.node = nodes.id) \
+             AND id IS NOT (SELECT id FROM nodes WHERE enforced_version IS NOT NULL \
+                 ORDER BY enforced_version DESC, id DESC LIMIT 1) \
+             ORDER BY last_seen_at DESC, id DESC LIMIT -1 OFFSET ?2";
+        let before = to_sql(before.0);
+        let mut look = QueryBuilder::<Sqlite>::new("SELECT 1 ");
+        let idle = look.push(IDLE).build().bind(before).bind(most);
+        if idle.fetch_optional(self.read()).await?.is_none() {
+            return Ok(0);
+        }
+        let mut transaction = self.write().await?;
+        let mut delete = QueryBuilder::<Sqlite>::new("DELETE FROM nodes WHERE id IN (SELECT id ");
+        let deleted = delete
+            .push(IDLE)
+            .push(")")
+            .build()
+            .bind(before)
+            .bind(most)
+            .execute(transaction.step().await?)
+            .await?;
+        transaction.commit().await?;
+        Ok(deleted.rows_affected())
+    }
+
     async fn correct_clock(&self, now: UnixMillis) -> Result<()> {
         const AHEAD: &str = "last_seen_at > ?1";
         let limit = to_sql(now.saturating_add(CLOCK_SLACK_MS).0);

@@ -15,6 +15,7 @@ use chaperone_engine::policy::Effect;
 use chaperone_engine::upstreams::Operation;
 
 use super::{Bench, Tested, for_each_store, interrupted_everywhere};
+pub(super) use crate::trail::store::Store as Trail;
 use crate::trail::store::{IncomingBatch, RecordQuery, Store, StoredEvent, Taken};
 
 for_each_store!(
@@ -129,6 +130,11 @@ fn life(node: &NodeId, stream: u64, seq: u64) -> Vec<Event> {
     (0..5)
         .map(|step| event(node, stream, seq + step, step))
         .collect()
+}
+
+/// Stores one event of this life, with this number.
+pub(super) async fn store_one(store: &impl Store, node: &NodeId, seq: u64) {
+    take(store, vec![batch(node, vec![event(node, 1, seq, 0)])]).await;
 }
 
 async fn take(store: &impl Store, batches: Vec<IncomingBatch>) -> Taken {
