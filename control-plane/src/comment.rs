@@ -1,7 +1,7 @@
 //! People's words, which are kept for good and shown in terminals.
 
 /// The longest comment, in characters.
-const MAX_CHARACTERS: usize = 1000;
+pub(crate) const MAX_CHARACTERS: usize = 1000;
 
 /// A comment that may be kept: not empty, bounded, and without control characters but line ends, which
 /// could move a terminal's cursor and rewrite other lines.

@@ -52,14 +52,14 @@ pub const WATCH_PATH: &str = "/node/v1/approvals/watch";
 /// Longest wait that the control plane grants a long poll, milliseconds.
 pub const MAX_WAIT_MS: u64 = 55_000;
 
-/// The longest name of a node, bytes.
+/// The longest name of a node, characters.
 pub const MAX_NODE_NAME: usize = 256;
 
 /// Who is speaking: one Envoy worker's filter instance.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct NodeId {
-    /// Envoy's node id, or the name that the filter's configuration gives: 1 to [`MAX_NODE_NAME`] bytes
-    /// without control characters. No other name is read: it stands in lists and logs that people look at.
+    /// Envoy's node id, or the name that the filter's configuration gives: 1 to [`MAX_NODE_NAME`]
+    /// characters, none of them a control character. No other name is read: it stands in lists and logs that people look at.
     #[serde(deserialize_with = "node_name")]
     pub name: String,
     /// This life of the VM.
@@ -68,11 +68,13 @@ pub struct NodeId {
 
 fn node_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let name = String::deserialize(deserializer)?;
-    if (1..=MAX_NODE_NAME).contains(&name.len()) && !name.chars().any(char::is_control) {
+    let fits = (1..=MAX_NODE_NAME).contains(&name.chars().count());
+    if fits && !name.chars().any(char::is_control) {
         return Ok(name);
     }
-    let why = "a node's name is 1 to 256 bytes without control characters";
-    Err(D::Error::custom(why))
+    Err(D::Error::custom(format_args!(
+        "node.name: 1 to {MAX_NODE_NAME} printable characters"
+    )))
 }
 
 /// [`POLICY_PATH`]: is there a newer bundle?

@@ -8,6 +8,7 @@
 
 mod administration;
 mod approvals;
+pub mod link;
 mod nodes;
 mod policies;
 mod problem;
@@ -62,9 +63,8 @@ pub struct Paging {
     /// `next_cursor` of the page before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
-    /// Entries per page, 1 to 500; 50 when left out.
+    /// Entries per page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[param(minimum = 1, maximum = 500, default = 50)]
     pub limit: Option<u32>,
 }
 

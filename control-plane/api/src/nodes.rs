@@ -201,7 +201,7 @@ pub struct FilterConfig {
     pub profile: String,
     /// The signed bundle in force, when it was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<crate::link::Envelope>)]
     pub bundle: Option<Envelope>,
 }
 

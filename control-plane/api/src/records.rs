@@ -41,7 +41,7 @@ macro_rules! define {
             /// The life of the node's VM.
             pub boot: String,
             /// How far it has come.
-            #[schema(value_type = schema::RecordState)]
+            #[schema(value_type = String)]
             pub state: RecordState,
             /// When the request arrived, by the node's clock.
             #[schema(value_type = u64)]

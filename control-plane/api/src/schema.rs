@@ -35,20 +35,6 @@ pub(super) struct Operation {
     attributes: Option<BTreeMap<String, String>>,
 }
 
-/// How far a record has come.
-#[derive(ToSchema)]
-#[schema(rename_all = "snake_case")]
-pub(super) enum RecordState {
-    /// The stream goes on, or its last events have not arrived.
-    Open,
-    /// It ended as HTTP says it should.
-    Completed,
-    /// It ended early.
-    Aborted,
-    /// It stands for many refused requests, which have none of their own.
-    Aggregated,
-}
-
 /// The request as it is recorded: path and query after masking.
 #[derive(ToSchema)]
 pub(super) struct RequestLine {

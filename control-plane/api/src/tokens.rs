@@ -93,7 +93,7 @@ pub struct Token {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewToken {
-    /// What it is for, 1 to 100 characters.
+    /// What it is for.
     pub name: String,
     /// Who acts when it is used; the name when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]

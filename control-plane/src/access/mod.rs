@@ -301,8 +301,12 @@ fn live(caller: &Caller, now: UnixMillis) -> bool {
     token.is_live(now)
 }
 
+/// The most characters of a token's name, its subject and each of its groups.
+pub(crate) const MAX_NAME_CHARACTERS: usize = 100;
+
 fn check(member: &'static str, value: &str) -> Result<(), CreateError> {
-    let fits = (1..=100).contains(&value.chars().count()) && !value.chars().any(char::is_control);
+    let fits = (1..=MAX_NAME_CHARACTERS).contains(&value.chars().count())
+        && !value.chars().any(char::is_control);
     if fits {
         Ok(())
     } else {

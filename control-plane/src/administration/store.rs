@@ -29,7 +29,8 @@ pub(crate) enum Act {
 }
 
 impl Act {
-    const ALL: [Self; 8] = [
+    /// All acts.
+    pub(crate) const ALL: [Self; 8] = [
         Self::TokenMade,
         Self::TokenRevoked,
         Self::RecordRead,

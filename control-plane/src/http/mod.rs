@@ -7,6 +7,7 @@
 
 mod auth;
 pub(crate) mod connections;
+mod document;
 mod extract;
 mod management;
 mod node;
@@ -106,13 +107,14 @@ fn declared() -> OpenApiRouter<Arc<App>> {
 }
 
 /// The OpenAPI document, as served at `/openapi.json`.
-pub fn openapi() -> utoipa::openapi::OpenApi {
-    declared().into_openapi()
+pub fn openapi() -> serde_json::Value {
+    document::complete(&declared().into_openapi())
 }
 
 /// Everything that the control plane answers.
 pub(crate) fn router(app: Arc<App>) -> Router {
-    let (routes, document) = declared().split_for_parts();
+    let (routes, declared) = declared().split_for_parts();
+    let document = document::complete(&declared);
     let document = Arc::new(serde_json::to_vec(&document).unwrap_or_default());
     routes
         .route(

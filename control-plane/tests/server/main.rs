@@ -11,6 +11,7 @@ mod kit;
 mod lifecycle;
 mod newer;
 mod nodes;
+mod openapi;
 mod policies;
 mod process;
 mod program;

@@ -15,6 +15,11 @@ pub enum Answer {
     Deny,
 }
 
+impl Answer {
+    /// All answers.
+    pub const ALL: &'static [Self] = &[Self::Approve, Self::Deny];
+}
+
 /// The group that stands for all groups: whoever is in it may answer every question.
 pub const EVERY_GROUP: &str = "*";
 

@@ -23,6 +23,15 @@ pub enum ApprovalState {
 }
 
 impl ApprovalState {
+    /// All states.
+    pub const ALL: &'static [Self] = &[
+        Self::Pending,
+        Self::Approved,
+        Self::Denied,
+        Self::Expired,
+        Self::Spent,
+    ];
+
     /// The state's name, as in the serialised form.
     pub const fn as_str(self) -> &'static str {
         match self {

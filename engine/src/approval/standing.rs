@@ -38,6 +38,17 @@ pub enum Standing {
     TooManyPending,
 }
 
+impl Standing {
+    /// All there are.
+    pub const ALL: &'static [Self] = &[
+        Self::Pending,
+        Self::Granted,
+        Self::Denied,
+        Self::Expired,
+        Self::TooManyPending,
+    ];
+}
+
 /// The answer of a question to one record. Whoever stores questions writes `change` in the transaction in
 /// which it answers, and notes that the record belongs to the question and whether it was let through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

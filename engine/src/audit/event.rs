@@ -207,6 +207,19 @@ pub enum EventKind {
 }
 
 impl EventKind {
+    /// The name of every stage.
+    pub const STAGES: &'static [&'static str] = &[
+        "received",
+        "held",
+        "decided",
+        "forwarded",
+        "response_started",
+        "chunk",
+        "completed",
+        "aggregated",
+        "aborted",
+    ];
+
     /// The stage's name, as in the serialised form.
     pub const fn stage(&self) -> &'static str {
         match self {
@@ -248,6 +261,14 @@ pub enum AbortCause {
 }
 
 impl AbortCause {
+    /// All causes.
+    pub const ALL: &'static [Self] = &[
+        Self::Downstream,
+        Self::Upstream,
+        Self::Filter,
+        Self::Unknown,
+    ];
+
     /// The cause's name, as in the serialised form.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -54,7 +54,7 @@ pub(crate) async fn show(
 }
 
 /// Says yes. The request passes once as many people as the rule wants have said so.
-#[utoipa::path(post, path = "/api/v1/approvals/{id}/approve", tag = "approvals",
+#[utoipa::path(post, path = "/api/v1/approvals/{id}/approve", tag = "approvals", request_body = Option<ApproveRequest>,
     params(("id" = String, Path)), responses(
     (status = 200, description = "The answer counts", body = Approval),
     (status = 403, description = "`own_request` or `not_an_approver`", body = Problem, content_type = "application/problem+json"),
@@ -71,7 +71,7 @@ pub(crate) async fn approve(
 }
 
 /// Says no, with a reason that the agent is told.
-#[utoipa::path(post, path = "/api/v1/approvals/{id}/deny", tag = "approvals",
+#[utoipa::path(post, path = "/api/v1/approvals/{id}/deny", tag = "approvals", request_body = DenyRequest,
     params(("id" = String, Path)), responses(
     (status = 200, description = "The answer counts", body = Approval),
     (status = 403, description = "`not_an_approver`", body = Problem, content_type = "application/problem+json"),

@@ -14,6 +14,9 @@ use crate::app::App;
 use crate::http::extract::Query;
 use crate::http::problem::ApiError;
 
+/// How the filter's requests can be held.
+pub(in crate::http) const PROFILES: [&str; 2] = ["headers", "body"];
+
 /// The filter's plugin configuration, but for its two secrets: add `node_token` and `fingerprint_key`
 /// from the files in the control plane's data directory.
 #[utoipa::path(get, path = "/api/v1/filter-config", tag = "state", params(FilterConfigQuery), responses(
@@ -24,8 +27,8 @@ pub(crate) async fn filter_config(
     State(app): State<Arc<App>>,
     Query(query): Query<FilterConfigQuery>,
 ) -> Result<Json<FilterConfig>, ApiError> {
-    let profile = query.profile.unwrap_or_else(|| "headers".to_owned());
-    if profile != "headers" && profile != "body" {
+    let profile = query.profile.unwrap_or_else(|| PROFILES[0].to_owned());
+    if !PROFILES.contains(&profile.as_str()) {
         return Err(ApiError::new(
             Code::InvalidQuery,
             "profile: expected headers or body.",

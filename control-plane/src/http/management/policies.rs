@@ -43,7 +43,7 @@ pub(crate) async fn list(
 
 /// Publishes a document as the next version, after its tests have passed. The very document that is
 /// current already makes no new version.
-#[utoipa::path(post, path = "/api/v1/policies", tag = "policies", responses(
+#[utoipa::path(post, path = "/api/v1/policies", tag = "policies", request_body = PublishRequest, responses(
     (status = 201, description = "Published and in force", body = Published),
     (status = 200, description = "It is the current version already", body = Published),
     (status = 409, description = "`version_conflict`, or `unreadable_by_nodes` with the nodes", body = Problem, content_type = "application/problem+json"),
@@ -97,7 +97,7 @@ pub(crate) async fn show(
 }
 
 /// Publishes the content of an earlier version under a new number.
-#[utoipa::path(post, path = "/api/v1/policies/{version}/rollback", tag = "policies",
+#[utoipa::path(post, path = "/api/v1/policies/{version}/rollback", tag = "policies", request_body = Option<RollbackRequest>,
     params(("version" = u64, Path, description = "The version to bring back")), responses(
     (status = 201, description = "Published and in force", body = Published),
     (status = 200, description = "It is the current version already", body = Published),

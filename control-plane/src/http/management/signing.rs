@@ -60,7 +60,7 @@ pub(crate) async fn discard(
 
 /// Signs with the next key from now on, beginning with the policy in force. It is refused while live nodes
 /// do not pin that key.
-#[utoipa::path(post, path = "/api/v1/signing-keys/switch", tag = "state", responses(
+#[utoipa::path(post, path = "/api/v1/signing-keys/switch", tag = "state", request_body = SwitchRequest, responses(
     (status = 200, body = SigningKeys),
     (status = 409, description = "`unpinned_by_nodes`, with the nodes", body = Problem, content_type = "application/problem+json"),
     (status = "default", description = "An error", body = Problem, content_type = "application/problem+json")))]

@@ -35,7 +35,7 @@ pub(crate) async fn list(
 }
 
 /// Makes a token. Its secret is in this answer and nowhere else.
-#[utoipa::path(post, path = "/api/v1/tokens", tag = "tokens", responses(
+#[utoipa::path(post, path = "/api/v1/tokens", tag = "tokens", request_body = NewToken, responses(
     (status = 201, body = CreatedToken),
     (status = "default", description = "An error", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn create(

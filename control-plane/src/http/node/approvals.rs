@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{Request, State};
-use chaperone_api::Problem;
+use chaperone_api::{Problem, link};
 use chaperone_engine::link::{AskAnswer, AskRequest, WatchAnswer, WatchRequest, Watched};
 use tokio::sync::broadcast::error::RecvError;
 
@@ -20,11 +20,11 @@ use crate::http::problem::ApiError;
 use crate::http::stream::Waiting;
 
 /// Approvals that one watch may name.
-const MAX_WATCHED: usize = 10_000;
+pub(in crate::http) const MAX_WATCHED: usize = 10_000;
 
 /// May this request pass?
-#[utoipa::path(post, path = "/node/v1/approvals/ask", tag = "data plane", request_body = Object,
-    responses((status = 200, description = "How the approval stands for this record", body = Object),
+#[utoipa::path(post, path = "/node/v1/approvals/ask", tag = "data plane", request_body = link::AskRequest,
+    responses((status = 200, description = "How the approval stands for this record", body = link::AskAnswer),
               (status = "default", description = "An error", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn ask(
     may: May<ActAsNode>,
@@ -44,8 +44,8 @@ pub(crate) async fn ask(
 }
 
 /// Tell me when one of these approvals is no longer pending. Waits up to `wait_ms`.
-#[utoipa::path(post, path = "/node/v1/approvals/watch", tag = "data plane", request_body = Object,
-    responses((status = 200, description = "Those that are no longer pending", body = Object),
+#[utoipa::path(post, path = "/node/v1/approvals/watch", tag = "data plane", request_body = link::WatchRequest,
+    responses((status = 200, description = "Those that are no longer pending", body = link::WatchAnswer),
               (status = "default", description = "An error", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn watch(
     may: May<ActAsNode>,

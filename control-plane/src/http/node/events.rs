@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{Request, State};
-use chaperone_api::Problem;
+use chaperone_api::{Problem, link};
 use chaperone_engine::audit::ReadEvent;
 use chaperone_engine::link::{EventAck, NodeId};
 use serde::Deserialize;
@@ -24,8 +24,8 @@ use crate::trail::{BatchError, IncomingBatch};
 const EVENTS_BODY_BYTES: usize = 16 * 1024 * 1024;
 
 /// Take these events.
-#[utoipa::path(post, path = "/node/v1/events", tag = "data plane", request_body = Object,
-    responses((status = 200, description = "Everything up to this number is durable", body = Object),
+#[utoipa::path(post, path = "/node/v1/events", tag = "data plane", request_body = link::EventBatch,
+    responses((status = 200, description = "Everything up to this number is durable", body = link::EventAck),
               (status = "default", description = "An error; nothing was stored", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn events(
     may: May<ActAsNode>,

@@ -6,7 +6,7 @@ use axum::body::Bytes;
 use axum::extract::{Request, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use chaperone_api::Problem;
+use chaperone_api::{Problem, link};
 use chaperone_engine::link::PolicyRequest;
 
 use super::{CALL_BODY_BYTES, deadline, peer, speaks};
@@ -18,11 +18,11 @@ use crate::http::problem::ApiError;
 use crate::http::stream::Waiting;
 
 /// Unknown keys that one call may report.
-const MAX_UNKNOWN_KEYS: usize = 64;
+pub(in crate::http) const MAX_UNKNOWN_KEYS: usize = 64;
 
 /// Is there a bundle newer than mine? Waits up to `wait_ms` for one.
-#[utoipa::path(post, path = "/node/v1/policy", tag = "data plane", request_body = Object,
-    responses((status = 200, description = "The newer bundle, or nothing", body = Object),
+#[utoipa::path(post, path = "/node/v1/policy", tag = "data plane", request_body = link::PolicyRequest,
+    responses((status = 200, description = "The newer bundle, or nothing", body = link::PolicyAnswer),
               (status = "default", description = "An error", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn policy(
     may: May<ActAsNode>,

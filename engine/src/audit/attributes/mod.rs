@@ -37,6 +37,10 @@ pub enum RecordState {
 }
 
 impl RecordState {
+    /// All states.
+    pub const ALL: &'static [Self] =
+        &[Self::Open, Self::Completed, Self::Aborted, Self::Aggregated];
+
     /// As in JSON.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -172,6 +172,9 @@ pub enum Effect {
 }
 
 impl Effect {
+    /// All effects.
+    pub const ALL: &'static [Self] = &[Self::Allow, Self::Approve, Self::Deny];
+
     /// The effects, the strongest first: the first one that a matching rule has, wins.
     pub const STRONGEST_FIRST: [Self; 3] = [Self::Deny, Self::Approve, Self::Allow];
 
