@@ -71,9 +71,12 @@ impl Life {
 }
 
 impl Lives {
-    /// What the last run of the control plane has left: lives that were heard of lately count as if they had
-    /// been heard of now, because nobody could report meanwhile.
+    /// What the last run of the control plane has left. Nobody could report since it ended, which was
+    /// when the last of them was heard of: those that went on then count as if they had been heard of
+    /// now, and those that were silent by then have ended.
     pub(super) fn left(lives: Vec<NodeLife>, at: UnixMillis, now: Instant) -> Self {
+        let end = lives.iter().map(|life| life.last_seen_at.0).max();
+        let end = end.unwrap_or_default();
         let left = lives.into_iter().filter(|life| !life.closed);
         let left = left.filter_map(|life| {
             let NodeLife {
@@ -83,12 +86,14 @@ impl Lives {
                 last_seen_at,
                 ..
             } = life;
+            let silent_for = Duration::from_millis(end.saturating_sub(last_seen_at.0));
             // Either way: the clock may have been set.
             let age = Duration::from_millis(at.0.abs_diff(last_seen_at.0));
-            let heard = if age <= Duration::from_secs(120) {
+            let heard = if silent_for <= SILENCE {
                 now
             } else {
-                now.checked_sub(age)?
+                // On a machine that has just started, no instant is so long ago.
+                now.checked_sub(age.max(silent_for))?
             };
             let life = Life {
                 name,
@@ -315,6 +320,34 @@ mod tests {
         assert_eq!(story.live(), [1]);
         story.passes(2);
         assert_eq!(story.live(), [0; 0]);
+    }
+
+    #[test]
+    fn what_was_silent_when_the_control_plane_ended_stays_ended() {
+        const END: u64 = 1_000_000;
+        let life = |number: u128, seconds_before: u64| NodeLife {
+            name: "envoy".to_owned(),
+            boot: boot(number),
+            filter_version: None,
+            reads: 1,
+            enforced: None,
+            refused: None,
+            first_seen_at: UnixMillis(1),
+            last_seen_at: UnixMillis(END - seconds_before * 1000),
+            closed: false,
+            acknowledged: 0,
+            events: 0,
+            dropped: 0,
+            gaps: Vec::new(),
+        };
+        let left = vec![life(1, 0), life(2, 20), life(3, 30), life(4, 90)];
+        // The process was away for ten minutes.
+        let start = UnixMillis(END + 600_000);
+        let now = Instant::now() + Duration::from_secs(10_000);
+        let lives = Lives::left(left, start, now);
+        let live = |number| lives.is_live(&boot(number), now);
+        assert_eq!([1, 2, 3, 4].map(live), [true, true, false, false]);
+        assert_eq!(lives.count(now), 2);
     }
 
     #[test]

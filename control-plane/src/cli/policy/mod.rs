@@ -2,6 +2,7 @@
 
 mod local;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -171,12 +172,13 @@ async fn report(
         if out.is_text() {
             out.line(waited.to_string())?;
         }
-        nodes = Some(waited.enforcing);
+        nodes = Some(waited);
     }
     if !out.is_text() {
         let mut json = serde_json::to_value(published).map_err(std::io::Error::other)?;
         if let Some(nodes) = nodes {
-            json["enforced_by_nodes"] = nodes.into();
+            json["enforced_by_nodes"] = nodes.enforcing.into();
+            json["silent_nodes"] = nodes.silent.len().into();
         }
         out.json(&json)?;
     }
@@ -190,38 +192,71 @@ struct Waited {
     enforcing: usize,
     /// How many stay behind because they cannot read it.
     behind: usize,
+    /// Those that were waited for until they went silent, each with what it enforced then. Perhaps they
+    /// have ended; perhaps they are only cut off, and serve on by what they have.
+    silent: Vec<String>,
 }
 
 impl fmt::Display for Waited {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.enforcing, self.behind) {
-            (0, 0) => f.write_str("No node is connected."),
+            (0, 0) if self.silent.is_empty() => f.write_str("No node is connected."),
+            (0, 0) => f.write_str("No live node is left."),
             (0, _) => f.write_str("No live node can read it."),
             (1, 0) => f.write_str("The one live node enforces it."),
             (n, 0) => write!(f, "All {n} live nodes enforce it."),
             (1, _) => f.write_str("The one live node that can read it enforces it."),
             (n, _) => write!(f, "All {n} live nodes that can read it enforce it."),
+        }?;
+        if !self.silent.is_empty() {
+            f.write_str(
+                "\nwarning: these nodes went silent before they enforced it. If they go on, they go on with \
+                 what they had until they reach the control plane again:",
+            )?;
         }
+        self.silent
+            .iter()
+            .try_for_each(|node| write!(f, "\n  {node}"))
     }
 }
 
+/// A node and what it enforces, on one line.
+fn line_of(node: &Node) -> String {
+    let now = node.enforced;
+    let now = now.map_or("no policy".to_owned(), |serial| serial.to_string());
+    let why = node.refused.as_ref().map(|why| format!(", refused: {why}"));
+    let why = why.unwrap_or_default();
+    format!("{} ({}): {now}{why}", clean(&node.name), node.boot)
+}
+
 /// The live nodes that `version` has to be waited for; or, when there are none, how many enforce it.
-/// With `needs`, nodes that read less than that revision are not waited for.
-fn lagging(nodes: Vec<Node>, version: u64, needs: Option<u32>) -> Result<Waited, Vec<Node>> {
-    let live = nodes.into_iter().filter(|n| !n.closed && !n.stale);
-    let (enforcing, others): (Vec<Node>, Vec<Node>) = live.partition(|node| {
-        node.enforced
-            .is_some_and(|serial| serial.policy_version >= version)
-    });
+/// With `needs`, nodes that read less than that revision are not waited for. `waited_for` has the boot
+/// ids of those that were found to lag before; what is found now is added.
+fn lagging(
+    nodes: Vec<Node>,
+    version: u64,
+    needs: Option<u32>,
+    waited_for: &mut BTreeSet<String>,
+) -> Result<Waited, Vec<Node>> {
+    let (enforcing, others): (Vec<Node>, Vec<Node>) =
+        nodes.into_iter().filter(|n| !n.closed).partition(|node| {
+            node.enforced
+                .is_some_and(|serial| serial.policy_version >= version)
+        });
+    let enforcing = enforcing.into_iter().filter(|n| !n.stale).count();
+    let (silent, others): (Vec<Node>, Vec<Node>) = others.into_iter().partition(|n| n.stale);
     let (behind, lagging): (Vec<Node>, Vec<Node>) = others
         .into_iter()
         .partition(|node| needs.is_some_and(|needs| node.reads < needs));
     if !lagging.is_empty() {
+        waited_for.extend(lagging.iter().map(|node| node.boot.clone()));
         return Err(lagging);
     }
+    let silent = silent.iter().filter(|node| waited_for.contains(&node.boot));
     Ok(Waited {
-        enforcing: enforcing.len(),
+        enforcing,
         behind: behind.len(),
+        silent: silent.map(line_of).collect(),
     })
 }
 
@@ -237,8 +272,10 @@ async fn wait_enforced(
     timeout: Duration,
 ) -> Result<Waited, Failure> {
     let deadline = Instant::now() + timeout;
+    let mut waited_for = BTreeSet::new();
     loop {
-        let lagging = match lagging(all_nodes(client).await?, version, needs) {
+        let nodes = all_nodes(client).await?;
+        let lagging = match lagging(nodes, version, needs, &mut waited_for) {
             Ok(waited) => return Ok(waited),
             Err(lagging) => lagging,
         };
@@ -248,16 +285,7 @@ async fn wait_enforced(
                 humantime::format_duration(timeout)
             );
             for node in lagging {
-                let now = node
-                    .enforced
-                    .map_or("no policy".to_owned(), |serial| serial.to_string());
-                let why = node.refused.as_ref().map(|why| format!(", refused: {why}"));
-                let why = why.unwrap_or_default();
-                message.push_str(&format!(
-                    "\n  {} ({}): {now}{why}",
-                    clean(&node.name),
-                    node.boot
-                ));
+                message.push_str(&format!("\n  {}", line_of(&node)));
             }
             return Err(Failure::failed(message)
                 .next("They keep what they have until they get it; look at `chaperone nodes` and at Envoy's log."));
@@ -327,23 +355,53 @@ mod tests {
     #[test]
     fn nodes_that_may_stay_behind_are_not_waited_for() {
         let nodes = || vec![node(1, 3), node(2, 4)];
-        let waited = lagging(nodes(), 4, Some(2)).unwrap();
+        let waited = lagging(nodes(), 4, Some(2), &mut BTreeSet::new()).unwrap();
         assert_eq!(
             waited.to_string(),
             "The one live node that can read it enforces it."
         );
         // Without the flag the author knows of none, and waits for all.
-        assert_eq!(lagging(nodes(), 4, None).unwrap_err(), [node(1, 3)]);
+        assert_eq!(
+            lagging(nodes(), 4, None, &mut BTreeSet::new()).unwrap_err(),
+            [node(1, 3)]
+        );
         // One that can read it has to enforce it.
-        let lags = lagging(vec![node(1, 3), node(2, 3)], 4, Some(2));
+        let lags = lagging(
+            vec![node(1, 3), node(2, 3)],
+            4,
+            Some(2),
+            &mut BTreeSet::new(),
+        );
         assert_eq!(lags.unwrap_err(), [node(2, 3)]);
         // An older control plane does not say what the version needs.
-        assert_eq!(lagging(nodes(), 4, Some(0)).unwrap_err(), [node(1, 3)]);
+        assert_eq!(
+            lagging(nodes(), 4, Some(0), &mut BTreeSet::new()).unwrap_err(),
+            [node(1, 3)]
+        );
+    }
+
+    #[test]
+    fn a_node_that_goes_silent_while_it_is_waited_for_is_named() {
+        let mut waited_for = BTreeSet::new();
+        let lags = lagging(vec![node(1, 3)], 4, None, &mut waited_for);
+        assert_eq!(lags.unwrap_err().len(), 1);
+        let mut silent = node(1, 3);
+        silent.stale = true;
+        let waited = lagging(vec![silent.clone()], 4, None, &mut waited_for).unwrap();
+        let said = waited.to_string();
+        assert!(
+            said.starts_with("No live node is left.\nwarning: "),
+            "{said}"
+        );
+        assert!(said.ends_with("  envoy-1 (b): 3.0"), "{said}");
+        // One that was silent before is nobody's news.
+        let waited = lagging(vec![silent], 4, None, &mut BTreeSet::new()).unwrap();
+        assert_eq!(waited.to_string(), "No node is connected.");
     }
 
     #[test]
     fn a_node_that_enforces_what_it_said_it_cannot_read_enforces_it() {
-        let waited = lagging(vec![node(1, 4)], 4, Some(2)).unwrap();
+        let waited = lagging(vec![node(1, 4)], 4, Some(2), &mut BTreeSet::new()).unwrap();
         assert_eq!((waited.enforcing, waited.behind), (1, 0));
     }
 }

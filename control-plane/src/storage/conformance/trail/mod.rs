@@ -609,7 +609,7 @@ where
     const LARGEST: u64 = i64::MAX as u64;
     for boot in [1, 2] {
         let node = node(boot);
-        let wild = batch(&node, vec![event(&node, 1, LARGEST, 0)]);
+        let wild = batch(&node, vec![event(&node, 1, LARGEST - 1, 0)]);
         take(&bench.store, vec![wild]).await;
     }
     assert_eq!(bench.store.missing_events().await.unwrap(), LARGEST);
