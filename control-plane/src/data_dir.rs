@@ -385,11 +385,12 @@ fn sync_parent(path: &Path) -> io::Result<()> {
 
 /// Nobody may use it but this process: others never, and a group only when it is one of the
 /// process's own. Kubernetes gives a volume, and again at each start all that is in it, to a group
-/// that was made for the pod (`fsGroup`), and to no user.
+/// that was made for the pod (`fsGroup`), and to no user. Of a link its target counts: Kubernetes mounts
+/// secrets as links, and the mode of a link says nothing.
 fn check_mode(path: &Path, what: &str, wanted: &str) -> Result<()> {
     const GROUP: u32 = 0o070;
     const OTHERS: u32 = 0o007;
-    let metadata = std::fs::symlink_metadata(path)
+    let metadata = std::fs::metadata(path)
         .map_err(|error| DataDirError(format!("cannot look at {}: {error}", path.display())))?;
     let mode = metadata.mode();
     let shared = mode & GROUP != 0 && !in_group(metadata.gid());
@@ -503,6 +504,22 @@ mod tests {
         dir.remove(&dir.previous_signing_key()).unwrap();
         dir.remove(&dir.previous_signing_key()).unwrap();
         assert_eq!(read(dir.previous_signing_key()), None);
+    }
+
+    #[test]
+    fn of_a_link_the_target_counts() {
+        let temp = tempfile::tempdir().unwrap();
+        let (real, link) = (temp.path().join("real"), temp.path().join("link"));
+        drop(DataDir::open(&real).unwrap());
+        std::os::unix::fs::symlink(&real, &link).unwrap();
+        drop(DataDir::open(&link).unwrap());
+        let (token, linked) = (temp.path().join("token"), real.join("some.token"));
+        std::fs::write(&token, "made up").unwrap();
+        std::os::unix::fs::symlink(&token, &linked).unwrap();
+        for (mode, good) in [(0o600, true), (0o644, false)] {
+            std::fs::set_permissions(&token, std::fs::Permissions::from_mode(mode)).unwrap();
+            assert_eq!(read_secret(&linked).is_ok(), good, "{mode:o}");
+        }
     }
 
     #[test]

@@ -128,10 +128,17 @@ impl<T: DeserializeOwned> FromRequestParts<Arc<App>> for List<T> {
         let (mut cursor, mut limit) = (None, None);
         let mut rest = Vec::new();
         for (name, value) in pairs(parts)? {
-            match name.as_str() {
-                "cursor" => cursor = Some(value),
-                "limit" => limit = Some(value),
-                _ => rest.push((name, value)),
+            let place = match name.as_str() {
+                "cursor" => &mut cursor,
+                "limit" => &mut limit,
+                _ => {
+                    rest.push((name, value));
+                    continue;
+                }
+            };
+            if place.replace(value).is_some() {
+                let detail = format!("{name}: it is given twice.");
+                return Err(ApiError::new(Code::InvalidQuery, detail));
             }
         }
         let limit = match limit.map(|text| text.parse::<u32>()) {

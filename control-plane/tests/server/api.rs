@@ -86,6 +86,13 @@ async fn errors_are_problems_with_stable_codes() {
         let path = format!("/api/v1/policies?limit={limit}");
         server.get(&path).await.problem(400, "invalid_query");
     }
+    for twice in [
+        "policies?limit=5&limit=6",
+        "records?effect=allow&effect=deny",
+    ] {
+        let path = format!("/api/v1/{twice}");
+        server.get(&path).await.problem(400, "invalid_query");
+    }
     server
         .get("/api/v1/policies?page=2")
         .await

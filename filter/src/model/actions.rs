@@ -38,8 +38,10 @@ fn a_secret_that_is_blocked_in_a_request_is_403_and_upstream_never_sees_its_end(
         assert_eq!(envoy.upstream.headers.is_some(), seen, "{profile}");
         assert!(!envoy.upstream.ended, "{profile}");
         assert!(!text(&envoy.upstream.body).contains("ghp_"), "{profile}");
+        let sent = envoy.upstream.body.len();
         let closing = closing(&mut envoy);
         assert_eq!(closing["blocked"], "secrets/github-pat", "{closing}");
+        assert_eq!(closing["request_bytes"], sent, "{profile} {closing}");
         assert_eq!(envoy.worker.host().metric("chaperone.blocked"), 1);
     }
 }

@@ -78,7 +78,11 @@ impl Stream {
             decided_ms: self.decided_ms,
             first_byte_ms: self.first_byte_ms,
             total_ms: self.elapsed(host),
-            request_bytes: self.request_body.sent,
+            request_bytes: if self.went_on {
+                self.request_body.sent
+            } else {
+                0
+            },
             response_bytes: self.response_body.sent,
             masked,
             reported,

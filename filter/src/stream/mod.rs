@@ -173,6 +173,8 @@ pub struct Stream {
     is_timed: bool,
     began: UnixMillis,
     decided_ms: u64,
+    /// The request went on. What its body was counted for before then may never have left.
+    went_on: bool,
     first_byte_ms: Option<u64>,
     status: Option<u16>,
     /// Findings outside of bodies.
@@ -204,6 +206,7 @@ impl Stream {
             is_timed: false,
             began: host.steady(),
             decided_ms: 0,
+            went_on: false,
             first_byte_ms: None,
             status: None,
             found: Findings::default(),

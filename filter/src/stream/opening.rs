@@ -89,6 +89,7 @@ impl Stream {
     pub(super) fn open(&mut self, around: &mut Around<'_>, outside: bool) {
         self.leave_waiting(around);
         self.decided_ms = self.elapsed(around.host);
+        self.went_on = true;
         self.phase = Phase::Open {
             tunnel: self.request.is_upgrade,
         };
