@@ -107,6 +107,50 @@ fn what_was_masked_in_a_request_comes_back_in_its_answer_and_nothing_else_does()
 }
 
 #[test]
+fn a_placeholder_comes_back_wherever_text_begins_that_looked_like_json() {
+    let plan = Arc::new(Plan::masking(all()).remembering());
+    let mut request = Masker::new(plan, key(), &Content::text());
+    request.push(pat().as_bytes());
+    request.finish();
+    let restoring = Arc::new(Plan::restoring(Arc::new(request.secrets().clone())).unwrap());
+    let placeholder = replacement("secrets/github-pat", &pat());
+    for content_type in [None, Some("text/plain"), Some("application/json")] {
+        let content = Content::of(content_type.map(str::as_bytes));
+        for before in [
+            "",
+            "\n ",
+            "[",
+            "[[",
+            "[INFO] ",
+            "{\"a\": 1}\n",
+            "{\"a\": \"b\"} ",
+            "{",
+            "{\"a\":",
+            "[1, 2] ",
+            "[1, ",
+            "12",
+            "\"a\"",
+            "[\"a\", ",
+            "[true",
+        ] {
+            let answer = format!("{before}{placeholder}, and {placeholder}\n");
+            for cut in 0..answer.len() {
+                let mut masker = Masker::new(Arc::clone(&restoring), key(), &content);
+                let mut out = masker.push(&answer.as_bytes()[..cut]).into_body();
+                out.append(masker.push(&answer.as_bytes()[cut..]));
+                out.append(masker.finish());
+                let out = String::from_utf8(out.into_bytes()).unwrap();
+                assert_eq!(
+                    out,
+                    answer.replace(&placeholder, &pat()),
+                    "{content_type:?}, after {before:?}, cut {cut}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
 fn where_a_body_was_changed_can_be_asked_whatever_the_cut() {
     let text = format!("one {} two {} three", pat(), pat());
     let plan = Arc::new(Plan::masking(all()));

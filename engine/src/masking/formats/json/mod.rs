@@ -44,13 +44,18 @@ pub(in crate::masking) struct Json {
     tokenizer: Tokenizer,
     /// No longer JSON.
     is_text: bool,
-    /// A number or literal that the last chunk cut, and where it stands: if it turns out to be none, it is text.
+    /// A number or literal that the last chunk cut, and where it stands: if it turns out to be none, it is text. Or a
+    /// bracket that the last chunk ended with: see [`OPENING`].
     carry: Vec<u8>,
     carry_at: u64,
     buffers: Buffers,
     keys: Keys,
     path: Option<Box<[u8]>>,
 }
+
+/// Begins an array. But `[INFO]` is no array, nor is the placeholder of a secret: a bracket that something follows which
+/// makes it no JSON belongs to that text. So it is decided with the byte behind it.
+const OPENING: &[u8] = b"[";
 
 const ESCAPING: Escaping = Escaping::Json { nested: 0 };
 
@@ -79,7 +84,13 @@ impl Json {
             true => None,
             false => self.tokenizer.pending(),
         };
-        let places = [self.tap.undecided(), self.keys.undecided(), pending];
+        let opening = (!self.is_text && self.carry == OPENING).then_some(self.carry_at);
+        let places = [
+            self.tap.undecided(),
+            self.keys.undecided(),
+            pending,
+            opening,
+        ];
         places.into_iter().flatten().min()
     }
 
@@ -118,12 +129,29 @@ impl Json {
     }
 }
 
+/// Where text begins that goes on at `at`, or that ends there and is not decided: at the bracket before it, if there is
+/// one. `carried_at` is that of a bracket before the chunk. Strings do not end at `at`, so any bracket opens an array.
+fn before_opening(chunk: &[u8], from: u64, carried_at: Option<u64>, at: u64) -> u64 {
+    let length = usize::try_from(at.saturating_sub(from)).unwrap_or(0);
+    let is_opening = chunk
+        .get(..length)
+        .is_some_and(|read| read.ends_with(OPENING));
+    match carried_at.filter(|carried| carried.saturating_add(1) == at) {
+        Some(carried) => carried,
+        None if is_opening => at.saturating_sub(1),
+        None => at,
+    }
+}
+
 impl Format for Json {
     fn push(&mut self, desk: &mut Desk<'_>, chunk: &[u8], from: u64) -> u64 {
         let end = from.saturating_add(chunk.len() as u64);
         if self.is_text {
             self.tap.push_plain(desk, chunk, from);
             self.settle(desk, end);
+            return self.undecided().unwrap_or(end);
+        }
+        if chunk.is_empty() {
             return self.undecided().unwrap_or(end);
         }
         let carried = !self.carry.is_empty();
@@ -137,8 +165,13 @@ impl Format for Json {
         reader.out.plain(&self.carry, self.carry_at);
         let read = self.tokenizer.read(chunk, from, &mut reader);
         let pending = self.tokenizer.pending();
+        let in_string = self.tokenizer.in_string();
+        let carried_at = (self.carry == OPENING).then_some(self.carry_at);
         let read_to = match read {
-            Err(NotJson { raw }) => raw,
+            Err(NotJson { raw }) => before_opening(chunk, from, carried_at, raw),
+            Ok(()) if pending.is_none() && !in_string => {
+                before_opening(chunk, from, carried_at, end)
+            }
             Ok(()) => pending.unwrap_or(end),
         };
         if carried && read_to == self.carry_at {
