@@ -30,7 +30,6 @@ pub(crate) use self::store::Version;
 use self::store::{Added, Store, StoredBundle, StoredVersion};
 use crate::access::May;
 use crate::access::permission::{ActAsNode, ChangePolicy, ReadState};
-use crate::administration::Administration;
 use crate::comment::Comment;
 use crate::keys::{IssuerKeys, Prepared};
 use crate::metrics::Metrics;
@@ -47,7 +46,6 @@ pub(crate) struct Policies {
     nodes: Arc<Nodes>,
     keys: Arc<IssuerKeys>,
     metrics: Arc<Metrics>,
-    administration: Administration,
     signing: SigningKeys,
     extra_issuers: Vec<Issuer>,
     /// Documents need at least this revision of the language.
@@ -218,7 +216,6 @@ impl Policies {
         nodes: Arc<Nodes>,
         keys: Arc<IssuerKeys>,
         metrics: Arc<Metrics>,
-        administration: Administration,
         signing: SigningKeys,
         extra_issuers: Vec<Issuer>,
         least_revision: u32,
@@ -228,7 +225,6 @@ impl Policies {
             nodes,
             keys,
             metrics,
-            administration,
             signing,
             extra_issuers,
             least_revision,

@@ -20,7 +20,7 @@ use super::seal::{SealError, Sealer};
 use super::{BundleError, Policies, Serial};
 use crate::access::May;
 use crate::access::permission::{ManageSigningKey, ReadState};
-use crate::administration::Act;
+use crate::administration::{Act, Administration};
 use crate::data_dir::{DataDir, DataDirError};
 use crate::nodes::NodeBehind;
 use crate::random;
@@ -30,6 +30,7 @@ use crate::store::StoreError;
 #[derive(Debug)]
 pub(crate) struct SigningKeys {
     dir: DataDir,
+    administration: Administration,
     held: Mutex<Held>,
 }
 
@@ -90,17 +91,22 @@ impl From<StoreError> for SigningError {
 }
 
 impl SigningKeys {
-    /// Those of a data directory; the first is made when there is none.
+    /// Those of a data directory; the first is made when there is none. What is done to them is written into
+    /// the log of administration.
     ///
     /// # Errors
     /// When a file cannot be used.
-    pub(crate) fn open(dir: DataDir) -> Result<Self, DataDirError> {
+    pub(crate) fn open(dir: DataDir, administration: Administration) -> Result<Self, DataDirError> {
         let sealer = |seed: &[u8; 32]| Arc::new(Sealer(Signer::from_seed(seed)));
         let current = sealer(&*DataDir::key(&dir.signing_key())?);
         let next = DataDir::existing_key(&dir.next_signing_key())?;
         let next = next.map(|seed| sealer(&seed));
         let held = Mutex::new(Held { current, next });
-        Ok(Self { dir, held })
+        Ok(Self {
+            dir,
+            administration,
+            held,
+        })
     }
 
     /// The key that filters pin.
@@ -202,7 +208,7 @@ impl Policies {
             let seed = random::bytes::<32>().map_err(SigningError::Randomness)?;
             let id = Signer::from_seed(&seed).public_key().id();
             let entry = may.caller().does(Act::SigningKeyPrepared, &id);
-            self.administration.note(&entry).await?;
+            self.signing.administration.note(&entry).await?;
             self.signing.keep_next(seed).await?;
         }
         Ok((self.view(), missing))
@@ -223,7 +229,7 @@ impl Policies {
         })?;
         let id = next.public_key().id();
         let entry = may.caller().does(Act::SigningKeyDiscarded, &id);
-        self.administration.note(&entry).await?;
+        self.signing.administration.note(&entry).await?;
         self.signing.remove_next().await
     }
 
@@ -258,7 +264,7 @@ impl Policies {
             .does(Act::SigningKeySwitched, id)
             .with("before", current.id())
             .with("unpinned_by_nodes", left_behind.len().to_string());
-        self.administration.note(&entry).await?;
+        self.signing.administration.note(&entry).await?;
         if let Some(in_force) = self.current() {
             let serial = Serial {
                 policy_version: in_force.serial.policy_version,

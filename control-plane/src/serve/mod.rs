@@ -182,9 +182,8 @@ pub async fn serve(
     survive_file_size_limit().map_err(Why::Signals)?;
     let dir = DataDir::open(&config.data_dir)?;
     let lock = dir.lock()?;
-    let signing = SigningKeys::open(dir.clone())?;
-    let public_key = signing.public_key().to_base64();
-    // Filters need it; the control plane itself has no use for it.
+    // Filters need the second; the control plane itself has no use for it.
+    drop(DataDir::key(&dir.signing_key())?);
     drop(DataDir::key(&dir.fingerprint_key())?);
 
     let storage = instance::open(&dir).await?;
@@ -202,12 +201,13 @@ pub async fn serve(
     ));
     let nodes = Nodes::load(Arc::new(storage.clone()), Arc::clone(&metrics)).await?;
     let nodes = Arc::new(nodes);
+    let signing = SigningKeys::open(dir.clone(), administration.clone())?;
+    let public_key = signing.public_key().to_base64();
     let policies = Policies::load(
         Arc::new(storage.clone()),
         Arc::clone(&nodes),
         Arc::clone(&keys),
         Arc::clone(&metrics),
-        administration.clone(),
         signing,
         config.extra_issuers,
         config.least_revision,
