@@ -21,6 +21,10 @@ import bench
 import envoy as config
 
 FORMATS = [("text", "text/plain"), ("json", "application/json"), ("sse", "text/event-stream"),
+           # Source as text, JSON whose strings are escaped source, an answer that is mostly base64.
+           ("code", "text/plain"), ("json-code", "application/json"), ("json-base64", "application/json"),
+           # A document in a string of another one.
+           ("json-json", "application/json"),
            # Besides chat completions: the Responses API, whose events differ in numbers and padding, and messages.
            ("sse-responses", "text/event-stream"), ("sse-messages", "text/event-stream")]
 TARGETS = {

@@ -44,6 +44,12 @@ const CODE: &[&str] = &[
     include_str!("../../src/request/target.rs"),
     include_str!("../../src/audit/event.rs"),
 ];
+/// More of it, with more quotes: an escape about every 20 bytes with what stands above.
+const TESTS: &[&str] = &[
+    include_str!("../../src/gate/admission/tests.rs"),
+    include_str!("../../src/policy/tests/errors.rs"),
+    include_str!("../../src/request/tests/targets.rs"),
+];
 const DOCUMENT: &str = include_str!("../../../docs/openapi.json");
 
 /// Put together here so that no complete token stands in the source.
@@ -70,6 +76,24 @@ fn body(format: &str, dense: bool) -> Vec<u8> {
         }
     }
     match format {
+        "code" => files(dense).concat().into_bytes(),
+        // As tools read and write files: source in strings, an escape about every 20 bytes.
+        "json-code" => {
+            let files: Vec<_> = files(dense)
+                .into_iter()
+                .map(|content| serde_json::json!({ "path": "src/main.rs", "content": content }))
+                .collect();
+            serde_json::to_vec(&serde_json::json!({ "files": files })).unwrap_or_default()
+        }
+        // As arguments of tools come: a document in a string.
+        "json-json" => {
+            let document: serde_json::Value = serde_json::from_str(DOCUMENT).unwrap_or_default();
+            let found = if dense { secret(0) } else { String::new() };
+            let text = serde_json::json!({ "found": found, "items": document }).to_string();
+            let call = serde_json::json!({ "name": "write", "arguments": text });
+            serde_json::to_vec(&serde_json::json!([call, call])).unwrap_or_default()
+        }
+        "json-base64" => images(dense),
         "json" => {
             let document: serde_json::Value = serde_json::from_str(DOCUMENT).unwrap_or_default();
             // As APIs answer: many short strings, some long ones, no spaces between.
@@ -88,6 +112,55 @@ fn body(format: &str, dense: bool) -> Vec<u8> {
         }
         _ => text.into_bytes(),
     }
+}
+
+/// Source as text, about 256 KiB in some files.
+fn files(dense: bool) -> Vec<String> {
+    let (mut files, mut length, mut number) = (Vec::new(), 0, 0);
+    for code in CODE.iter().chain(TESTS).cycle() {
+        let mut file = String::new();
+        for line in code.lines() {
+            file.push_str(line);
+            if dense && (length + file.len()) / 450 > number {
+                number += 1;
+                file.push_str(" // ");
+                file.push_str(&secret(number));
+            }
+            file.push('\n');
+        }
+        length += file.len();
+        files.push(file);
+        if length > 256 << 10 {
+            return files;
+        }
+    }
+    files
+}
+
+/// An answer with images: strings of base64, each of some kilobytes.
+fn images(dense: bool) -> Vec<u8> {
+    // Bytes that do not repeat (xorshift64).
+    let mut state = 0x9E37_79B9_7F4A_7C15_u64;
+    let mut random = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state
+    };
+    let images: Vec<_> = (0..16)
+        .map(|number| {
+            let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+            let image: String = (0..16 << 10)
+                .map(|_| char::from(alphabet[random() as usize % alphabet.len()]))
+                .collect();
+            let prompt: Vec<String> = (0..36 * usize::from(dense))
+                .map(|part| secret(36 * number + part))
+                .collect();
+            serde_json::json!({ "b64_json": image, "revised_prompt": prompt.join(" ") })
+        })
+        .collect();
+    let answer = serde_json::json!({ "created": 1_700_000_000, "data": images });
+    serde_json::to_vec(&answer).unwrap_or_default()
 }
 
 /// One event as OpenAI sends it for chat completions or for responses, or Anthropic.

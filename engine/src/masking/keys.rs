@@ -64,7 +64,7 @@ impl KeyNames {
         Self(
             names
                 .into_iter()
-                .filter_map(|name| normalized(name.as_ref().as_bytes()).map(Vec::into_boxed_slice))
+                .filter_map(|name| Some(normalized(name.as_ref().as_bytes())?.as_slice().into()))
                 .collect(),
         )
     }
@@ -104,16 +104,33 @@ impl KeyNames {
     }
 }
 
-fn normalized(name: &[u8]) -> Option<Vec<u8>> {
+/// A name as it is compared.
+struct Normalized {
+    bytes: [u8; MAX_NAME],
+    length: usize,
+}
+
+impl Normalized {
+    fn as_slice(&self) -> &[u8] {
+        self.bytes.get(..self.length).unwrap_or_default()
+    }
+}
+
+/// `None` for what is no name. It allocates nothing: every key of a document comes through here.
+fn normalized(name: &[u8]) -> Option<Normalized> {
     if name.len() > MAX_NAME {
         return None;
     }
     let letters = name
         .iter()
-        .filter(|byte| !matches!(byte, b'-' | b'_' | b'.' | b' '))
-        .map(u8::to_ascii_lowercase);
-    let name: Vec<u8> = letters.collect();
-    (!name.is_empty()).then_some(name)
+        .filter(|byte| !matches!(byte, b'-' | b'_' | b'.' | b' '));
+    let mut bytes = [0; MAX_NAME];
+    let mut length = 0_usize;
+    for (slot, byte) in bytes.iter_mut().zip(letters) {
+        *slot = byte.to_ascii_lowercase();
+        length = length.saturating_add(1);
+    }
+    (length > 0).then_some(Normalized { bytes, length })
 }
 
 #[cfg(test)]

@@ -199,8 +199,18 @@ impl Tap {
             desk.marks = marks;
             return;
         }
+        // Escaped text has a piece for every few bytes, of which the end alone is undecided, mostly.
+        let decided = match marks.is_empty() {
+            true => self.acting.undecided().unwrap_or(0),
+            false => 0,
+        };
         for piece in pieces {
-            self.remember(*piece);
+            let end = self.read.saturating_add(u64::from(piece.len));
+            if end <= decided {
+                self.read = end;
+            } else {
+                self.remember(*piece);
+            }
         }
         desk.marks = marks;
         self.edit(desk);

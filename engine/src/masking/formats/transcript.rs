@@ -40,6 +40,10 @@ impl<'a> Transcript<'a> {
 
     pub(super) fn into_buffers(mut self) -> Buffers {
         self.clear();
+        // Not for each part of a chunk: memory that is given back is asked for again at the next one.
+        self.buffers.text.shrink_to(COPIED);
+        self.buffers.pieces.shrink_to(64);
+        self.buffers.seams.shrink_to(64);
         self.buffers
     }
 
@@ -62,7 +66,11 @@ impl<'a> Transcript<'a> {
     /// `raw_len` bytes that stand for `text`.
     pub(super) fn unit(&mut self, text: &[u8], raw: u64, raw_len: u32) {
         self.copy_to(raw);
-        self.buffers.text.extend_from_slice(text);
+        match text {
+            // Nearly all escapes.
+            [byte] => self.buffers.text.push(*byte),
+            _ => self.buffers.text.extend_from_slice(text),
+        }
         self.buffers.pieces.push(Piece {
             len: u32::try_from(text.len()).unwrap_or(0),
             raw,
@@ -110,18 +118,17 @@ impl<'a> Transcript<'a> {
     /// Forgets what was not emitted.
     pub(super) fn clear(&mut self) {
         self.buffers.text.clear();
-        self.buffers.text.shrink_to(COPIED);
         self.buffers.pieces.clear();
-        self.buffers.pieces.shrink_to(64);
         self.buffers.seams.clear();
-        self.buffers.seams.shrink_to(64);
     }
 
     fn copy_to(&mut self, to: u64) {
-        let text = self.slice(self.plain, to);
-        if !text.is_empty() {
-            self.buffers.text.extend_from_slice(text);
-            let piece = Piece::plain(self.plain, text.len());
+        let length = self.slice(self.plain, to).len();
+        if length > 0 {
+            let from = usize::try_from(self.plain.saturating_sub(self.from)).unwrap_or(usize::MAX);
+            let text = self.chunk.get(from..).unwrap_or_default();
+            append(&mut self.buffers.text, text, length);
+            let piece = Piece::plain(self.plain, length);
             self.buffers.pieces.push(piece);
         }
         self.plain = to.max(self.plain);
@@ -134,3 +141,24 @@ impl<'a> Transcript<'a> {
         self.chunk.get(start..end).unwrap_or_default()
     }
 }
+
+/// Appends the first bytes of `text`, mostly few: what stands between two escapes. In WebAssembly a copy whose length is not
+/// known when the module is built is a call to the host's runtime, which costs more than such a copy. So whole blocks are
+/// copied, and what is too much is taken off.
+#[inline]
+fn append(to: &mut Vec<u8>, text: &[u8], length: usize) {
+    let blocks = text.get(..length.next_multiple_of(BLOCK));
+    match blocks.filter(|blocks| blocks.len() <= 4 * BLOCK) {
+        Some(blocks) => {
+            let end = to.len().saturating_add(length);
+            for block in blocks.as_chunks::<BLOCK>().0 {
+                to.extend_from_slice(block);
+            }
+            to.truncate(end);
+        }
+        None => to.extend_from_slice(text.get(..length).unwrap_or_default()),
+    }
+}
+
+/// Bytes that are copied at once.
+const BLOCK: usize = 16;

@@ -19,6 +19,7 @@ pub(super) enum Escape {
 }
 
 /// Reads the escape with which `bytes` begin.
+#[inline]
 pub(super) fn read(bytes: &[u8]) -> Escape {
     let Some(&kind) = bytes.get(1) else {
         return Escape::Cut;

@@ -96,12 +96,16 @@ impl Keys {
     /// Reads structure at the raw offset `raw`, after which `depth` containers are open.
     #[inline]
     pub(super) fn structure(&mut self, desk: &mut Desk<'_>, byte: u8, raw: u64, depth: u8) {
-        if desk.plan.kubernetes {
+        // A colon means nothing here, a comma nothing to Kubernetes.
+        if byte == b':' {
+            return;
+        }
+        if desk.plan.kubernetes && byte != b',' {
             self.kubernetes.structure(byte);
         }
         if let Some(logprobs) = self.logprobs.as_mut().filter(|logprobs| logprobs.is_open()) {
             logprobs.structure(desk, byte, raw, depth);
-        } else if self.expects_logprobs && byte != b':' {
+        } else if self.expects_logprobs {
             self.expects_logprobs = false;
             if matches!(byte, b'{' | b'[') {
                 let logprobs = self

@@ -5,10 +5,20 @@
 //! other, on lines (NDJSON), with record separators (RFC 7464) or as they are. Inside of strings it is lenient: raw
 //! control characters and unknown escapes stand for themselves, since some readers take them.
 //!
+//! Strings and blanks are not read byte by byte: quotes and backslashes are found for 64 bytes at once ([`Marks`]), and what
+//! stands between them is passed over. What the slow way says, byte by byte, is what this one is tested against
+//! (`reference`).
+//!
 //! No parser that one can depend on does this: they want the document whole, or forget where in the
 //! bytes a string stood, or stop for good at the first fault.
 
 use super::escape::{self, Escape};
+use crate::base::lanes::{self, LANES};
+
+#[cfg(test)]
+mod reference;
+#[cfg(test)]
+mod tests;
 
 /// Deepest nesting that is read as JSON.
 pub(in crate::masking) const MAX_DEPTH: u8 = 128;
@@ -134,32 +144,83 @@ impl Tokenizer {
         raw: u64,
         sink: &mut impl Sink,
     ) -> Result<(), NotJson> {
-        let mut rest = bytes;
-        let mut at = raw;
-        while self.cut_len > 0 && !rest.is_empty() {
-            (rest, at) = self.complete(rest, at, sink);
+        let (mut bytes, mut raw) = (bytes, raw);
+        while self.cut_len > 0 && !bytes.is_empty() {
+            (bytes, raw) = self.complete(bytes, raw, sink);
         }
+        let mut marks = Marks::new(bytes);
+        let mut at = 0_usize;
         loop {
             if let State::Inside(quoted) = self.state {
-                let (after, after_at, ended) = self.string(rest, at, sink);
-                (rest, at) = (after, after_at);
-                if !ended {
+                let Some(after) = self.string(&mut marks, at, raw, sink) else {
                     return Ok(());
-                }
+                };
+                at = after;
                 self.state = match quoted {
                     Quoted::Key => State::Colon,
                     Quoted::Value => self.after_value(),
                 };
             }
-            let Some((&byte, after)) = rest.split_first() else {
+            let Some(&byte) = bytes.get(at) else {
                 return Ok(());
             };
-            match byte {
-                b' ' | b'\n' | b'\r' | b'\t' if !self.in_scalar() => {}
-                _ => self.byte(byte, at, sink)?,
-            }
-            rest = after;
-            at = at.saturating_add(1);
+            let place = raw.wrapping_add(at as u64);
+            // What nearly all of JSON consists of comes first, a branch of its own for each place in the grammar, so that
+            // the processor learns what follows there; all else, faults too, is for `byte`.
+            let length = match self.state {
+                State::Colon if byte == b':' => {
+                    sink.structure(byte, place);
+                    self.state = State::Value;
+                    if bytes.get(at.wrapping_add(1)) == Some(&b'"') {
+                        sink.string_start(false, place.wrapping_add(1));
+                        self.state = State::Inside(Quoted::Value);
+                        2
+                    } else {
+                        1
+                    }
+                }
+                State::Value | State::ValueOrEnd if byte == b'"' => {
+                    sink.string_start(false, place);
+                    self.state = State::Inside(Quoted::Value);
+                    1
+                }
+                State::Key | State::KeyOrEnd if byte == b'"' => {
+                    sink.string_start(true, place);
+                    self.state = State::Inside(Quoted::Key);
+                    1
+                }
+                State::AfterValue if byte == b',' => {
+                    sink.structure(byte, place);
+                    let is_object = self.containers & 1 == 1;
+                    self.state = if is_object { State::Key } else { State::Value };
+                    if bytes.get(at.wrapping_add(1)) == Some(&b'"') {
+                        sink.string_start(is_object, place.wrapping_add(1));
+                        self.state = State::Inside(if is_object {
+                            Quoted::Key
+                        } else {
+                            Quoted::Value
+                        });
+                        2
+                    } else {
+                        1
+                    }
+                }
+                State::Number(_) | State::Literal(_) => {
+                    match self.scalar_run(bytes.get(at..).unwrap_or_default(), place, sink) {
+                        0 if self.in_scalar() => {
+                            self.scalar_byte(byte, place, sink)?;
+                            1
+                        }
+                        length => length,
+                    }
+                }
+                _ if matches!(byte, b' ' | b'\n' | b'\r' | b'\t') => blank(bytes, at),
+                _ => {
+                    self.byte(byte, place, sink)?;
+                    1
+                }
+            };
+            at = at.wrapping_add(length);
         }
     }
 
@@ -201,56 +262,51 @@ impl Tokenizer {
         }
     }
 
-    /// Reads a string on. Gives what comes after it, and whether it ended.
+    /// Reads a string on from the offset `from`; the bytes begin at the raw offset `raw`. Gives where it ended.
     #[inline]
-    fn string<'a>(
+    fn string(
         &mut self,
-        bytes: &'a [u8],
+        marks: &mut Marks<'_>,
+        from: usize,
         raw: u64,
         sink: &mut impl Sink,
-    ) -> (&'a [u8], u64, bool) {
-        let mut rest = bytes;
-        let mut at = raw;
+    ) -> Option<usize> {
+        let mut at = from;
         loop {
-            let Some(found) = special(rest) else {
-                if !rest.is_empty() {
-                    sink.plain(rest, at);
-                }
-                return (&[], at.saturating_add(rest.len() as u64), false);
-            };
-            let (plain, special) = rest.split_at_checked(found).unwrap_or((rest, &[]));
-            if !plain.is_empty() {
-                sink.plain(plain, at);
+            let found = marks.next(at);
+            let place = raw.wrapping_add(found as u64);
+            if found > at {
+                let plain = marks.bytes.get(at..found).unwrap_or_default();
+                sink.plain(plain, raw.wrapping_add(at as u64));
             }
-            at = at.saturating_add(found as u64);
+            let special = marks.bytes.get(found..).unwrap_or_default();
             let skip = match special.first() {
+                None => return None,
                 Some(b'"') => {
-                    sink.string_end(at);
-                    let after = special.get(1..).unwrap_or_default();
-                    return (after, at.saturating_add(1), true);
+                    sink.string_end(place);
+                    return Some(found.wrapping_add(1));
                 }
-                _ => match escape::read(special) {
+                Some(_) => match escape::read(special) {
                     Escape::Means { text, len, raw } => {
                         let text = text.get(..len).unwrap_or_default();
-                        sink.unit(text, at, u32::try_from(raw).unwrap_or(0));
+                        sink.unit(text, place, u32::try_from(raw).unwrap_or(0));
                         raw
                     }
                     Escape::Nothing { raw } => {
-                        sink.plain(special.get(..raw).unwrap_or_default(), at);
+                        sink.plain(special.get(..raw).unwrap_or_default(), place);
                         raw
                     }
                     Escape::Cut => {
-                        self.cut_at = at;
+                        self.cut_at = place;
                         self.cut_len = special.len().min(escape::LONGEST);
                         for (to, from) in self.cut.iter_mut().zip(special) {
                             *to = *from;
                         }
-                        return (&[], at.saturating_add(special.len() as u64), false);
+                        return None;
                     }
                 },
             };
-            rest = special.get(skip..).unwrap_or_default();
-            at = at.saturating_add(skip as u64);
+            at = found.wrapping_add(skip);
         }
     }
 
@@ -369,6 +425,42 @@ impl Tokenizer {
         self.after_value()
     }
 
+    /// Reads a number or a literal on, up to a byte that does not belong to it, and ends it where a `,`, `]` or `}` does. Gives
+    /// how many bytes that are. What else may end it, and what is a fault, is for [`scalar_byte`](Self::scalar_byte).
+    #[inline]
+    fn scalar_run(&mut self, bytes: &[u8], raw: u64, sink: &mut impl Sink) -> usize {
+        let mut length = 0_usize;
+        let is_complete = match self.state {
+            State::Number(mut number) => {
+                let room = usize::from(MAX_SCALAR.saturating_sub(self.scalar.1));
+                for byte in bytes.iter().take(room) {
+                    let Some(next) = number.next(*byte) else {
+                        break;
+                    };
+                    number = next;
+                    length = length.wrapping_add(1);
+                }
+                self.state = State::Number(number);
+                number.is_complete()
+            }
+            State::Literal(rest) if bytes.starts_with(rest) => {
+                length = rest.len();
+                self.state = State::Literal(&[]);
+                true
+            }
+            _ => false,
+        };
+        if length > 0 {
+            let more = u8::try_from(length).unwrap_or(u8::MAX);
+            self.scalar.1 = self.scalar.1.saturating_add(more);
+            sink.scalar(bytes.get(..length).unwrap_or_default(), raw);
+        }
+        if is_complete && matches!(bytes.get(length), Some(b',' | b']' | b'}')) {
+            self.state = self.after_value();
+        }
+        length
+    }
+
     /// Reads a byte in, or right after, a number or a literal.
     fn scalar_byte(&mut self, byte: u8, raw: u64, sink: &mut impl Sink) -> Result<(), NotJson> {
         let broken = NotJson { raw: self.scalar.0 };
@@ -466,23 +558,99 @@ const fn zero(word: u64) -> u64 {
     word.wrapping_sub(u64::from_ne_bytes([1; 8])) & !word & HIGH
 }
 
-/// Where the first quote or backslash stands. Most strings are short: a call of the vector search costs more than
-/// looking at a few words.
-#[inline]
-fn special(text: &[u8]) -> Option<usize> {
-    let (words, _) = text.as_chunks::<8>();
-    let mut at = 0_usize;
-    for word in words.iter().take(4) {
-        let word = u64::from_le_bytes(*word);
-        let found = zero(word ^ QUOTES) | zero(word ^ BACKSLASHES);
-        if found != 0 {
-            let byte = found.trailing_zeros() >> 3;
-            return Some(at.saturating_add(byte as usize));
+/// Where in some bytes quotes and backslashes stand; asked from left to right. What is known of a window of bytes answers
+/// for all strings that begin and end in it.
+struct Marks<'a> {
+    bytes: &'a [u8],
+    /// The window.
+    start: usize,
+    end: usize,
+    /// A bit for each of its bytes; the lowest is that of the first one.
+    bits: u64,
+}
+
+/// Bytes in a whole window.
+const WINDOW: usize = 4 * LANES;
+
+impl<'a> Marks<'a> {
+    #[inline]
+    fn new(bytes: &'a [u8]) -> Self {
+        Self {
+            bytes,
+            start: 0,
+            end: 0,
+            bits: 0,
         }
-        at = at.saturating_add(8);
     }
-    let rest = text.get(at..)?;
-    memchr::memchr2(b'"', b'\\', rest).map(|found| found.saturating_add(at))
+
+    /// The place of the first one at or after `from`, which is not before any that was asked for; the end of the bytes if
+    /// there is none.
+    #[inline]
+    fn next(&mut self, from: usize) -> usize {
+        if from < self.end {
+            let bits = self.bits >> (from.wrapping_sub(self.start) & (WINDOW - 1));
+            if bits != 0 {
+                return from.wrapping_add(bits.trailing_zeros() as usize);
+            }
+        }
+        self.search(from.max(self.end))
+    }
+
+    /// Moves the window to `from` or, if it holds none there, to where the next one stands.
+    #[inline(never)]
+    fn search(&mut self, mut from: usize) -> usize {
+        loop {
+            let rest = self.bytes.get(from..).unwrap_or_default();
+            let (bits, length) = match rest.first_chunk::<WINDOW>() {
+                Some(window) => (marks(window), WINDOW),
+                None => (marks(rest), rest.len()),
+            };
+            (self.start, self.bits) = (from, bits);
+            self.end = from.wrapping_add(length);
+            if bits != 0 {
+                return from.wrapping_add(bits.trailing_zeros() as usize);
+            }
+            let rest = self.bytes.get(self.end..).unwrap_or_default();
+            if rest.is_empty() {
+                return self.end;
+            }
+            // A long string: one call of the vector search that needs to find no more than this.
+            let found = memchr::memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
+            from = self.end.wrapping_add(found);
+        }
+    }
+}
+
+/// The quotes and backslashes of a window.
+#[inline]
+fn marks(window: &[u8]) -> u64 {
+    let (blocks, rest) = window.as_chunks::<LANES>();
+    let known = blocks.iter().rev().fold(0, |bits, block| {
+        bits << LANES | u64::from(lanes::quotes_and_backslashes(block))
+    });
+    let last = u64::from(lanes::quotes_and_backslashes_of_few(rest));
+    known | last << (blocks.len().wrapping_mul(LANES) & (WINDOW - 1))
+}
+
+/// How many blanks stand at `at`, where there is one.
+#[inline]
+fn blank(bytes: &[u8], at: usize) -> usize {
+    let rest = bytes.get(at..).unwrap_or_default();
+    let is_blank = |byte: &u8| matches!(byte, b' ' | b'\n' | b'\r' | b'\t');
+    // Mostly one, or the indentation of a line.
+    if !rest.get(1).is_some_and(is_blank) {
+        return 1;
+    }
+    let (blocks, last) = rest.as_chunks::<LANES>();
+    let mut length = 0_usize;
+    for block in blocks {
+        let others = !lanes::blanks(block);
+        if others != 0 {
+            return length.wrapping_add(others.trailing_zeros() as usize);
+        }
+        length = length.wrapping_add(LANES);
+    }
+    length.wrapping_add(last.iter().take_while(|byte| is_blank(byte)).count())
 }
 
 impl Number {
