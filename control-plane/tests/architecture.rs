@@ -20,6 +20,7 @@ const SERVICES: &[&str] = &[
 
 /// What services and their start are made of.
 const BELOW_SERVICES: &[&str] = &[
+    "certificates",
     "clock",
     "comment",
     "data_dir",

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use chaperone::certificates::{self, Unusable};
 use chaperone_api::{PREFIX, Problem, ProblemCode};
 use reqwest::{Method, StatusCode};
 use serde::Serialize;
@@ -380,33 +381,22 @@ pub(crate) fn http_client() -> Result<reqwest::Client, Failure> {
 fn http_client_of(args: &ServerArgs) -> Result<reqwest::Client, Failure> {
     let mut builder = http_client_builder();
     if let Some(file) = &args.ca_file {
-        let unusable = |why: &dyn std::fmt::Display| {
-            Failure::usage(format!(
-                "{} holds no authority that can be used: {why}.",
-                file.display()
-            ))
-        };
-        let authorities = reqwest::Certificate::from_pem_bundle(&read_pem(file)?)
-            .map_err(|error| unusable(&error))?;
-        if authorities.is_empty() {
-            return Err(unusable(&"it has no certificate in PEM"));
-        }
-        builder = builder.tls_certs_only(authorities);
+        let authorities = certificates::read_any(file).and_then(|pem| {
+            // One that cannot be used is told here, where the file has a name.
+            certificates::authorities(file, &pem)?;
+            certificates::certificates(file, &pem)
+        });
+        let authorities: Result<Vec<_>, _> = authorities
+            .map_err(|error| unusable(&error))?
+            .iter()
+            .map(|authority| reqwest::Certificate::from_der(authority))
+            .collect();
+        builder = builder.tls_certs_only(authorities.map_err(|_| cannot_set_up())?);
     }
     builder = match (&args.client_cert, &args.client_key) {
         (None, None) => builder,
         (Some(certificate), Some(key)) => {
-            let mut pem = zeroize::Zeroizing::new(read_pem(certificate)?);
-            pem.push(b'\n');
-            pem.extend_from_slice(&zeroize::Zeroizing::new(read_pem(key)?));
-            let identity = reqwest::Identity::from_pem(&pem).map_err(|error| {
-                Failure::usage(format!(
-                    "{} and {} are no certificate and key: {error}.",
-                    certificate.display(),
-                    key.display()
-                ))
-            })?;
-            builder.identity(identity)
+            builder.identity(client_identity(certificate, key)?.ok_or_else(cannot_set_up)?)
         }
         _ => {
             return Err(
@@ -433,6 +423,29 @@ fn built(builder: reqwest::ClientBuilder) -> Result<reqwest::Client, Failure> {
         .map_err(|e| Failure::failed(format!("Cannot set up TLS: {}.", causes(&e))))
 }
 
+/// A client certificate and its key. `None` when reqwest cannot use what rustls can; its own errors are not
+/// shown, for nobody promises that they do not quote what it was given.
+fn client_identity(certificate: &Path, key: &Path) -> Result<Option<reqwest::Identity>, Failure> {
+    let read = |file: &Path| certificates::read_any(file).map_err(|error| unusable(&error));
+    let (chain, secret) = (read(certificate)?, read(key)?);
+    certificates::identity((certificate, &chain), (key, &secret))
+        .map_err(|error| unusable(&error))?;
+    let mut pem = zeroize::Zeroizing::new(Vec::with_capacity(chain.len() + secret.len() + 1));
+    pem.extend_from_slice(&chain);
+    pem.push(b'\n');
+    pem.extend_from_slice(&secret);
+    Ok(reqwest::Identity::from_pem(&pem).ok())
+}
+
+/// A file that was named on the command line cannot be used.
+fn unusable(error: &Unusable) -> Failure {
+    Failure::usage(format!("{error}."))
+}
+
+fn cannot_set_up() -> Failure {
+    Failure::failed("Cannot set up TLS with these certificates.")
+}
+
 /// An error with what caused it: reqwest's own text says little.
 fn causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
@@ -442,10 +455,6 @@ fn causes(error: &dyn std::error::Error) -> String {
         next = cause.source();
     }
     text
-}
-
-fn read_pem(file: &Path) -> Result<Vec<u8>, Failure> {
-    std::fs::read(file).map_err(|e| Failure::usage(format!("Cannot read {}: {e}.", file.display())))
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ pub(crate) struct Process {
 }
 
 /// Ends with whoever has it, also when a test fails.
-struct Running(Child);
+pub(crate) struct Running(Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -84,7 +84,7 @@ fn serve(data_dir: &Path) -> Command {
     command
 }
 
-fn chaperone() -> Command {
+pub(crate) fn chaperone() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_chaperone"));
     command
         .env_remove("CHAPERONE_LOG")
@@ -93,9 +93,24 @@ fn chaperone() -> Command {
     command
 }
 
+/// One with further arguments and its log in a file; it may not have begun to listen.
+pub(crate) fn serve_with(data_dir: &Path, arguments: &[String], log: &Path) -> Running {
+    let child = serve(data_dir)
+        .args(arguments)
+        .stdout(Stdio::null())
+        .stderr(std::fs::File::create(log).unwrap())
+        .spawn();
+    Running(child.unwrap())
+}
+
 /// A start that must fail: why it does.
 pub(crate) fn refused_to_start(data_dir: &Path) -> String {
-    let output = serve(data_dir).output().unwrap();
+    refused_to_start_with(data_dir, &[])
+}
+
+/// The same with further arguments.
+pub(crate) fn refused_to_start_with(data_dir: &Path, arguments: &[String]) -> String {
+    let output = serve(data_dir).args(arguments).output().unwrap();
     let error = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{error}");
     let (_, why) = error

@@ -11,6 +11,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::kit::{self, POLICY, Server, node};
+use crate::process;
 use crate::program;
 
 /// An authority made for a test.
@@ -322,6 +323,118 @@ async fn files_that_cannot_be_used_keep_it_from_starting_and_are_named() {
         error.contains("tls.crt") && error.contains("tls.key"),
         "{error}"
     );
+}
+
+/// Whether some bytes of a key's own are in a text, as they stand in its file or in decimal.
+fn quotes(text: &str, key: &str) -> bool {
+    let body: String = key.lines().filter(|line| !line.contains("----")).collect();
+    body.as_bytes().windows(8).any(|part| {
+        let decimal: Vec<String> = part.iter().map(u8::to_string).collect();
+        text.contains(&*String::from_utf8_lossy(part)) || text.contains(&decimal.join(", "))
+    })
+}
+
+#[tokio::test]
+async fn a_private_key_whose_file_is_damaged_is_not_written_to_the_log() {
+    let authority = Authority::new();
+    let own = authority.certificate(&["localhost"]);
+    let files = Files::new(&own);
+    let temp = tempfile::tempdir().unwrap();
+    let flags = [
+        "--tls-cert",
+        files.path("tls.crt").to_str().unwrap(),
+        "--tls-key",
+        files.path("tls.key").to_str().unwrap(),
+    ]
+    .map(str::to_owned);
+    let damaged = [
+        own.key.replace('\n', " "),
+        own.key.replace('\n', ""),
+        own.key.replace('\n', "\\n"),
+        own.key.replace("-----\n", "----\n"),
+        own.key.replace("-----END", "-----"),
+        own.key.replace('M', "!"),
+    ];
+    // At a start, as the key and beside the certificate.
+    for damaged in &damaged {
+        for name in ["tls.key", "tls.crt"] {
+            files.put(&own);
+            let whole = format!("{}{damaged}", own.certificate);
+            files.write(name, if name == "tls.key" { damaged } else { &whole });
+            files.write("tls.key", damaged);
+            let why = process::refused_to_start_with(&temp.path().join("data"), &flags);
+            assert!(why.contains(name), "{why}");
+            assert!(!quotes(&why, &own.key), "{why}");
+        }
+    }
+    // When the file is replaced.
+    files.put(&own);
+    let log = temp.path().join("log");
+    let _running = process::serve_with(&temp.path().join("other"), &flags, &log);
+    let said = |what: &str| {
+        let log = std::fs::read_to_string(&log).unwrap_or_default();
+        log.matches(what).count()
+    };
+    process::until("it listens", || (said("listens") == 1).then_some(())).await;
+    for (before, damaged) in damaged.iter().enumerate() {
+        files.write("tls.key", damaged);
+        process::until("it is noticed", || {
+            (said("cannot be used; those before stay in use") > before).then_some(())
+        })
+        .await;
+    }
+    let log = std::fs::read_to_string(&log).unwrap();
+    assert!(!quotes(&log, &own.key), "{log}");
+    // The command line says no more.
+    for damaged in &damaged {
+        files.write("tls.key", damaged);
+        let output = process::chaperone()
+            .args(["policy", "list", "--server", "https://localhost:1"])
+            .args(["--client-cert", &flags[1], "--client-key", &flags[3]])
+            .env("CHAPERONE_TOKEN", "chp_x")
+            .output()
+            .unwrap();
+        let said = process::said(&output);
+        assert!(said.contains("tls.key"), "{said}");
+        assert!(!quotes(&said, &own.key), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_does_not_answer_a_read_keeps_it_from_neither_starting_nor_ending() {
+    let authority = Authority::new();
+    let own = authority.certificate(&["localhost"]);
+    let files = Files::new(&own);
+    let temp = tempfile::tempdir().unwrap();
+    let server = start(files.config(), temp.path()).await;
+    std::fs::remove_file(files.path("tls.key")).unwrap();
+    let made = std::process::Command::new("mkfifo")
+        .arg(files.path("tls.key"))
+        .status();
+    assert!(made.unwrap().success());
+    let mut config = ServeConfig::new(temp.path().join("other"));
+    config.listen.set_port(0);
+    config.tls = Some(files.config());
+    let error = chaperone::serve::serve(config, std::future::pending()).await;
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("no regular file"), "{error}");
+    // The one that runs takes up what comes in its place.
+    let new = Authority::new();
+    std::fs::remove_file(files.path("tls.key")).unwrap();
+    files.put(&new.certificate(&["localhost"]));
+    process::until("the new certificate is taken up", {
+        let client = new.client(None);
+        let address = url(&server, "/healthz");
+        let (told, hears) = std::sync::mpsc::channel();
+        tokio::spawn(async move {
+            while client.get(&address).send().await.is_err() {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            told.send(())
+        });
+        move || hears.try_recv().ok()
+    })
+    .await;
 }
 
 /// An issuer on this machine that speaks TLS.

@@ -7,22 +7,25 @@
 //! - Files that cannot be used never replace those in use: the log says why, and the listener goes on.
 //! - Replacing files ends no connection: each keeps what it was made with.
 
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use rustls::pki_types::pem::{Error as PemError, PemObject as _};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::ServerConfig;
+use rustls::pki_types::CertificateDer;
 use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
-use rustls::{RootCertStore, ServerConfig};
+use rustls::sign::SingleCertAndKey;
 use tokio_rustls::TlsAcceptor;
 use zeroize::Zeroizing;
+
+use crate::certificates::{self, Lapse, Unusable};
 
 /// How often the files are read to see whether they have changed. Their bytes are compared: times of files say
 /// nothing where a directory is swapped by a link, as Kubernetes does with secrets.
 const LOOK: Duration = Duration::from_secs(2);
+
+/// After this long without an answer of the file system the log says so.
+const HANGS: Duration = Duration::from_secs(10);
 
 /// Where certificates and keys are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,37 +50,24 @@ pub struct ClientCertificates {
 /// Why the files cannot be used. Begins a sentence.
 #[derive(Debug)]
 pub(crate) enum TlsError {
-    /// A file cannot be read.
-    Unreadable(PathBuf, io::Error),
-    /// A file is not PEM of what it should hold.
-    NotPem(PathBuf, &'static str, PemError),
-    /// A file holds none of what it should hold.
-    Empty(PathBuf, &'static str),
-    /// An authority cannot be used.
-    Authority(PathBuf, rustls::Error),
+    /// A file cannot be used.
+    File(Unusable),
     /// The authorities together cannot be used.
     Authorities(PathBuf, VerifierBuilderError),
-    /// Certificate and key do not go together, or cannot be used.
-    Unusable(PathBuf, PathBuf, rustls::Error),
+    /// rustls and its cryptography do not go together.
+    Protocols(rustls::Error),
+}
+
+impl From<Unusable> for TlsError {
+    fn from(error: Unusable) -> Self {
+        Self::File(error)
+    }
 }
 
 impl std::fmt::Display for TlsError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Unreadable(file, error) => {
-                write!(f, "{} cannot be read: {error}", file.display())
-            }
-            Self::NotPem(file, what, error) => {
-                write!(f, "{} is not PEM of {what}: {error}", file.display())
-            }
-            Self::Empty(file, what) => write!(f, "{} holds no {what}", file.display()),
-            Self::Authority(file, error) => {
-                write!(
-                    f,
-                    "{} holds an authority that cannot be used: {error}",
-                    file.display()
-                )
-            }
+            Self::File(error) => error.fmt(f),
             Self::Authorities(file, error) => {
                 write!(
                     f,
@@ -85,12 +75,7 @@ impl std::fmt::Display for TlsError {
                     file.display()
                 )
             }
-            Self::Unusable(certificate, key, error) => write!(
-                f,
-                "the certificate in {} and the key in {} cannot be used together: {error}",
-                certificate.display(),
-                key.display()
-            ),
+            Self::Protocols(error) => write!(f, "TLS cannot be set up: {error}"),
         }
     }
 }
@@ -98,15 +83,22 @@ impl std::fmt::Display for TlsError {
 /// What connections are secured with.
 pub(in crate::serve) struct Tls {
     config: TlsConfig,
-    current: RwLock<Arc<ServerConfig>>,
+    current: RwLock<Made>,
+}
+
+/// What is made of the files.
+#[derive(Clone)]
+struct Made {
+    config: Arc<ServerConfig>,
+    chain: Vec<CertificateDer<'static>>,
 }
 
 /// The bytes of the files.
 #[derive(PartialEq)]
 struct Files {
-    certificate: Vec<u8>,
+    certificate: Zeroizing<Vec<u8>>,
     key: Zeroizing<Vec<u8>>,
-    authorities: Option<Vec<u8>>,
+    authorities: Option<Zeroizing<Vec<u8>>>,
 }
 
 impl Tls {
@@ -130,19 +122,57 @@ impl Tls {
 
     /// For a connection that comes now.
     pub(super) fn acceptor(&self) -> TlsAcceptor {
+        self.made().config.into()
+    }
+
+    fn made(&self) -> Made {
         let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(&current).into()
+        current.clone()
     }
 
     /// Takes up files that are replaced, for as long as it is polled.
     pub(super) async fn follow(self: Arc<Self>) {
         let mut last = None;
+        let mut lapse = None;
         loop {
+            self.warn_of_lapse(&mut lapse);
             tokio::time::sleep(LOOK).await;
             let config = self.config.clone();
-            let looked = tokio::task::spawn_blocking(move || read(&config));
-            let Ok(files) = looked.await else { return };
+            let mut looked = tokio::task::spawn_blocking(move || read(&config));
+            let files = match tokio::time::timeout(HANGS, &mut looked).await {
+                Ok(files) => files,
+                // One read that waits is enough: a second one would wait beside it.
+                Err(_) => {
+                    tracing::error!(
+                        "the file system does not answer a read of the files for TLS; certificates are not taken up anew until it does"
+                    );
+                    let files = looked.await;
+                    tracing::info!("the files for TLS can be read again");
+                    files
+                }
+            };
+            let Ok(files) = files else { return };
             last = self.took_up(last, files);
+        }
+    }
+
+    /// Says that a certificate in use is not valid now, when that begins or is another one.
+    fn warn_of_lapse(&self, said: &mut Option<Lapse>) {
+        let lapse = certificates::lapse(&self.made().chain);
+        if lapse == *said {
+            return;
+        }
+        *said = lapse;
+        let file = self.config.certificate.display();
+        let at = humantime::format_rfc3339_seconds;
+        match lapse {
+            Some(Lapse::Expired(since)) => {
+                tracing::warn!(%file, since = %at(since), "a certificate of the listener has expired: clients refuse it. Put a new one in its place");
+            }
+            Some(Lapse::NotYet(until)) => {
+                tracing::warn!(%file, until = %at(until), "a certificate of the listener is not valid yet: clients refuse it. Is the clock of this machine right?");
+            }
+            None => {}
         }
     }
 
@@ -178,38 +208,31 @@ impl Tls {
 }
 
 fn read(config: &TlsConfig) -> Result<Files, TlsError> {
-    let bytes =
-        |file: &Path| fs::read(file).map_err(|error| TlsError::Unreadable(file.to_owned(), error));
     let clients = config.clients.as_ref();
     Ok(Files {
-        certificate: bytes(&config.certificate)?,
-        key: Zeroizing::new(bytes(&config.key)?),
+        certificate: certificates::read(&config.certificate)?,
+        key: certificates::read(&config.key)?,
         authorities: clients
-            .map(|clients| bytes(&clients.authorities))
+            .map(|clients| certificates::read(&clients.authorities))
             .transpose()?,
     })
 }
 
-fn made(config: &TlsConfig, files: &Files) -> Result<Arc<ServerConfig>, TlsError> {
+fn made(config: &TlsConfig, files: &Files) -> Result<Made, TlsError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let chain = certificates(&config.certificate, &files.certificate)?;
-    let key = PrivateKeyDer::from_pem_slice(&files.key)
-        .map_err(|error| TlsError::NotPem(config.key.clone(), "a private key", error))?;
-    let unusable =
-        |error| TlsError::Unusable(config.certificate.clone(), config.key.clone(), error);
+    let identity = certificates::identity(
+        (&config.certificate, &files.certificate),
+        (&config.key, &files.key),
+    )?;
+    let chain = identity.cert.clone();
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
-        .map_err(unusable)?;
+        .map_err(TlsError::Protocols)?;
     let builder = match config.clients.as_ref().zip(files.authorities.as_ref()) {
         None => builder.with_no_client_auth(),
         Some((clients, authorities)) => {
             let file = &clients.authorities;
-            let mut roots = RootCertStore::empty();
-            for authority in certificates(file, authorities)? {
-                roots
-                    .add(authority)
-                    .map_err(|error| TlsError::Authority(file.clone(), error))?;
-            }
+            let roots = certificates::authorities(file, authorities)?;
             let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
             let verifier = if clients.of_everyone {
                 verifier
@@ -222,26 +245,19 @@ fn made(config: &TlsConfig, files: &Files) -> Result<Arc<ServerConfig>, TlsError
             builder.with_client_cert_verifier(verifier)
         }
     };
-    let mut made = builder.with_single_cert(chain, key).map_err(unusable)?;
+    let mut made = builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(identity)));
     made.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(Arc::new(made))
-}
-
-fn certificates(file: &Path, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let all: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(pem)
-        .collect::<Result<_, _>>()
-        .map_err(|error| TlsError::NotPem(file.to_owned(), "certificates", error))?;
-    if all.is_empty() {
-        return Err(TlsError::Empty(file.to_owned(), "certificate"));
-    }
-    Ok(all)
+    Ok(Made {
+        config: Arc::new(made),
+        chain,
+    })
 }
 
 /// Not refused, as the secrets of the data directory are: the key is the operator's own file, and where
 /// secrets are mounted its mode is often not theirs to choose.
 fn warn_if_others_can_read(key: &Path) {
     use std::os::unix::fs::MetadataExt as _;
-    if fs::metadata(key).is_ok_and(|metadata| metadata.mode() & 0o004 != 0) {
+    if std::fs::metadata(key).is_ok_and(|metadata| metadata.mode() & 0o004 != 0) {
         tracing::warn!(file = %key.display(), "everybody on this machine can read the private key of the listener");
     }
 }
