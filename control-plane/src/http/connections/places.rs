@@ -1,6 +1,7 @@
 //! All connections: who comes in, who makes room, and whose time is over.
 
-use std::collections::{BTreeSet, HashMap};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
@@ -26,9 +27,16 @@ struct Held {
     peers: HashMap<u64, Arc<Peer>>,
     /// The connections of each holder; they are numbered in the order in which they came.
     by_holder: HashMap<Holder, BTreeSet<u64>>,
+    /// By [`Kind`] the holders, from the one with the fewest connections to the one with the most, and of equals
+    /// the one whose connection is the oldest at the end. Looked through for each newcomer at a full house, so
+    /// that a flood of sources does not make it slow.
+    by_size: [BTreeMap<Size, Holder>; 3],
     /// By [`Kind`].
     counts: [usize; 3],
 }
+
+/// How many connections a holder has, and the number of its oldest one.
+type Size = (usize, Reverse<u64>);
 
 /// One connection's place. It is free again when this is dropped.
 #[derive(Debug)]
@@ -171,7 +179,9 @@ impl Held {
     fn add(&mut self, peer: &Arc<Peer>, holder: Holder) {
         let number = peer.number();
         self.counts[holder.kind() as usize] += 1;
-        self.by_holder.entry(holder).or_default().insert(number);
+        self.change(holder, |numbers| {
+            numbers.insert(number);
+        });
         self.peers.insert(number, Arc::clone(peer));
     }
 
@@ -181,9 +191,28 @@ impl Held {
         }
         let holder = peer.holder();
         self.counts[holder.kind() as usize] -= 1;
-        if let Some(numbers) = self.by_holder.get_mut(&holder) {
+        self.change(holder, |numbers| {
             numbers.remove(&peer.number());
-            if numbers.is_empty() {
+        });
+    }
+
+    /// Changes which connections a holder has.
+    fn change(&mut self, holder: Holder, change: impl FnOnce(&mut BTreeSet<u64>)) {
+        let size = |numbers: &BTreeSet<u64>| {
+            let oldest = numbers.first()?;
+            Some((numbers.len(), Reverse(*oldest)))
+        };
+        let by_size = &mut self.by_size[holder.kind() as usize];
+        let numbers = self.by_holder.entry(holder.clone()).or_default();
+        if let Some(before) = size(numbers) {
+            by_size.remove(&before);
+        }
+        change(numbers);
+        match size(numbers) {
+            Some(after) => {
+                by_size.insert(after, holder);
+            }
+            None => {
                 self.by_holder.remove(&holder);
             }
         }
@@ -204,12 +233,12 @@ impl Held {
         self.crowded(kind)
     }
 
-    /// Of the holder of this kind with the most connections the oldest one, rather one that is quiet.
+    /// Of the holder of this kind with the most connections the oldest one, rather one that is quiet. Of
+    /// holders with equally many, the one that has been here the longest: where each stranger has a source of
+    /// its own, nobody goes before as many have come after him as there is room for.
     fn crowded(&self, kind: Kind) -> Option<Arc<Peer>> {
-        let groups = self.by_holder.iter();
-        let (_, numbers) = groups
-            .filter(|(holder, _)| holder.kind() == kind)
-            .max_by_key(|(_, numbers)| numbers.len())?;
+        let (_, holder) = self.by_size[kind as usize].last_key_value()?;
+        let numbers = self.by_holder.get(holder)?;
         let peer = |number: &u64| self.peers.get(number);
         let quiet = numbers.iter().filter_map(peer).find(|peer| peer.is_quiet());
         quiet.or_else(|| numbers.first().and_then(peer)).cloned()
@@ -287,12 +316,35 @@ mod tests {
     }
 
     #[test]
+    fn where_everybody_has_a_source_of_their_own_the_oldest_stranger_goes() {
+        let places = places(896);
+        let source = |n: u32| IpAddr::from(std::net::Ipv4Addr::from_bits(0x0A00_0000 + n));
+        let mut here = std::collections::VecDeque::new();
+        for n in 0..10_000 {
+            here.push_back(places.enter(source(n)));
+            // Who has gone was the one before all others.
+            while here.front().is_some_and(gone) {
+                here.pop_front();
+            }
+            assert!(here.len() <= 896 && !here.iter().any(gone));
+        }
+        assert_eq!(here.len(), 896);
+        // Whoever has two of them goes before those who have one.
+        let second = places.enter(source(9_500));
+        assert!(!gone(&second) && gone(&here[0]));
+        let _newcomer = places.enter(source(20_000));
+        assert!(!gone(&here[1]), "the one with two made room");
+        assert_eq!(here.iter().filter(|place| gone(place)).count(), 2);
+    }
+
+    #[test]
     fn what_is_left_leaves_nothing_behind() {
         let places = places(16);
         drop(known(places.enter(at(1)), Holder::Node("nodes".into())));
         drop((0..40).map(|_| places.enter(at(3))).collect::<Vec<_>>());
         let held = places.held();
         assert!(held.peers.is_empty() && held.by_holder.is_empty());
+        assert!(held.by_size.iter().all(BTreeMap::is_empty));
         assert_eq!(held.counts, [0; 3]);
     }
 }
