@@ -18,6 +18,7 @@ mod stream;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::body::Bytes;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderValue, Method};
 use axum::middleware::{self, Next};
@@ -115,7 +116,7 @@ pub fn openapi() -> serde_json::Value {
 pub(crate) fn router(app: Arc<App>) -> Router {
     let (routes, declared) = declared().split_for_parts();
     let document = document::complete(&declared);
-    let document = Arc::new(serde_json::to_vec(&document).unwrap_or_default());
+    let document = Bytes::from(serde_json::to_vec(&document).unwrap_or_default());
     routes
         .route(
             "/openapi.json",

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
@@ -54,11 +55,7 @@ pub(super) async fn metrics(State(app): State<Arc<App>>) -> Result<Response, Api
     Ok(([(header::CONTENT_TYPE, content_type)], app.metrics.encode()).into_response())
 }
 
-/// The OpenAPI document.
-pub(super) async fn openapi(document: Arc<Vec<u8>>) -> Response {
-    (
-        [(header::CONTENT_TYPE, "application/json")],
-        document.to_vec(),
-    )
-        .into_response()
+/// The OpenAPI document. All answers share it: it is large, and everybody may ask for it.
+pub(super) async fn openapi(document: Bytes) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], document).into_response()
 }

@@ -9,6 +9,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
+use crate::http2;
 use crate::kit::{self, POLICY, Server, node, record};
 use crate::program;
 
@@ -252,6 +253,57 @@ async fn who_does_not_take_answers_is_closed() {
     let metrics = server.get("/metrics").await.text;
     let closed = "chaperone_connections_closed_total{cause=\"answer_not_taken\"} 1";
     assert!(metrics.contains(closed), "{metrics}");
+}
+
+#[tokio::test]
+async fn who_gives_answers_no_room_in_http2_is_closed_and_holds_few_of_them() {
+    let (server, _temp) = impatient(None).await;
+    let at = server.address();
+    for (token, path, most) in [
+        (None, "/openapi.json", 4),
+        (Some(server.admin.as_str()), "/api/v1/tokens", 16),
+    ] {
+        let mut stream = http2::connect(at, 0).await;
+        for number in 0..16 {
+            let get = http2::get(2 * number + 1, path, token);
+            stream.write_all(&get).await.unwrap();
+        }
+        let answered = format!("{{method=\"GET\",route=\"{path}\",status=\"200\"}} {most}\n");
+        while !server.get("/metrics").await.text.contains(&answered) {}
+        let mut all = Vec::new();
+        let read = tokio::time::timeout(LONG * 5, stream.read_to_end(&mut all)).await;
+        let _ = read.expect("it is closed although it goes on listening");
+        // SETTINGS_MAX_CONCURRENT_STREAMS is 16.
+        let settings = [0, 3, 0, 0, 0, 16];
+        assert!(all.windows(6).any(|part| part == settings), "{all:?}");
+    }
+    let metrics = server.get("/metrics").await.text;
+    let closed = "chaperone_connections_closed_total{cause=\"answer_not_taken\"} 2";
+    assert!(metrics.contains(closed), "{metrics}");
+}
+
+#[tokio::test]
+async fn a_stream_of_events_in_http2_waits_for_as_long_as_there_is_no_news() {
+    let (server, _temp) = impatient(None).await;
+    let mut stream = http2::connect(server.address(), 65_535).await;
+    let tail = http2::get(1, "/api/v1/records/tail", Some(&server.admin));
+    stream.write_all(&tail).await.unwrap();
+    tokio::time::sleep(LONG).await;
+    let envoy = node("envoy-1", 1);
+    let events = record(&envoy, 1, 1, "alice", "/a");
+    server.events(&envoy, &events).await.ok();
+    let mut told = String::new();
+    let telling = async {
+        let mut bytes = [0; 4096];
+        while !told.contains("alice") {
+            let read = stream.read(&mut bytes).await.unwrap();
+            assert!(read > 0, "{told}");
+            told.push_str(&String::from_utf8_lossy(&bytes[..read]));
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), telling)
+        .await
+        .expect("the record is told");
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ mod api;
 mod approvals;
 mod connections;
 mod events;
+mod http2;
 mod keys;
 mod kit;
 mod lifecycle;

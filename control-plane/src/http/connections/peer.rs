@@ -4,12 +4,17 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use super::holder::{Holder, Kind};
 use super::patience::Patience;
 use crate::access::{Caller, Role};
 use crate::nodes::Presence;
+
+/// How many requests of one stranger's connection are answered at a time; more wait for their turn. An
+/// answer takes memory until it is taken, and who multiplexes can leave many untaken.
+const STRANGERS_TURNS: usize = 4;
 
 /// One connection: who holds it, and what the peer is waited for.
 #[derive(Debug)]
@@ -19,6 +24,8 @@ pub(crate) struct Peer {
     registry: Weak<dyn Registry>,
     certificate: OnceLock<Certificate>,
     state: Mutex<State>,
+    /// Of requests on a stranger's connection; closed once it is another's.
+    turns: Arc<Semaphore>,
     /// Cancelled when nothing new is to begin on the connection.
     drain: CancellationToken,
     /// Cancelled when the connection is to end as it is.
@@ -57,6 +64,11 @@ struct State {
     draining_since: Option<Instant>,
     /// Bytes between requests are no beginning of a request: pings, say.
     multiplexed: bool,
+    /// Answers on a multiplexed connection that have something to send of which nothing is taken, and since
+    /// when. The socket says nothing of these: the peer gives each of its streams a window of its own.
+    offered: HashMap<u64, Instant>,
+    /// Numbers for these.
+    last_answer: u64,
     /// The lives of nodes that speak on it.
     nodes: HashMap<String, Presence>,
 }
@@ -92,8 +104,11 @@ impl Peer {
                 blocked_since: None,
                 draining_since: None,
                 multiplexed: false,
+                offered: HashMap::new(),
+                last_answer: 0,
                 nodes: HashMap::new(),
             }),
+            turns: Arc::new(Semaphore::new(STRANGERS_TURNS)),
             drain: CancellationToken::new(),
             close: CancellationToken::new(),
         }
@@ -162,6 +177,7 @@ impl Peer {
         if self.state().holder.kind() >= kind {
             return;
         }
+        self.turns.close();
         let subject = caller.identity().subject.clone();
         let holder = match kind {
             Kind::Node => Holder::Node(subject),
@@ -195,8 +211,19 @@ impl Peer {
         state.under_way = state.under_way.saturating_add(1);
         state.head_since = None;
         state.multiplexed = multiplexed;
+        state.last_answer += 1;
+        let number = state.last_answer;
         drop(state);
-        UnderWay(Arc::clone(self))
+        UnderWay {
+            peer: Arc::clone(self),
+            number,
+        }
+    }
+
+    /// The turn of a request to be answered, until what is returned is dropped. `None` for whoever need not
+    /// wait: a good token was shown.
+    pub(crate) async fn turn(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.turns).acquire_owned().await.ok()
     }
 
     /// Bytes have come.
@@ -233,7 +260,7 @@ impl Peer {
             |since: Instant, than: Duration| now.saturating_duration_since(since) > than;
         let kind = state.holder.kind();
         if state
-            .blocked_since
+            .untaken_since()
             .is_some_and(|since| for_longer(since, answer))
         {
             return Some(Overdue::Close("answer_not_taken"));
@@ -273,13 +300,40 @@ impl Peer {
     }
 }
 
+impl State {
+    /// Since when the peer has left something untaken for which it has asked.
+    fn untaken_since(&self) -> Option<Instant> {
+        let offered = self.offered.values().min().copied();
+        self.blocked_since.into_iter().chain(offered).min()
+    }
+}
+
 /// A request, until the last byte of its answer is on its way.
 #[derive(Debug)]
-pub(crate) struct UnderWay(Arc<Peer>);
+pub(crate) struct UnderWay {
+    peer: Arc<Peer>,
+    number: u64,
+}
+
+impl UnderWay {
+    /// A part of the answer is there to be taken.
+    pub(crate) fn offered(&self) {
+        let mut state = self.peer.state();
+        if state.multiplexed {
+            state.offered.insert(self.number, Instant::now());
+        }
+    }
+
+    /// The part before was taken, and the peer takes more.
+    pub(crate) fn taken(&self) {
+        self.peer.state().offered.remove(&self.number);
+    }
+}
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        let mut state = self.0.state();
+        let mut state = self.peer.state();
+        state.offered.remove(&self.number);
         state.under_way = state.under_way.saturating_sub(1);
         if state.under_way == 0 {
             state.quiet_since = Instant::now();

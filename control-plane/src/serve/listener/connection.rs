@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::Router;
@@ -16,6 +16,7 @@ use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 
@@ -32,6 +33,14 @@ const READ_BYTES: usize = 32 * 1024;
 
 /// Most bytes of all headers of one request in HTTP/2.
 const HEADER_LIST_BYTES: u32 = 32 * 1024;
+
+/// Requests at once on one connection of HTTP/2. A worker of Envoy has fewer, and opens another connection
+/// for more; so does every proxy. Each can hold headers and a part of an answer.
+const STREAMS: u32 = 16;
+
+/// Most bytes of an answer that are handed to a connection at a time. The rest stays where it can be shared,
+/// and what of it is not asked for is seen.
+const PART: usize = 16 * 1024;
 
 /// Pings of HTTP/2, by which a peer that has vanished is found out while its requests wait.
 const PING: Duration = Duration::from_secs(30);
@@ -98,6 +107,8 @@ where
         .timer(TokioTimer::new())
         .keep_alive_interval(PING)
         .keep_alive_timeout(PONG)
+        .max_concurrent_streams(STREAMS)
+        .max_send_buf_size(2 * PART)
         .max_header_list_size(HEADER_LIST_BYTES);
     let answering = Answering {
         router,
@@ -133,17 +144,15 @@ impl hyper::service::Service<Request<Incoming>> for Answering {
         let under_way = self.peer.begin(multiplexed);
         let peer = Arc::clone(&self.peer);
         request.extensions_mut().insert(Arc::clone(&self.peer));
-        let answer = hyper::service::Service::call(&self.router, request);
+        let router = self.router.clone();
         Box::pin(async move {
-            let mut answer = answer.await?;
+            let turn = peer.turn().await;
+            let mut answer = hyper::service::Service::call(&router, request).await?;
             if !multiplexed && peer.is_draining() {
                 let close = HeaderValue::from_static("close");
                 answer.headers_mut().insert(header::CONNECTION, close);
             }
-            Ok(answer.map(|body| Counted {
-                body,
-                _under_way: under_way,
-            }))
+            Ok(answer.map(|body| Counted::new(body, under_way, turn)))
         })
     }
 }
@@ -151,25 +160,68 @@ impl hyper::service::Service<Request<Incoming>> for Answering {
 /// The body of an answer. The request is under way until it is taken.
 struct Counted {
     body: axum::body::Body,
-    _under_way: UnderWay,
+    /// Of the body's last part what is left to hand out.
+    rest: Bytes,
+    under_way: UnderWay,
+    _turn: Option<OwnedSemaphorePermit>,
+}
+
+impl Counted {
+    fn new(
+        body: axum::body::Body,
+        under_way: UnderWay,
+        turn: Option<OwnedSemaphorePermit>,
+    ) -> Self {
+        if !body.is_end_stream() {
+            under_way.offered();
+        }
+        Self {
+            body,
+            rest: Bytes::new(),
+            under_way,
+            _turn: turn,
+        }
+    }
 }
 
 impl Body for Counted {
     type Data = Bytes;
     type Error = axum::Error;
 
+    /// Polled when the peer takes more. In HTTP/2 that is when the window of the stream has room, which is
+    /// when what was handed out before fits into it.
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
+        let this = &mut *self;
+        this.under_way.taken();
+        if this.rest.is_empty() {
+            match ready!(Pin::new(&mut this.body).poll_frame(context)) {
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) => this.rest = data,
+                    Err(frame) => return Poll::Ready(Some(Ok(frame))),
+                },
+                ended => return Poll::Ready(ended),
+            }
+        }
+        let part = this.rest.split_to(this.rest.len().min(PART));
+        this.under_way.offered();
+        Poll::Ready(Some(Ok(Frame::data(part))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.rest.is_empty() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        let rest = self.rest.len() as u64;
+        let body = self.body.size_hint();
+        let mut all = SizeHint::new();
+        if let Some(upper) = body.upper() {
+            all.set_upper(upper.saturating_add(rest));
+        }
+        all.set_lower(body.lower().saturating_add(rest));
+        all
     }
 }
