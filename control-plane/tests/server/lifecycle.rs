@@ -8,6 +8,7 @@ use chaperone::serve::{ServeConfig, serve};
 use serde_json::json;
 use sqlx::Connection as _;
 
+use crate::http2;
 use crate::kit::{self, POLICY, node, record};
 
 fn files(dir: &Path) -> Vec<std::path::PathBuf> {
@@ -291,4 +292,50 @@ async fn a_client_that_never_finishes_its_request_does_not_keep_it_from_stopping
         .await
         .expect("it stops");
     drop(slow);
+}
+
+#[tokio::test]
+async fn nobody_who_has_no_request_under_way_keeps_it_from_stopping() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let (mut server, _temp) = kit::start().await;
+    let address = server.running.as_ref().unwrap().addr;
+    let mut held = Vec::new();
+    let known = format!(
+        "GET /api/v1/whoami HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\n\r\n",
+        server.admin
+    );
+    for begun in [
+        "",
+        "G",
+        "GET /healthz HTTP/1.1\r\nhost: x\r\n",
+        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        &known,
+        &format!("{known}GET /healthz"),
+    ] {
+        let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        stream.write_all(begun.as_bytes()).await.unwrap();
+        if begun.starts_with(&known) {
+            stream.read_exact(&mut [0; 12]).await.unwrap();
+        }
+        held.push(stream);
+    }
+    // One that takes no answer, and one that knows no end.
+    for window in [0, 65_535] {
+        let mut stream = http2::connect(address, window).await;
+        let get = http2::get(1, "/openapi.json", None);
+        stream.write_all(&get).await.unwrap();
+        held.push(stream);
+    }
+    while !server
+        .get("/metrics")
+        .await
+        .text
+        .contains("{method=\"GET\",route=\"/openapi.json\",status=\"200\"} 2")
+    {}
+    let began = std::time::Instant::now();
+    server.begin_stop();
+    server.running.take().unwrap().stopped().await;
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(10), "{took:?}");
+    drop(held);
 }

@@ -16,6 +16,10 @@ use crate::nodes::Presence;
 /// answer takes memory until it is taken, and who multiplexes can leave many untaken.
 const STRANGERS_TURNS: usize = 4;
 
+/// For how long a peer that has nothing more to expect may take at a stop: to close by itself, or to take
+/// an answer that it was not known for.
+const GOODBYE: Duration = Duration::from_secs(1);
+
 /// One connection: who holds it, and what the peer is waited for.
 #[derive(Debug)]
 pub(crate) struct Peer {
@@ -282,6 +286,19 @@ impl Peer {
         let idle = if kind == Kind::Node { node_idle } else { idle };
         (state.under_way == 0 && for_longer(state.quiet_since, idle))
             .then_some(Overdue::Drain("idle"))
+    }
+
+    /// Whether nothing is to be waited for once the control plane stops, as it has since `stopped`. What is
+    /// waited for are answers to requests that have come whole, of a stranger's those that are taken at once.
+    pub(super) fn may_go(&self, now: Instant, stopped: Instant) -> bool {
+        let state = self.state();
+        let over = |since: Instant| now.saturating_duration_since(since.max(stopped)) >= GOODBYE;
+        let stranger = state.holder.kind() == Kind::Stranger;
+        if state.under_way == 0 {
+            // Others are told by HTTP that this is the end, and close by themselves.
+            return stranger || over(state.quiet_since);
+        }
+        stranger && state.untaken_since().is_some_and(over)
     }
 
     pub(super) fn begin_drain(&self, now: Instant) {

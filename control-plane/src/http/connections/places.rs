@@ -137,6 +137,17 @@ impl Places {
         }
     }
 
+    /// Ends, once the control plane stops, the connections on which nothing is to be waited for: handshakes,
+    /// requests that have not come whole, whoever has no request under way. `stopped` is when it did.
+    pub(crate) fn dismiss(&self, stopped: Instant) {
+        let now = Instant::now();
+        for peer in self.held().peers.values() {
+            if peer.may_go(now, stopped) {
+                peer.close();
+            }
+        }
+    }
+
     /// Ends all connections as they are.
     pub(crate) fn close_all(&self) {
         for peer in self.held().peers.values() {

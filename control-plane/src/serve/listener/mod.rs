@@ -31,6 +31,9 @@ use crate::http::connections::Places;
 /// How often connections are looked at for peers that have been waited for for too long.
 const SWEEP: Duration = Duration::from_millis(500);
 
+/// How often they are looked at, once the control plane stops, for those that need not be waited for.
+const DISMISS: Duration = Duration::from_millis(100);
+
 /// Pause after an accept that failed for lack of something.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -88,9 +91,12 @@ impl Listener {
             following.abort();
         }
         connections.close();
+        let stopped = Instant::now();
+        let mut dismiss = tokio::time::interval(DISMISS);
         loop {
             tokio::select! {
                 () = connections.wait() => break,
+                _ = dismiss.tick() => places.dismiss(stopped),
                 _ = sweep.tick() => places.sweep(),
             }
         }
