@@ -103,6 +103,7 @@ enum Why {
     FirstTokens(FirstTokensError),
     LastVersion(BundleError),
     Tls(TlsError),
+    Descriptors(u64),
     Listen(SocketAddr, std::io::Error),
     Address(std::io::Error),
 }
@@ -119,6 +120,12 @@ impl std::fmt::Display for ServeError {
                 write!(f, "the last policy version cannot be taken up: {error}")
             }
             Why::Tls(error) => error.fmt(f),
+            Why::Descriptors(limit) => write!(
+                f,
+                "the limit of open files is {limit}, and at least {} are needed for its own files and the \
+                 connections of a few callers; raise it with `ulimit -n 1024`, or LimitNOFILE= in a unit of systemd",
+                Limits::LEAST_DESCRIPTORS
+            ),
             Why::Listen(addr, error) => write!(f, "cannot listen on {addr}: {error}"),
             Why::Address(error) => write!(f, "cannot tell the address listened on: {error}"),
         }
@@ -180,6 +187,10 @@ pub async fn serve(
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<Running, ServeError> {
     survive_file_size_limit().map_err(Why::Signals)?;
+    let descriptors = descriptors();
+    if let Some(limit) = descriptors.filter(|limit| *limit < Limits::LEAST_DESCRIPTORS) {
+        return Err(Why::Descriptors(limit).into());
+    }
     let dir = DataDir::open(&config.data_dir)?;
     let lock = dir.lock()?;
     // Filters need the second; the control plane itself has no use for it.
@@ -224,7 +235,6 @@ pub async fn serve(
         tracing::warn!(%addr, "listening beyond loopback in plain HTTP: tokens and trail can be read on the way; give --tls-cert and --tls-key, or put TLS in front");
     }
 
-    let descriptors = descriptors();
     let limits = Limits::new(config.max_connections, descriptors);
     let wanted = config.max_connections.map(|wanted| wanted as usize);
     if wanted.is_some_and(|wanted| wanted > limits.all()) {

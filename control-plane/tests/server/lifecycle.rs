@@ -339,3 +339,19 @@ async fn nobody_who_has_no_request_under_way_keeps_it_from_stopping() {
     assert!(took < Duration::from_secs(10), "{took:?}");
     drop(held);
 }
+
+#[tokio::test]
+async fn with_hardly_any_descriptors_it_does_not_start_and_says_so() {
+    let temp = tempfile::tempdir().unwrap();
+    let output = std::process::Command::new("sh")
+        .arg("-c")
+        .arg("ulimit -n 100 && exec \"$0\" \"$@\"")
+        .arg(env!("CARGO_BIN_EXE_chaperone"))
+        .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
+        .arg(temp.path().join("data"))
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("the limit of open files is 100"), "{said}");
+}

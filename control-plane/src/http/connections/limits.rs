@@ -19,6 +19,10 @@ pub(crate) struct Limits {
 }
 
 impl Limits {
+    /// With fewer descriptors a control plane does not start. Its own files take some thirty; what is left must
+    /// be enough for nodes, people and strangers at the same time.
+    pub(crate) const LEAST_DESCRIPTORS: u64 = 128;
+
     /// As many as were asked for and `descriptors`, the process's limit, allows; `None` is no limit.
     pub(crate) fn new(wanted: Option<u32>, descriptors: Option<u64>) -> Self {
         let fits = descriptors.map_or(u64::MAX, |limit| {
@@ -55,8 +59,7 @@ mod tests {
             (None, Some(1024), 896),
             (None, Some(1_048_576), 8192),
             (None, None, 8192),
-            (None, Some(64), 32),
-            (None, Some(0), 16),
+            (None, Some(128), 64),
             (Some(100), Some(1024), 100),
             (Some(20_000), Some(1_048_576), 20_000),
             // More than there are descriptors for would end in EMFILE.
