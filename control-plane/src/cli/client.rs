@@ -9,6 +9,7 @@ use reqwest::{Method, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::causes;
 use super::failure::Failure;
 use super::output::clean;
 use super::server_events::ServerEvents;
@@ -232,13 +233,12 @@ impl Client {
     }
 
     fn unreachable(&self, error: &reqwest::Error) -> Failure {
-        // reqwest's own text stops at "error sending request"; the cause is in the chain.
-        let mut cause: &dyn std::error::Error = error;
-        while let Some(source) = cause.source() {
-            cause = source;
-        }
-        Failure::unreachable(format!("The control plane at {} does not answer: {cause}.", self.base))
-            .next("Is `chaperone serve` or `chaperone dev` running there? --server and CHAPERONE_SERVER say where to look.")
+        let why = causes::of(error, self.base.scheme());
+        Failure::unreachable(format!(
+            "The control plane at {} {}.",
+            self.base, why.sentence
+        ))
+        .next(why.next)
     }
 }
 
@@ -413,6 +413,9 @@ fn http_client_builder() -> reqwest::ClientBuilder {
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder()
         .connect_timeout(CONNECT_TIMEOUT)
+        // What the other side has against a client certificate comes after the handshake. HTTP/2 answers
+        // "channel closed" then, HTTP/1 passes it on. A command makes one call at a time anyway.
+        .http1_only()
         .redirect(reqwest::redirect::Policy::none())
         .user_agent(concat!("chaperone/", env!("CARGO_PKG_VERSION")))
 }
@@ -420,7 +423,7 @@ fn http_client_builder() -> reqwest::ClientBuilder {
 fn built(builder: reqwest::ClientBuilder) -> Result<reqwest::Client, Failure> {
     builder
         .build()
-        .map_err(|e| Failure::failed(format!("Cannot set up TLS: {}.", causes(&e))))
+        .map_err(|e| Failure::failed(format!("Cannot set up TLS: {}.", causes::chain(&e))))
 }
 
 /// A client certificate and its key. `None` when reqwest cannot use what rustls can; its own errors are not
@@ -444,17 +447,6 @@ fn unusable(error: &Unusable) -> Failure {
 
 fn cannot_set_up() -> Failure {
     Failure::failed("Cannot set up TLS with these certificates.")
-}
-
-/// An error with what caused it: reqwest's own text says little.
-fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text = format!("{text}: {cause}");
-        next = cause.source();
-    }
-    text
 }
 
 #[cfg(test)]

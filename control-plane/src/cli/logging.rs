@@ -9,7 +9,12 @@ use super::failure::Failure;
 /// # Errors
 /// When `CHAPERONE_LOG` cannot be understood.
 pub(crate) fn log_filter(default: &str) -> Result<EnvFilter, Failure> {
-    let levels = std::env::var("CHAPERONE_LOG").unwrap_or_else(|_| default.to_owned());
+    let levels = std::env::var("CHAPERONE_LOG").unwrap_or_default();
+    let levels = if levels.is_empty() {
+        default.to_owned()
+    } else {
+        levels
+    };
     EnvFilter::try_new(&levels).map_err(|e| {
         Failure::usage(format!("CHAPERONE_LOG={levels} cannot be understood: {e}."))
             .next("It is written like info or info,chaperone=debug.")

@@ -17,6 +17,7 @@
 //! | module | what it is for |
 //! |---|---|
 //! | [`args`] | arguments that several commands take |
+//! | `causes` | why a call was not answered |
 //! | [`client`] | calls of the management API |
 //! | [`context`] | what every command gets |
 //! | [`document`] | policies and detectors, read from files |
@@ -32,6 +33,7 @@
 pub(crate) mod approvals;
 pub(crate) mod args;
 pub(crate) mod audit;
+mod causes;
 pub(crate) mod client;
 pub(crate) mod context;
 pub(crate) mod detectors;

@@ -8,9 +8,11 @@ mod serve;
 #[cfg(test)]
 mod reference;
 
+use std::ffi::OsStr;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::builder::Resettable;
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::cli::client::ServerArgs;
 use crate::cli::context::Context;
@@ -100,7 +102,9 @@ enum Command {
 
 /// Parses the arguments, runs the command, reports how it ended.
 pub(crate) fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let is_empty = |name: &OsStr| std::env::var_os(name).is_some_and(|value| value.is_empty());
+    let matches = without_variables(Cli::command(), &is_empty).get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let output = Output {
         format: cli.global.output,
     };
@@ -116,6 +120,17 @@ pub(crate) fn main() -> ExitCode {
             ExitCode::from(failure.exit as u8)
         }
     }
+}
+
+/// Lets arguments not be read from the variables of the environment that `is_empty` names. A template of a
+/// service sets all that there are; one without a value says that there is none.
+fn without_variables(command: clap::Command, is_empty: &impl Fn(&OsStr) -> bool) -> clap::Command {
+    command
+        .mut_args(|arg| match arg.get_env() {
+            Some(name) if is_empty(name) => arg.env(Resettable::Reset),
+            _ => arg,
+        })
+        .mut_subcommands(|command| without_variables(command, is_empty))
 }
 
 fn run(command: Command, context: &Context) -> Result<(), Failure> {
@@ -167,8 +182,22 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_variable_without_a_value_is_one_that_is_not_set() {
+        let with = |name: &str| {
+            let is_empty = |empty: &OsStr| empty == name;
+            let command = without_variables(Cli::command(), &is_empty);
+            let serve = command.find_subcommand("serve").unwrap().clone();
+            let variables = |command: &clap::Command| {
+                let mut names = command.get_arguments().filter_map(clap::Arg::get_env);
+                names.any(|found| found == name)
+            };
+            variables(&command) || variables(&serve)
+        };
+        assert!(!with("CHAPERONE_TLS_CERT") && !with("CHAPERONE_CA_FILE"));
+    }
+
+    #[test]
     fn the_command_line_is_well_formed() {
-        use clap::CommandFactory as _;
         Cli::command().debug_assert();
     }
 }

@@ -226,7 +226,10 @@ pub async fn serve(
     .await
     .map_err(Why::LastVersion)?;
 
-    let tls = config.tls.map(Tls::load).transpose().map_err(Why::Tls)?;
+    let tls = match config.tls {
+        None => None,
+        Some(tls) => Some(Tls::load(tls).await.map_err(Why::Tls)?),
+    };
     let listener = TcpListener::bind(config.listen)
         .await
         .map_err(|error| Why::Listen(config.listen, error))?;

@@ -281,10 +281,37 @@ async fn everybody_has_to_show_a_certificate_where_everybody_is_asked_for_one() 
     ];
     let listed = run(&[], &variables).await;
     assert!(listed.status.success(), "{listed:?}");
-    let refused = run(&["--ca-file", &ca], &[]).await;
+    // Each failure says what to do.
+    let refused = run(&["--ca-file", &ca], &[("CHAPERONE_CLIENT_CERT", "")]).await;
     assert_eq!(refused.status.code(), Some(3), "{refused:?}");
+    let said = process::said(&refused);
+    assert!(
+        said.contains("none was shown") && said.contains("--client-cert"),
+        "{said}"
+    );
     let untrusted = run(&flags[2..], &[]).await;
     assert_eq!(untrusted.status.code(), Some(3), "{untrusted:?}");
+    let said = process::said(&untrusted);
+    assert!(
+        said.contains("not trusted here") && said.contains("--ca-file"),
+        "{said}"
+    );
+    let foreign = Authority::new().certificate(&["mallory"]);
+    files.write("carol.crt", &foreign.certificate);
+    let said = process::said(&run(&flags, &[]).await);
+    assert!(
+        said.contains("carol.key is not the one of the first certificate"),
+        "{said}"
+    );
+    files.write("carol.key", &foreign.key);
+    let said = process::said(&run(&flags, &[]).await);
+    assert!(
+        said.contains("no authority that it trusts vouches for it"),
+        "{said}"
+    );
+    files.write("carol.crt", "garbage");
+    let said = process::said(&run(&flags, &[]).await);
+    assert!(said.contains("carol.crt is not PEM"), "{said}");
 }
 
 #[tokio::test]
@@ -435,6 +462,48 @@ async fn a_file_that_does_not_answer_a_read_keeps_it_from_neither_starting_nor_e
         move || hears.try_recv().ok()
     })
     .await;
+}
+
+#[tokio::test]
+async fn who_speaks_tls_to_plain_http_or_the_other_way_round_is_told_so() {
+    let authority = Authority::new();
+    let files = Files::new(&authority.certificate(&["localhost"]));
+    let temp = tempfile::tempdir().unwrap();
+    let secured = start(files.config(), temp.path()).await;
+    let (plain, _temp) = kit::start().await;
+    let said = async |server: &str| {
+        let list = tokio::process::Command::new(env!("CARGO_BIN_EXE_chaperone"))
+            .args(["policy", "list", "--server", server])
+            .env("CHAPERONE_TOKEN", "chp_x")
+            .env("CHAPERONE_CA_FILE", "")
+            .output();
+        process::said(&list.await.unwrap())
+    };
+    let text = said(&url(&secured, "").replace("https:", "http:")).await;
+    assert!(
+        text.contains("probably with TLS") && text.contains("https://"),
+        "{text}"
+    );
+    let text = said(&plain.base.replace("http:", "https:")).await;
+    assert!(
+        text.contains("probably plain HTTP") && text.contains("http://"),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn variables_without_a_value_say_nothing() {
+    let temp = tempfile::tempdir().unwrap();
+    let environment = [
+        "CHAPERONE_TLS_CERT",
+        "CHAPERONE_TLS_KEY",
+        "CHAPERONE_TLS_CLIENT_CA",
+        "CHAPERONE_TLS_CLIENT_CERTS",
+        "CHAPERONE_MAX_CONNECTIONS",
+        "CHAPERONE_LOG",
+    ]
+    .map(|name| (name, ""));
+    program::start(&temp.path().join("data"), 1024, &[], &environment).await;
 }
 
 /// An issuer on this machine that speaks TLS.

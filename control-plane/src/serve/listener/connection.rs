@@ -56,6 +56,7 @@ pub(super) async fn serve(
     stop: CancellationToken,
 ) {
     let peer = Arc::clone(place.peer());
+    let source = stream.peer_addr().ok();
     let socket = Socket::new(stream, Arc::clone(&peer));
     let speaking = async {
         match tls {
@@ -65,6 +66,7 @@ pub(super) async fn serve(
                 Err(error) => {
                     place.handshake_failed();
                     tracing::debug!(%error, "a TLS handshake failed");
+                    tls.tell_refusal(&error, source);
                 }
             },
         }

@@ -10,6 +10,7 @@
 
 mod connection;
 mod descriptors;
+mod seldom;
 mod socket;
 mod tls;
 
@@ -24,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub(super) use self::descriptors::descriptors;
+use self::seldom::Seldom;
 pub use self::tls::{ClientCertificates, TlsConfig};
 pub(super) use self::tls::{Tls, TlsError};
 use crate::http::connections::Places;
@@ -36,9 +38,6 @@ const DISMISS: Duration = Duration::from_millis(100);
 
 /// Pause after an accept that failed for lack of something.
 const PAUSE: Duration = Duration::from_millis(50);
-
-/// Between two lines of log about accepts that fail.
-const SAY_AGAIN: Duration = Duration::from_secs(10);
 
 /// Everything that connections are made with.
 pub(super) struct Listener {
@@ -64,7 +63,7 @@ impl Listener {
         let following = tls.clone().map(|tls| tokio::spawn(tls.follow()));
         let router = TowerToHyperService::new(router);
         let connections = TaskTracker::new();
-        let mut trouble = Trouble::default();
+        let mut trouble = Seldom::default();
         let mut sweep = tokio::time::interval(SWEEP);
         sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -80,7 +79,13 @@ impl Listener {
                     }
                     Err(error) => {
                         places.make_room();
-                        trouble.say(&error);
+                        if let Some(failed_before) = trouble.due() {
+                            tracing::error!(
+                                %error,
+                                failed_before,
+                                "a connection could not be taken; others have to go. Raise the limit of open files, or lower --max-connections"
+                            );
+                        }
                         tokio::time::sleep(PAUSE).await;
                     }
                 },
@@ -130,33 +135,6 @@ fn is_of_one_connection(error: &io::Error) -> bool {
             | ErrorKind::TimedOut
             | ErrorKind::Interrupted
     )
-}
-
-/// Accepts that fail, said now and then.
-#[derive(Debug, Default)]
-struct Trouble {
-    said: Option<Instant>,
-    unsaid: u64,
-}
-
-impl Trouble {
-    fn say(&mut self, error: &io::Error) {
-        let now = Instant::now();
-        if self
-            .said
-            .is_some_and(|said| now.saturating_duration_since(said) < SAY_AGAIN)
-        {
-            self.unsaid += 1;
-            return;
-        }
-        tracing::error!(
-            %error,
-            failed_before = self.unsaid,
-            "a connection could not be taken; others have to go. Raise the limit of open files, or lower --max-connections"
-        );
-        self.said = Some(now);
-        self.unsaid = 0;
-    }
 }
 
 #[cfg(test)]

@@ -7,17 +7,21 @@
 //! - Files that cannot be used never replace those in use: the log says why, and the listener goes on.
 //! - Replacing files ends no connection: each keeps what it was made with.
 
+use std::io;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
-use rustls::ServerConfig;
 use rustls::pki_types::CertificateDer;
 use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
 use rustls::sign::SingleCertAndKey;
+use rustls::{CertificateError, ServerConfig};
+use tokio::task::JoinError;
 use tokio_rustls::TlsAcceptor;
 use zeroize::Zeroizing;
 
+use super::seldom::Seldom;
 use crate::certificates::{self, Lapse, Unusable};
 
 /// How often the files are read to see whether they have changed. Their bytes are compared: times of files say
@@ -56,6 +60,8 @@ pub(crate) enum TlsError {
     Authorities(PathBuf, VerifierBuilderError),
     /// rustls and its cryptography do not go together.
     Protocols(rustls::Error),
+    /// Reading the files broke off.
+    BrokeOff(JoinError),
 }
 
 impl From<Unusable> for TlsError {
@@ -76,6 +82,7 @@ impl std::fmt::Display for TlsError {
                 )
             }
             Self::Protocols(error) => write!(f, "TLS cannot be set up: {error}"),
+            Self::BrokeOff(error) => write!(f, "reading the files for TLS broke off: {error}"),
         }
     }
 }
@@ -84,6 +91,7 @@ impl std::fmt::Display for TlsError {
 pub(in crate::serve) struct Tls {
     config: TlsConfig,
     current: RwLock<Made>,
+    refusals: Mutex<Seldom>,
 }
 
 /// What is made of the files.
@@ -106,18 +114,38 @@ impl Tls {
     ///
     /// # Errors
     /// When they cannot be used.
-    pub(in crate::serve) fn load(config: TlsConfig) -> Result<Self, TlsError> {
-        let current = made(&config, &read(&config)?)?;
-        warn_if_others_can_read(&config.key);
+    pub(in crate::serve) async fn load(config: TlsConfig) -> Result<Self, TlsError> {
+        let from = config.clone();
+        // On a thread of its own: a file system that does not answer must not keep signals from being heard.
+        let looked = tokio::task::spawn_blocking(move || read(&from)).await;
+        let looked = looked.map_err(TlsError::BrokeOff)??;
+        let current = made(&config, &looked.files)?;
+        warn_if(looked.exposed, &config.key);
         Ok(Self {
             config,
             current: RwLock::new(current),
+            refusals: Mutex::default(),
         })
     }
 
     /// Whether clients are asked for certificates.
     pub(super) fn asks_for_certificates(&self) -> bool {
         self.config.clients.is_some()
+    }
+
+    /// Says that a handshake has failed for the client's certificate, if that is why. The client has no
+    /// sentence to read, so whoever looks for the cause looks here.
+    pub(super) fn tell_refusal(&self, error: &io::Error, source: Option<SocketAddr>) {
+        let Some(why) = refusal(error) else { return };
+        let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(refused_before) = refusals.due() {
+            let source = source.map(|source| source.ip().to_string());
+            tracing::info!(
+                source,
+                refused_before,
+                "a TLS handshake was refused for the client's certificate: {why}"
+            );
+        }
     }
 
     /// For a connection that comes now.
@@ -180,9 +208,12 @@ impl Tls {
     fn took_up(
         &self,
         last: Option<Result<Files, String>>,
-        files: Result<Files, TlsError>,
+        looked: Result<Looked, TlsError>,
     ) -> Option<Result<Files, String>> {
-        let files = files.map_err(|error| error.to_string());
+        let (files, exposed) = match looked {
+            Ok(Looked { files, exposed }) => (Ok(files), exposed),
+            Err(error) => (Err(error.to_string()), false),
+        };
         if last.as_ref() == Some(&files) {
             return last;
         }
@@ -196,7 +227,7 @@ impl Tls {
                 // The first look finds the files of the start.
                 if last.is_some() {
                     tracing::info!("the certificate of the listener was replaced");
-                    warn_if_others_can_read(&self.config.key);
+                    warn_if(exposed, &self.config.key);
                 }
             }
             Err(error) => {
@@ -207,15 +238,24 @@ impl Tls {
     }
 }
 
-fn read(config: &TlsConfig) -> Result<Files, TlsError> {
+/// What a look at the files has shown.
+struct Looked {
+    files: Files,
+    /// Everybody on the machine can read the key.
+    exposed: bool,
+}
+
+fn read(config: &TlsConfig) -> Result<Looked, TlsError> {
     let clients = config.clients.as_ref();
-    Ok(Files {
+    let files = Files {
         certificate: certificates::read(&config.certificate)?,
         key: certificates::read(&config.key)?,
         authorities: clients
             .map(|clients| certificates::read(&clients.authorities))
             .transpose()?,
-    })
+    };
+    let exposed = others_can_read(&config.key);
+    Ok(Looked { files, exposed })
 }
 
 fn made(config: &TlsConfig, files: &Files) -> Result<Made, TlsError> {
@@ -253,11 +293,39 @@ fn made(config: &TlsConfig, files: &Files) -> Result<Made, TlsError> {
     })
 }
 
+fn others_can_read(key: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    std::fs::metadata(key).is_ok_and(|metadata| metadata.mode() & 0o004 != 0)
+}
+
 /// Not refused, as the secrets of the data directory are: the key is the operator's own file, and where
 /// secrets are mounted its mode is often not theirs to choose.
-fn warn_if_others_can_read(key: &Path) {
-    use std::os::unix::fs::MetadataExt as _;
-    if std::fs::metadata(key).is_ok_and(|metadata| metadata.mode() & 0o004 != 0) {
+fn warn_if(exposed: bool, key: &Path) {
+    if exposed {
         tracing::warn!(file = %key.display(), "everybody on this machine can read the private key of the listener");
     }
+}
+
+/// Why the certificate of a client was refused, if that is why a handshake has failed.
+fn refusal(error: &io::Error) -> Option<&'static str> {
+    let error = error.get_ref()?.downcast_ref::<rustls::Error>()?;
+    Some(match error {
+        rustls::Error::NoCertificatesPresented => {
+            "it shows none, and --tls-client-certs everyone asks for one"
+        }
+        rustls::Error::InvalidCertificate(error) => match error {
+            CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+                "no authority in --tls-client-ca vouches for it"
+            }
+            CertificateError::Expired | CertificateError::ExpiredContext { .. } => "it has expired",
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+                "it is not valid yet"
+            }
+            CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
+                "its extended key usage does not name clients"
+            }
+            _ => "it is damaged, or uses something of X.509 that is not supported",
+        },
+        _ => return None,
+    })
 }
