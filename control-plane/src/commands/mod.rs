@@ -10,6 +10,7 @@ mod reference;
 
 use std::ffi::OsStr;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::builder::Resettable;
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
@@ -36,6 +37,9 @@ Examples:
   chaperone approvals watch
   chaperone audit search --subject alice --effect deny --since 1h
   chaperone mask --format auto < build.log";
+
+/// How long threads that wait for files may take when all is done.
+const LEAVE: Duration = Duration::from_secs(1);
 
 /// The gate for AI coding agents: who may do what, who approved it, and what came of it.
 #[derive(Debug, Parser)]
@@ -150,7 +154,7 @@ fn run(command: Command, context: &Context) -> Result<(), Failure> {
         .map_err(|e| Failure::failed(format!("Cannot start: {e}.")))?;
     // The command runs on this thread, the main one, which lives as long as the process: the death
     // signal of `dev`'s child is bound to the thread that started it.
-    runtime.block_on(async {
+    let ended = runtime.block_on(async {
         match command {
             Command::Serve(args) => serve::run(args).await,
             Command::Db(command) => db::run(command, context.output).await,
@@ -163,7 +167,10 @@ fn run(command: Command, context: &Context) -> Result<(), Failure> {
             Command::Token(command) => token::run(command, context).await,
             Command::Child(_) | Command::Mask(_) | Command::Detectors(_) => Ok(()),
         }
-    })
+    });
+    // A thread may wait for a file system that does not answer. Dropping the runtime would wait for it.
+    runtime.shutdown_timeout(LEAVE);
+    ended
 }
 
 fn report(failure: &Failure, output: Output) {

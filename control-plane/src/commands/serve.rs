@@ -161,9 +161,14 @@ pub(crate) async fn run(args: ServeArgs) -> Result<(), Failure> {
         max_connections: args.max_connections,
         ..ServeConfig::new(args.data_dir)
     };
-    let running = serve::serve(config, shutdown.clone().cancelled_owned())
-        .await
-        .map_err(|e| Failure::failed(format!("The control plane does not start: {e}.")))?;
+    let starting = serve::serve(config, shutdown.clone().cancelled_owned());
+    let started = tokio::select! {
+        started = starting => started,
+        // A start may wait: for a disk, or a file of a network.
+        () = stop.told() => return Err(Failure::failed("Stopped before it had started.")),
+    };
+    let running =
+        started.map_err(|e| Failure::failed(format!("The control plane does not start: {e}.")))?;
     let stopped = running.stopped();
     tokio::pin!(stopped);
     tokio::select! {
