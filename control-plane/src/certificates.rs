@@ -278,9 +278,12 @@ fn why(error: &rustls::Error) -> &'static str {
     match error {
         rustls::Error::InvalidCertificate(CertificateError::BadEncoding) => "it is damaged",
         // Of a library below rustls, which is told apart by its text alone.
-        rustls::Error::Other(other) if other.0.to_string().contains("UnsupportedCertVersion") => {
-            "it is of version 1 or 2 of X.509; make one of version 3, with the names of the host as subject \
-             alternative names"
+        rustls::Error::InvalidCertificate(CertificateError::Other(other))
+        | rustls::Error::Other(other)
+            if other.0.to_string().contains("UnsupportedCertVersion") =>
+        {
+            "it is of version 1 of X.509; make one of version 3, with the names of the host as subject alternative \
+             names"
         }
         _ => "it is damaged, or uses something of X.509 that is not supported",
     }
@@ -389,6 +392,19 @@ pub(crate) fn lapse(chain: &[CertificateDer<'_>]) -> Option<Lapse> {
 mod tests {
     use super::*;
 
+    /// Made by `openssl x509 -req` without extensions.
+    const VERSION_1: &str = "\
+-----BEGIN CERTIFICATE-----
+MIIBJDCBywIUCX/oMUe9+VRWCFfvK1rQOWPJ6SkwCgYIKoZIzj0EAwIwFDESMBAG
+A1UEAwwJbG9jYWxob3N0MCAXDTI2MTEzMDAxNTYzM1oYDzIxMjYxMTA2MDE1NjMz
+WjAUMRIwEAYDVQQDDAlsb2NhbGhvc3QwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNC
+AASpSoYuWVQER8TzWqCU3j1eKpX+ENX6yksTlY0qQMkHPFet1MyDqyjZJ/MsrnzB
+XtqidImanhq1iUZWs3MHT9CmMAoGCCqGSM49BAMCA0gAMEUCIQCtdmj1k4F/RvKA
+sbeIsgmQX7mtTgpNJZzBpbV4F4QdowIgfJa8V0p7sPuNncbbkoY+mt7ToxztG6XV
+df2vYi3q15g=
+-----END CERTIFICATE-----
+";
+
     fn pair() -> (String, String) {
         let key = rcgen::KeyPair::generate().unwrap();
         let params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
@@ -398,7 +414,7 @@ mod tests {
     fn told(certificate: &str, key: &str) -> String {
         let paths = (Path::new("tls.crt"), Path::new("tls.key"));
         let error = identity((paths.0, certificate.as_bytes()), (paths.1, key.as_bytes()));
-        let error = error.err().expect("it cannot be used");
+        let error = error.expect_err("it cannot be used");
         format!("{error}\n{error:?}")
     }
 
@@ -458,6 +474,10 @@ mod tests {
             assert!(!quotes(&text, &key), "{text}");
         }
         assert!(quotes(&key, &key), "the test sees what it looks for");
+        assert!(
+            told(VERSION_1, &key)
+                .contains("tls.crt holds a certificate that cannot be used: it is of version 1")
+        );
         let other = pair().1;
         assert!(told(&certificate, &other).contains("is not the one of"));
         assert!(told(&key, &key).contains("tls.crt holds a private key and no certificate"));

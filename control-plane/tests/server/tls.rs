@@ -39,8 +39,13 @@ impl Authority {
     }
 
     fn certificate(&self, names: &[&str]) -> Certificate {
+        self.certificate_until(names, 4000)
+    }
+
+    fn certificate_until(&self, names: &[&str], year: i32) -> Certificate {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-        let params = CertificateParams::new(names).unwrap();
+        let mut params = CertificateParams::new(names).unwrap();
+        params.not_after = rcgen::date_time_ymd(year, 1, 1);
         let key = KeyPair::generate().unwrap();
         Certificate {
             certificate: params.signed_by(&key, &self.issuer).unwrap().pem(),
@@ -462,6 +467,44 @@ async fn a_file_that_does_not_answer_a_read_keeps_it_from_neither_starting_nor_e
         move || hears.try_recv().ok()
     })
     .await;
+}
+
+#[tokio::test]
+async fn the_log_says_why_clients_are_refused_and_when_they_will_refuse() {
+    let (authority, clients) = (Authority::new(), Authority::new());
+    let files = Files::new(&authority.certificate(&["localhost"]));
+    files.write("clients.pem", &clients.pem);
+    let path = |name: &str| files.path(name).to_str().unwrap().to_owned();
+    let flags = [
+        "--tls-cert".to_owned(),
+        path("tls.crt"),
+        "--tls-key".to_owned(),
+        path("tls.key"),
+        "--tls-client-ca".to_owned(),
+        path("clients.pem"),
+        "--tls-client-certs=everyone".to_owned(),
+    ];
+    let temp = tempfile::tempdir().unwrap();
+    let log = temp.path().join("log");
+    let _running = process::serve_with(&temp.path().join("data"), &flags, &log);
+    let log = || std::fs::read_to_string(&log).unwrap_or_default();
+    let address = process::until("it listens", || {
+        let log = log();
+        let (_, address) = log.split_once("the control plane listens addr=")?;
+        Some(address.split_whitespace().next()?.to_owned())
+    })
+    .await;
+    let port = address.rsplit_once(':').unwrap().1.to_owned();
+    let expired = clients.certificate_until(&["carol"], 2001);
+    let call = authority
+        .client(Some(&expired))
+        .get(format!("https://localhost:{port}/healthz"));
+    assert!(call.send().await.is_err());
+    let told = "refused for the client's certificate: it has expired";
+    process::until("the refusal is told", || log().contains(told).then_some(())).await;
+    files.put(&authority.certificate_until(&["localhost"], 2001));
+    let told = "a certificate of the listener has expired";
+    process::until("the expiry is told", || log().contains(told).then_some(())).await;
 }
 
 #[tokio::test]
