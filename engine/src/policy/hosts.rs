@@ -80,12 +80,74 @@ pub(super) fn matches(pattern: &HostPattern, host: &str) -> bool {
     }
 }
 
-/// Whether one host can be meant by both patterns.
-pub(super) fn overlap(a: &HostPattern, b: &HostPattern) -> bool {
-    let covers = |wide: &HostPattern, narrow: &HostPattern| match narrow.as_str().strip_prefix("*.")
-    {
+/// Whether every host that `narrow` means is one that `wide` means, too. No single name covers a wildcard:
+/// `apps.example.com` is not even one of the hosts of `*.apps.example.com`.
+pub(super) fn covers(wide: &HostPattern, narrow: &HostPattern) -> bool {
+    let wildcard = |pattern: &HostPattern| pattern.as_str().starts_with("*.");
+    match narrow.as_str().strip_prefix("*.") {
         None => matches(wide, narrow.as_str()),
-        Some(domain) => wide == narrow || matches(wide, domain),
-    };
+        Some(domain) => wide == narrow || (wildcard(wide) && matches(wide, domain)),
+    }
+}
+
+/// Whether one host can be meant by both patterns. Two domains lie one within the other or apart, so one
+/// of two patterns that share a host covers the other.
+pub(super) fn overlap(a: &HostPattern, b: &HostPattern) -> bool {
     covers(a, b) || covers(b, a)
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    /// All names of `from` to `to` of these labels.
+    fn names(labels: &[&str], from: usize, to: usize) -> Vec<String> {
+        let mut all = Vec::new();
+        let mut longest: Vec<String> = labels.iter().map(ToString::to_string).collect();
+        for length in 1..=to {
+            if length >= from {
+                all.extend(longest.iter().cloned());
+            }
+            longest = labels
+                .iter()
+                .flat_map(|label| longest.iter().map(move |name| format!("{label}.{name}")))
+                .collect();
+        }
+        all
+    }
+
+    /// Patterns of two and three of two labels, with and without a wildcard.
+    pub(in crate::policy) fn patterns() -> Vec<HostPattern> {
+        let names = names(&["a", "b"], 2, 3);
+        let wildcards = names.iter().map(|name| format!("*.{name}"));
+        let all = names.iter().cloned().chain(wildcards);
+        all.map(|pattern| pattern.parse().unwrap()).collect()
+    }
+
+    /// Hosts that tell those patterns apart: with a label that stands in none, and one label longer.
+    pub(in crate::policy) fn hosts() -> Vec<String> {
+        names(&["a", "b", "c"], 1, 4)
+    }
+
+    #[test]
+    fn patterns_overlap_and_cover_as_the_hosts_that_they_mean() {
+        let (patterns, hosts) = (patterns(), hosts());
+        for a in &patterns {
+            for b in &patterns {
+                let mut theirs = hosts.iter().filter(|host| matches(b, host));
+                assert_eq!(
+                    overlap(a, b),
+                    theirs.clone().any(|host| matches(a, host)),
+                    "overlap of {a} and {b}"
+                );
+                assert_eq!(
+                    covers(a, b),
+                    theirs.all(|host| matches(a, host)),
+                    "{a} covers {b}"
+                );
+            }
+        }
+    }
 }

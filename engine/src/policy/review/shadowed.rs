@@ -143,13 +143,7 @@ fn hosts_covered(
     narrow: &[HostPattern],
     connections: &[&Connection],
 ) -> bool {
-    let covered = |host: &HostPattern| {
-        wide.iter()
-            .any(|wide| match host.as_str().strip_prefix("*.") {
-                None => hosts::matches(wide, host.as_str()),
-                Some(domain) => wide == host || hosts::matches(wide, domain),
-            })
-    };
+    let covered = |host: &HostPattern| wide.iter().any(|wide| hosts::covers(wide, host));
     if narrow.is_empty() {
         connections.iter().flat_map(|c| &c.hosts).all(covered)
     } else {
@@ -175,4 +169,33 @@ fn path_covered(wide: &PathPattern, narrow: &PathPattern) -> bool {
                 .collect();
             glob.matches(if path.is_empty() { "/" } else { &path })
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::hosts::tests::{hosts, patterns};
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[test]
+    fn a_list_of_hosts_is_covered_when_each_host_that_it_means_is() {
+        let (patterns, hosts) = (patterns(), hosts());
+        let mean = |list: &[HostPattern], host: &str| {
+            list.iter().any(|pattern| hosts::matches(pattern, host))
+        };
+        for wide in patterns.windows(2) {
+            for narrow in patterns.chunks(3).chain(patterns.chunks(1)) {
+                let expected = hosts
+                    .iter()
+                    .filter(|host| mean(narrow, host))
+                    .all(|host| mean(wide, host));
+                assert_eq!(
+                    hosts_covered(wide, narrow, &[]),
+                    expected,
+                    "{wide:?} {narrow:?}"
+                );
+            }
+        }
+    }
 }

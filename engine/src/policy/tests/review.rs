@@ -438,6 +438,41 @@ fn a_rule_that_another_one_makes_idle_is_told_which() {
     );
 }
 
+/// `*.apps.example.com` means every host below the domain, and never the domain itself.
+#[test]
+fn a_single_host_is_nothing_beside_all_hosts_below_it() {
+    let with = |wanted: &str, effect: &str| {
+        let document = format!(
+            "{HEAD}rules:\n  - {{ name: a, match: {{ connections: [apps] }}, effect: allow }}\n{}\n",
+            rule(wanted, effect)
+        );
+        said(
+            &document
+                .replacen(
+                    "hosts: [api.example.com, \"*.api.example.com\"]",
+                    "hosts: [\"*.apps.example.com\"]",
+                    1,
+                )
+                .replace("name: api", "name: apps"),
+        )
+    };
+    let (errors, _) = with("hosts: [apps.example.com]", "deny");
+    assert_eq!(errors.len(), 1, "{errors:?}");
+    assert!(
+        errors[0].starts_with("rules[1].match.hosts[0]: `apps.example.com` is no host of"),
+        "{errors:?}"
+    );
+    for narrower in ["x.apps.example.com", "\"*.x.apps.example.com\""] {
+        let said = with(&format!("hosts: [{narrower}]"), "deny");
+        assert_eq!(said, (Vec::new(), Vec::new()), "{narrower}");
+    }
+    let (_, warnings) = with("hosts: [\"*.apps.example.com\"]", "deny");
+    assert!(
+        warnings[0].starts_with("rules[0]: this rule never decides"),
+        "{warnings:?}"
+    );
+}
+
 #[test]
 fn terms_that_leave_nobody_the_time() {
     for (terms, place, part) in [
