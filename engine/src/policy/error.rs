@@ -4,15 +4,22 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
+use super::unread::Unread;
 use super::wording::shorten;
 
-/// The most errors that are kept: a file of another kind gives thousands.
-const MAX_ERRORS: usize = 50;
+/// The most errors that are shown: a file of another kind gives thousands.
+const MAX_SHOWN: usize = 50;
+/// The most that are kept until it is known which of them stand first.
+const MAX_KEPT: usize = 2_000;
 
 /// Everything that was found wrong with a document. Never empty.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
-pub struct PolicyErrors(Vec<PolicyError>);
+pub struct PolicyErrors {
+    errors: Vec<PolicyError>,
+    #[serde(skip)]
+    warnings: Vec<PolicyError>,
+}
 
 /// One fault of a document.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -60,6 +67,16 @@ impl Place {
     #[cfg(feature = "authoring")]
     pub(super) fn followed_by(&self, below: &Self) -> Self {
         Self([self.0.as_slice(), below.0.as_slice()].concat())
+    }
+
+    /// Whether it is the other place, or below it.
+    pub(super) fn is_in(&self, other: &Self) -> bool {
+        self.0.starts_with(&other.0)
+    }
+
+    /// Whether it is below the other place.
+    pub(super) fn is_below(&self, other: &Self) -> bool {
+        self.0.len() > other.0.len() && self.is_in(other)
     }
 
     pub(super) fn with(&self, step: PathStep) -> Self {
@@ -122,7 +139,17 @@ impl std::error::Error for PolicyError {}
 impl PolicyErrors {
     /// The errors, in the order of the document.
     pub fn iter(&self) -> std::slice::Iter<'_, PolicyError> {
-        self.0.iter()
+        self.errors.iter()
+    }
+
+    /// What is probably not meant elsewhere in the document, in its order.
+    pub fn warnings(&self) -> &[PolicyError] {
+        &self.warnings
+    }
+
+    #[cfg(feature = "authoring")]
+    pub(super) fn with_warnings(self, warnings: Vec<PolicyError>) -> Self {
+        Self { warnings, ..self }
     }
 
     /// A fault of the document as a whole.
@@ -131,11 +158,17 @@ impl PolicyErrors {
     }
 
     pub(super) fn one(path: Place, position: Option<Position>, message: impl Into<String>) -> Self {
-        Self(vec![PolicyError {
+        let message = message.into();
+        Self::of(vec![PolicyError {
             path,
             position,
-            message: message.into(),
+            message,
         }])
+    }
+
+    fn of(errors: Vec<PolicyError>) -> Self {
+        let warnings = Vec::new();
+        Self { errors, warnings }
     }
 }
 
@@ -151,7 +184,7 @@ impl<'a> IntoIterator for &'a PolicyErrors {
 impl fmt::Display for PolicyErrors {
     /// One line per error.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (n, error) in self.0.iter().enumerate() {
+        for (n, error) in self.errors.iter().enumerate() {
             if n > 0 {
                 f.write_str("\n")?;
             }
@@ -168,27 +201,30 @@ impl std::error::Error for PolicyErrors {}
 pub(super) struct Faults {
     list: Vec<PolicyError>,
     dropped: usize,
-    /// Where something stands that nobody has written.
-    stand_ins: Vec<Place>,
-    values_only: bool,
+    unread: Unread,
 }
 
 impl Faults {
+    /// For another look at a document of which so much was not read.
+    #[cfg(feature = "authoring")]
+    pub(super) fn beside(unread: &Unread) -> Self {
+        Self {
+            unread: unread.clone(),
+            ..Self::default()
+        }
+    }
+
+    /// A fault, whatever else was not read.
     pub(super) fn push(&mut self, error: PolicyError) {
-        if self.list.len() < MAX_ERRORS {
+        if self.list.len() < MAX_KEPT {
             self.list.push(error);
         } else {
             self.dropped = self.dropped.saturating_add(1);
         }
     }
 
-    /// A fault of the value at a place, whatever else the document says.
-    pub(super) fn at(&mut self, path: Place, message: impl Into<String>) {
-        let is_made_up =
-            |stand_in: &Place| path.0.starts_with(&stand_in.0) || stand_in.0.starts_with(&path.0);
-        if self.values_only && self.stand_ins.iter().any(is_made_up) {
-            return;
-        }
+    /// As [`push`](Self::push), without a position.
+    pub(super) fn certainly(&mut self, path: Place, message: impl Into<String>) {
         self.push(PolicyError {
             path,
             position: None,
@@ -196,28 +232,44 @@ impl Faults {
         });
     }
 
-    /// A fault that two places make together: a reference to nothing, terms without their effect.
-    pub(super) fn between(&mut self, path: Place, message: impl Into<String>) {
-        if !self.values_only {
+    /// A fault of the value at a place, if that was written so.
+    pub(super) fn at(&mut self, path: Place, message: impl Into<String>) {
+        if !self.unread.hides(&path) {
+            self.certainly(path, message);
+        }
+    }
+
+    /// A fault that other places make together with this one: a reference to nothing, terms without their
+    /// effect. It is none where one of them was not read.
+    pub(super) fn between(&mut self, path: Place, others: &[Place], message: impl Into<String>) {
+        if others.iter().all(|other| self.unread.has(other)) {
             self.at(path, message);
         }
     }
 
-    /// Says that what stands at a place was not written by anybody.
-    pub(super) fn stand_in_at(&mut self, place: Place) {
-        self.stand_ins.push(place);
+    /// What was not read.
+    pub(super) fn unread(&self) -> &Unread {
+        &self.unread
     }
 
-    /// Lets `check` find faults of values only: those [between](Self::between) two places, and those where
-    /// something else [stands in](Self::stand_in_at), are nobody's.
-    pub(super) fn of_values_only(&mut self, check: impl FnOnce(&mut Self)) {
-        self.values_only = true;
-        check(self);
-        self.values_only = false;
+    pub(super) fn unread_mut(&mut self) -> &mut Unread {
+        &mut self.unread
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.list.is_empty()
+    }
+
+    /// Whether there is a fault at a place.
+    #[cfg(feature = "authoring")]
+    pub(super) fn is_at(&self, place: &Place) -> bool {
+        self.list.iter().any(|error| error.path == *place)
+    }
+
+    /// Whether there is a fault at a place or below.
+    #[cfg(feature = "authoring")]
+    pub(super) fn is_in(&self, place: &Place) -> bool {
+        self.list.iter().any(|error| error.path.is_in(place))
     }
 
     /// Takes over what another has gathered.
@@ -229,6 +281,13 @@ impl Faults {
         self.dropped = self.dropped.saturating_add(other.dropped);
     }
 
+    /// Leaves out what is said of places that something was said of already.
+    #[cfg(feature = "authoring")]
+    pub(super) fn without_places_of(mut self, other: &Self) -> Self {
+        self.list.retain(|error| !other.is_at(&error.path));
+        self
+    }
+
     /// `Ok` when nothing was found.
     pub(super) fn finish(
         self,
@@ -237,7 +296,7 @@ impl Faults {
         if self.list.is_empty() {
             return Ok(());
         }
-        Err(PolicyErrors(self.sorted(locate, "errors")))
+        Err(PolicyErrors::of(self.sorted(locate, "errors")))
     }
 
     /// What was found, for what is no error.
@@ -256,8 +315,11 @@ impl Faults {
         }
         // By position where it is known, so that people can go through the file from the top.
         self.list.sort_by_key(|error| error.position);
-        if self.dropped > 0 {
-            let message = format!("{} more {kind} are not shown", self.dropped);
+        let beyond = self.list.len().saturating_sub(MAX_SHOWN);
+        self.list.truncate(MAX_SHOWN);
+        let more = self.dropped.saturating_add(beyond);
+        if more > 0 {
+            let message = format!("{more} more {kind} are not shown");
             self.list.push(PolicyError {
                 path: Place::default(),
                 position: None,

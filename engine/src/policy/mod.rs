@@ -25,6 +25,7 @@ mod read;
 #[cfg(feature = "authoring")]
 mod review;
 mod testing;
+mod unread;
 mod wording;
 mod written_request;
 

@@ -173,6 +173,7 @@ fn check(files: &[PathBuf], out: Output, run_tests: bool) -> Result<(), Failure>
                 if out.is_text() {
                     out.line(format!("{}: not valid\n{}", name(file), indented(&errors)))?;
                 }
+                result.warnings.extend_from_slice(errors.warnings());
                 result.errors = Some(errors);
             }
             Ok((policy, _)) if run_tests => {

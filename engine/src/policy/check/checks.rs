@@ -18,9 +18,12 @@ pub(super) fn unique<'a>(
 ) {
     let mut first = BTreeMap::new();
     for (index, name) in names.enumerate() {
+        if !faults.unread().has(&place.index(index).key(key)) {
+            continue;
+        }
         if let Some(earlier) = first.insert(name, index) {
             let list = place.to_string();
-            faults.between(
+            faults.at(
                 place.index(index).key(key),
                 format!("the name `{name}` is taken by {list}[{earlier}]; expected a unique one"),
             );
@@ -83,23 +86,34 @@ pub(super) fn entries(place: &Place, count: usize, faults: &mut Faults) {
     }
 }
 
+/// Names that something in a document has.
+pub(super) struct Names<'a> {
+    pub(super) known: Vec<&'a str>,
+    /// Whether these are all. If not, one that is not among them may be that of something that could not be
+    /// read.
+    pub(super) complete: bool,
+}
+
+/// Whether each of these names leads to something.
 pub(super) fn references(
     place: &Place,
     what: &str,
     names: &[String],
-    known: &[&str],
+    targets: &Names<'_>,
     faults: &mut Faults,
 ) -> bool {
     entries(place, names.len(), faults);
     let mut good = true;
     for (index, name) in names.iter().enumerate() {
-        if !known.contains(&name.as_str()) {
+        if !targets.known.contains(&name.as_str()) {
             good = false;
-            let shown = shorten(name);
-            faults.between(
-                place.index(index),
-                format!("unknown {what} `{shown}`{}", suggest(name, known)),
-            );
+            if targets.complete {
+                let shown = shorten(name);
+                faults.at(
+                    place.index(index),
+                    format!("unknown {what} `{shown}`{}", suggest(name, &targets.known)),
+                );
+            }
         }
     }
     good

@@ -1,6 +1,6 @@
 //! Masking rules: that they choose something, and that their keys go together.
 
-use super::checks::{entries, name, references};
+use super::checks::{Names, entries, name, references};
 use super::detectors::GROUP;
 use crate::masking::{CustomDetector, KeyNames, MAX_KEEP, catalogue, chooses};
 use crate::policy::document::{Direction, KeyList, MaskingAction, MaskingRule};
@@ -19,9 +19,22 @@ pub fn validate_masking_rule(
     detectors: &[CustomDetector],
 ) -> Result<(), PolicyErrors> {
     let own = detectors.iter().map(|d| d.name.as_str());
-    let names: Vec<&str> = catalogue().iter().map(|d| d.name()).chain(own).collect();
+    let detectors = Names {
+        known: catalogue().iter().map(|d| d.name()).chain(own).collect(),
+        complete: true,
+    };
+    let connections = Names {
+        known: Vec::new(),
+        complete: true,
+    };
     let mut faults = Faults::default();
-    check(&Place::default(), rule, &names, &[], &mut faults);
+    check(
+        &Place::default(),
+        rule,
+        &detectors,
+        &connections,
+        &mut faults,
+    );
     faults.finish(|_| None)
 }
 
@@ -29,8 +42,8 @@ pub fn validate_masking_rule(
 pub(super) fn check(
     place: &Place,
     rule: &MaskingRule,
-    detectors: &[&str],
-    connections: &[&str],
+    detectors: &Names<'_>,
+    connections: &Names<'_>,
     faults: &mut Faults,
 ) {
     name(place, "name", &rule.name, faults);
@@ -46,8 +59,10 @@ pub(super) fn check(
     let selectors = place.key("detectors");
     entries(&selectors, rule.detectors.len(), faults);
     for (index, selector) in rule.detectors.iter().enumerate() {
-        if let Err(message) = check_selector(selector, detectors) {
-            faults.between(selectors.index(index), message);
+        // One of the document's own may have a name that could not be read.
+        let may_be_own = !detectors.complete && selector.starts_with(GROUP);
+        if !may_be_own && let Err(message) = check_selector(selector, &detectors.known) {
+            faults.at(selectors.index(index), message);
         }
     }
     if let Some(keys) = &rule.keys {
@@ -57,7 +72,7 @@ pub(super) fn check(
     if let Some(chosen) = &rule.connections {
         let place = place.key("connections");
         if chosen.is_empty() {
-            faults.between(
+            faults.at(
                 place.clone(),
                 "expected at least one entry: leave the key out for all",
             );
@@ -69,16 +84,21 @@ pub(super) fn check(
 /// `keep` and `restore` are about replacements, and only `mask` makes them.
 fn check_action(place: &Place, rule: &MaskingRule, faults: &mut Faults) {
     let action = rule.action.as_str();
+    let masks = rule.action == MaskingAction::Mask;
+    // An action that could not be read is that of no rule.
+    let only_mask = |key: &str, faults: &mut Faults| {
+        faults.between(
+            place.key(key),
+            &[place.key("action")],
+            format!("`{key}` is only for `action: mask`, and this rule's action is `{action}`"),
+        );
+    };
     if let Some(keep) = rule.keep {
-        let place = place.key("keep");
-        if rule.action != MaskingAction::Mask {
-            faults.between(
-                place,
-                format!("`keep` is only for `action: mask`, and this rule's action is `{action}`"),
-            );
+        if !masks {
+            only_mask("keep", faults);
         } else if !(1..=MAX_KEEP).contains(&keep) {
-            faults.between(
-                place,
+            faults.at(
+                place.key("keep"),
                 format!(
                     "expected a number from 1 to {MAX_KEEP}, found {keep}; leave the key out to show nothing"
                 ),
@@ -86,17 +106,12 @@ fn check_action(place: &Place, rule: &MaskingRule, faults: &mut Faults) {
         }
     }
     if rule.restore {
-        let place = place.key("restore");
-        if rule.action != MaskingAction::Mask {
-            faults.at(
-                place,
-                format!(
-                    "`restore` is only for `action: mask`, and this rule's action is `{action}`"
-                ),
-            );
+        if !masks {
+            only_mask("restore", faults);
         } else if rule.on.contains(&Direction::Response) {
-            faults.at(
-                place,
+            faults.between(
+                place.key("restore"),
+                &[place.key("on")],
                 "`restore` gives back in the answer what was masked in the request: expected `on: [request]`; \
                  write another rule for responses",
             );

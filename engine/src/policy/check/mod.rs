@@ -22,6 +22,7 @@ use self::targets::Targets;
 use super::document::{Connection, Policy};
 use super::error::{Faults, Place, PolicyErrors};
 use super::hosts::Hosts;
+use crate::identity::Issuer;
 
 /// The most rules of one document.
 pub const MAX_RULES: usize = 5_000;
@@ -42,14 +43,14 @@ pub fn validate(policy: &Policy) -> Result<(), PolicyErrors> {
 
 pub(super) fn check(policy: &Policy, faults: &mut Faults) {
     let root = Place::default();
-    let targets = Targets::of(policy);
+    let targets = Targets::of(policy, faults.unread());
 
     sizes(policy, faults);
     issuers(policy, faults);
     unique(
         &root.key("connections"),
         "name",
-        targets.connections.iter().copied(),
+        policy.connections.iter().map(|c| c.name.as_str()),
         faults,
     );
     unique(
@@ -73,7 +74,8 @@ pub(super) fn check(policy: &Policy, faults: &mut Faults) {
         rules::check(&root.key("rules").index(index), item, &targets, faults);
     }
     detectors::check(policy, faults);
-    let detectors: Vec<&str> = detectors::names(&policy.detectors).collect();
+    let meant = detectors::meant_names(&policy.detectors);
+    let detectors = detectors::names(&policy.detectors, &meant, faults.unread());
     for (index, item) in policy.masking.iter().enumerate() {
         masking::check(
             &root.key("masking").index(index),
@@ -100,7 +102,7 @@ fn sizes(policy: &Policy, faults: &mut Faults) {
     ];
     for (key, count, most) in counts {
         if count > most {
-            faults.at(
+            faults.certainly(
                 Place::default().key(key),
                 format!("expected at most {most} entries, found {count}"),
             );
@@ -123,11 +125,31 @@ fn issuers(policy: &Policy, faults: &mut Faults) {
         faults,
     );
     for (index, issuer) in policy.issuers.iter().enumerate() {
+        let place = place.index(index);
+        // A key that is not known may have been meant to say where the keys are.
+        let other = [
+            "issuer",
+            "audiences",
+            "algorithms",
+            "leeway_seconds",
+            "claims",
+        ];
+        let keys_read = faults.unread().has_all_but(&place, &other);
+        let with_keys = (!keys_read).then(|| Issuer {
+            jwks_uri: Some("https://keys.invalid/".into()),
+            jwks: None,
+            ..issuer.clone()
+        });
+        let anyway = with_keys.map(|issuer| issuer.problems());
         for problem in issuer.problems() {
+            let is_certain = anyway.as_ref().is_none_or(|list| list.contains(&problem));
+            if problem.field == "issuer" && !is_certain {
+                continue;
+            }
             let field = problem
                 .field
                 .split('.')
-                .fold(place.index(index), |at, key| at.key(key));
+                .fold(place.clone(), |at, key| at.key(key));
             faults.at(field, problem.problem);
         }
     }
@@ -167,7 +189,7 @@ fn overlapping_hosts(policy: &Policy, faults: &mut Faults) {
                     other.name
                 )
             };
-            faults.between(
+            faults.at(
                 Place::default()
                     .key("connections")
                     .index(index)

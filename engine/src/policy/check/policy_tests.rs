@@ -13,10 +13,10 @@ pub(super) fn check(place: &Place, test: &PolicyTest, targets: &Targets<'_>, fau
     }
     if let Some(issuer) = &test.as_.issuer {
         let place = place.key("as").key("issuer");
-        if !targets.issuers.contains(&issuer.as_str()) {
-            faults.between(
+        if targets.issuers.complete && !targets.issuers.known.contains(&issuer.as_str()) {
+            faults.at(
                 place,
-                format!("unknown issuer{}", suggest(issuer, &targets.issuers)),
+                format!("unknown issuer{}", suggest(issuer, &targets.issuers.known)),
             );
         }
     }
@@ -24,16 +24,23 @@ pub(super) fn check(place: &Place, test: &PolicyTest, targets: &Targets<'_>, fau
         faults.at(place.key("request"), error.to_string());
     }
     let Some(rule) = &test.rule else { return };
-    match targets.rules.get(rule.as_str()) {
-        None => {
-            let names: Vec<&str> = targets.rules.keys().copied().collect();
+    match targets.effects.get(rule.as_str()) {
+        None if targets.rules.complete => {
             let shown = shorten(rule);
-            faults.between(place.key("rule"), format!("unknown rule `{shown}`{}", suggest(rule, &names)));
+            let hint = suggest(rule, &targets.rules.known);
+            faults.at(place.key("rule"), format!("unknown rule `{shown}`{hint}"));
         }
-        Some(effect) if *effect != test.expect => faults.between(
-            place.key("rule"),
-            format!("this test cannot pass: it expects `{}` of rule `{rule}`, whose effect is `{effect}`", test.expect),
-        ),
-        Some(_) => {}
+        Some((index, effect)) if *effect != test.expect => {
+            let deciding = Place::default().key("rules").index(*index).key("effect");
+            faults.between(
+                place.key("rule"),
+                &[place.key("expect"), deciding],
+                format!(
+                    "this test cannot pass: it expects `{}` of rule `{rule}`, whose effect is `{effect}`",
+                    test.expect
+                ),
+            );
+        }
+        _ => {}
     }
 }

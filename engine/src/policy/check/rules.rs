@@ -34,13 +34,14 @@ pub(super) fn check(place: &Place, rule: &Rule, targets: &Targets<'_>, faults: &
         approve_terms(&place.key("approve"), terms, faults);
     }
     match (rule.effect, &rule.approve) {
-        (Effect::Approve, None) => faults.between(
+        (Effect::Approve, None) => faults.at(
             place.clone(),
             "`effect: approve` needs `approve:` with the groups that may, as in `approve: { by: [sre] }`",
         ),
         (Effect::Approve, Some(_)) | (_, None) => {}
         (effect, Some(_)) => faults.between(
             place.key("approve"),
+            &[place.key("effect")],
             format!("`approve:` is only for `effect: approve`, and this rule's effect is `{effect}`"),
         ),
     }
@@ -70,9 +71,12 @@ fn approve_terms(place: &Place, terms: &ApproveTerms, faults: &mut Faults) {
             format!("expected at most `{MAX_HOLD}`, found `{}`: Envoy ends a silent stream after 5 minutes", terms.hold),
         );
     }
-    if terms.expires > MAX_EXPIRES || terms.expires < terms.hold || terms.expires.as_secs() == 0 {
-        faults.at(
+    let anyway = terms.expires > MAX_EXPIRES || terms.expires.as_secs() == 0;
+    if anyway || terms.expires < terms.hold {
+        let others = [place.key("hold")];
+        faults.between(
             place.key("expires"),
+            if anyway { &[] } else { &others },
             format!(
                 "expected from `hold` (`{}`) to `{MAX_EXPIRES}`, and more than `0s`, found `{}`",
                 terms.hold, terms.expires
@@ -138,12 +142,11 @@ fn matching(place: &Place, wanted: &Match, targets: &Targets<'_>, faults: &mut F
 
 /// A rule that no request can meet is a mistake: the deny rule one believes to be in force.
 fn reachable(place: &Place, wanted: &Match, targets: &Targets<'_>, faults: &mut Faults) {
-    let selected: Vec<&Connection> = targets
-        .policy
-        .connections
-        .iter()
-        .filter(|c| wanted.is_about(c))
-        .collect();
+    if !wanted.labels.is_empty() && !targets.labels_complete {
+        return;
+    }
+    let all = targets.policy.connections.iter().enumerate();
+    let selected: Vec<(usize, &Connection)> = all.filter(|(_, c)| wanted.is_about(c)).collect();
     if selected.is_empty() {
         if !wanted.connections.is_empty() || !wanted.labels.is_empty() {
             faults.at(
@@ -153,19 +156,23 @@ fn reachable(place: &Place, wanted: &Match, targets: &Targets<'_>, faults: &mut 
         }
         return;
     }
+    if wanted.hosts.is_empty() {
+        return;
+    }
+    let connections = Place::default().key("connections");
+    let mut others = vec![place.key("connections"), place.key("labels")];
+    if faults.unread().len() > 0 {
+        let hosts = |(index, _): &(usize, _)| connections.index(*index).key("hosts");
+        others.extend(selected.iter().map(hosts));
+    }
     for (index, host) in wanted.hosts.iter().enumerate() {
-        let met = selected
-            .iter()
-            .flat_map(|c| &c.hosts)
-            .any(|theirs| hosts::overlap(host, theirs));
-        if !met {
-            let owned: Vec<&str> = selected
-                .iter()
-                .flat_map(|c| &c.hosts)
-                .map(|h| h.as_str())
-                .collect();
+        let mut theirs = selected.iter().flat_map(|(_, c)| &c.hosts);
+        if !theirs.any(|theirs| hosts::overlap(host, theirs)) {
+            let owned = selected.iter().flat_map(|(_, c)| &c.hosts);
+            let owned: Vec<&str> = owned.map(|h| h.as_str()).collect();
             faults.between(
                 place.key("hosts").index(index),
+                &others,
                 format!(
                     "`{host}` is no host of the connections that this rule is about{}",
                     suggest(host.as_str(), &owned)
@@ -188,23 +195,25 @@ fn labels(
         match targets.labels.get(key.as_str()) {
             None => {
                 let keys: Vec<&str> = targets.labels.keys().copied().collect();
-                faults.between(
-                    place,
-                    format!(
-                        "no connection has the label `{shown}`{}",
-                        suggest(key, &keys)
-                    ),
-                );
+                let hint = suggest(key, &keys);
+                if targets.labels_complete {
+                    faults.at(
+                        place,
+                        format!("no connection has the label `{shown}`{hint}"),
+                    );
+                }
                 good = false;
             }
             Some(values) if !values.contains(value.as_str()) => {
                 let values: Vec<&str> = values.iter().copied().collect();
                 let hint = suggest(value, &values);
                 let value = shorten(value);
-                faults.between(
-                    place,
-                    format!("no connection has the label `{shown}: {value}`{hint}"),
-                );
+                if targets.labels_complete {
+                    faults.at(
+                        place,
+                        format!("no connection has the label `{shown}: {value}`{hint}"),
+                    );
+                }
                 good = false;
             }
             Some(_) => {}

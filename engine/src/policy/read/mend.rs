@@ -12,8 +12,8 @@ use super::tree::{Key, TreeNode, Value};
 use super::typed::{FaultKind, ReadError};
 use crate::policy::error::{PathStep, Place};
 
-/// The most faults of one item. A document of another kind has thousands.
-const MAX_FAULTS: usize = 32;
+/// The most faults of one item: as many as are shown of a document. One of another kind has thousands.
+const MAX_FAULTS: usize = 50;
 
 /// An item with faults.
 pub(super) struct Mended<T> {
@@ -33,34 +33,64 @@ pub(super) fn read_on<T: DeserializeOwned>(node: &TreeNode, first: ReadError) ->
         item: None,
         places: Vec::new(),
     };
-    let mut fault = first;
-    for _ in 0..MAX_FAULTS {
-        let place = mend::<T>(&mut copy, &fault);
-        // What is wrong with a stand-in was not written by anybody.
-        if !mended.is_below(&fault.steps()) {
-            mended.faults.push(fault);
-        }
-        let Some(place) = place else { break };
-        mended.places.push(place);
+    mended.read_on(&mut copy, first);
+    if mended.item.is_none() {
+        // Something in its place, so that those behind it keep their numbers.
+        copy.value = Value::Map(Vec::new());
+        let mut instead = Mended {
+            faults: Vec::new(),
+            item: None,
+            places: vec![Place::default()],
+        };
         match T::deserialize(&copy) {
-            Ok(item) => {
-                mended.item = Some(item);
-                break;
-            }
-            Err(next) => fault = next,
+            Ok(item) => instead.item = Some(item),
+            Err(fault) => instead.read_on(&mut copy, fault),
         }
+        mended.item = instead.item;
+        mended.places = instead.places;
     }
     mended
 }
 
-impl<T> Mended<T> {
+impl<T: DeserializeOwned> Mended<T> {
+    fn read_on(&mut self, copy: &mut TreeNode, first: ReadError) {
+        let mut fault = first;
+        for _ in 0..MAX_FAULTS {
+            let place = mend::<T>(copy, &fault);
+            // What is wrong with a stand-in was not written by anybody.
+            if !self.is_below(&fault.steps()) {
+                self.faults.push(fault);
+            }
+            match place {
+                Some(Mend::StandIn(place)) => self.places.push(place),
+                Some(Mend::Renamed) => {}
+                None => break,
+            }
+            match T::deserialize(&*copy) {
+                Ok(item) => {
+                    self.item = Some(item);
+                    break;
+                }
+                Err(next) => fault = next,
+            }
+        }
+    }
+
     fn is_below(&self, steps: &[PathStep]) -> bool {
         self.places.iter().any(|place| steps.starts_with(&place.0))
     }
 }
 
+/// How a fault was mended.
+enum Mend {
+    /// Something that nobody has written stands there.
+    StandIn(Place),
+    /// A value stands under the name that its key was probably meant to have.
+    Renamed,
+}
+
 /// Puts something that a `T` takes where a fault is, and says where. `None` when nothing helps.
-fn mend<T: DeserializeOwned>(copy: &mut TreeNode, fault: &ReadError) -> Option<Place> {
+fn mend<T: DeserializeOwned>(copy: &mut TreeNode, fault: &ReadError) -> Option<Mend> {
     let mut steps = fault.steps();
     match fault.kind() {
         FaultKind::UnknownKey(meant) => {
@@ -76,6 +106,7 @@ fn mend<T: DeserializeOwned>(copy: &mut TreeNode, fault: &ReadError) -> Option<P
                 Some(meant) if !is_there(meant) => {
                     let (key, _) = entries.iter_mut().find(|(key, _)| key.name == name)?;
                     key.name = (*meant).to_owned();
+                    return Some(Mend::Renamed);
                 }
                 _ => entries.retain(|(key, _)| key.name != name),
             }
@@ -95,7 +126,7 @@ fn mend<T: DeserializeOwned>(copy: &mut TreeNode, fault: &ReadError) -> Option<P
         }
         FaultKind::Value => stand_in::<T>(copy, &steps)?,
     }
-    Some(Place(steps))
+    Some(Mend::StandIn(Place(steps)))
 }
 
 /// Puts the first value there that is not what a `T` stumbles over.
@@ -118,11 +149,12 @@ fn stand_in<T: DeserializeOwned>(copy: &mut TreeNode, steps: &[PathStep]) -> Opt
     None
 }
 
-/// One value of each kind that a document has somewhere.
+/// One value of each kind that a document has somewhere. The first ones are nothing that anybody writes, so that no
+/// other part of the document is about them.
 fn stand_ins() -> impl Iterator<Item = Value> {
     let texts = [
-        "x",
-        "x.example",
+        "(not read)",
+        "not-read.invalid",
         "/x",
         "GET",
         "allow",

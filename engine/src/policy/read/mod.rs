@@ -17,11 +17,18 @@ use super::document::{ApiVersion, Policy};
 use super::error::{Faults, Place, PolicyError, PolicyErrors};
 #[cfg(feature = "authoring")]
 use super::review;
+use super::wording::near_miss;
 #[cfg(feature = "authoring")]
 use crate::masking::{Allow, CustomDetector};
 
 /// Largest document, in bytes. Thousands of rules fit. The bound limits the cost of reading.
 pub const MAX_DOCUMENT_BYTES: usize = 1 << 20;
+
+#[cfg(feature = "authoring")]
+const DETECTORS_KEYS: [&str; 2] = ["detectors", "detectors_allow"];
+
+/// A document of which more was not read is one of another kind. Nothing is gained by looking at the rest.
+const MAX_UNREAD: usize = 500;
 
 const KEYS: [&str; 8] = [
     "apiVersion",
@@ -80,27 +87,29 @@ fn draft(
     before: Option<&Policy>,
 ) -> Result<Draft, PolicyErrors> {
     check_size(text.len())?;
-    let node = tree(text)?;
+    let mut faults = Faults::default();
+    let node = prepared(tree(text)?, &KEYS, &mut faults);
     let mut warnings = Faults::default();
-    let policy = read(&node, |policy, faults| {
-        let mut found = review::review(policy, &|place| node.text_at(place));
+    let policy = read(&node, faults, |policy, faults| {
+        let found = review::review(policy, &|place| node.text_at(place), faults);
         if strictness == review::Strictness::New {
             faults.append(found.errors);
         } else {
             warnings.append(found.errors);
         }
-        warnings.append(std::mem::take(&mut found.warnings));
+        warnings.append(found.warnings);
         let passed = before.is_some_and(|before| {
             before.detectors == policy.detectors && before.detectors_allow == policy.detectors_allow
         });
-        if faults.is_empty() && !passed {
+        if !passed {
             check::compile_detectors(&policy.detectors, &policy.detectors_allow, faults);
         }
-    })?;
-    Ok(Draft {
-        policy,
-        warnings: warnings.into_list(|place| node.locate(place)),
-    })
+    });
+    let warnings = warnings.into_list(|place| node.locate(place));
+    match policy {
+        Ok(policy) => Ok(Draft { policy, warnings }),
+        Err(errors) => Err(errors.with_warnings(warnings)),
+    }
 }
 
 /// Detectors in a file of their own: the keys `detectors` and `detectors_allow` of a policy, and no others.
@@ -120,19 +129,17 @@ pub struct DetectorsFile {
 #[cfg(feature = "authoring")]
 pub fn parse_detectors(text: &str) -> Result<DetectorsFile, PolicyErrors> {
     check_size(text.len())?;
-    let node = tree(text)?;
     let mut faults = Faults::default();
-    node.repeated_keys(&mut faults);
+    let node = prepared(tree(text)?, &DETECTORS_KEYS, &mut faults);
     let Value::Map(_) = &node.value else {
         let message = "expected a map with the key `detectors`, as in a policy";
         return Err(PolicyErrors::one(Place::default(), node.position, message));
     };
-    only_keys(&node, &["detectors", "detectors_allow"], &mut faults);
     let file = DetectorsFile {
         detectors: list(&node, "detectors", true, &mut faults),
         detectors_allow: list(&node, "detectors_allow", false, &mut faults),
     };
-    if faults.is_empty() {
+    if faults.unread().len() <= MAX_UNREAD {
         check::check_detector_names(&file.detectors, &mut faults);
         check::compile_detectors(&file.detectors, &file.detectors_allow, &mut faults);
     }
@@ -163,7 +170,9 @@ fn tree(text: &str) -> Result<TreeNode, PolicyErrors> {
 pub fn parse_json(bytes: &[u8]) -> Result<Policy, PolicyErrors> {
     check_size(bytes.len())?;
     // Whoever makes a gate of it compiles the detectors anyway.
-    read(&json::read(bytes, MAX_DEPTH)?, |_, _| {})
+    let mut faults = Faults::default();
+    let node = prepared(json::read(bytes, MAX_DEPTH)?, &KEYS, &mut faults);
+    read(&node, faults, |_, _| {})
 }
 
 fn check_size(bytes: usize) -> Result<(), PolicyErrors> {
@@ -175,29 +184,60 @@ fn check_size(bytes: usize) -> Result<(), PolicyErrors> {
     Err(PolicyErrors::one(Place::default(), None, message))
 }
 
-/// `behind` finds what else is wrong with a policy that can be read and is valid.
+/// The document with each key once and keys under the names that they were probably meant to have, with a
+/// fault for each key that was another one. So what stands below them is looked at, too.
+fn prepared(mut node: TreeNode, known: &'static [&'static str], faults: &mut Faults) -> TreeNode {
+    node.repeated_keys(faults);
+    if !faults.is_empty() {
+        node = node.without_repeated_keys();
+    }
+    let Value::Map(entries) = &mut node.value else {
+        return node;
+    };
+    let mut names: Vec<String> = entries.iter().map(|(key, _)| key.name.clone()).collect();
+    let mut may_be_any = false;
+    for (key, value) in entries.iter_mut() {
+        if known.contains(&key.name.as_str()) {
+            continue;
+        }
+        let place = Place::default().key(&key.name);
+        faults.push(PolicyError {
+            path: place.clone(),
+            position: key.position,
+            message: unknown_key(&key.name, known),
+        });
+        faults.unread_mut().made_up(place);
+        let meant = near_miss(&key.name, known.iter().copied());
+        match meant.filter(|meant| !names.iter().any(|name| name == meant)) {
+            Some(meant) => {
+                meant.clone_into(&mut key.name);
+                names.push(meant.to_owned());
+            }
+            None => may_be_any |= matches!(value.value, Value::List(_)),
+        }
+    }
+    for name in known {
+        if may_be_any && !names.iter().any(|there| there == name) {
+            faults.unread_mut().doubtful(Place::default().key(name));
+        }
+    }
+    node
+}
+
+/// `behind` finds what else is wrong with a policy. It runs, as the checks do, whatever was found before: whoever
+/// mends one mistake must not learn of the next one only then. The faults that it is given tell what of the policy was not
+/// read.
 fn read(
     node: &TreeNode,
+    mut faults: Faults,
     behind: impl FnOnce(&Policy, &mut Faults),
 ) -> Result<Policy, PolicyErrors> {
-    let mut faults = Faults::default();
-    node.repeated_keys(&mut faults);
-    // Whatever else is wrong depends on which of the two was meant.
-    let policy = if faults.is_empty() {
-        read_policy(node, &mut faults)
-    } else {
-        None
-    };
-    if let Some(policy) = &policy {
-        if faults.is_empty() {
-            check::check(policy, &mut faults);
-        } else {
-            // Something else stands where a fault is, so only what each value says of itself counts.
-            faults.of_values_only(|faults| check::check(policy, faults));
-        }
-        if faults.is_empty() {
-            behind(policy, &mut faults);
-        }
+    let policy = read_policy(node, &mut faults);
+    if let Some(policy) = &policy
+        && faults.unread().len() <= MAX_UNREAD
+    {
+        check::check(policy, &mut faults);
+        behind(policy, &mut faults);
     }
     faults.finish(|place| node.locate(place))?;
     policy.ok_or_else(|| PolicyErrors::one(Place::default(), None, "the document cannot be read"))
@@ -214,7 +254,6 @@ fn read_policy(node: &TreeNode, faults: &mut Faults) -> Option<Policy> {
         });
         return None;
     };
-    only_keys(node, &KEYS, faults);
     let api_version = match find(node, "apiVersion") {
         None => missing("apiVersion", faults),
         Some(version) => read_at(version, &Place::default().key("apiVersion"), faults),
@@ -231,21 +270,6 @@ fn read_policy(node: &TreeNode, faults: &mut Faults) -> Option<Policy> {
     })
 }
 
-fn only_keys(node: &TreeNode, known: &'static [&'static str], faults: &mut Faults) {
-    let Value::Map(entries) = &node.value else {
-        return;
-    };
-    for (key, _) in entries {
-        if !known.contains(&key.name.as_str()) {
-            faults.push(PolicyError {
-                path: Place::default().key(&key.name),
-                position: key.position,
-                message: unknown_key(&key.name, known),
-            });
-        }
-    }
-}
-
 fn find<'a>(node: &'a TreeNode, name: &str) -> Option<&'a TreeNode> {
     match &node.value {
         Value::Map(entries) => entries
@@ -257,7 +281,7 @@ fn find<'a>(node: &'a TreeNode, name: &str) -> Option<&'a TreeNode> {
 }
 
 fn missing<T>(key: &str, faults: &mut Faults) -> Option<T> {
-    faults.at(Place::default(), format!("the key `{key}` is missing"));
+    faults.certainly(Place::default(), format!("the key `{key}` is missing"));
     None
 }
 
@@ -275,9 +299,9 @@ fn list<T: DeserializeOwned>(
             if found.is_none() {
                 missing::<T>(key, faults);
             } else {
-                faults.at(place.clone(), "expected a list; write `[]` for none");
+                faults.certainly(place.clone(), "expected a list; write `[]` for none");
             }
-            faults.stand_in_at(place);
+            faults.unread_mut().made_up(place);
             return Vec::new();
         }
     };
@@ -288,7 +312,7 @@ fn list<T: DeserializeOwned>(
         .collect();
     if read.iter().any(Option::is_none) {
         // Those behind a missing one would be called by a wrong number.
-        faults.stand_in_at(place);
+        faults.unread_mut().made_up(place);
     }
     read.into_iter().flatten().collect()
 }
@@ -305,7 +329,7 @@ fn read_at<T: DeserializeOwned>(node: &TreeNode, place: &Place, faults: &mut Fau
                 faults.push(fault.below(place, node.position));
             }
             for within in mended.places {
-                faults.stand_in_at(place.followed_by(&within));
+                faults.unread_mut().made_up(place.followed_by(&within));
             }
             mended.item
         }

@@ -122,6 +122,7 @@ impl TreeNode {
                 for (key, node) in entries {
                     place.0.push(PathStep::Key(key.name.clone()));
                     if !seen.insert(key.name.as_str()) {
+                        faults.unread_mut().doubtful(place.clone());
                         faults.push(PolicyError {
                             path: place.clone(),
                             position: key.position,
@@ -140,6 +141,33 @@ impl TreeNode {
                 }
             }
             _ => {}
+        }
+    }
+}
+
+impl TreeNode {
+    /// The same with the first value of each key that stands twice, so that the rest can be looked at.
+    pub(super) fn without_repeated_keys(&self) -> Self {
+        let value = match &self.value {
+            Value::Map(entries) => {
+                let mut seen = BTreeSet::new();
+                let first = entries
+                    .iter()
+                    .filter(|(key, _)| seen.insert(key.name.as_str()));
+                Value::Map(
+                    first
+                        .map(|(key, node)| (key.clone(), node.without_repeated_keys()))
+                        .collect(),
+                )
+            }
+            Value::List(items) => {
+                Value::List(items.iter().map(Self::without_repeated_keys).collect())
+            }
+            other => other.clone(),
+        };
+        Self {
+            value,
+            position: self.position,
         }
     }
 }

@@ -12,7 +12,7 @@ pub(in crate::policy) enum Strictness {
 }
 
 /// What has no effect or cannot be what was meant, and what is easily mistaken.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(in crate::policy) struct Findings {
     pub(in crate::policy) errors: Faults,
     pub(in crate::policy) warnings: Faults,
@@ -20,3 +20,29 @@ pub(in crate::policy) struct Findings {
 
 /// The text of a place as it was written. Patterns lose their trailing slash when they are read.
 pub(in crate::policy) type Written<'a> = dyn Fn(&Place) -> Option<&'a str> + 'a;
+
+impl Findings {
+    /// Nothing yet, in a document of which so much was not read.
+    pub(super) fn beside(faults: &Faults) -> Self {
+        Self {
+            errors: Faults::beside(faults.unread()),
+            warnings: Faults::beside(faults.unread()),
+        }
+    }
+}
+
+/// The faults of a document beside which the review runs, and those that it has found itself so far.
+pub(super) struct Faulty<'a> {
+    pub(super) faults: &'a Faults,
+    pub(super) more: Option<&'a Faults>,
+}
+
+impl Faulty<'_> {
+    /// Whether all of the value at a place was read and is good. What is said of several places would only follow
+    /// from a fault of one of them otherwise.
+    pub(super) fn is_sound(&self, place: &Place) -> bool {
+        self.faults.unread().has(place)
+            && !self.faults.is_in(place)
+            && !self.more.is_some_and(|more| more.is_in(place))
+    }
+}

@@ -12,7 +12,7 @@ const NO_TENANTS: [&str; 3] = ["common", "organizations", "consumers"];
 pub(super) fn review(place: &Place, issuer: &Issuer, found: &mut Findings) {
     names(place, issuer, found);
     if let Some(jwks) = &issuer.jwks {
-        keys(&place.key("jwks"), issuer, jwks, found);
+        keys(place, issuer, jwks, found);
     }
 }
 
@@ -87,11 +87,12 @@ fn names(place: &Place, issuer: &Issuer, found: &mut Findings) {
 
 /// Keys that nothing can be verified with. A set from an address is looked at when it is fetched; `keys: []`
 /// says of itself what it is.
-fn keys(place: &Place, issuer: &Issuer, jwks: &serde_json::Value, found: &mut Findings) {
+fn keys(issuer_place: &Place, issuer: &Issuer, jwks: &serde_json::Value, found: &mut Findings) {
+    let place = issuer_place.key("jwks");
     let (set, problems) = match KeySet::from_value(jwks) {
         Ok(read) => read,
         Err(why) => {
-            found.errors.at(place.clone(), why.to_string());
+            found.errors.at(place, why.to_string());
             return;
         }
     };
@@ -119,8 +120,9 @@ fn keys(place: &Place, issuer: &Issuer, jwks: &serde_json::Value, found: &mut Fi
             .any(|algorithm: &Algorithm| key.permits(*algorithm))
     };
     if !set.is_empty() && !set.keys().iter().any(usable) {
-        found.errors.at(
+        found.errors.between(
             place,
+            &[issuer_place.key("algorithms")],
             "none of these keys is for one of the issuer's `algorithms`, so every token of it would be refused",
         );
     }

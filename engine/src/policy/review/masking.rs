@@ -3,27 +3,38 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::expressions::Texts;
-use super::findings::Findings;
-use super::scope::connections_of;
+use super::findings::Faulty;
+use super::scope::Scopes;
 use crate::masking::{catalogue, chooses};
 use crate::policy::document::{Direction, Effect, MaskingAction, MaskingRule, Policy, Rule};
-use crate::policy::error::Place;
+use crate::policy::error::{Faults, Place};
 use crate::upstreams::{Protocol, Requests};
 
 /// Beyond so many masking rules nobody compares them, and comparing each with each takes long.
 const MAX_COMPARED: usize = 200;
 
-pub(super) fn review(policy: &Policy, found: &mut Findings) {
+pub(super) fn review(
+    policy: &Policy,
+    scopes: &Scopes<'_>,
+    faulty: &Faulty<'_>,
+    warnings: &mut Faults,
+) {
     if policy.masking.is_empty() {
         return;
     }
-    let passing = Passing::of(policy);
+    let passing = Passing::of(policy, scopes, faulty);
+    let list = Place::default().key("masking");
+    let sound: Vec<bool> = (0..policy.masking.len())
+        .map(|index| faulty.is_sound(&list.index(index)))
+        .collect();
     for (index, rule) in policy.masking.iter().enumerate() {
-        let place = Place::default().key("masking").index(index);
-        nothing_passes(&place, rule, &passing, found);
-        placeholders_are_stored(&place, rule, &passing, found);
-        if policy.masking.len() <= MAX_COMPARED {
-            is_not_loosened(&place, index, policy, found);
+        let place = list.index(index);
+        nothing_passes(&place, rule, &passing, warnings);
+        if sound.get(index) == Some(&true) {
+            placeholders_are_stored(&place, rule, &passing, warnings);
+            if policy.masking.len() <= MAX_COMPARED {
+                is_not_loosened(&place, index, policy, &sound, warnings);
+            }
         }
     }
 }
@@ -34,21 +45,31 @@ struct Passing<'a> {
     any: BTreeSet<&'a str>,
     /// Connections that agents may write to, with the first rule that lets them.
     writes: BTreeMap<&'a str, &'a str>,
+    /// Whether that is all: not where a rule has faults.
+    complete: bool,
 }
 
 impl<'a> Passing<'a> {
-    fn of(policy: &'a Policy) -> Self {
+    fn of(policy: &'a Policy, scopes: &Scopes<'a>, faulty: &Faulty<'_>) -> Self {
+        let list = Place::default().key("rules");
         let mut passing = Self {
             any: BTreeSet::new(),
             writes: BTreeMap::new(),
+            complete: faulty.faults.unread().has_list(&list),
         };
-        let letting = policy
-            .rules
-            .iter()
-            .filter(|rule| rule.effect != Effect::Deny);
-        for rule in letting {
+        for (index, rule) in policy.rules.iter().enumerate() {
+            let place = list.index(index);
+            let sound = faulty.is_sound(&place);
+            if sound && rule.effect == Effect::Deny {
+                continue;
+            }
+            let connections = scopes.connections_of(&place, rule).filter(|_| sound);
+            let Some(connections) = connections else {
+                passing.complete = false;
+                continue;
+            };
             let mut writes = BTreeMap::new();
-            for connection in connections_of(rule, policy) {
+            for connection in connections {
                 let name = connection.name.as_str();
                 passing.any.insert(name);
                 let protocol = connection.protocol;
@@ -65,13 +86,13 @@ impl<'a> Passing<'a> {
 }
 
 /// A rule for connections that no body ever goes to.
-fn nothing_passes(place: &Place, rule: &MaskingRule, passing: &Passing<'_>, found: &mut Findings) {
-    let Some(names) = &rule.connections else {
+fn nothing_passes(place: &Place, rule: &MaskingRule, passing: &Passing<'_>, warnings: &mut Faults) {
+    let Some(names) = rule.connections.as_ref().filter(|_| passing.complete) else {
         return;
     };
     for (index, name) in names.iter().enumerate() {
         if !passing.any.contains(name.as_str()) {
-            found.warnings.at(
+            warnings.at(
                 place.key("connections").index(index),
                 format!("no rule lets anything through to `{name}`, so there is nothing to mask"),
             );
@@ -84,7 +105,7 @@ fn placeholders_are_stored(
     place: &Place,
     rule: &MaskingRule,
     passing: &Passing<'_>,
-    found: &mut Findings,
+    warnings: &mut Faults,
 ) {
     if rule.action != MaskingAction::Mask || !rule.on.contains(&Direction::Request) {
         return;
@@ -103,7 +124,7 @@ fn placeholders_are_stored(
         } else {
             ""
         };
-        found.warnings.at(
+        warnings.at(
             place.clone(),
             format!(
                 "rule `{writing}` lets agents write to `{connection}`, and what they send there is masked: the upstream then stores the placeholder, \
@@ -146,14 +167,22 @@ fn connections<'a>(rule: &'a MaskingRule, policy: &'a Policy) -> Vec<&'a str> {
 
 /// Rules add up, and the stricter action counts: one that is milder than another for the same detectors
 /// changes nothing.
-fn is_not_loosened(place: &Place, index: usize, policy: &Policy, found: &mut Findings) {
+fn is_not_loosened(
+    place: &Place,
+    index: usize,
+    policy: &Policy,
+    sound: &[bool],
+    warnings: &mut Faults,
+) {
     let Some(rule) = policy.masking.get(index) else {
         return;
     };
     let own = policy.detectors.iter().map(|d| d.name.as_str());
     let names: Vec<&str> = catalogue().iter().map(|d| d.name()).chain(own).collect();
     let here = connections(rule, policy);
-    let stricter = policy.masking.iter().find(|other| {
+    let others = policy.masking.iter().zip(sound);
+    let mut others = others.filter(|(_, sound)| **sound).map(|(other, _)| other);
+    let stricter = others.find(|other| {
         let there = connections(other, policy);
         strictness(other.action) > strictness(rule.action)
             && rule.on.iter().all(|direction| other.on.contains(direction))
@@ -174,7 +203,7 @@ fn is_not_loosened(place: &Place, index: usize, policy: &Policy, found: &mut Fin
                 })
     });
     if let Some(other) = stricter {
-        found.warnings.at(
+        warnings.at(
             place.clone(),
             format!(
                 "masking rule `{}` is about all of this too, and its `action: {}` is stricter: rules add up, and none loosens another. \

@@ -23,13 +23,16 @@ mod terms;
 
 use self::expressions::Known;
 pub(super) use self::findings::Strictness;
-use self::findings::{Findings, Written};
+use self::findings::{Faulty, Findings, Written};
+use self::scope::Scopes;
 use super::document::Policy;
-use super::error::Place;
+use super::error::{Faults, Place};
 
-/// Looks at a policy that is valid.
-pub(super) fn review(policy: &Policy, written: &Written<'_>) -> Findings {
-    let mut found = Findings::default();
+/// Looks at a policy with the faults that were found so far. Of a place that has one, nothing more is said, and
+/// nothing that only follows from one.
+pub(super) fn review(policy: &Policy, written: &Written<'_>, faults: &Faults) -> Findings {
+    let mut found = Findings::beside(faults);
+    let scopes = Scopes::of(policy, faults);
     let mut known = Known::default();
     let root = Place::default();
     for (index, issuer) in policy.issuers.iter().enumerate() {
@@ -40,11 +43,22 @@ pub(super) fn review(policy: &Policy, written: &Written<'_>) -> Findings {
         let wanted = place.key("match");
         callers::review(&place, rule, &mut found);
         methods::review(&wanted, rule, &mut found);
-        paths::review(&wanted, rule, written, &mut found);
-        operations::review(&wanted, rule, policy, &mut known, &mut found);
+        paths::review(&place, rule, written, &mut found);
+        operations::review(&place, rule, &scopes, &mut known, &mut found);
         terms::review(&place, rule, &mut found);
     }
-    shadowed::review(policy, &mut found);
-    masking::review(policy, &mut found);
+    let Findings { errors, warnings } = found;
+    let mut found = Findings {
+        errors: errors.without_places_of(faults),
+        warnings: warnings.without_places_of(faults),
+    };
+    let faulty = Faulty {
+        faults,
+        more: Some(&found.errors),
+    };
+    let mut warnings = Faults::beside(faults.unread());
+    shadowed::review(policy, &scopes, &faulty, &mut warnings);
+    masking::review(policy, &scopes, &faulty, &mut warnings);
+    found.warnings.append(warnings.without_places_of(faults));
     found
 }

@@ -4,8 +4,8 @@ use std::rc::Rc;
 
 use super::expressions::{self, Known, Texts};
 use super::findings::Findings;
-use super::scope::connections_of;
-use crate::policy::document::{OperationPattern, Policy, Rule};
+use super::scope::Scopes;
+use crate::policy::document::{OperationPattern, Rule};
 use crate::policy::error::Place;
 use crate::policy::wording::shorten;
 use crate::request::RequestTarget;
@@ -48,7 +48,7 @@ const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OP
 pub(super) fn review(
     place: &Place,
     rule: &Rule,
-    policy: &Policy,
+    scopes: &Scopes<'_>,
     known: &mut Known,
     found: &mut Findings,
 ) {
@@ -56,18 +56,27 @@ pub(super) fn review(
     if wanted.operations.is_empty() {
         return;
     }
-    let mut protocols: Vec<Protocol> = connections_of(rule, policy)
-        .into_iter()
-        .map(|connection| connection.protocol)
-        .collect();
-    protocols.sort_unstable();
-    protocols.dedup();
-    if protocols.is_empty() {
-        // Said already, of the names, labels or hosts.
+    let Some(connections) = scopes.connections_of(place, rule) else {
+        return;
+    };
+    if !connections.iter().all(|c| scopes.was_read(c, "protocol")) {
         return;
     }
-    let methods: Vec<&str> = wanted.methods.iter().map(|m| m.as_str()).collect();
-    let paths: Option<Vec<String>> = wanted.paths.iter().map(expressions::paths).collect();
+    let place = place.key("match");
+    let mut protocols: Vec<Protocol> = connections.iter().map(|c| c.protocol).collect();
+    protocols.sort_unstable();
+    protocols.dedup();
+    // What could not be read may have been anything.
+    let was_read = |key: &str| scopes.faults().unread().has(&place.key(key));
+    let methods: Vec<&str> = match was_read("methods") {
+        true => wanted.methods.iter().map(|m| m.as_str()).collect(),
+        false => Vec::new(),
+    };
+    let paths: Option<Vec<String>> = match was_read("paths") {
+        true => wanted.paths.iter().map(expressions::paths).collect(),
+        false => None,
+    };
+    let has_paths = paths.as_ref().is_some_and(|paths| !paths.is_empty());
     let paths = paths
         .filter(|paths| !paths.is_empty())
         .map(|paths| paths.join("|"));
@@ -112,7 +121,7 @@ pub(super) fn review(
             continue;
         }
         let message = if meets(&by_any) {
-            let others = match (methods.is_empty(), wanted.paths.is_empty()) {
+            let others = match (methods.is_empty(), !has_paths) {
                 (false, true) => "`methods`",
                 (true, _) => "`paths`",
                 (false, false) => "`methods` and `paths`",

@@ -10,7 +10,8 @@ use crate::policy::error::Place;
 use crate::policy::wording::shorten;
 
 pub(super) fn review(place: &Place, rule: &Rule, written: &Written<'_>, found: &mut Findings) {
-    let place = place.key("paths");
+    let effect = place.key("effect");
+    let place = place.key("match").key("paths");
     let paths = &rule.r#match.paths;
     for (index, pattern) in paths.iter().enumerate() {
         let place = place.index(index);
@@ -44,8 +45,9 @@ pub(super) fn review(place: &Place, rule: &Rule, written: &Written<'_>, found: &
         if let Some(prefix) = prefix(pattern, as_written)
             && !paths.iter().any(|other| covers(other, &prefix.above))
         {
-            found.warnings.at(
+            found.warnings.between(
                 place,
+                &[effect.clone()],
                 format!(
                     "`{}` matches {}, so `{}` {passes} by this rule; did you mean `{}/**`?",
                     shorten(as_written),

@@ -1,12 +1,12 @@
 //! Rules that another rule makes idle: everything that they are about is decided by it.
 
-use super::findings::Findings;
-use super::scope::connections_of;
+use super::findings::Faulty;
+use super::scope::Scopes;
 use crate::policy::decide::{Glob, Matcher, PathGlob};
 use crate::policy::document::{
     AuditLevel, Connection, Effect, HostPattern, PathPattern, Policy, Rule,
 };
-use crate::policy::error::Place;
+use crate::policy::error::{Faults, Place};
 use crate::policy::hosts;
 
 /// Beyond so many rules nobody wrote the document by hand, and comparing each with each takes seconds.
@@ -22,8 +22,7 @@ struct Scope<'a> {
 }
 
 impl<'a> Scope<'a> {
-    fn of(rule: &'a Rule, policy: &'a Policy) -> Self {
-        let connections = connections_of(rule, policy);
+    fn of(rule: &'a Rule, connections: Vec<&'a Connection>, policy: &'a Policy) -> Self {
         let mut bits = vec![0_u64; policy.connections.len().div_ceil(64)];
         let mut rest = connections.iter().peekable();
         for (index, connection) in policy.connections.iter().enumerate() {
@@ -49,25 +48,40 @@ impl<'a> Scope<'a> {
     }
 }
 
-pub(super) fn review(policy: &Policy, found: &mut Findings) {
+pub(super) fn review(
+    policy: &Policy,
+    scopes: &Scopes<'_>,
+    faulty: &Faulty<'_>,
+    warnings: &mut Faults,
+) {
     if policy.rules.len() > MAX_RULES {
         return;
     }
-    let rules: Vec<Scope<'_>> = policy
+    let list = Place::default().key("rules");
+    let rules: Vec<(usize, Scope<'_>)> = policy
         .rules
         .iter()
-        .map(|rule| Scope::of(rule, policy))
+        .enumerate()
+        .filter_map(|(index, rule)| {
+            let place = list.index(index);
+            // Nothing follows from a rule that will be another one.
+            if !faulty.is_sound(&place) {
+                return None;
+            }
+            let connections = scopes.connections_of(&place, rule)?;
+            Some((index, Scope::of(rule, connections, policy)))
+        })
         .collect();
-    for (index, idle) in rules.iter().enumerate() {
-        let by = rules.iter().enumerate().find_map(|(other, by)| {
+    for (index, idle) in &rules {
+        let by = rules.iter().find_map(|(other, by)| {
             let why = reason(idle.rule, by.rule, other < index)?;
             (other != index && covers(by, idle)).then_some((by.rule, why))
         });
         if let Some((by, why)) = by {
-            let place = Place::default().key("rules").index(index);
-            found
-                .warnings
-                .at(place, format!("this rule never decides: {}", why(by)));
+            warnings.at(
+                list.index(*index),
+                format!("this rule never decides: {}", why(by)),
+            );
         }
     }
 }

@@ -84,10 +84,7 @@ fn unknown_keys_are_errors_with_a_suggestion() {
     check(
         "rules:",
         "rule:",
-        &[
-            "the key `rules` is missing",
-            "rule (line 9, column 1): unknown key `rule`; did you mean `rules`?",
-        ],
+        &["rule (line 9, column 1): unknown key `rule`; did you mean `rules`?"],
     );
 }
 

@@ -1,6 +1,8 @@
 //! Behaviour of the whole module, through its public interface.
 
 #[cfg(feature = "authoring")]
+mod all_at_once;
+#[cfg(feature = "authoring")]
 mod document;
 #[cfg(feature = "authoring")]
 mod errors;
