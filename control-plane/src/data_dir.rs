@@ -237,10 +237,17 @@ impl DataDir {
     /// is a whole key in `signing.key` at any moment.
     ///
     /// # Errors
-    /// When a file cannot be written; the current key is the same then.
+    /// When a file cannot be written; the current key is the same then. Only where the directory cannot be
+    /// synced at last, `signing.key` is the new one already.
     pub(crate) fn promote_signing_key(&self) -> Result<()> {
         let (next, current) = (self.next_signing_key(), self.signing_key());
         let previous = self.previous_signing_key();
+        // Asked again after such an end, there is nothing to do, and the key before must stay what it is.
+        if !next.exists() && current.exists() && previous.exists() {
+            return sync_parent(&current).map_err(|error| {
+                DataDirError(format!("cannot sync {}: {error}", self.0.display()))
+            });
+        }
         if let Some(text) = read_secret(&current)? {
             replace(&previous, &text).map_err(|error| {
                 DataDirError(format!("cannot write {}: {error}", previous.display()))
@@ -499,6 +506,9 @@ mod tests {
             for path in [dir.signing_key(), dir.previous_signing_key()] {
                 assert_eq!(std::fs::metadata(path).unwrap().mode() & 0o777, 0o600);
             }
+            // Asked again, it is done already, and what was before stays what it is.
+            dir.promote_signing_key().unwrap();
+            assert_eq!(read(dir.previous_signing_key()).as_ref(), Some(&before));
             before = next;
         }
         dir.remove(&dir.previous_signing_key()).unwrap();

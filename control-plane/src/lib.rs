@@ -15,7 +15,6 @@
 //! | `storage` | implementations of the services' stores |
 //! | `store` | what all stores have in common |
 //! | `comment` | people's words |
-//! | [`certificates`] | certificates and private keys in files |
 //! | `data_dir` | the data directory and its secrets |
 //! | `metrics` | what Prometheus sees |
 //!
@@ -29,7 +28,6 @@ mod access;
 mod administration;
 mod app;
 mod approvals;
-pub mod certificates;
 mod clock;
 mod comment;
 mod data_dir;

@@ -20,7 +20,6 @@ const SERVICES: &[&str] = &[
 
 /// What services and their start are made of.
 const BELOW_SERVICES: &[&str] = &[
-    "certificates",
     "clock",
     "comment",
     "data_dir",

@@ -60,8 +60,8 @@ def clock(run):
             run.bound(said == "200", f"a question can be asked and answered with the clock {name}", said)
             time.sleep(pause / 2)
             run.bound(good.snapshot()["recorded"] > before, f"records are stored with the clock {name}")
-            status, said = gate.api("POST", "/tokens", {"name": f"t-{days}-{name}", "role": "auditor", "ttl_s": 3600})
-            run.note(**{f"token_{name.replace(' ', '_')}": f"{status}"})
+            status, said = gate.api("POST", "/tokens", {"name": f"t-{days}-{name}", "role": "auditor", "ttl_seconds": 3600})
+            run.bound(status == 201, f"a token can be made with the clock {name}", f"{status} {said}")
         # Twelve minutes on: the question of ten minutes must be over, by whichever clock.
         steered.step_clock(720)
         end = time.monotonic() + 5
@@ -105,9 +105,4 @@ def node_clock(run):
             run.bound(said == "200", f"a question can be asked and answered with the clock {name}", said)
         run.load_ends(gate)
         good.stop()
-        # Their wait for a commit was measured by the clock that jumped; which is refused, and not let through.
-        under_way = 4 * good.count("recorded")
-        unstored = good.count_refused("recorded")
-        run.bound(unstored <= under_way, "of requests with `audit: required` only those are refused that are under way at a jump",
-                  f"{unstored} of {good.sent['recorded']}: {good.refused['recorded']}")
-        run.close(gate, good)
+        run.close(gate, good, recorded_may_fail=False)

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use chaperone::certificates::{self, Unusable};
 use chaperone_api::{PREFIX, Problem, ProblemCode};
+use chaperone_certificates::{self as certificates, Unusable};
 use reqwest::{Method, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;

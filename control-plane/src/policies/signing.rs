@@ -61,6 +61,8 @@ pub(crate) struct SigningKeyView {
 /// Why the signing key was not changed.
 #[derive(Debug)]
 pub(crate) enum SigningError {
+    /// No key waits.
+    NoneWaits,
     /// No key of this name waits.
     NoSuchKey {
         /// The name that was given.
@@ -224,9 +226,7 @@ impl Policies {
     ) -> Result<(), SigningError> {
         let _making = self.making.lock().await;
         let next = self.signing.next();
-        let next = next.ok_or_else(|| SigningError::NoSuchKey {
-            id: "next".to_owned(),
-        })?;
+        let next = next.ok_or(SigningError::NoneWaits)?;
         let id = next.public_key().id();
         let entry = may.caller().does(Act::SigningKeyDiscarded, &id);
         self.signing.administration.note(&entry).await?;

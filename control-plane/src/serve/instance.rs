@@ -187,12 +187,10 @@ pub(super) async fn begin_anew(dir: &DataDir) -> Result<Option<PathBuf>, Instanc
             "the database is there and in order, so there is nothing to begin anew; to do without it all the same, move it away first",
         ));
     }
-    let aside = match file.exists() {
-        true => Some(sqlite::set_aside(&file, clock::now()).map_err(|error| {
-            DataDirError::new(format!("cannot rename {}: {error}", file.display()))
-        })?),
-        false => None,
-    };
+    // Also where nothing but its log is left: that may hold all that was acknowledged, and SQLite drops
+    // the log of another database.
+    let aside = sqlite::set_aside(&file, clock::now())
+        .map_err(|error| DataDirError::new(format!("cannot rename {}: {error}", file.display())))?;
     let database = Database::open(&dir.ready_database()?).await?;
     let detail = format!("in place of {} at mark {}", marker.id, marker.mark);
     let instance = chapter(&database, 0, HistoryEvent::BegunAnew, &detail).await?;

@@ -230,7 +230,8 @@ async fn a_key_file_that_cannot_take_its_place_changes_nothing_that_nodes_do_not
     // A folder stands where the old key is to be kept.
     let in_the_way = dir.join("signing.previous.key");
     std::fs::create_dir_all(in_the_way.join("x")).unwrap();
-    assert_eq!(switch(&server, &new, false).await.status, 500);
+    let switched = switch(&server, &new, false).await;
+    switched.problem(503, "storage_unavailable");
     let keys = server.get(KEYS).await.ok();
     assert_eq!(keys["current"]["public_key"], old["public_key"]);
     // Whoever signs, nodes pin both: what goes out is taken, and numbers only rise.
@@ -250,7 +251,8 @@ async fn a_key_file_that_cannot_take_its_place_changes_nothing_that_nodes_do_not
     server.data("/node/v1/events", body).await.ok();
     let body = json!({ "node": node("envoy", 2), "dropped": 0, "closing": true, "events": [] });
     server.data("/node/v1/events", body).await.ok();
-    assert_eq!(switch(&server, &new, false).await.status, 500);
+    let switched = switch(&server, &new, false).await;
+    switched.problem(503, "storage_unavailable");
     server.stop().await;
     // The last bundle is the new key's, and `signing.key` is the old one.
     let server = kit::start_in(&dir, Vec::new()).await;

@@ -123,13 +123,15 @@ impl Operation {
     }
 }
 
+/// The longest method of a request that is let in at all.
+pub(crate) const MAX_METHOD_BYTES: usize = 32;
+
 /// Methods are tokens and case-sensitive (RFC 9110 §9.1), but ASP.NET and others compare without
 /// case: `delete` would pass a rule that denies `DELETE` and still delete.
 fn check_method(method: &str) -> Result<(), OperationError> {
-    const MAX_BYTES: usize = 32;
     let is_upper_token =
         |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_' | b'.');
-    if method.is_empty() || method.len() > MAX_BYTES || !method.bytes().all(is_upper_token) {
+    if method.is_empty() || method.len() > MAX_METHOD_BYTES || !method.bytes().all(is_upper_token) {
         return Err(OperationError::Method);
     }
     Ok(())

@@ -15,7 +15,7 @@ use crate::access::May;
 use crate::access::permission::{ManageSigningKey, ReadState};
 use crate::app::App;
 use crate::http::extract::Body;
-use crate::http::problem::ApiError;
+use crate::http::problem::{ApiError, capitalized};
 use crate::nodes;
 use crate::policies::{BundleError, SigningError, SigningKeyView, SigningKeysView};
 
@@ -105,6 +105,10 @@ fn named(nodes: Vec<nodes::NodeBehind>) -> Vec<NodeBehind> {
 impl From<SigningError> for ApiError {
     fn from(error: SigningError) -> Self {
         match error {
+            SigningError::NoneWaits => Self::new(
+                Code::NotFound,
+                "No signing key waits: `chaperone signing-key prepare` makes one.",
+            ),
             SigningError::NoSuchKey { id } => Self::not_found("waiting signing key", &id),
             SigningError::Unpinned(nodes) => {
                 let count = nodes.len();
@@ -122,7 +126,11 @@ impl From<SigningError> for ApiError {
                 Self::new(Code::VersionConflict, format!("Try again: {error}."))
             }
             SigningError::Bundle(error) => Self::internal(&error),
-            SigningError::Files(error) => Self::internal(&error),
+            SigningError::Files(error) => {
+                tracing::error!(%error, "the files of the signing keys could not be changed");
+                let why = capitalized(&error.to_string());
+                Self::new(Code::StorageUnavailable, format!("{why}. Mend that, and try again."))
+            }
             SigningError::Randomness(error) => Self::internal(&error),
         }
     }

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
+use chaperone_certificates::{self as certificates, Lapse, Unusable};
 use rustls::pki_types::CertificateDer;
 use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
 use rustls::sign::SingleCertAndKey;
@@ -22,7 +23,6 @@ use tokio_rustls::TlsAcceptor;
 use zeroize::Zeroizing;
 
 use super::seldom::Seldom;
-use crate::certificates::{self, Lapse, Unusable};
 
 /// How often the files are read to see whether they have changed. Their bytes are compared: times of files say
 /// nothing where a directory is swapped by a link, as Kubernetes does with secrets.

@@ -129,15 +129,17 @@ async fn read(connection: &mut SqliteConnection) -> Result<Option<Instance>> {
 ///
 /// # Errors
 /// When one of them cannot be renamed.
-pub(crate) fn set_aside(file: &Path, now: UnixMillis) -> std::io::Result<PathBuf> {
+pub(crate) fn set_aside(file: &Path, now: UnixMillis) -> std::io::Result<Option<PathBuf>> {
     let aside = beside(file, &format!(".before-{}", now.0 / 1000));
+    let mut any = false;
     for suffix in BESIDE.into_iter().chain([""]) {
         match std::fs::rename(beside(file, suffix), beside(&aside, suffix)) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
-            _ => {}
+            Ok(()) => any = true,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
         }
     }
-    Ok(aside)
+    Ok(any.then_some(aside))
 }
 
 impl Database {

@@ -4,9 +4,7 @@ use super::findings::Findings;
 use crate::policy::document::Rule;
 use crate::policy::error::Place;
 use crate::policy::wording::near_miss;
-
-/// The longest method of a request that is let in at all.
-const MAX_BYTES: usize = 32;
+use crate::upstreams::MAX_METHOD_BYTES;
 
 /// IANA's registry of HTTP methods (RFC 9110 §16.1), as of November 2026, and two that are no standard and are
 /// used.
@@ -59,11 +57,11 @@ pub(super) fn review(place: &Place, rule: &Rule, found: &mut Findings) {
     for (index, method) in rule.r#match.methods.iter().enumerate() {
         let place = place.key("methods").index(index);
         let method = method.as_str();
-        if method.len() > MAX_BYTES {
+        if method.len() > MAX_METHOD_BYTES {
             found.errors.at(
                 place,
                 format!(
-                    "no request has such a method: one of more than {MAX_BYTES} bytes is refused"
+                    "no request has such a method: one of more than {MAX_METHOD_BYTES} bytes is refused"
                 ),
             );
         } else if matches!(method, "ANY" | "ALL") {

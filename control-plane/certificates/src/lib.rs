@@ -7,6 +7,7 @@
 //!   which it stops, and where the newlines of a file were lost, that line is the whole key. So its errors end in
 //!   this module, and sentences of our own leave it.
 //! - Errors name the file, and say what to do.
+#![forbid(unsafe_code)]
 
 use std::fs::OpenOptions;
 use std::io::{self, Read as _};
@@ -352,7 +353,7 @@ fn instead(pem: &[u8]) -> Why {
 
 /// A certificate that is not valid now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Lapse {
+pub enum Lapse {
     /// Since then.
     Expired(SystemTime),
     /// Until then.
@@ -361,7 +362,7 @@ pub(crate) enum Lapse {
 
 /// The first certificate of a chain that is not valid now. That its authority is unknown here is no matter:
 /// the time is looked at before.
-pub(crate) fn lapse(chain: &[CertificateDer<'_>]) -> Option<Lapse> {
+pub fn lapse(chain: &[CertificateDer<'_>]) -> Option<Lapse> {
     let algorithms = rustls::crypto::ring::default_provider().signature_verification_algorithms;
     let nobody = RootCertStore::empty();
     let at = |time: UnixTime| SystemTime::UNIX_EPOCH + Duration::from_secs(time.as_secs());
@@ -432,7 +433,7 @@ df2vYi3q15g=
     }
 
     /// Ways in which copying and templates damage PEM.
-    pub(super) fn damaged(key: &str) -> Vec<(String, &'static str)> {
+    fn damaged(key: &str) -> Vec<(String, &'static str)> {
         let lines: Vec<&str> = key.lines().collect();
         let cut = lines[..lines.len() - 1].join("\n");
         vec![
