@@ -73,7 +73,7 @@ impl Provider {
 
     fn policy(&self) -> String {
         kit::POLICY.replace(
-            r#"{ issuer: "https://issuer.example.com", audiences: [gate], jwks: { keys: [] } }"#,
+            r#"{ issuer: "https://issuer.example.com", audiences: [gate], jwks: { keys: [{ kty: OKP, crv: Ed25519, x: 11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo }] } }"#,
             &format!(r#"{{ issuer: "{}", audiences: [gate] }}"#, self.url),
         )
     }

@@ -19,7 +19,7 @@ use tokio::sync::oneshot;
 pub(crate) const POLICY: &str = r#"
 apiVersion: chaperone/v1
 issuers:
-  - { issuer: "https://issuer.example.com", audiences: [gate], jwks: { keys: [] } }
+  - { issuer: "https://issuer.example.com", audiences: [gate], jwks: { keys: [{ kty: OKP, crv: Ed25519, x: 11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo }] } }
 connections:
   - { name: api, hosts: [api.example.com], protocol: http, labels: { env: test } }
 rules:

@@ -606,7 +606,7 @@ async fn keys_of_an_https_issuer_on_this_machine_are_fetched_with_the_systems_au
     let environment = [("SSL_CERT_FILE", roots.to_str().unwrap())];
     let server = program::start(&temp.path().join("data"), 1024, &[], &environment).await;
     let document = POLICY.replace(
-        "{ issuer: \"https://issuer.example.com\", audiences: [gate], jwks: { keys: [] } }",
+        "{ issuer: \"https://issuer.example.com\", audiences: [gate], jwks: { keys: [{ kty: OKP, crv: Ed25519, x: 11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo }] } }",
         &format!("{{ issuer: \"{issuer}\", audiences: [gate] }}"),
     );
     assert!(document.contains(&issuer));

@@ -19,6 +19,7 @@ mod decide;
 mod document;
 mod error;
 mod explain;
+mod expression_like;
 mod hosts;
 mod language;
 mod read;

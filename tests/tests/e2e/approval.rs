@@ -392,7 +392,7 @@ async fn where_the_body_is_not_seen_an_approval_is_good_for_the_waiting_request_
 async fn chaperone_dev_holds_and_its_command_line_answers() {
     let policy = json!({
         "apiVersion": "chaperone/v1",
-        "issuers": [{"issuer": "https://login.example", "audiences": ["chaperone"], "jwks": {"keys": []}}],
+        "issuers": [{"issuer": "https://login.example", "audiences": ["chaperone"], "jwks": { "keys": [{ "kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo" }] }}],
         "connections": [{"name": "api", "hosts": ["api.example"], "protocol": "http"}],
         "rules": [approve("deploys", "/deploy", &json!({"hold": "60s"}))],
     });

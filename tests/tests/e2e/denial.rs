@@ -156,7 +156,7 @@ async fn the_command_line_of_chaperone_dev_tells_why() {
     let upstream = Upstream::start().await;
     let policy = json!({
         "apiVersion": "chaperone/v1",
-        "issuers": [{"issuer": "https://login.example", "audiences": ["chaperone"], "jwks": {"keys": []}}],
+        "issuers": [{"issuer": "https://login.example", "audiences": ["chaperone"], "jwks": { "keys": [{ "kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo" }] }}],
         "connections": [{"name": "arm", "hosts": ["management.azure.com"], "protocol": "azure-arm"}],
         "rules": [
             {"name": "reads", "match": {"groups": ["platform"], "operations": ["*/read"]}, "effect": "allow"},

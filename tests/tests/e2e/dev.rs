@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 fn policy() -> Value {
     json!({
         "apiVersion": "chaperone/v1",
-        "issuers": [{ "issuer": "https://login.example.com", "audiences": ["x"], "jwks": { "keys": [] } }],
+        "issuers": [{ "issuer": "https://login.example.com", "audiences": ["x"], "jwks": { "keys": [{ "kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo" }] } }],
         "connections": [
             { "name": "plain", "hosts": ["api.example"], "protocol": "http" },
             { "name": "other", "hosts": ["other.example"], "protocol": "http" },

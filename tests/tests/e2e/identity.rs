@@ -228,7 +228,7 @@ async fn chaperone_dev_lets_only_tokens_of_its_issuer_pass() {
     let elsewhere = Issuer::start().await;
     let policy = json!({
         "apiVersion": "chaperone/v1",
-        "issuers": [{"issuer": "https://login.example", "audiences": ["chaperone"], "jwks": {"keys": []}}],
+        "issuers": [{"issuer": "https://login.example", "audiences": ["chaperone"], "jwks": { "keys": [{ "kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo" }] }}],
         "connections": [{"name": "api", "hosts": ["api.example"], "protocol": "http"}],
         "rules": [{"name": "all", "match": {"any": true}, "effect": "allow"}],
     });

@@ -97,7 +97,7 @@ async fn what_is_no_secret_is_not_waited_for_and_no_byte_of_a_secret_comes_early
 async fn the_secret_stands_nowhere() {
     let policy = json!({
         "apiVersion": "chaperone/v1",
-        "issuers": [{"issuer": "https://login.example", "audiences": ["chaperone"], "jwks": {"keys": []}}],
+        "issuers": [{"issuer": "https://login.example", "audiences": ["chaperone"], "jwks": { "keys": [{ "kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo" }] }}],
         "connections": [{"name": "api", "hosts": ["api.example"], "protocol": "http"}],
         "rules": [
             {"name": "all", "match": {"methods": ["GET", "POST"]}, "effect": "allow"},

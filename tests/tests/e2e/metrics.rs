@@ -96,7 +96,7 @@ async fn chaperone_dev_has_the_same_labels() {
     let upstream = Upstream::start().await;
     let policy: Value = json!({
         "apiVersion": "chaperone/v1",
-        "issuers": [{ "issuer": "https://login.example.com", "audiences": ["x"], "jwks": { "keys": [] } }],
+        "issuers": [{ "issuer": "https://login.example.com", "audiences": ["x"], "jwks": { "keys": [{ "kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo" }] } }],
         "connections": [{ "name": "plain", "hosts": ["api.example"], "protocol": "http" }],
         "rules": [{ "name": "all", "match": { "groups": ["dev"] }, "effect": "allow" }],
     });

@@ -16,7 +16,7 @@ pub struct Connection {
     /// Unique name: 1 to 63 of `a-z A-Z 0-9 . _ -`, beginning with a letter or digit.
     pub name: String,
     /// The hosts it answers to. No host may belong to two connections.
-    #[serde(deserialize_with = "wire::non_empty_list")]
+    #[serde(deserialize_with = "wire::required_list")]
     #[cfg_attr(feature = "authoring", schemars(length(min = 1)))]
     pub hosts: Vec<HostPattern>,
     /// How requests are read into operations.

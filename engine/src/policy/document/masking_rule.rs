@@ -20,7 +20,7 @@ pub struct MaskingRule {
     #[serde(
         default,
         skip_serializing_if = "Vec::is_empty",
-        deserialize_with = "wire::non_empty_list"
+        deserialize_with = "wire::required_list"
     )]
     #[cfg_attr(feature = "authoring", schemars(length(min = 1)))]
     pub detectors: Vec<String>,
@@ -29,7 +29,7 @@ pub struct MaskingRule {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keys: Option<KeyList>,
     /// Which bodies.
-    #[serde(deserialize_with = "wire::non_empty_list")]
+    #[serde(deserialize_with = "wire::required_list")]
     #[cfg_attr(feature = "authoring", schemars(length(min = 1)))]
     pub on: Vec<Direction>,
     /// What happens to a secret.

@@ -13,6 +13,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::invalid_value::InvalidValue;
+use crate::policy::expression_like;
 use crate::request::{RequestTarget, host_of};
 
 /// Longest pattern, in bytes. Generous for people, small enough that matching stays cheap.
@@ -181,29 +182,41 @@ fn check_path(text: &str) -> Result<String, String> {
     check_length(PATH, text)?;
     if let Some((_, rest)) = text.split_once("://") {
         let path = rest.find('/').and_then(|at| rest.get(at..)).unwrap_or("/");
+        let path = path.split(['?', '#']).next().unwrap_or(path);
+        let hint = match check_path(path) {
+            Ok(_) => format!("; did you mean `{path}`?"),
+            Err(_) => String::new(),
+        };
         return Err(format!(
-            "expected {PATH}, found a URL: hosts belong in `hosts`; did you mean `{path}`?"
+            "expected {PATH}, found a URL: hosts belong in `hosts`{hint}"
         ));
     }
+    // Only what is good itself is suggested.
+    let hint = |meant: String| match check_path(&meant) {
+        Ok(_) if meant != text => format!("; did you mean `{meant}`?"),
+        _ => String::new(),
+    };
     if !text.starts_with('/') {
-        return Err(format!("expected {PATH}; did you mean `/{text}`?"));
+        let meant = match expression_like::is_one(text) {
+            true => expression_like::as_pattern(text).unwrap_or_default(),
+            // Everything below it, or the path alone? Only its author knows.
+            false if text.ends_with('/') => String::new(),
+            false => format!("/{text}"),
+        };
+        return Err(format!("expected {PATH}{}", hint(meant)));
     }
     if let Some((path, _)) = text.split_once(['?', '#']) {
         return Err(format!(
-            "expected {PATH}, found `?` or `#`: a path is matched without its query; did you mean `{path}`?"
+            "expected {PATH}, found `?` or `#`: a path is matched without its query{}",
+            hint(path.to_owned())
         ));
     }
     let segments = || text.split('/');
     if segments().any(|segment| segment != "**" && segment.contains("**")) {
-        let apart: Vec<String> = segments()
-            .map(|segment| match segment.strip_suffix("**") {
-                Some(name) if !name.is_empty() && !name.contains('*') => format!("{name}/**"),
-                _ => segment.to_owned(),
-            })
-            .collect();
+        let apart: Vec<String> = segments().map(stars_apart).collect();
         return Err(format!(
-            "expected {PATH}: `**` stands alone between slashes; did you mean `{}`?",
-            apart.join("/")
+            "expected {PATH}: `**` stands alone between slashes{}",
+            hint(apart.join("/"))
         ));
     }
     // The spelling that the paths of requests are brought to. A pattern that is not in it would never
@@ -213,6 +226,30 @@ fn check_path(text: &str) -> Result<String, String> {
         Err(fault) => Err(format!(
             "expected {PATH}; no request has such a path: {fault}"
         )),
+    }
+}
+
+/// A segment with `**` in it as segments that may have one.
+fn stars_apart(segment: &str) -> String {
+    if segment == "**" {
+        return segment.to_owned();
+    }
+    match segment.split_once("**") {
+        None => segment.to_owned(),
+        Some((before, after)) => {
+            let after = after.trim_start_matches('*');
+            let mut parts = Vec::new();
+            match (before, after) {
+                ("", _) => {}
+                (before, "") => parts.push(before.to_owned()),
+                (before, _) => parts.push(format!("{before}*")),
+            }
+            parts.push("**".to_owned());
+            if !after.is_empty() {
+                parts.push(stars_apart(&format!("*{after}")));
+            }
+            parts.join("/")
+        }
     }
 }
 

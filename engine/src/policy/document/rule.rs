@@ -200,7 +200,7 @@ impl fmt::Display for Effect {
 #[serde(deny_unknown_fields)]
 pub struct ApproveTerms {
     /// Groups whose members may approve. At least one.
-    #[serde(deserialize_with = "wire::non_empty_list")]
+    #[serde(deserialize_with = "wire::required_list")]
     #[cfg_attr(feature = "authoring", schemars(length(min = 1)))]
     pub by: Vec<String>,
     /// How many different people must approve, 1 to 10.

@@ -115,6 +115,9 @@ fn wanted(expected: &dyn Expected) -> String {
         "a sequence" => "a list".into(),
         "a boolean" => BOOLEAN.into(),
         "u32" | "u64" | "usize" => "a whole number".into(),
+        "u8" => "a whole number from 0 to 255".into(),
+        "u16" => "a whole number from 0 to 65535".into(),
+        "f32" | "f64" => "a number".into(),
         other if other.starts_with("struct ") => "a map".into(),
         other if other.starts_with("variant identifier") || other.starts_with("enum ") => {
             "text".into()

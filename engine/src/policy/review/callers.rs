@@ -58,13 +58,31 @@ fn each(
                 format!("`{template}` was not filled in: write the {one} that is meant"),
             );
         } else if name.starts_with('^') || name.ends_with('$') {
+            let plain = name.trim_start_matches('^').trim_end_matches('$');
+            let is_plain = |b: u8| b.is_ascii_alphanumeric() || b" ._@:/-".contains(&b);
+            let hint = if !plain.is_empty() && plain.bytes().all(is_plain) {
+                format!("; did you mean `{plain}`?")
+            } else {
+                format!("; name each {one} that is meant")
+            };
             found.warnings.at(
                 place,
-                format!("{a} {one} is compared exactly, and `{shown}` is no regular expression here; did you mean `{}`?",
-                    name.trim_start_matches('^').trim_end_matches('$')),
+                format!(
+                    "{a} {one} is compared exactly, and `{shown}` is no regular expression here{hint}"
+                ),
+            );
+        } else if one == "subject" && is_domain(name) {
+            found.errors.at(
+                place,
+                format!(
+                    "a subject is compared exactly, and `{shown}` is none of those that end so; name each subject that is \
+                     meant{}",
+                    instead_of(key)
+                ),
             );
         } else if name.contains(',') && !name.contains('=') {
-            let parts: Vec<String> = name.split(',').map(|part| part.trim().to_owned()).collect();
+            let parts = name.split(',').map(|part| part.trim().to_owned());
+            let parts: Vec<String> = parts.filter(|part| !part.is_empty()).collect();
             found.warnings.at(
                 place,
                 format!(
@@ -84,9 +102,23 @@ fn instead_of(key: &str) -> &'static str {
     }
 }
 
-/// The part of a text that some template was to fill in.
+/// The end of mail addresses without a name before it.
+fn is_domain(name: &str) -> bool {
+    name.strip_prefix('@')
+        .is_some_and(|rest| rest.contains('.') && !rest.contains(['@', ':', '/']))
+}
+
+/// The part of a text that some template was to fill in, or its author.
 pub(super) fn unfilled(text: &str) -> Option<String> {
-    for (opening, closing) in [("{{", "}}"), ("${", "}"), ("{", "}"), ("<", ">")] {
+    let pairs = [
+        ("{{", "}}"),
+        ("${", "}"),
+        ("$(", ")"),
+        ("{", "}"),
+        ("<", ">"),
+        ("@@", "@@"),
+    ];
+    for (opening, closing) in pairs {
         if let Some((_, after)) = text.split_once(opening)
             && let Some((inner, _)) = after.split_once(closing)
             && !inner.is_empty()
@@ -94,5 +126,36 @@ pub(super) fn unfilled(text: &str) -> Option<String> {
             return Some(format!("{opening}{}{closing}", shorten(inner)));
         }
     }
-    None
+    let is_name = |name: &str| {
+        name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+            && name
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'))
+    };
+    let is_constant = |name: &str| is_name(name) && !name.bytes().any(|b| b.is_ascii_lowercase());
+    // `%TEAM%`, and no `%AB%CD`, which are two bytes.
+    if let Some((_, after)) = text.split_once('%')
+        && let Some((inner, _)) = after.split_once('%')
+        && is_name(inner)
+        && (inner.len() != 2 || !inner.bytes().all(|b| b.is_ascii_hexdigit()))
+    {
+        return Some(format!("%{}%", shorten(inner)));
+    }
+    let variable = text.strip_prefix('$').is_some_and(is_constant);
+    let dunder = text
+        .strip_prefix("__")
+        .and_then(|rest| rest.strip_suffix("__"));
+    let own = [
+        "YOUR_",
+        "YOUR-",
+        "CHANGE_ME",
+        "CHANGE-ME",
+        "CHANGEME",
+        "REPLACE_ME",
+        "REPLACE-ME",
+        "REPLACEME",
+    ];
+    let left = is_constant(text) && own.iter().any(|word| text.starts_with(word));
+    (variable || dunder.is_some_and(is_constant) || left || text.eq_ignore_ascii_case("changeme"))
+        .then(|| shorten(text))
 }

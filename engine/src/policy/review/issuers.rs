@@ -85,8 +85,7 @@ fn names(place: &Place, issuer: &Issuer, found: &mut Findings) {
     }
 }
 
-/// Keys that nothing can be verified with. A set from an address is looked at when it is fetched; `keys: []`
-/// says of itself what it is.
+/// Keys that nothing can be verified with. A set from an address is looked at when it is fetched.
 fn keys(issuer_place: &Place, issuer: &Issuer, jwks: &serde_json::Value, found: &mut Findings) {
     let place = issuer_place.key("jwks");
     let (set, problems) = match KeySet::from_value(jwks) {
@@ -97,6 +96,13 @@ fn keys(issuer_place: &Place, issuer: &Issuer, jwks: &serde_json::Value, found: 
         }
     };
     let place = place.key("keys");
+    if set.is_empty() && problems.is_empty() {
+        found.errors.at(
+            place,
+            "there is no key, so every token of this issuer would be refused; leave `jwks` out to have the keys fetched",
+        );
+        return;
+    }
     for problem in &problems {
         let message = format!("this key cannot be used: {}", problem.reason);
         let place = place.index(problem.index);

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::expressions::{self, Known, Texts};
 use super::findings::Findings;
 use super::scope::Scopes;
-use crate::policy::document::{OperationPattern, Rule};
+use crate::policy::document::{OperationPattern, PathPattern, Rule};
 use crate::policy::error::Place;
 use crate::policy::wording::shorten;
 use crate::request::RequestTarget;
@@ -161,20 +161,25 @@ fn meant(
     if METHODS.contains(&text.to_ascii_uppercase().as_str()) {
         return Some(format!("`methods: [{}]`", text.to_ascii_uppercase()));
     }
-    if let Some(better) = respelled(text).into_iter().find(|text| can_be_met(text)) {
+    // Where only paths have operations, an action of Azure would be met by chance.
+    let is_better =
+        |text: &String| can_be_met(text) && (protocols != [Protocol::Http] || text.contains(' '));
+    if let Some(better) = respelled(text).into_iter().find(is_better) {
         return Some(format!("`{better}`"));
     }
     if let Some((method, path)) = text.split_once(' ')
         && METHODS.contains(&method.to_ascii_uppercase().as_str())
         && path.starts_with('/')
     {
-        return Some(format!(
-            "`methods: [{}]` and `paths: [{path}]`",
-            method.to_ascii_uppercase()
-        ));
+        let method = method.to_ascii_uppercase();
+        return Some(match path.parse::<PathPattern>() {
+            Ok(_) => format!("`methods: [{method}]` and `paths: [{path}]`"),
+            Err(_) => format!("`methods: [{method}]` and `paths`"),
+        });
     }
     if text.starts_with('/') {
-        return Some(format!("`paths: [{text}]`"));
+        let is_good = text.parse::<PathPattern>().is_ok();
+        return is_good.then(|| format!("`paths: [{text}]`"));
     }
     if !protocols.contains(&Protocol::Http) {
         return None;
@@ -197,6 +202,14 @@ fn methods_for(text: &str) -> Option<&'static str> {
 /// The same operation in spellings that requests may have.
 fn respelled(text: &str) -> Vec<String> {
     let mut spellings = Vec::new();
+    if !text.contains(['/', ' ', '*']) {
+        // The last word alone.
+        let last = text.to_ascii_lowercase();
+        let last = word(&last).unwrap_or(&last);
+        if OTHER_WORDS.iter().any(|(_, known)| *known == last) {
+            spellings.push(format!("*/{last}"));
+        }
+    }
     if let Some((method, target)) = text.split_once(' ') {
         let path = target.split(['?', '#']).next().unwrap_or(target).trim();
         let path = match path.split_once("://") {

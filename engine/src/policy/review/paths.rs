@@ -5,8 +5,10 @@
 
 use super::findings::{Findings, Written};
 use super::scope::guards;
+use crate::policy::decide::{Matcher, PathGlob};
 use crate::policy::document::{Effect, PathPattern, Rule};
 use crate::policy::error::Place;
+use crate::policy::expression_like;
 use crate::policy::wording::shorten;
 
 pub(super) fn review(place: &Place, rule: &Rule, written: &Written<'_>, found: &mut Findings) {
@@ -21,16 +23,23 @@ pub(super) fn review(place: &Place, rule: &Rule, written: &Written<'_>, found: &
                 place,
                 format!(
                     "`{placeholder}` stands for itself here, and no request has it; did you mean `{}`?",
-                    as_written.replace(placeholder, "*")
+                    widened(filled(as_written), rule)
                 ),
             );
             continue;
         }
-        if let Some(plain) = expression(as_written) {
+        if expression_like::is_one(as_written) {
+            let meant = expression_like::as_pattern(as_written).map(|meant| widened(meant, rule));
+            let hint = match meant {
+                Some(meant) if meant.parse::<PathPattern>().is_ok() => {
+                    format!("; did you mean `{meant}`?")
+                }
+                _ => "; write one pattern for each path that is meant".to_owned(),
+            };
             found.warnings.at(
                 place,
                 format!(
-                    "this is no regular expression: `.` stands for itself; did you mean `{plain}`?"
+                    "this is no regular expression: but for `*` and `**`, each character stands for itself{hint}"
                 ),
             );
             continue;
@@ -43,11 +52,13 @@ pub(super) fn review(place: &Place, rule: &Rule, written: &Written<'_>, found: &
             _ => "needs no approval",
         };
         if let Some(prefix) = prefix(pattern, as_written)
+            && !PathGlob::new(pattern, false).matches(&prefix.missed)
+            && !prefix.above.ends_with("/**")
             && !paths.iter().any(|other| covers(other, &prefix.above))
         {
             found.warnings.between(
                 place,
-                &[effect.clone()],
+                std::slice::from_ref(&effect),
                 format!(
                     "`{}` matches {}, so `{}` {passes} by this rule; did you mean `{}/**`?",
                     shorten(as_written),
@@ -70,16 +81,32 @@ fn placeholder(pattern: &str) -> Option<&str> {
             rest.starts_with(|c: char| c.is_ascii_alphabetic())
                 && rest.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
         };
-        inside('{', '}') || inside('<', '>') || segment.strip_prefix(':').is_some_and(is_name)
+        inside('{', '}')
+            || inside('<', '>')
+            || segment.strip_prefix(':').is_some_and(is_name)
+            || expression_like::is_variable(segment)
     })
 }
 
-/// What a pattern with `.*` was probably meant to be.
-fn expression(pattern: &str) -> Option<String> {
-    let rest = pattern
-        .strip_suffix(".*")
-        .or_else(|| pattern.strip_suffix(".*$"))?;
-    rest.ends_with('/').then(|| format!("{rest}**"))
+/// A pattern with a star for each placeholder.
+fn filled(pattern: &str) -> String {
+    let segments = pattern
+        .split('/')
+        .map(|segment| match placeholder(segment) {
+            Some(_) => "*",
+            None => segment,
+        });
+    segments.collect::<Vec<_>>().join("/")
+}
+
+/// What is suggested for a rule that keeps something from happening must not be too narrow itself.
+fn widened(pattern: String, rule: &Rule) -> String {
+    match pattern.strip_suffix("/*") {
+        Some(above) if guards(rule) && !above.is_empty() && !above.ends_with("/**") => {
+            format!("{above}/**")
+        }
+        _ => pattern,
+    }
 }
 
 /// A pattern that looks as if it meant all that begins with it.

@@ -202,6 +202,28 @@ fn one_mistake_never_hides_another_one_elsewhere() {
 }
 
 #[test]
+fn numbers_are_asked_for_in_words() {
+    for (from, to, said_of_it) in [
+        (
+            "entropy: 3.5",
+            "entropy: 1.3.5",
+            "expected a number, found \"1.3.5\"",
+        ),
+        (
+            "keep: 4",
+            "keep: 300",
+            "expected a whole number from 0 to 255, found the number 300",
+        ),
+    ] {
+        let said = said(&with(GOOD, &(from, to, "")));
+        assert!(
+            said.len() == 1 && said.iter().all(|line| line.ends_with(said_of_it)),
+            "{said:?}"
+        );
+    }
+}
+
+#[test]
 fn nothing_is_said_that_only_follows_from_what_could_not_be_read() {
     for (from, to, places) in [
         // A rule that may be anything makes no other one idle, and no test of it fails.

@@ -13,6 +13,8 @@ mod files;
 mod properties;
 #[cfg(feature = "authoring")]
 mod review;
+#[cfg(feature = "authoring")]
+mod suggestions;
 
 use super::{CompiledPolicy, Policy, parse_json};
 use crate::identity::Principal;

@@ -537,6 +537,13 @@ fn issuers_whose_tokens_are_never_good() {
             ],
         ),
         (
+            r#"{ issuer: "https://a.example", audiences: [x], jwks: { keys: [] } }"#,
+            [
+                "issuers[0].jwks.keys: there is no key",
+                "leave `jwks` out to have the keys fetched",
+            ],
+        ),
+        (
             r#"{ issuer: "https://a.example", audiences: [x], jwks: { key: [] } }"#,
             ["issuers[0].jwks", "one `keys` array"],
         ),
