@@ -289,8 +289,19 @@ async fn a_database_that_was_lost_or_emptied_is_not_begun_anew_unasked() {
         assert!(why.contains("chaperone db begin-anew"), "{why}");
         assert!(why.contains("chaperone db restored"), "{why}");
     }
+    // Its log may be all that is left of it, and hold all that was acknowledged.
+    std::fs::remove_file(&file).unwrap();
+    std::fs::write(dir.join("chaperone.db-wal"), "what is left").unwrap();
     let begun = db("begin-anew", &dir);
     assert!(begun.status.success(), "{}", said(&begun));
+    let names = std::fs::read_dir(&dir).unwrap();
+    let mut names = names.map(|entry| entry.unwrap().path());
+    let aside = names.find(|path| {
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        name.contains(".before-") && name.ends_with("-wal")
+    });
+    let aside = std::fs::read_to_string(aside.expect("the log is kept")).unwrap();
+    assert_eq!(aside, "what is left");
 
     let process = Process::start(&dir).await;
     assert_eq!(process.server.admin, admin);
