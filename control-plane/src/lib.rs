@@ -1,27 +1,31 @@
 //! The control plane: policy versions, approvals, the trail, and the interfaces to them.
 //!
-//! | module | what it is for |
+//! | module | its purpose |
 //! |---|---|
 //! | [`serve`] | starting and stopping |
-//! | [`http`] | the HTTP face: management for people and automation, and what filters call |
-//! | `app` | the services together, and what else all faces share |
-//! | `access` | service: who may call, and what they may do |
-//! | `approvals` | service: what nodes ask, and what people answer |
+//! | [`http`] | the HTTP face: management for people and automation, and the calls of filters |
+//! | `http::connections` | the listener's connections: who holds each, and who makes room |
+//! | `app` | the services together, and all else that faces share |
+//! | `access` | service: who may call, and for which calls |
+//! | `administration` | service: the log of those who administer, and of who read bodies |
+//! | `approvals` | service: the questions of nodes, and people's answers |
 //! | `trail` | service: events, and the records that they add up to |
 //! | `policies` | service: from a document to a signed bundle |
-//! | `nodes` | service: what nodes have reported, and what they were sent |
+//! | `nodes` | service: the reports of nodes, and the bundles that they were sent |
 //! | `keys` | the key sets of the issuers: fetched, refreshed, cached |
 //! | `readiness` | whether a write can be made durable |
 //! | `storage` | implementations of the services' stores |
-//! | `store` | what all stores have in common |
+//! | `store` | the common part of all stores |
 //! | `comment` | people's words |
+//! | `clock` | the wall clock |
+//! | `random` | secrets and ids from the system's randomness |
 //! | `data_dir` | the data directory and its secrets |
-//! | `metrics` | what Prometheus sees |
+//! | `metrics` | the metrics for Prometheus |
 //!
 //! The wire types of the management API are the crate `chaperone-api`, which clients use, too.
 //!
-//! What is allowed, who may approve, what a token proves: all of that is decided by
-//! [`chaperone_engine`]. This crate asks it, keeps what came of it, and tells the nodes.
+//! [`chaperone_engine`] decides which requests are allowed, who may approve and whether a token is
+//! good. This crate asks it, keeps its decisions, and tells the nodes.
 #![forbid(unsafe_code)]
 
 mod access;

@@ -1,8 +1,8 @@
-//! Who administered the control plane, and who read what it keeps of others: a log that only grows.
+//! Who administered the control plane, and who read the bodies of others: a log that only grows.
 //!
-//! [`Administration`] is the service. An act that changes something is written in the transaction that
-//! changes it, so neither is ever there without the other. A reading is written before what was read is
-//! handed out: who cannot be named in the log does not get it.
+//! [`Administration`] is the service. An act that changes the database is written in the
+//! transaction of the change, so neither is ever there without the other. Every other act is
+//! written before it happens: whoever cannot be named in the log reads no body, and changes no key.
 //!
 //! Policy versions and answers to approvals are not here. They name who made them themselves.
 
@@ -28,10 +28,10 @@ impl Administration {
         Self { store }
     }
 
-    /// Writes an entry about what no transaction of its own does.
+    /// Writes an entry about an act that has no transaction of its own.
     ///
     /// # Errors
-    /// When the database fails: what the entry is about must not happen then.
+    /// When the database fails: the act must not happen then.
     pub(crate) async fn note(&self, entry: &Entry) -> Result<()> {
         self.store.note(entry).await
     }

@@ -1,4 +1,4 @@
-//! What the log keeps.
+//! The entries of the log, and the trait of its store.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use chaperone_engine::base::time::UnixMillis;
 
 use crate::store::Result;
 
-/// What somebody did.
+/// The kinds of acts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Act {
     /// A token was made.
@@ -71,9 +71,9 @@ pub(crate) struct Entry {
     /// The id of the API token that they used.
     pub(crate) token: Option<String>,
     pub(crate) act: Act,
-    /// The id of what it was done to; empty where it was done to all.
+    /// The id of the thing that it was done to; empty where it was done to all.
     pub(crate) object: String,
-    /// What else is worth knowing later, never a secret.
+    /// Other facts that are worth knowing later, never a secret.
     pub(crate) details: BTreeMap<String, String>,
 }
 

@@ -39,6 +39,7 @@ are open in it end. Tokens that were revoked since are live again: look at `chap
 It is written into the history of the database, which `chaperone db check` prints.
 
 Example:
+  rm -f /var/lib/chaperone/chaperone.db-wal /var/lib/chaperone/chaperone.db-shm
   cp backup.db /var/lib/chaperone/chaperone.db
   chaperone db restored --data-dir /var/lib/chaperone"
     )]
@@ -71,8 +72,9 @@ pub(crate) async fn run(command: DbCommand, out: Output) -> Result<(), Failure> 
             }
             let file = checked.file.display();
             Err(Failure::failed(format!("The database {file} is damaged.")).next(
-                "Stop the control plane, put a backup in its place and run `chaperone db restored`. \
-                 Without a backup, `sqlite3 chaperone.db .recover` may save a part.",
+                "Stop the control plane, remove chaperone.db-wal and chaperone.db-shm, put a backup in \
+                 the place of chaperone.db and run `chaperone db restored`. Without a backup, \
+                 `sqlite3 chaperone.db .recover` may save a part.",
             ))
         }
         DbCommand::BeginAnew(place) => {

@@ -1,9 +1,10 @@
 //! The HTTP interfaces of the control plane.
 //!
 //! Routes and the OpenAPI document come from the same declarations, so neither can have what the
-//! other lacks. Conventions that new routes follow: lists are [`chaperone_api::Page`]s with opaque cursors,
-//! newest first; errors are [`chaperone_api::Problem`]s; what is not understood is refused; every guarded
-//! handler takes an `auth::May` that says what for.
+//! other lacks. Conventions that new routes follow: lists are [`chaperone_api::Page`]s with opaque
+//! cursors, newest first; errors are [`chaperone_api::Problem`]s; unknown members and parameters
+//! are refused; every guarded handler takes an `access::May` with the permission that the call
+//! wants.
 
 mod auth;
 pub(crate) mod connections;

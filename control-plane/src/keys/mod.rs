@@ -253,7 +253,7 @@ impl IssuerKeys {
         store(to_cache).await;
     }
 
-    /// Takes over what was fetched for an issuer; answers what is to lie on disk.
+    /// Takes a fetched key set over; gives the bytes for the file.
     fn take(
         &self,
         name: &str,

@@ -1,4 +1,4 @@
-//! Which lives of nodes go on, by what this control plane has heard of them.
+//! Which lives of nodes go on, by the signs that this control plane has of them.
 //!
 //! A policy is in force everywhere when every live node says so, and until then somebody waits. So a life
 //! that has ended must not count for long, and one that goes on must not be forgotten. Three signs of an
@@ -25,7 +25,7 @@ use super::store::{NodeBehind, NodeLife};
 /// Two reports of a worker, which come every ten seconds, and half of one for a slow day.
 pub(super) const SILENCE: Duration = Duration::from_secs(25);
 
-/// What a call may take beyond the wait that it asked for.
+/// A call may take so much longer than the wait that it asked for.
 const SLACK: Duration = Duration::from_secs(5);
 
 /// For how long a life that has ended is still listed.
@@ -52,7 +52,7 @@ struct Life {
     end: Option<End>,
 }
 
-/// What became of a life.
+/// How a life has ended, as far as it has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
     /// Its last connection has ended. Perhaps it makes another.
@@ -71,9 +71,9 @@ impl Life {
 }
 
 impl Lives {
-    /// What the last run of the control plane has left. Nobody could report since it ended, which was
-    /// when the last of them was heard of: those that went on then count as if they had been heard of
-    /// now, and those that were silent by then have ended.
+    /// The lives that the last run of the control plane has left. Nobody could report since it
+    /// ended, which was when the last of them was heard of: those that went on then count as if
+    /// they had been heard of now, and those that were silent by then have ended.
     pub(super) fn left(lives: Vec<NodeLife>, at: UnixMillis, now: Instant) -> Self {
         let end = lives.iter().map(|life| life.last_seen_at.0).max();
         let end = end.unwrap_or_default();
@@ -123,7 +123,7 @@ impl Lives {
             life.heard = now;
             life.silence = silence;
             life.reads = reads.or(life.reads);
-            // A goodbye may overtake what was sent before it.
+            // A goodbye may overtake calls that were sent before it.
             if life.end != Some(End::Closed) {
                 life.end = None;
             }
@@ -199,8 +199,8 @@ impl Lives {
         self.behind_where(now, |life| life.reads.unwrap_or(UNREPORTED) < revision)
     }
 
-    /// Those that go on and do not pin the signing key `key`, in the same order. Who does not say what it
-    /// pins pins `current` alone: filters had one key before they could say so.
+    /// Those that go on and do not pin the signing key `key`, in the same order. A node that
+    /// reports no keys pins `current` alone: filters had one key before they could report it.
     pub(super) fn without_pin(&self, key: &str, current: &str, now: Instant) -> Vec<NodeBehind> {
         self.behind_where(now, |life| match life.pins.as_slice() {
             [] => key != current,

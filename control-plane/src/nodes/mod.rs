@@ -1,4 +1,4 @@
-//! Nodes: what each life of a filter has reported, and what it was sent.
+//! Nodes: the reports of each life of a filter, and the bundles that it was sent.
 
 mod lives;
 mod own;
@@ -57,7 +57,7 @@ pub(crate) struct Nodes {
 /// A life of a node and whether it goes on.
 #[derive(Debug)]
 pub(crate) struct Listed {
-    /// What it has reported.
+    /// Its reports, added up.
     pub(crate) life: NodeLife,
     /// It has ended without a word.
     pub(crate) stale: bool,
@@ -125,7 +125,8 @@ impl Nodes {
         lock(&self.lives).closed(node.boot.as_str(), closed);
     }
 
-    /// A node that was heard speaks on a connection that lasts as long as what is returned.
+    /// A node that was heard speaks on a connection. The connection lasts as long as the returned
+    /// value.
     pub(crate) fn presence(&self, boot: &str) -> Presence {
         lock(&self.lives).connected(boot);
         Presence {
@@ -134,7 +135,7 @@ impl Nodes {
         }
     }
 
-    /// Notes what a node says of itself when it asks for policy.
+    /// Notes a node's report of itself, which comes when it asks for policy.
     ///
     /// # Errors
     /// [`ReportError`]; nothing was noted then.
@@ -163,8 +164,8 @@ impl Nodes {
         Ok(self.store.report(request, clock::now()).await?)
     }
 
-    /// Remembers what a node was sent, and answers whether it was the same before: a bundle that a node
-    /// has refused is not sent to it again.
+    /// Remembers the bundle that a node is sent, and says whether it was the same before. A bundle
+    /// that a node has refused is not sent to it again.
     pub(crate) fn sent_before(&self, _may: &May<ActAsNode>, boot: &str, serial: Serial) -> bool {
         /// Lives of nodes that are remembered; forgetting one costs a bundle sent once more.
         const REMEMBERED: usize = 10_000;
@@ -227,9 +228,9 @@ impl Nodes {
         lock(&self.lives).without_pin(key, current, Instant::now())
     }
 
-    /// Keeps what is kept of nodes in order, again and again. Takes back what a clock that ran ahead has said.
-    /// Forgets lives that have ended and never sent an event, when there are many: whoever holds a node token can
-    /// make up any number.
+    /// Keeps the list of nodes in order, again and again. Takes back instants of a clock that ran
+    /// ahead, and forgets idle lives: lives that have ended and never sent an event. It forgets
+    /// them when there are many, since whoever holds a node token can make up any number.
     pub(crate) async fn keep_in_order(&self) {
         let mut tick = tokio::time::interval(CLOCK_TICK);
         loop {

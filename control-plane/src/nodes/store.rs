@@ -1,4 +1,4 @@
-//! What is kept of nodes: a row for each life of each.
+//! The store of nodes: a row for each life of each.
 
 use async_trait::async_trait;
 use chaperone_engine::base::time::UnixMillis;
@@ -10,7 +10,8 @@ use crate::store::Result;
 /// Where nodes are kept. Each method is one transaction.
 #[async_trait]
 pub(crate) trait Store: std::fmt::Debug + Send + Sync {
-    /// Notes what a node says of itself when it asks for policy; its row is made when it is new.
+    /// Notes a node's report of itself, which comes when it asks for policy. Its row is made when
+    /// the node is new.
     async fn report(&self, request: &PolicyRequest, now: UnixMillis) -> Result<()>;
 
     /// The highest policy version that any node has reported to enforce; 0 for none.

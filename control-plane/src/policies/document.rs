@@ -14,7 +14,7 @@ pub(crate) struct Fault {
     /// Place in the document: `rules[2].match.groups`, `tests[0]`, or `line 4, column 7`; empty when
     /// it is the whole.
     pub(crate) place: String,
-    /// What is wrong and what was expected.
+    /// Says the mistake, and the words that were expected there.
     pub(crate) message: String,
 }
 
@@ -32,11 +32,11 @@ pub(crate) enum DocumentError {
 pub(super) struct Draft {
     /// The document as it came.
     pub(super) document: String,
-    /// What it says.
+    /// The document as a policy.
     pub(super) policy: Policy,
     /// The same, compiled, without keys.
     pub(super) gate: Gate,
-    /// What its author should look at: sentences with their places.
+    /// Sentences that its author should look at, with their places.
     pub(super) warnings: Vec<String>,
 }
 

@@ -56,7 +56,7 @@ pub(crate) struct Policies {
     current: watch::Sender<Option<Arc<Current>>>,
 }
 
-/// What an author says beside the document.
+/// An author's words and wishes beside the document.
 #[derive(Debug, Default)]
 pub(crate) struct Notes {
     /// Their words, for the list of versions.
@@ -67,7 +67,7 @@ pub(crate) struct Notes {
     pub(crate) allow_unreadable: bool,
 }
 
-/// What publishing did.
+/// The outcome of publishing.
 #[derive(Debug)]
 pub(crate) struct Published {
     /// The version in force now.
@@ -76,7 +76,7 @@ pub(crate) struct Published {
     pub(crate) unchanged: bool,
     /// The revision of the policy language that a node has to read to enforce it.
     pub(crate) needs_revision: u32,
-    /// What does not stop publishing but should be looked at.
+    /// Sentences that the author should look at. They stop no publishing.
     pub(crate) warnings: Vec<String>,
 }
 
@@ -455,7 +455,8 @@ impl Policies {
         let Some(current) = self.current() else {
             return Ok(());
         };
-        // On top of what is in force: an issuer whose keys are not here right now keeps those it has.
+        // On top of the keys in force: an issuer whose keys are not here right now keeps those it
+        // has.
         let mut keys = current.bundle.keys.clone();
         keys.extend(self.keys.snapshot());
         if keys == current.bundle.keys {
@@ -535,7 +536,8 @@ impl Policies {
     }
 }
 
-/// The policy of a stored version. An older control plane may have stored what this one cannot read.
+/// The policy of a stored version. An older control plane may have stored one that this one cannot
+/// read.
 fn parsed(stored: &StoredVersion) -> Result<Policy, StoreError> {
     serde_json::from_str(&stored.policy).map_err(|error| {
         StoreError::Corrupt(format!(

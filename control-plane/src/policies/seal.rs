@@ -102,7 +102,7 @@ impl From<serde_json::Error> for SealError {
 pub(super) struct Sealer(pub(super) Signer);
 
 impl Sealer {
-    /// What filters pin.
+    /// The public half, which filters pin.
     pub(super) fn public_key(&self) -> PublicKey {
         self.0.public_key()
     }
@@ -154,7 +154,7 @@ impl Sealer {
     }
 }
 
-/// What a node makes of a bundle.
+/// The gate that a node makes of a bundle.
 ///
 /// # Errors
 /// When it could not.

@@ -2,14 +2,15 @@
 //!
 //! Filters pin the public key, so a change of it has an order: the next key is made, every filter pins
 //! both, the next key begins to sign, and only then do filters stop to pin the old one. In this order
-//! there is no moment at which a filter has no key for what it is sent.
+//! no filter is ever sent a bundle that it has no key for.
 //!
 //! # Promises
-//! - One key signs at a time. The file of the next key is in the place of the old one before anybody is
-//!   told that the key has changed.
+//! - One key signs at a time. Nodes get the first bundle of the next key before its file is in the
+//!   place of the old one. Whoever switches is answered once the file is there.
 //! - The key changes only when every live node has said that it pins the next one, or when somebody
-//!   says that those that have not may be left behind.
-//! - Wherever a change breaks off, the next start goes on with one of two keys that every node pins.
+//!   says that the other nodes may be left behind.
+//! - Wherever a change breaks off, the next start goes on with one of these two keys. Every node
+//!   that was not left behind pins both.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -54,7 +55,7 @@ pub(crate) struct SigningKeysView {
 pub(crate) struct SigningKeyView {
     /// The public half.
     pub(crate) key: PublicKey,
-    /// Live nodes that would not accept what it signs.
+    /// Live nodes that would not accept a bundle that it has signed.
     pub(crate) unpinned_by: Vec<NodeBehind>,
 }
 
@@ -93,8 +94,8 @@ impl From<StoreError> for SigningError {
 }
 
 impl SigningKeys {
-    /// Those of a data directory; the first is made when there is none. What is done to them is written into
-    /// the log of administration.
+    /// Those of a data directory; the first is made when there is none. Changes of them are written
+    /// into the log of administration.
     ///
     /// # Errors
     /// When a file cannot be used.
@@ -237,7 +238,7 @@ impl Policies {
     /// again after it was done, it does nothing.
     ///
     /// The bundle goes out before the file of the key is in its place. So where this breaks off, the old
-    /// key goes on signing, and nodes that pin both take what either signs.
+    /// key goes on signing, and nodes that pin both take bundles of either.
     ///
     /// # Errors
     /// [`SigningError`]; the old key signs on then.

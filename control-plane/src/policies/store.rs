@@ -1,5 +1,5 @@
-//! What the service keeps: policy versions and the bundles made of them. Both are only ever added, each
-//! bundle on top of the one before.
+//! The store of policies: policy versions and the bundles made of them. Both are only ever added,
+//! each bundle on top of the one before.
 
 use async_trait::async_trait;
 use chaperone_engine::base::time::UnixMillis;

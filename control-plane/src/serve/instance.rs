@@ -33,7 +33,7 @@ pub(super) enum InstanceError {
     Store(StoreError),
     /// It is not the one of the data directory.
     Mismatch(Mismatch),
-    /// What was asked for makes no sense here.
+    /// The command makes no sense here.
     Refused(&'static str),
 }
 
@@ -137,15 +137,15 @@ pub(super) async fn open(dir: &DataDir) -> Result<Database, InstanceError> {
             chapter(&database, 0, HistoryEvent::Adopted, detail).await?
         }
         (Some(_), _) => {
-            // A full disk is no reason not to answer: what can be read is read, and `/readyz` says
-            // the rest.
+            // A full disk is no reason not to answer. Calls that only read go on, and `/readyz`
+            // says that nothing can be written.
             if let Err(error) = raise(dir, &database).await {
                 tracing::warn!(%error, "{NOT_NOTED}");
             }
             return told(database, &file).await;
         }
     };
-    // After the database: what the directory remembers is never ahead of it.
+    // After the database: the mark in the directory is never ahead of it.
     dir.remember(&marker_of(&instance))?;
     told(database, &file).await
 }
@@ -166,7 +166,7 @@ async fn told(database: Database, file: &Path) -> Result<Database, InstanceError
 
 const NOT_NOTED: &str = "the data directory could not note how far its database has come";
 
-/// Goes on without a database that was lost. What stands in its place gets another name.
+/// Goes on without a database that was lost. A file in its place gets another name.
 ///
 /// # Errors
 /// When a control plane works here, or nothing is lost.
@@ -177,7 +177,7 @@ pub(super) async fn begin_anew(dir: &DataDir) -> Result<Option<PathBuf>, Instanc
             "this data directory has not been used: the first start makes all that it needs",
         ));
     };
-    // What cannot be read is as good as lost.
+    // A database that cannot be read is as good as lost.
     let found = sqlite::found(&file, LOOK).await.ok();
     if let Some(Found::Database(Some(instance))) = &found
         && instance.id == marker.id
@@ -214,7 +214,7 @@ pub(super) async fn restored(dir: &DataDir) -> Result<String, InstanceError> {
         }
         Found::Database(instance) => instance.clone(),
     };
-    // A marker that cannot be read is what this mends, too.
+    // This mends a marker that cannot be read, too.
     let marker = dir.marker().unwrap_or_default();
     let named = |known: Option<(&str, u64)>| match known {
         Some((id, mark)) => format!("{id} at mark {mark}"),

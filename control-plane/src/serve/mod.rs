@@ -51,7 +51,7 @@ const DRAIN: Duration = Duration::from_secs(10);
 /// How long closing the database may take.
 const CLOSE: Duration = Duration::from_secs(5);
 
-/// What a control plane needs to know.
+/// The settings of a control plane.
 #[derive(Debug, Clone)]
 pub struct ServeConfig {
     /// Secrets, database, cached key sets. Made on first start.
@@ -369,7 +369,7 @@ async fn run(
     tracing::info!("the control plane has stopped");
 }
 
-/// What goes on without being asked.
+/// Starts the tasks that go on without being asked.
 fn background(app: &Arc<App>) -> Vec<JoinHandle<()>> {
     let refresh = tokio::spawn(Arc::clone(&app.keys).run());
     let (keys, policies) = (Arc::clone(&app.keys), Arc::clone(&app.policies));

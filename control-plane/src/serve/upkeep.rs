@@ -1,5 +1,5 @@
-//! What is done to a data directory by hand: looking through its database, and saying how a database
-//! came to be there.
+//! Work on a data directory by hand: looking through its database, and saying how a database came
+//! to be there.
 
 use std::path::{Path, PathBuf};
 
@@ -14,7 +14,7 @@ use crate::storage::sqlite;
 pub struct Checked {
     /// The database's file.
     pub file: PathBuf,
-    /// What is wrong with it, each as a line; empty when nothing is.
+    /// The damage, a line for each; empty when there is none.
     pub damage: Vec<String>,
     /// How it came to be as it is, the oldest entry first.
     pub history: Vec<Entry>,
@@ -43,7 +43,7 @@ pub async fn check(data_dir: &Path) -> Result<Checked, ServeError> {
         );
     }
     let damage = sqlite::damage_in(&file).await?;
-    // What is damaged may still say where it comes from.
+    // A damaged database may still say where it comes from.
     let history = match sqlite::history(&file).await {
         Ok(history) => history,
         Err(_) if !damage.is_empty() => Vec::new(),
@@ -61,8 +61,8 @@ pub async fn check(data_dir: &Path) -> Result<Checked, ServeError> {
     })
 }
 
-/// Goes on without the database, which was lost. Returns the new name of what stood in its place, if
-/// something did.
+/// Goes on without the database, which was lost. Returns the new name of the file that stood in its
+/// place, if there was one.
 ///
 /// # Errors
 /// When a control plane works there, or the database is in order.
@@ -75,7 +75,7 @@ pub async fn begin_anew(data_dir: &Path) -> Result<Option<PathBuf>, ServeError> 
 }
 
 /// Takes the database that is there, a restored backup, for the one of the data directory. Returns
-/// what was written into its history.
+/// the entry that was written into its history.
 ///
 /// # Errors
 /// When a control plane works there, or no database is there.

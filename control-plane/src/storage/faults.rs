@@ -15,7 +15,7 @@ pub(crate) enum Interruption {
     DroppedInFlight,
 }
 
-/// What a store asks before every step of a write transaction, the beginning and the end included.
+/// A store asks it before every step of a write transaction, the beginning and the end included.
 #[derive(Debug, Default)]
 pub(crate) struct Faults {
     plan: Mutex<Option<Plan>>,

@@ -112,7 +112,7 @@ async fn poll(
         .keys
         .values()
         .flat_map(|set| set["keys"].as_array().unwrap().clone())
-        .map(|key| key["kid"].as_str().unwrap().to_owned())
+        .filter_map(|key| key["kid"].as_str().map(str::to_owned))
         .collect();
     Some((
         (bundle.serial.policy_version, bundle.serial.keys_revision),

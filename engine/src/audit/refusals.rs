@@ -9,7 +9,7 @@
 //!
 //! # Promises
 //! - Every refusal is told to be recorded alone, or is counted in exactly one [`Aggregated`].
-//! - A window is due [`WINDOW_MS`] after it began, whatever the clock does.
+//! - A window is due [`WINDOW_MS`] after it began. `now` comes from a clock that nobody sets.
 //! - Memory is bounded whatever is sent: so many kinds, beyond which a window takes all of one cause; and so many
 //!   examples in each window, which whoever hands them in has cut short.
 

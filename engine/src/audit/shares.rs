@@ -3,9 +3,11 @@
 //! Events wait in a lane for each *sharer*, the subject that they belong to. Two rules make the shares,
 //! and neither has to know how many there are:
 //!
-//! - *Room.* A sharer may take a multiple of the room that is free, never all of it (Choudhury and
-//!   Hahne call this dynamic thresholds, of switches that share a memory). One that floods alone gets most of the
-//!   queue, several that flood get the same each, and whoever comes next still finds some free.
+//! - *Room.* A sharer's new requests are let in while its events take less than twice the bytes
+//!   that are free of three quarters of the queue. (Choudhury and Hahne call this dynamic
+//!   thresholds, of switches that share a memory.) One that floods alone gets half of the queue,
+//!   several that flood get the same each, and whoever comes next still finds some free. The last
+//!   quarter is for small shares, and for the gate's own events.
 //! - *Turns.* Lanes are emptied in turn, so many bytes at a time (deficit round robin, Shreedhar and
 //!   Varghese). An event that a request waits for leaves with the next batches, however much others have
 //!   waiting.

@@ -7,8 +7,9 @@ pub enum Flow {
     Continue,
     /// Stay, and show what comes: body callbacks go on, and each sees all that has come.
     Pause,
-    /// Stay, and keep what comes out of reach, without an end in sight: its sender is slowed down, nothing is
-    /// lost, and the stream can be resumed at any moment. From a headers callback no body callback comes; from a
-    /// body callback each sees its own piece, and what has come before must not be touched any more.
+    /// Stay, and keep all further bytes where no callback can reach them, however many come: their
+    /// sender is slowed down, nothing is lost, and the stream can be resumed at any moment. After a
+    /// headers callback no body callback comes. After a body callback each sees its own piece, and
+    /// bytes that came before it must not be touched any more.
     Hold,
 }

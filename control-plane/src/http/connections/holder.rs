@@ -49,8 +49,8 @@ impl Holder {
     }
 }
 
-/// The addresses that one stranger may be thought to have: one of IPv4, or a network of 64 bits of IPv6,
-/// which is what one host is given.
+/// The addresses that one stranger may be thought to have: one of IPv4, or a network of 64 bits of
+/// IPv6. One host is given such a network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Source(IpAddr);
 

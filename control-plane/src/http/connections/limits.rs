@@ -19,8 +19,8 @@ pub(crate) struct Limits {
 }
 
 impl Limits {
-    /// With fewer descriptors a control plane does not start. Its own files take some thirty; what is left must
-    /// be enough for nodes, people and strangers at the same time.
+    /// With fewer descriptors a control plane does not start. Its own files take some thirty; the
+    /// rest must be enough for nodes, people and strangers at the same time.
     pub(crate) const LEAST_DESCRIPTORS: u64 = 128;
 
     /// As many as were asked for and `descriptors`, the process's limit, allows; `None` is no limit.

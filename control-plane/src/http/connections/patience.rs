@@ -4,8 +4,8 @@ use std::time::Duration;
 
 /// For how long the control plane waits for a peer before it closes the connection.
 ///
-/// Long polls and event streams wait as long as they are meant to; what is bounded is the time for
-/// sending a request and for taking an answer.
+/// Long polls and event streams wait as long as they are meant to. None of these bounds ends
+/// them while they wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Patience {
     /// From the first byte of a request to the end of its headers; from the connection to the first
@@ -22,12 +22,12 @@ pub struct Patience {
     /// Between two requests of a node. Longer than the hour for which Envoy keeps an idle connection, so
     /// that it is Envoy that closes: a request could cross our close on its way, and would be lost.
     pub node_idle: Duration,
-    /// For what is under way on a connection that is to be closed.
+    /// For the answers under way on a connection that is to be closed.
     pub drain: Duration,
 }
 
 impl Patience {
-    /// What `chaperone serve` has.
+    /// The times of `chaperone serve`.
     pub const DEFAULT: Self = Self {
         head: Duration::from_secs(10),
         body: Duration::from_secs(60),

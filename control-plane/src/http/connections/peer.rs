@@ -1,4 +1,4 @@
-//! What is known of one connection.
+//! One connection: its holder, its requests and its times.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
@@ -20,7 +20,7 @@ const STRANGERS_TURNS: usize = 4;
 /// an answer that it was not known for.
 const GOODBYE: Duration = Duration::from_secs(1);
 
-/// One connection: who holds it, and what the peer is waited for.
+/// One connection: its holder, its requests, and since when its peer is waited for.
 #[derive(Debug)]
 pub(crate) struct Peer {
     number: u64,
@@ -42,7 +42,7 @@ pub(super) trait Registry: std::fmt::Debug + Send + Sync {
     fn hand_over(&self, peer: &Arc<Peer>, holder: Holder);
 }
 
-/// What is known of a peer's certificate.
+/// Whether a peer has shown a certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Certificate {
     /// It was not asked for.
@@ -63,7 +63,7 @@ struct State {
     quiet_since: Instant,
     /// When the first byte of the next request came.
     head_since: Option<Instant>,
-    /// Since when the peer has taken nothing of what there is to send.
+    /// Since when the peer has taken none of the bytes that wait to be sent.
     blocked_since: Option<Instant>,
     draining_since: Option<Instant>,
     /// Bytes between requests are no beginning of a request: pings, say.
@@ -82,7 +82,7 @@ struct State {
 pub(super) enum Overdue {
     /// At once, for this reason.
     Close(&'static str),
-    /// After what is under way, for this reason.
+    /// After the answers under way, for this reason.
     Drain(&'static str),
 }
 
@@ -159,13 +159,13 @@ impl Peer {
         self.close.cancel();
     }
 
-    /// Notes what the handshake has shown.
+    /// Notes the certificate that the handshake has shown.
     pub(crate) fn show_certificate(&self, certificate: Certificate) {
         // There is one handshake.
         let _ = self.certificate.set(certificate);
     }
 
-    /// What is known of the peer's certificate.
+    /// Whether the peer has shown a certificate.
     pub(crate) fn certificate(&self) -> Certificate {
         let shown = self.certificate.get();
         shown.copied().unwrap_or(Certificate::NotAsked)
@@ -209,7 +209,8 @@ impl Peer {
         drop(nodes);
     }
 
-    /// A request has come whole but for its body. It is under way as long as what is returned.
+    /// A request has come whole but for its body. It is under way until the returned value is
+    /// dropped.
     pub(crate) fn begin(self: &Arc<Self>, multiplexed: bool) -> UnderWay {
         let mut state = self.state();
         state.under_way = state.under_way.saturating_add(1);
@@ -224,8 +225,8 @@ impl Peer {
         }
     }
 
-    /// The turn of a request to be answered, until what is returned is dropped. `None` for whoever need not
-    /// wait: a good token was shown.
+    /// The turn of a request to be answered, until the returned permit is dropped. `None` for a
+    /// peer that need not wait: it has shown a good token.
     pub(crate) async fn turn(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.turns).acquire_owned().await.ok()
     }
@@ -288,8 +289,9 @@ impl Peer {
             .then_some(Overdue::Drain("idle"))
     }
 
-    /// Whether nothing is to be waited for once the control plane stops, as it has since `stopped`. What is
-    /// waited for are answers to requests that have come whole, of a stranger's those that are taken at once.
+    /// Whether nothing is to be waited for once the control plane stops, as it has since `stopped`.
+    /// It waits for answers to requests that have come whole, of a stranger's those that are taken
+    /// at once.
     pub(super) fn may_go(&self, now: Instant, stopped: Instant) -> bool {
         let state = self.state();
         let over = |since: Instant| now.saturating_duration_since(since.max(stopped)) >= GOODBYE;

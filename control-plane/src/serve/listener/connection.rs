@@ -24,11 +24,12 @@ use super::socket::Socket;
 use super::tls::Tls;
 use crate::http::connections::{Certificate, Peer, Place, UnderWay};
 
-/// What answers requests.
+/// The service that answers requests.
 pub(super) type Answers = TowerToHyperService<Router>;
 
-/// Most bytes of a request's headers, and of what is read ahead of a body. A token and a path fit many
-/// times; strangers have a quarter of all connections, so this bounds the memory that they take.
+/// Most bytes of a request's headers, and most that are read ahead of a body. A token and a path
+/// fit many times; strangers have a quarter of all connections, so this bounds the memory that they
+/// take.
 const READ_BYTES: usize = 32 * 1024;
 
 /// Most bytes of all headers of one request in HTTP/2.
@@ -39,7 +40,7 @@ const HEADER_LIST_BYTES: u32 = 32 * 1024;
 const STREAMS: u32 = 16;
 
 /// Most bytes of an answer that are handed to a connection at a time. The rest stays where it can be shared,
-/// and what of it is not asked for is seen.
+/// and it is seen when the peer does not ask for it.
 const PART: usize = 16 * 1024;
 
 /// Pings of HTTP/2, by which a peer that has vanished is found out while its requests wait.
@@ -47,7 +48,7 @@ const PING: Duration = Duration::from_secs(30);
 const PONG: Duration = Duration::from_secs(20);
 
 /// Serves one connection until it ends, its peer has been waited for for too long, or `stop` is
-/// cancelled and what was under way is answered.
+/// cancelled and all requests under way are answered.
 pub(super) async fn serve(
     stream: TcpStream,
     place: Place,
@@ -82,7 +83,7 @@ pub(super) async fn serve(
 async fn secured(tls: &Tls, socket: Socket, peer: &Peer) -> io::Result<TlsStream<Socket>> {
     let stream = tls.acceptor().accept(socket).await?;
     let (_, session) = stream.get_ref();
-    // What is not good ends the handshake.
+    // A certificate that is not good has ended the handshake.
     let shown = session.peer_certificates().is_some();
     peer.show_certificate(match (tls.asks_for_certificates(), shown) {
         (false, _) => Certificate::NotAsked,
@@ -162,7 +163,7 @@ impl hyper::service::Service<Request<Incoming>> for Answering {
 /// The body of an answer. The request is under way until it is taken.
 struct Counted {
     body: axum::body::Body,
-    /// Of the body's last part what is left to hand out.
+    /// The bytes of the body's last part that were not handed out yet.
     rest: Bytes,
     under_way: UnderWay,
     _turn: Option<OwnedSemaphorePermit>,
@@ -190,8 +191,8 @@ impl Body for Counted {
     type Data = Bytes;
     type Error = axum::Error;
 
-    /// Polled when the peer takes more. In HTTP/2 that is when the window of the stream has room, which is
-    /// when what was handed out before fits into it.
+    /// Polled when the peer takes more. In HTTP/2 that is when the window of the stream has room:
+    /// the bytes that were handed out before fit into it.
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

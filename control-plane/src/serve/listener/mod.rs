@@ -2,7 +2,8 @@
 //!
 //! `axum::serve` does neither bound the number of connections nor the time that a peer takes, and on a
 //! failed accept it waits a second. So the loop stands here, over hyper-util's connection, which speaks
-//! both HTTP/1 and HTTP/2; what is decided about connections stands in [`http::connections`](crate::http::connections).
+//! both HTTP/1 and HTTP/2. The rules for connections stand in
+//! [`http::connections`](crate::http::connections).
 //!
 //! # Promises
 //! - No error of accepting ends the listener or makes it spin.
@@ -46,7 +47,7 @@ pub(super) struct Listener {
     pub(super) router: Router,
     /// Plain HTTP without.
     pub(super) tls: Option<Arc<Tls>>,
-    /// Nothing new is taken once this is cancelled, and what is under way is answered.
+    /// Nothing new is taken once this is cancelled, and requests under way are answered.
     pub(super) stop: CancellationToken,
 }
 

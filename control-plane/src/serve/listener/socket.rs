@@ -1,4 +1,4 @@
-//! The socket of a connection, which notes what the peer sends and takes.
+//! The socket of a connection, which notes when the peer sends and takes bytes.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;

@@ -5,7 +5,7 @@
 //!
 //! # Promises
 //! - Files that cannot be used never replace those in use: the log says why, and the listener goes on.
-//! - Replacing files ends no connection: each keeps what it was made with.
+//! - Replacing files ends no connection: each keeps the settings that it was made with.
 
 use std::io;
 use std::net::SocketAddr;
@@ -87,14 +87,14 @@ impl std::fmt::Display for TlsError {
     }
 }
 
-/// What connections are secured with.
+/// The settings of TLS, which are made anew when the files change.
 pub(in crate::serve) struct Tls {
     config: TlsConfig,
     current: RwLock<Made>,
     refusals: Mutex<Seldom>,
 }
 
-/// What is made of the files.
+/// The settings that were made of the files.
 #[derive(Clone)]
 struct Made {
     config: Arc<ServerConfig>,
@@ -238,7 +238,7 @@ impl Tls {
     }
 }
 
-/// What a look at the files has shown.
+/// The files as they were found.
 struct Looked {
     files: Files,
     /// Everybody on the machine can read the key.

@@ -1,7 +1,7 @@
-//! What every implementation of the stores has to do, as tests that run on each of them.
+//! The duties of every implementation of the stores, as tests that run on each of them.
 //!
 //! A test is a function that is generic over the store; [`for_each_store!`] makes a test of SQLite and
-//! one of the memory of it. A test of what is written goes through [`interrupted_everywhere`], too: it
+//! one of the memory of it. A test of a write goes through [`interrupted_everywhere`], too: it
 //! interrupts the transaction at each of its steps in three ways, and wants that nothing of it can be
 //! seen, that the store goes on, and that the same call then succeeds as if it were the first.
 
@@ -23,17 +23,17 @@ use crate::store::Result;
 
 /// An implementation of the stores, as the tests need it.
 pub(crate) trait Tested: Clone + Sized {
-    /// An empty one. What it keeps on disk lies in `dir`.
+    /// An empty one. Its files, if it has any, lie in `dir`.
     async fn fresh(dir: &Path) -> Self;
 
     /// Another one that keeps the same data, as a second control plane would have it.
     async fn another(&self, dir: &Path) -> Self;
 
-    /// What each record was told of its approval: the record, the question, and whether it was let
+    /// The answers that records were told: the record, the question, and whether it was let
     /// through. A store tells it again to the same record alone, which may change more.
     async fn told(&self) -> Vec<(String, String, bool)>;
 
-    /// What interrupts its transactions.
+    /// Tests interrupt its transactions with it.
     fn faults(&self) -> &Arc<Faults>;
 
     /// Returns when no interrupted transaction is under way any more, which proves that the next one

@@ -1,4 +1,4 @@
-//! The store of nodes. What batches of events change about them is tested with the trail.
+//! The store of nodes. Changes by batches of events are tested with the trail.
 
 use chaperone_engine::audit::BootId;
 use chaperone_engine::base::time::UnixMillis;

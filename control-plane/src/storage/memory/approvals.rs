@@ -25,7 +25,7 @@ pub(super) struct State {
 }
 
 impl State {
-    /// What each record was told: its question, and whether it was let through.
+    /// The answers that records were told: the question of each, and whether it was let through.
     pub(super) fn told(&self) -> Vec<(String, String, bool)> {
         let told = self.records.iter();
         told.map(|(record, (id, granted))| (record.0.clone(), id.clone(), *granted))
@@ -40,7 +40,7 @@ impl State {
             .count() as u64
     }
 
-    /// What the record is told, and what that changes.
+    /// The answer that the record is told; changes the state as that answer does.
     fn ask(&mut self, asking: &Asking, now: UnixMillis) -> Asked {
         let record = &asking.question.record;
         if let Some((id, granted)) = self.records.get(record).cloned()

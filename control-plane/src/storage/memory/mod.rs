@@ -34,7 +34,7 @@ struct State {
     trail: trail::State,
 }
 
-/// What a database says to a second row of the same key.
+/// The error of a database for a second row of the same key.
 fn duplicate(key: &str) -> StoreError {
     StoreError::failed(std::io::Error::other(format!("{key} is there already")))
 }
@@ -45,7 +45,7 @@ fn kept(number: u64) -> u64 {
 }
 
 impl Memory {
-    /// One transaction: what `change` returns an error for has not happened.
+    /// One transaction: when `change` returns an error, nothing has changed.
     async fn write<T>(&self, change: impl FnOnce(&mut State) -> Result<T>) -> Result<T> {
         self.step().await?;
         let mut state = self.state.lock().await;
@@ -69,12 +69,12 @@ impl Memory {
         Ok(())
     }
 
-    /// What each record was told of its approval, for tests.
+    /// The answers that records were told, for tests.
     pub(super) async fn told_of_tests(&self) -> Vec<(String, String, bool)> {
         self.read().await.approvals.told()
     }
 
-    /// What tests interrupt transactions with.
+    /// Tests interrupt transactions with it.
     pub(super) fn faults_of_tests(&self) -> &Arc<Faults> {
         &self.faults
     }

@@ -1,4 +1,4 @@
-//! API tokens: who holds what role. Of secrets only the hash is stored.
+//! API tokens and the roles of their holders. Of secrets only the hash is stored.
 
 use async_trait::async_trait;
 use chaperone_engine::base::time::UnixMillis;

@@ -45,7 +45,7 @@ impl Store for Database {
     }
 }
 
-/// Adds an entry, in the transaction of what it is about.
+/// Adds an entry, in the transaction of the change that it is about.
 pub(super) async fn note(connection: &mut SqliteConnection, entry: &Entry) -> Result<()> {
     let Entry {
         at,

@@ -204,11 +204,12 @@ impl Store for Database {
     }
 }
 
-/// What [`stored`] reads, but for the content of the question's body. What is not there is not replaced.
+/// The columns that [`stored`] reads, but for the content of the question's body. Where there is no
+/// content, none is put in.
 const LISTED: &str = "id, state, json_replace(question, '$.body.content', json('{\"text\":\"\"}')) \
                       AS question, asked_at, approved_at, decided_at, spent_by, denial_told";
 
-/// What [`Approval::correct_clock`] would change; the second parameter is [`clock_ahead`].
+/// The rows that [`Approval::correct_clock`] would change; the second parameter is [`clock_ahead`].
 const AHEAD: &str = "(state IN ('pending', 'approved') \
                      AND max(asked_at, coalesce(approved_at, 0)) > ?2)";
 
@@ -217,7 +218,7 @@ fn clock_ahead(now: UnixMillis) -> i64 {
     to_sql(now.saturating_add(CLOCK_SLACK_MS).0)
 }
 
-/// Takes back what was read from a clock that ran ahead, and says for how many.
+/// Takes back instants that were read from a clock that ran ahead, and says of how many questions.
 async fn correct_clock(transaction: &mut Write, now: UnixMillis) -> Result<usize> {
     // Parameters have numbers, so the first one is there although nothing uses it.
     let mut ahead = QueryBuilder::<Sqlite>::new("SELECT * FROM approvals WHERE ");
@@ -247,7 +248,7 @@ async fn correct_clock(transaction: &mut Write, now: UnixMillis) -> Result<usize
     Ok(rows.len())
 }
 
-/// The state with what time has done to it, as [`Approval::state_at`] says it.
+/// The state at this instant, as [`Approval::state_at`] says it.
 fn push_state_at(query: &mut QueryBuilder<Sqlite>, now: UnixMillis) {
     query
         .push("CASE WHEN state = 'pending' AND expires_at <= ")
@@ -290,7 +291,7 @@ async fn ask(transaction: &mut Write, asking: &Asking, now: UnixMillis) -> Resul
     open(transaction, asking, now).await
 }
 
-/// Writes down what the record was told, and says so.
+/// Writes down the answer that the record was told, and gives it.
 async fn settle(
     transaction: &mut Write,
     stored: &StoredApproval,

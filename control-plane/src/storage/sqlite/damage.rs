@@ -20,8 +20,8 @@ const STEPS: i32 = 1_000;
 /// whether all were seen. Of each table its pages and the order of its rows are looked at, and not
 /// whether its indexes agree, which costs many times as much.
 ///
-/// It reads with a connection of its own: the others would answer from what they remember of the
-/// file, and not from what stands there.
+/// It reads with a connection of its own: the others would answer from their memory of the
+/// file, and not from the file itself.
 ///
 /// # Errors
 /// When there is damage, or the database cannot be read.

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 use crate::store::{Fault, Result, StoreError};
 
-/// What SQLite adds to the database's path for the log and for the index of it.
+/// The endings that SQLite adds to the database's path for the log and for the index of it.
 pub(super) const BESIDE: [&str; 2] = ["-wal", "-shm"];
 
 /// The files as they were when the database was opened.

@@ -27,7 +27,7 @@ pub(crate) struct Instance {
     pub(crate) mark: u64,
 }
 
-/// What stands at a database's path.
+/// The kind of file at a database's path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Found {
     /// No file, an empty one, or a database without a table.
@@ -71,7 +71,8 @@ pub(crate) struct HistoryRow {
     pub(crate) detail: String,
 }
 
-/// Looks at what stands there, and changes nothing in it. Damage is looked for, too, for so long.
+/// Looks at the file at this path, and changes nothing in it. Damage is looked for, too, for so
+/// long.
 ///
 /// # Errors
 /// When it is no database, is damaged or cannot be read.

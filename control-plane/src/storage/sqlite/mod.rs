@@ -1,9 +1,9 @@
-//! What the control plane keeps, in one SQLite database: one file per service, which implements the
+//! The control plane's data, in one SQLite database: one file per service, which implements the
 //! service's store.
 //!
 //! One connection writes and several read (SQLite allows one writer at a time; a second one would
 //! only wait inside SQLite instead of here). WAL with `synchronous = FULL`: a commit that has
-//! returned survives a power cut, which is what an acknowledgement promises; `NORMAL` would be faster
+//! returned survives a power cut, as an acknowledgement promises; `NORMAL` would be faster
 //! but syncs only at checkpoints. The price is paid once per group of batches, see [`crate::trail`].
 //!
 //! Statements are not logged: bodies, paths and approval texts are bound to them.
@@ -170,7 +170,7 @@ impl Database {
         self.commits.load(Ordering::Relaxed)
     }
 
-    /// What tests interrupt transactions with.
+    /// Tests interrupt transactions with it.
     #[cfg(test)]
     pub(super) fn faults_of_tests(&self) -> &Arc<super::faults::Faults> {
         &self.faults
@@ -223,7 +223,7 @@ impl Storage for Database {
     /// The log is folded into the database file.
     ///
     /// When another file stands in its place nothing is closed: SQLite would remove the log by its
-    /// name, which may by now be the log of that other one, with what was committed there.
+    /// name, which may by now be the log of that other one, with commits of its own.
     async fn close(&self) {
         if let Err(error) = self.files.in_place() {
             tracing::error!(%error, "the database is left as it is");

@@ -1,4 +1,4 @@
-//! Nodes: what each life of a filter's VM has reported.
+//! Nodes: the reports of each life of a filter's VM.
 
 use std::collections::HashMap;
 
@@ -14,7 +14,7 @@ use super::{Database, from_sql, to_sql};
 use crate::nodes::store::{Gap, NodeLife, NodeRow, Store, Which};
 use crate::store::Result;
 
-/// What a batch changed about its node.
+/// A batch's changes of its node's row.
 #[derive(Debug)]
 pub(super) struct BatchTotals {
     pub(super) acknowledged: u64,
@@ -173,7 +173,7 @@ impl Store for Database {
 
     async fn missing_events(&self) -> Result<u64> {
         // `sum` fails above 2^63, which one node that numbers its events wildly reaches; `total` is
-        // exact to 2^53, and what it is beyond that is cut to the largest integer.
+        // exact to 2^53, and a sum beyond the largest integer is cut to it.
         let missing: i64 =
             sqlx::query_scalar("SELECT CAST(total(last - first + 1) AS INTEGER) FROM gaps")
                 .fetch_one(self.read())

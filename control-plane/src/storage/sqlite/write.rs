@@ -81,7 +81,7 @@ impl Write {
         Ok(())
     }
 
-    /// The same, for what is no news.
+    /// The same, for a write that is no news.
     pub(super) async fn commit_unnoticed(mut self) -> Result<()> {
         #[cfg(test)]
         if self.faults.step().await {
@@ -94,8 +94,8 @@ impl Write {
         self.files.in_place()
     }
 
-    /// Undoes everything. Dropping does it, too, at the price of a new connection: this is for what is
-    /// refused as a matter of course.
+    /// Undoes everything. Dropping does it, too, at the price of a new connection: this is for
+    /// writes that are refused as a matter of course.
     pub(super) async fn rollback(mut self) -> Result<()> {
         sqlx::query("ROLLBACK").execute(self.step().await?).await?;
         self.over = true;
@@ -118,8 +118,8 @@ mod faults {
 
     use super::{Result, SqliteConnection};
 
-    /// As on a disk that cannot be read, once: what follows on the same connection, if anything does,
-    /// is not to be broken.
+    /// As on a disk that cannot be read, once: later statements on the same connection, if there
+    /// are any, are not to fail.
     pub(super) async fn fail_next_statement(connection: &mut SqliteConnection) -> Result<()> {
         let armed = AtomicBool::new(true);
         let mut handle = connection.lock_handle().await?;

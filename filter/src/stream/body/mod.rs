@@ -4,14 +4,14 @@
 //!
 //! | state | when | a piece of the body | trailers | next |
 //! |---|---|---|---|---|
-//! | `Flowing` | Envoy keeps nothing of it for us | is masked and goes on; Envoy keeps it if its end is undecided | go on; with an end undecided the stream is broken off | `Placed`, `Cut`, `Stopped` |
-//! | `Awaited` (response) | the headers wait for the first look at the body | as `Flowing`; the headers go on with it, or wait with it | as `Flowing` | `Flowing`, `Placed`, `Cut`, `Stopped` |
-//! | `Placed` | Envoy keeps decided bytes, masked, since others behind them are undecided | only the new bytes are masked | the undecided bytes are put behind the decided ones, and all goes on | `Flowing`, `Placed`, `Cut`, `Stopped` |
-//! | `Held` (request) | the verdict waits for the whole body: Envoy keeps it as it came | is kept; with the last one, or when no more may be kept, all are masked as one piece | all kept bytes are masked in their place | `Whole`, `Placed`, `Slowed`, and as `Flowing` |
+//! | `Flowing` | Envoy keeps nothing of it for us | is masked and goes on; Envoy keeps it if its end is undecided | go on; with an end undecided the stream is broken off | `Awaited`, `Held`, `Resumed`, `Placed`, `Slowed`, `Cut`, `Stopped` |
+//! | `Awaited` (response) | the headers wait for the first look at the body | as `Flowing`; the headers go on with it, or wait with it | as `Flowing` | `Flowing`, `Placed`, `Slowed`, `Cut`, `Stopped` |
+//! | `Placed` | Envoy keeps decided bytes, masked, since others behind them are undecided | only the new bytes are masked | the undecided bytes are put behind the decided ones, and all goes on | `Flowing`, `Placed`, `Slowed`, `Regained`, `Cut`, `Stopped` |
+//! | `Held` (request) | the verdict waits for the whole body: Envoy keeps it as it came | is kept; with the last one, or when no more may be kept, all are masked as one piece | all kept bytes are masked in their place | `Whole`, `Placed`, `Slowed`, `Flowing`, `Stopped` |
 //! | `Whole` (request) | all of it was masked in its place, in Envoy's buffer | does not come | go on | `Resumed` |
 //! | `Resumed` (request) | the request was released outside of its callbacks: all that came meanwhile comes in one | as `Flowing` | as `Flowing` | `Flowing`, `Placed`, `Cut`, `Stopped` |
-//! | `Slowed` | Envoy keeps decided bytes out of reach: a verdict is pending that does not wait for them, there was no room for what follows them, or a tick is to let them go for another reason | is masked; Envoy keeps it | go on if nothing is undecided, else the stream is broken off | `Flowing`, `Stopped` |
-//! | `Regained` | a tick has let go bytes that waited within reach | as `Slowed` | as `Slowed` | `Slowed`, `Stopped` |
+//! | `Slowed` | Envoy keeps decided bytes out of reach: a verdict is pending that does not wait for them, there was no room for what follows them, or a tick is to let them go for another reason | is masked; Envoy keeps it | go on if nothing is undecided, else the stream is broken off | `Flowing`, `Cut`, `Stopped` |
+//! | `Regained` | a tick has let go bytes that waited within reach | as `Slowed` | as `Slowed` | `Slowed`, `Flowing`, `Cut`, `Stopped` |
 //! | `Cut` (response) | it ended before a secret, and its reader was told | is dropped | go on | |
 //! | `Stopped` | it must not go on | does not come | do not come | |
 //!
@@ -31,10 +31,12 @@
 //!
 //! # Bounded
 //!
-//! A callback makes no more of its bytes than there is `room` for, and the pipe keeps the rest as it came. It is put out at
-//! the next callback, never from a tick: a callback is the only sign that Envoy has taken what went before. Until then
-//! the state is `Slowed`, whose watermark slows the sender down. With the end of the body there is no next callback, and a
-//! rest is a reason to stop.
+//! A callback makes no more of its bytes than there is `room` for, and the pipe keeps the rest as
+//! it came. The state is `Slowed` until the next tick lets the bytes go that were made. Until then
+//! Envoy's watermark slows the sender down. (Inside of a resume no callback may stop, and the state
+//! is `Flowing`.) The rest stays in the pipe until the next callback, and never goes from a tick: a
+//! callback is the only sign that Envoy has taken the bytes before. With the end of the body there
+//! is no next callback, and a rest is a reason to stop.
 //!
 //! # Where undecided bytes wait
 //!

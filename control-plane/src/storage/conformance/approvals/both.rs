@@ -49,7 +49,7 @@ fn step() -> impl Strategy<Value = (i64, Step)> {
     (pause, step)
 }
 
-/// What a store answers, as text that can be compared.
+/// A store's answer, as text that can be compared.
 async fn tell(store: &impl Store, place: u64, step: &Step, now: UnixMillis) -> String {
     let id = |n: u64| format!("ap-{n}");
     match step {

@@ -1,4 +1,4 @@
-//! What a store of approvals has to do. Which question a record gets is tested in the engine.
+//! The duties of a store of approvals. Which question a record gets is tested in the engine.
 
 mod both;
 mod whole;
@@ -322,7 +322,8 @@ async fn too_many_questions_are_refused_until_some_are_over<S: Tested + Store>(b
     let refused = ask(store, &of_subject("alice", 4), ASKED).await;
     assert_eq!(refused, Asked::too_many(ASKED));
     assert_eq!(everything(store).await, before, "nothing was opened");
-    // What waits already goes on waiting, and another request for the same may wait with it.
+    // A question that waits already goes on waiting, and another request for the same may wait with
+    // it.
     assert_eq!(standing("alice", 1, LATER).await, Standing::Pending);
     let mut shared = of_subject("alice", 1);
     shared.question.record = RecordId("another".to_owned());

@@ -73,7 +73,7 @@ fn query() -> impl Strategy<Value = RecordQuery> {
         )
 }
 
-/// What a store answers, as text that can be compared.
+/// A store's answer, as text that can be compared.
 async fn answer(store: &impl Store, asked: &Asked, now: u64) -> String {
     match asked {
         Asked::Take(batches) => {

@@ -1,4 +1,4 @@
-//! What a store of the trail has to do.
+//! The duties of a store of the trail.
 
 mod both;
 
