@@ -22,6 +22,7 @@ mod explain;
 mod expression_like;
 mod hosts;
 mod language;
+mod place;
 mod read;
 #[cfg(feature = "authoring")]
 mod review;

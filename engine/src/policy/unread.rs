@@ -5,7 +5,7 @@
 //! that only follows from a fault that was told already. Whoever checks something that depends on several
 //! places asks here whether they were all read.
 
-use super::error::{PathStep, Place};
+use super::place::{PathStep, Place};
 
 /// Parts of a document.
 #[derive(Debug, Default, Clone)]

@@ -129,7 +129,10 @@ impl From<SigningError> for ApiError {
             SigningError::Files(error) => {
                 tracing::error!(%error, "the files of the signing keys could not be changed");
                 let why = capitalized(&error.to_string());
-                Self::new(Code::StorageUnavailable, format!("{why}. Mend that, and try again."))
+                Self::new(
+                    Code::StorageUnavailable,
+                    format!("{why}. Mend that, and try again."),
+                )
             }
             SigningError::Randomness(error) => Self::internal(&error),
         }

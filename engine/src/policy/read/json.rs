@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use super::tree::{Key, TreeNode, Value, twice};
 use crate::base::json::{self, Build, JsonError, JsonStep};
-use crate::policy::error::{PathStep, Place, PolicyErrors, Position};
+use crate::policy::error::{Place, PolicyErrors, Position};
+use crate::policy::place::PathStep;
 
 /// Reads one document in JSON. Of keys that stand there twice, the first is reported.
 pub(super) fn read(bytes: &[u8], depth: u8) -> Result<TreeNode, PolicyErrors> {

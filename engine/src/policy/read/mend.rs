@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 
 use super::tree::{Key, TreeNode, Value};
 use super::typed::{FaultKind, ReadError};
-use crate::policy::error::{PathStep, Place};
+use crate::policy::place::{PathStep, Place};
 
 /// The most faults of one item: as many as are shown of a document. One of another kind has thousands.
 const MAX_FAULTS: usize = 50;

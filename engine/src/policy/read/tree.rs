@@ -5,7 +5,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::policy::error::{Faults, PathStep, Place, PolicyError, Position};
+use crate::policy::error::{Faults, Place, PolicyError, Position};
+use crate::policy::place::PathStep;
 use crate::policy::wording::shorten;
 
 /// How deep lists and maps may nest. A policy needs eight levels.

@@ -8,7 +8,8 @@ use serde::de::{
 };
 
 use super::tree::{Key, TreeNode, Value, twice};
-use crate::policy::error::{PathStep, Place, PolicyError, Position};
+use crate::policy::error::{Place, PolicyError, Position};
+use crate::policy::place::PathStep;
 use crate::policy::wording::{choices, near_miss, shorten, suggest};
 
 impl TreeNode {
