@@ -3,8 +3,8 @@
 /// The longest comment, in characters.
 pub(crate) const MAX_CHARACTERS: usize = 1000;
 
-/// A comment that may be kept: not empty, bounded, and without control characters but line ends, which
-/// could move a terminal's cursor and rewrite other lines.
+/// A comment that may be kept: not empty, bounded, and without control characters but line ends,
+/// which could move a terminal's cursor and rewrite other lines.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Comment(String);
 

@@ -170,14 +170,14 @@ impl DataDir {
             .map_err(|error| DataDirError(format!("cannot write {}: {error}", path.display())))
     }
 
-    /// Says which database belongs here. Its name has nothing in common with those of the database's
-    /// files: who removes them by a pattern must not remove it, too.
+    /// Says which database belongs here. Its name has nothing in common with those of the
+    /// database's files: who removes them by a pattern must not remove it, too.
     pub(crate) fn instance(&self) -> PathBuf {
         self.0.join("instance")
     }
 
-    /// The database's file, made empty with mode 0600 when it is not there. SQLite gives the files that
-    /// it adds beside it the same mode.
+    /// The database's file, made empty with mode 0600 when it is not there. SQLite gives the files
+    /// that it adds beside it the same mode.
     ///
     /// # Errors
     /// When it cannot be made, or others may read it.
@@ -233,16 +233,17 @@ impl DataDir {
         self.0.join("signing.previous.key")
     }
 
-    /// Puts the next signing key in the place of the current one, which is kept as the previous one. There
-    /// is a whole key in `signing.key` at any moment.
+    /// Puts the next signing key in the place of the current one, which is kept as the previous
+    /// one. There is a whole key in `signing.key` at any moment.
     ///
     /// # Errors
-    /// When a file cannot be written; the current key is the same then. Only where the directory cannot be
-    /// synced at last, `signing.key` is the new one already.
+    /// When a file cannot be written; the current key is the same then. Only where the directory
+    /// cannot be synced at last, `signing.key` is the new one already.
     pub(crate) fn promote_signing_key(&self) -> Result<()> {
         let (next, current) = (self.next_signing_key(), self.signing_key());
         let previous = self.previous_signing_key();
-        // Asked again after such an end, there is nothing to do, and the key before must stay what it is.
+        // Asked again after such an end, there is nothing to do, and the key before must stay what
+        // it is.
         if !next.exists() && current.exists() && previous.exists() {
             return sync_parent(&current).map_err(|error| {
                 DataDirError(format!("cannot sync {}: {error}", self.0.display()))
@@ -392,8 +393,8 @@ fn sync_parent(path: &Path) -> io::Result<()> {
 
 /// Nobody may use it but this process: others never, and a group only when it is one of the
 /// process's own. Kubernetes gives a volume, and again at each start all that is in it, to a group
-/// that was made for the pod (`fsGroup`), and to no user. Of a link its target counts: Kubernetes mounts
-/// secrets as links, and the mode of a link says nothing.
+/// that was made for the pod (`fsGroup`), and to no user. Of a link its target counts: Kubernetes
+/// mounts secrets as links, and the mode of a link says nothing.
 fn check_mode(path: &Path, what: &str, wanted: &str) -> Result<()> {
     const GROUP: u32 = 0o070;
     const OTHERS: u32 = 0o007;

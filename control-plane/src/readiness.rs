@@ -1,12 +1,12 @@
 //! Whether the control plane is ready: whether a write can be made durable.
 //!
-//! Asking makes one, on the way that all writes go, so a full disk, a lock that another program keeps
-//! and a writer that is stuck are seen as they are. However many ask and however often, at most one
-//! such write is made in a second, and all who ask meanwhile share its outcome. A write that does not end
-//! keeps nobody waiting for long: that it does not end is the answer.
+//! Asking makes one, on the way that all writes go, so a full disk, a lock that another program
+//! keeps and a writer that is stuck are seen as they are. However many ask and however often, at
+//! most one such write is made in a second, and all who ask meanwhile share its outcome. A write
+//! that does not end keeps nobody waiting for long: that it does not end is the answer.
 //!
-//! The database is looked through for damage, too, now and then and for a moment. Damage that anybody
-//! meets counts until the control plane starts anew.
+//! The database is looked through for damage, too, now and then and for a moment. Damage that
+//! anybody meets counts until the control plane starts anew.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -100,7 +100,8 @@ impl Readiness {
         }
     }
 
-    /// The probe whose outcome counts now: one that is under way, or has begun just now, or a new one.
+    /// The probe whose outcome counts now: one that is under way, or has begun just now, or a new
+    /// one.
     fn probe(self: &Arc<Self>) -> (u64, Instant) {
         let now = Instant::now();
         let ended = *self.ended.borrow();

@@ -1,8 +1,8 @@
 //! What all stores of services have in common: how they fail, and how lists are paged.
 //!
-//! Each service has a `store.rs` with a trait. A method of it is one whole transaction: either all of it
-//! is durable when the method returns `Ok`, or nothing has changed. Which database stands behind a trait
-//! is known to `serve` alone.
+//! Each service has a `store.rs` with a trait. A method of it is one whole transaction: either all
+//! of it is durable when the method returns `Ok`, or nothing has changed. Which database stands
+//! behind a trait is known to `serve` alone.
 
 use async_trait::async_trait;
 
@@ -23,8 +23,9 @@ pub(crate) enum StoreError {
     Corrupt(String),
 }
 
-/// The kinds of failures of a database that a person can do something about. Shown, each is the middle
-/// of a sentence, and names no file: whoever asks whether the control plane is ready may read it.
+/// The kinds of failures of a database that a person can do something about. Shown, each is the
+/// middle of a sentence, and names no file: whoever asks whether the control plane is ready may
+/// read it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Fault {
     /// There is no room for what was to be written.
@@ -136,8 +137,8 @@ pub(crate) trait Storage: std::fmt::Debug + Send + Sync {
     /// When a write would fail now.
     async fn probe(&self) -> Result<()>;
 
-    /// Looks for damage for so long. That no damage was found says nothing about what was not reached
-    /// in that time.
+    /// Looks for damage for so long. That no damage was found says nothing about what was not
+    /// reached in that time.
     ///
     /// # Errors
     /// When there is damage, or the database cannot be read.
@@ -150,6 +151,6 @@ pub(crate) trait Storage: std::fmt::Debug + Send + Sync {
 /// Of a store's method.
 pub(crate) type Result<T> = std::result::Result<T, StoreError>;
 
-/// Where a page of a list ends that is ordered by an instant, newest first: the last entry's instant, in
-/// milliseconds since the Unix epoch, and its id.
+/// Where a page of a list ends that is ordered by an instant, newest first: the last entry's
+/// instant, in milliseconds since the Unix epoch, and its id.
 pub(crate) type PageKey = (u64, String);

@@ -124,8 +124,8 @@ fn faces_know_services_and_no_database() {
     }
 }
 
-/// `commands` stands on `dev`, and `dev` on `cli`. The server is started by `commands` and by `dev`; `cli`
-/// knows only its wire types.
+/// `commands` stands on `dev`, and `dev` on `cli`. The server is started by `commands` and by
+/// `dev`; `cli` knows only its wire types.
 #[test]
 fn no_import_of_the_program_runs_up() {
     let house = program();

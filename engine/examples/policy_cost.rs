@@ -1,8 +1,8 @@
 //! What one decision costs by the number of rules: `cargo run --release --example policy_cost`.
 //!
-//! Two policies of each size. *Mixed*: teams with rules of their own on several connections, as people
-//! write them. *Worst*: every rule is about the same caller and connection and differs only in a
-//! wildcard pattern, so that no index helps.
+//! Two policies of each size. *Mixed*: teams with rules of their own on several connections, as
+//! people write them. *Worst*: every rule is about the same caller and connection and differs only
+//! in a wildcard pattern, so that no index helps.
 #![allow(clippy::print_stdout)] // It is a program that prints.
 
 use std::hint::black_box;

@@ -16,8 +16,8 @@
 //!
 //! A [`Watched`] decides nothing: it only wakes a stream. The stream then asks again with its own
 //! record id, and the control plane decides in that one transaction whether the stream may spend a
-//! one-time grant. Asking again gives the same answer. So a lost answer can be asked for again, and of
-//! two streams that wait for the same approval only one passes.
+//! one-time grant. Asking again gives the same answer. So a lost answer can be asked for again, and
+//! of two streams that wait for the same approval only one passes.
 //!
 //! # Versions
 //! Filter and control plane are upgraded at different times (`docs/upgrades.md`), so members are
@@ -59,7 +59,8 @@ pub const MAX_NODE_NAME: usize = 256;
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct NodeId {
     /// Envoy's node id, or the name that the filter's configuration gives: 1 to [`MAX_NODE_NAME`]
-    /// characters, none of them a control character. No other name is read: it stands in lists and logs that people look at.
+    /// characters, none of them a control character. No other name is read: it stands in lists and
+    /// logs that people look at.
     #[serde(deserialize_with = "node_name")]
     pub name: String,
     /// This life of the VM.
@@ -99,8 +100,8 @@ pub struct PolicyRequest {
     /// ([`REVISION`](crate::policy::REVISION) of its build).
     #[serde(default = "unreported")]
     pub reads: u32,
-    /// The keys that the filter pins ([`PublicKey::id`](crate::bundle::PublicKey::id) of each). None
-    /// from filters that do not say so: those pin one.
+    /// The keys that the filter pins ([`PublicKey::id`](crate::bundle::PublicKey::id) of each).
+    /// None from filters that do not say so: those pin one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pins: Vec<String>,
 }
@@ -142,7 +143,8 @@ pub struct EventBatchHead {
 }
 
 impl EventBatchHead {
-    /// The JSON of an [`EventBatch`] around `events`, a JSON array as [`crate::audit::Batch`] holds it.
+    /// The JSON of an [`EventBatch`] around `events`, a JSON array as [`crate::audit::Batch`] holds
+    /// it.
     pub fn write(&self, events: &str) -> Result<String, serde_json::Error> {
         let mut json = serde_json::to_string(self)?;
         json.pop();

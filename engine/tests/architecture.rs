@@ -1,8 +1,8 @@
-//! Which module may import which: no import of the engine runs up, and no files import each other in a
-//! circle.
+//! Which module may import which: no import of the engine runs up, and no files import each other
+//! in a circle.
 //!
-//! The order of the engine's modules stands in one place, the table at the head of `src/lib.rs`. What is
-//! an import is `chaperone_walls`'s to say.
+//! The order of the engine's modules stands in one place, the table at the head of `src/lib.rs`.
+//! What is an import is `chaperone_walls`'s to say.
 
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -1,5 +1,5 @@
-//! Closed sets of words: their lists are whole, so that what is made of them (documentation of interfaces,
-//! say) is whole, too.
+//! Closed sets of words: their lists are whole, so that what is made of them (documentation of
+//! interfaces, say) is whole, too.
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;

@@ -1,5 +1,5 @@
-//! `scripts/bench masking`, inside of Envoy's V8: reads its order from the plugin's configuration, logs a JSON
-//! object for each result.
+//! `scripts/bench masking`, inside of Envoy's V8: reads its order from the plugin's configuration,
+//! logs a JSON object for each result.
 #![cfg(target_arch = "wasm32")]
 #![allow(unreachable_pub, reason = "shared with the engine's example")]
 

@@ -2,8 +2,8 @@
 //!
 //! An RS256 signature costs 1.25 ms in V8 and a fifth of that natively, and a flood of bad
 //! signatures is an attack. Envoy's foreign function `verify_signature` does RSASSA-PKCS1-v1_5 and
-//! ECDSA with BoringSSL; it knows no PSS and no Ed25519, and a build may lack it. Whatever it cannot
-//! do is done here in Rust.
+//! ECDSA with BoringSSL; it knows no PSS and no Ed25519, and a build may lack it. Whatever it
+//! cannot do is done here in Rust.
 //!
 //! Its argument is a protobuf message (`source/extensions/common/wasm/ext/verify_signature.proto`):
 //! `hash_function` 1, `public_key` (DER) 2, `signature` 3, `text` 4. Four fields do not earn a

@@ -60,14 +60,15 @@ impl From<StreamId> for ContextId {
     }
 }
 
-// What a flow is to Envoy differs between headers, bodies and trailers. The table of what each status does stands
-// at the head of `host`.
+// What a flow is to Envoy differs between headers, bodies and trailers. The table of what each
+// status does stands at the head of `host`.
 
 impl From<Flow> for HeadersStatus {
     fn from(flow: Flow) -> Self {
         match flow {
             Flow::Continue => Self::Continue,
-            // In the "headers" profile Envoy holds the body, too; in the "body" profile it goes on to be seen.
+            // In the "headers" profile Envoy holds the body, too; in the "body" profile it goes on
+            // to be seen.
             Flow::Pause => Self::StopIteration,
             // In both profiles Envoy holds the body, too.
             Flow::Hold => Self::StopAllIterationAndWatermark,

@@ -14,9 +14,9 @@
 //!
 //! - While a verdict is pending no callback returns Continue ([`stream`] has one function that
 //!   derives the status, and nothing else does).
-//! - Every verdict, every mask and every refusal, with its code and its sentence, is the engine's. The filter
-//!   reads heads and hands them over as facts; only where something of ours fails does it choose by itself
-//!   which refusal that is.
+//! - Every verdict, every mask and every refusal, with its code and its sentence, is the engine's.
+//!   The filter reads heads and hands them over as facts; only where something of ours fails does
+//!   it choose by itself which refusal that is.
 //! - No input makes the module trap. A trap is an outage of the path that it guards, so everything
 //!   that could panic is a build error outside tests.
 #![forbid(unsafe_code)]

@@ -42,7 +42,8 @@ impl<H: Host> Worker<H> {
     }
 
     /// Takes a root's configuration. Whether it is good depends on its bytes and nothing else: a
-    /// worker that refused a configuration which the main thread accepted would let traffic past the filter.
+    /// worker that refused a configuration which the main thread accepted would let traffic past
+    /// the filter.
     pub fn configure(&mut self, root: ContextId, bytes: &[u8]) -> bool {
         let config = match Config::parse(bytes) {
             Ok(config) => Rc::new(config),
@@ -98,7 +99,8 @@ impl<H: Host> Worker<H> {
 
     /// A stream begins.
     pub fn stream_created(&mut self, stream: ContextId, root: ContextId) {
-        // Envoy makes streams of configured roots only; a stream that is not known here stays paused.
+        // Envoy makes streams of configured roots only; a stream that is not known here stays
+        // paused.
         if let Some(config) = self.configs.get(&root) {
             self.streams
                 .insert(stream, Stream::new(&self.host, stream, Rc::clone(config)));

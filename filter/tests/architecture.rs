@@ -1,4 +1,5 @@
-//! The walls of the filter: which folder may name which, and that no files name each other in a circle.
+//! The walls of the filter: which folder may name which, and that no files name each other in a
+//! circle.
 
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -151,8 +151,8 @@ impl Api {
     }
 
     /// # Panics
-    /// When an event of any node is missing. Nodes number from 1, so a node that has as many events as
-    /// its last number has them all.
+    /// When an event of any node is missing. Nodes number from 1, so a node that has as many events
+    /// as its last number has them all.
     pub async fn assert_nothing_is_missing(&self) {
         // Also of those that have ended.
         let nodes = self.list("/nodes?all=true&limit=500").await;

@@ -13,7 +13,8 @@ pub struct Compressed {
     pub parts: Vec<Vec<u8>>,
 }
 
-/// `parts` in each way that a gate is expected to read: gzip first, then both things called deflate.
+/// `parts` in each way that a gate is expected to read: gzip first, then both things called
+/// deflate.
 ///
 /// # Panics
 /// When there are no parts.

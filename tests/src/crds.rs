@@ -1,9 +1,9 @@
-//! What a Kubernetes API server says to a manifest before anything runs, without a cluster: whether the
-//! fields exist and hold what their custom resource definition lets them hold.
+//! What a Kubernetes API server says to a manifest before anything runs, without a cluster: whether
+//! the fields exist and hold what their custom resource definition lets them hold.
 //!
-//! The definitions are restated in `tests/crds/`, whose heads name their sources. Only the fields that
-//! the shipped manifests use are there, and any other is a fault: a misspelt field is dropped by some API
-//! servers without a word, and a protection that it was to give is missing then.
+//! The definitions are restated in `tests/crds/`, whose heads name their sources. Only the fields
+//! that the shipped manifests use are there, and any other is a fault: a misspelt field is dropped
+//! by some API servers without a word, and a protection that it was to give is missing then.
 
 use std::collections::BTreeMap;
 

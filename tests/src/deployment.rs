@@ -1,5 +1,5 @@
-//! A deployment as in production: `chaperone serve`, and Envoy with the configuration that is shipped
-//! in `envoy/envoy.yaml`, each a process of its own that can be stopped without the other.
+//! A deployment as in production: `chaperone serve`, and Envoy with the configuration that is
+//! shipped in `envoy/envoy.yaml`, each a process of its own that can be stopped without the other.
 //!
 //! For everything that does not need this, [`Dev`](crate::chaperone::Dev) is simpler.
 
@@ -99,7 +99,8 @@ pub struct Deployment {
 }
 
 impl Deployment {
-    /// Starts control plane and Envoy, publishes the policy, and waits until each worker enforces it.
+    /// Starts control plane and Envoy, publishes the policy, and waits until each worker enforces
+    /// it.
     ///
     /// # Panics
     /// When something does not come up, with its log.
@@ -130,8 +131,8 @@ impl Deployment {
         deployment
     }
 
-    /// `policy publish --wait` waits for the nodes that the control plane has heard of, so it must have
-    /// heard of all: one for each worker and one for Envoy's main thread.
+    /// `policy publish --wait` waits for the nodes that the control plane has heard of, so it must
+    /// have heard of all: one for each worker and one for Envoy's main thread.
     async fn all_workers_reported(&self) {
         let api = self.api();
         wait::until("every worker to report", async || {
@@ -210,8 +211,8 @@ impl Deployment {
         self.envoy = Envoy::start_with(&self.options.envoy, self.options.workers, config).await;
     }
 
-    /// Starts another Envoy beside the one that runs, whose filter differs in these settings, as a deployment
-    /// does that is rolled out.
+    /// Starts another Envoy beside the one that runs, whose filter differs in these settings, as a
+    /// deployment does that is rolled out.
     pub async fn another_envoy(&self, filter: &Value) -> Envoy {
         let mut options = self.options.clone();
         for (name, value) in filter.as_object().into_iter().flatten() {

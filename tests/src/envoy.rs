@@ -23,8 +23,8 @@ pub struct Envoy {
 }
 
 impl Envoy {
-    /// Starts the usual Envoy with two workers. `config` is a bootstrap document without `admin`, which
-    /// is added.
+    /// Starts the usual Envoy with two workers. `config` is a bootstrap document without `admin`,
+    /// which is added.
     ///
     /// # Panics
     /// When Envoy refuses it, with Envoy's log.
@@ -134,7 +134,8 @@ impl Admin {
             .collect()
     }
 
-    /// One counter or gauge, 0 when Envoy does not have it (it makes them when they are first used).
+    /// One counter or gauge, 0 when Envoy does not have it (it makes them when they are first
+    /// used).
     ///
     /// # Panics
     /// When Envoy does not answer.

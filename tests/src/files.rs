@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 
-/// Every file below `folder`, databases and their write-ahead logs included, that holds `secret`: plain,
-/// in hexadecimal, or in base64 at any alignment.
+/// Every file below `folder`, databases and their write-ahead logs included, that holds `secret`:
+/// plain, in hexadecimal, or in base64 at any alignment.
 ///
 /// # Panics
-/// When a file cannot be read, because then nothing is proved, or the secret is too short to search for.
+/// When a file cannot be read, because then nothing is proved, or the secret is too short to search
+/// for.
 #[must_use]
 pub fn that_hold(folder: &Path, secret: &str) -> Vec<PathBuf> {
     assert!(

@@ -29,11 +29,13 @@
 //!
 //! # Rules
 //!
-//! - Nothing sleeps for a condition: [`wait::until`] polls it, and says what it waited for when it gives up.
+//! - Nothing sleeps for a condition: [`wait::until`] polls it, and says what it waited for when it
+//!   gives up.
 //! - Everything listens on 127.0.0.1, on free ports, so tests run side by side.
-//! - What a test starts, ends with it, also when it panics; then the logs of its processes are printed.
-//! - The kit panics when its own parts fail, with a sentence that says what to do; what a test is about
-//!   comes back as a value.
+//! - What a test starts, ends with it, also when it panics; then the logs of its processes are
+//!   printed.
+//! - The kit panics when its own parts fail, with a sentence that says what to do; what a test is
+//!   about comes back as a value.
 #![forbid(unsafe_code)]
 
 pub mod agents;

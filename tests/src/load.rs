@@ -10,8 +10,9 @@ use tokio::task::JoinSet;
 use crate::client::{Call, Client};
 use crate::wait;
 
-/// Between two requests of a connection. Without it a control plane built for debugging falls so far
-/// behind that the filter's event queue fills and requests are refused, which is right and no drop.
+/// Between two requests of a connection. Without it a control plane built for debugging falls so
+/// far behind that the filter's event queue fills and requests are refused, which is right and no
+/// drop.
 const PAUSE: Duration = Duration::from_millis(8);
 
 /// Requests being sent; they end with [`stop`](Self::stop) or when this is dropped.

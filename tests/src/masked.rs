@@ -5,8 +5,8 @@ use serde_json::Value;
 /// What stands for every replacement after [`without_fingerprints`].
 pub const HERE: &str = "<masked>";
 
-/// `text` with [`HERE`] in the place of each `[masked:NAME:FINGERPRINT]`, since fingerprints differ with
-/// the key. What only resembles one stays.
+/// `text` with [`HERE`] in the place of each `[masked:NAME:FINGERPRINT]`, since fingerprints differ
+/// with the key. What only resembles one stays.
 #[must_use]
 pub fn without_fingerprints(text: &str) -> String {
     let mut out = String::new();
@@ -89,8 +89,8 @@ pub fn assert_nothing_of(bytes: &[u8], secrets: &[String], what: &str) {
     }
 }
 
-/// A piece of 8 bytes of a secret that stands anywhere in `bytes`. The first 12 bytes of a secret are
-/// not looked for: they are what all secrets of its kind have in common.
+/// A piece of 8 bytes of a secret that stands anywhere in `bytes`. The first 12 bytes of a secret
+/// are not looked for: they are what all secrets of its kind have in common.
 #[must_use]
 pub fn left_of(bytes: &[u8], secrets: &[String]) -> Option<String> {
     const PIECE: usize = 8;

@@ -1,5 +1,6 @@
-//! Answers as model providers stream them, event by event: `OpenAI`'s chat completions and responses,
-//! Anthropic's messages. Written after their API references, and read by their own clients.
+//! Answers as model providers stream them, event by event: `OpenAI`'s chat completions and
+//! responses, Anthropic's messages. Written after their API references, and read by their own
+//! clients.
 //!
 //! Deltas of all channels take turns, so whatever stands in one channel is cut apart by the others.
 
@@ -357,7 +358,8 @@ fn channels_of(said: &Said) -> Vec<(Channel, &str)> {
         .collect()
 }
 
-/// The output of a response: reasoning with a summary, a message with all texts and the refusal, calls.
+/// The output of a response: reasoning with a summary, a message with all texts and the refusal,
+/// calls.
 fn response_items(said: &Said) -> Vec<Value> {
     let mut parts: Vec<Value> = said
         .texts

@@ -1,7 +1,8 @@
-//! An OCI image layout (image-spec 1.1, `image-layout.md`) as a registry client and the loaders of Istio and
-//! Envoy Gateway read it.
+//! An OCI image layout (image-spec 1.1, `image-layout.md`) as a registry client and the loaders of
+//! Istio and Envoy Gateway read it.
 //!
-//! It shares nothing with the script that writes such layouts, so that a mistake there is not made twice.
+//! It shares nothing with the script that writes such layouts, so that a mistake there is not made
+//! twice.
 
 use std::path::Path;
 

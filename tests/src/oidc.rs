@@ -116,7 +116,8 @@ impl OpenIdProvider {
             .json()
     }
 
-    /// Signs with a new key from now on, and gives its id; without `keep_old` the key set has no other.
+    /// Signs with a new key from now on, and gives its id; without `keep_old` the key set has no
+    /// other.
     ///
     /// # Panics
     /// When the provider does not answer.

@@ -1,5 +1,5 @@
-//! Streamed answers that libraries read twice: directly from the upstream, and through the gate. What they make of both may
-//! differ in the secrets alone.
+//! Streamed answers that libraries read twice: directly from the upstream, and through the gate.
+//! What they make of both may differ in the secrets alone.
 
 use serde_json::{Value, json};
 
@@ -108,8 +108,8 @@ pub async fn gate(stage: &Stage) -> String {
 /// What npm's libraries made of each run through the gate, in their order.
 ///
 /// # Panics
-/// When that is anything else than what they make of it directly, with `secrets` masked: another text, another event, id, end
-/// or order; or when anything of a secret is in the bytes.
+/// When that is anything else than what they make of it directly, with `secrets` masked: another
+/// text, another event, id, end or order; or when anything of a secret is in the bytes.
 pub async fn read_masked(stage: &Stage, runs: &[Run], secrets: &[String]) -> Vec<Value> {
     let token = stage.issuer.token("alice").groups(&["platform"]).sign();
     let library = Library::npm();
@@ -136,8 +136,8 @@ pub async fn read_masked(stage: &Stage, runs: &[Run], secrets: &[String]) -> Vec
     answers
 }
 
-/// `reasoning_content` is no part of `OpenAI`'s own API, and its library keeps the last piece of what it does not
-/// know; agents that want it put it together themselves.
+/// `reasoning_content` is no part of `OpenAI`'s own API, and its library keeps the last piece of
+/// what it does not know; agents that want it put it together themselves.
 fn put_reasoning_together(answer: &mut Value, events: &[Value]) {
     if let Some(together) = answer.pointer_mut("/choices/0/message/reasoning_content") {
         let pieces = events

@@ -121,7 +121,8 @@ impl Script {
         self.steps.len()
     }
 
-    /// The size, when it is known before: a script of one chunk has one, and is sent with `content-length`.
+    /// The size, when it is known before: a script of one chunk has one, and is sent with
+    /// `content-length`.
     pub(crate) fn known(&self) -> Option<Bytes> {
         match self.steps.as_slice() {
             [] => Some(Bytes::new()),
@@ -145,8 +146,8 @@ async fn perform(steps: Vec<Step>, mut sender: Sender<Bytes, Aborted>) {
         let sent = match step {
             Step::Chunk(bytes) => {
                 if !is_first {
-                    // Long enough for the last chunk to be written and read on its own. It only makes
-                    // the cut likely; a test that needs it for certain waits at a gate.
+                    // Long enough for the last chunk to be written and read on its own. It only
+                    // makes the cut likely; a test that needs it for certain waits at a gate.
                     tokio::time::sleep(Duration::from_millis(2)).await;
                 }
                 is_first = false;

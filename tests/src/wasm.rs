@@ -1,4 +1,5 @@
-//! What a wasm module imports and exports, read from its binary (WebAssembly core specification 2.0, section 5.5).
+//! What a wasm module imports and exports, read from its binary (WebAssembly core specification
+//! 2.0, section 5.5).
 
 use std::path::Path;
 

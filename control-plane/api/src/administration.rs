@@ -19,8 +19,9 @@ pub struct AdministrativeAct {
     /// The id of the API token that was used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<String>,
-    /// `token_made`, `token_revoked`, `record_read`, `approval_read`, `keys_refreshed`, `signing_key_prepared`,
-    /// `signing_key_discarded` or `signing_key_switched`; later versions may know more.
+    /// `token_made`, `token_revoked`, `record_read`, `approval_read`, `keys_refreshed`,
+    /// `signing_key_prepared`, `signing_key_discarded` or `signing_key_switched`; later versions
+    /// may know more.
     pub act: String,
     /// The id of the token, record, approval or key; empty where it was done to all.
     pub object: String,

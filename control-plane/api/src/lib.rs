@@ -1,9 +1,10 @@
-//! What the management API says and hears: one struct per JSON body, used by server and command line.
+//! What the management API says and hears: one struct per JSON body, used by server and command
+//! line.
 //!
 //! Conventions: instants are milliseconds since the Unix epoch (UTC) in fields that end in `_at`,
-//! durations are milliseconds in fields that end in `_ms`; what is not known is left out; lists come
-//! as a [`Page`]; errors are [`Problem`]s. Unknown members of requests are errors, unknown members of
-//! answers must be ignored by clients: answers may grow.
+//! durations are milliseconds in fields that end in `_ms`; what is not known is left out; lists
+//! come as a [`Page`]; errors are [`Problem`]s. Unknown members of requests are errors, unknown
+//! members of answers must be ignored by clients: answers may grow.
 #![forbid(unsafe_code)]
 
 mod administration;

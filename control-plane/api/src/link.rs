@@ -1,10 +1,10 @@
-//! The calls of nodes as OpenAPI sees them: [`chaperone_engine::link`], described once more, because the
-//! engine does not know OpenAPI.
+//! The calls of nodes as OpenAPI sees them: [`chaperone_engine::link`], described once more,
+//! because the engine does not know OpenAPI.
 //!
-//! Weighed against it: `utoipa` behind a feature of the engine. Its derive would stand on two dozen types of
-//! the engine, whose fields are types of the engine in turn, and the filter's build would have to be kept
-//! free of it. Here a test serialises each of the engine's types, and fails when a member is not described, or
-//! is not as necessary as it is called.
+//! Weighed against it: `utoipa` behind a feature of the engine. Its derive would stand on two dozen
+//! types of the engine, whose fields are types of the engine in turn, and the filter's build would
+//! have to be kept free of it. Here a test serialises each of the engine's types, and fails when a
+//! member is not described, or is not as necessary as it is called.
 
 #![allow(
     dead_code,

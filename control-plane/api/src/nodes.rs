@@ -56,8 +56,8 @@ pub struct Node {
     /// When it was last heard of.
     #[schema(value_type = u64)]
     pub last_seen_at: UnixMillis,
-    /// It has ended without saying goodbye: it was silent for two reports, or its connections ended and
-    /// another life of the same name began.
+    /// It has ended without saying goodbye: it was silent for two reports, or its connections ended
+    /// and another life of the same name began.
     pub stale: bool,
     /// It said goodbye: its shutdown was orderly and everything it had was sent.
     pub closed: bool,
@@ -179,7 +179,8 @@ pub struct FilterConfigQuery {
     /// `headers` (default) or `body`: how the filter's requests are held.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub profile: Option<String>,
-    /// `true`: with the signed bundle in force, for filters that start while this control plane is away.
+    /// `true`: with the signed bundle in force, for filters that start while this control plane is
+    /// away.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bundle: Option<bool>,
 }
@@ -190,8 +191,8 @@ pub struct FilterConfigQuery {
 pub struct FilterConfig {
     /// Where the filter finds the control plane.
     pub control_plane: FilterConfigControlPlane,
-    /// Ed25519 key that bundles are signed with, standard base64. Absent while another one waits to take
-    /// its place.
+    /// Ed25519 key that bundles are signed with, standard base64. Absent while another one waits to
+    /// take its place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub public_key: Option<String>,
     /// While another one waits: the key that bundles are signed with, and that one.

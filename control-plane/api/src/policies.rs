@@ -70,12 +70,13 @@ pub struct Published {
     pub version: Version,
     /// Whether the document was the current version's, byte for byte: no new version was made.
     pub unchanged: bool,
-    /// The revision of the policy language that a node has to read to enforce it; 0 from a control plane
-    /// that does not say so yet.
+    /// The revision of the policy language that a node has to read to enforce it; 0 from a control
+    /// plane that does not say so yet.
     #[serde(default)]
     pub needs_revision: u32,
-    /// What does not stop publishing but should be looked at: a rule that never decides, or an issuer whose
-    /// keys could not be fetched. Those about the document begin with their place in it.
+    /// What does not stop publishing but should be looked at: a rule that never decides, or an
+    /// issuer whose keys could not be fetched. Those about the document begin with their place in
+    /// it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
 }

@@ -81,7 +81,8 @@ macro_rules! define {
             }
         }
 
-        /// Which records. All that is given must hold; values are compared exactly unless said otherwise.
+        /// Which records. All that is given must hold; values are compared exactly unless said
+        /// otherwise.
         #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
         #[into_params(parameter_in = Query)]
         #[serde(deny_unknown_fields)]

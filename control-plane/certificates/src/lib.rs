@@ -1,11 +1,12 @@
 //! Certificates and private keys in files: read, taken apart, and told what is wrong with them.
 //!
-//! Both ends use it: the listener of the control plane, and the command line with its client certificate.
+//! Both ends use it: the listener of the control plane, and the command line with its client
+//! certificate.
 //!
 //! # Promises
-//! - No error, shown or debugged, holds a byte of a file. The parser's own errors do: they quote the line at
-//!   which it stops, and where the newlines of a file were lost, that line is the whole key. So its errors end in
-//!   this module, and sentences of our own leave it.
+//! - No error, shown or debugged, holds a byte of a file. The parser's own errors do: they quote
+//!   the line at which it stops, and where the newlines of a file were lost, that line is the whole
+//!   key. So its errors end in this module, and sentences of our own leave it.
 //! - Errors name the file, and say what to do.
 #![forbid(unsafe_code)]
 
@@ -175,8 +176,8 @@ impl std::fmt::Display for Unusable {
 
 impl std::error::Error for Unusable {}
 
-/// The bytes of a file that may not keep its reader: a regular file, and not a large one. Opening a pipe would
-/// wait for somebody who writes into it.
+/// The bytes of a file that may not keep its reader: a regular file, and not a large one. Opening a
+/// pipe would wait for somebody who writes into it.
 ///
 /// # Errors
 /// When it is not one, or cannot be read.
@@ -360,8 +361,8 @@ pub enum Lapse {
     NotYet(SystemTime),
 }
 
-/// The first certificate of a chain that is not valid now. That its authority is unknown here is no matter:
-/// the time is looked at before.
+/// The first certificate of a chain that is not valid now. That its authority is unknown here is no
+/// matter: the time is looked at before.
 pub fn lapse(chain: &[CertificateDer<'_>]) -> Option<Lapse> {
     let algorithms = rustls::crypto::ring::default_provider().signature_verification_algorithms;
     let nobody = RootCertStore::empty();

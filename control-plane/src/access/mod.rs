@@ -1,10 +1,10 @@
 //! Who may call, and what they may do.
 //!
-//! [`Access`] turns the secret that came with a call into a [`Caller`], and makes and revokes API tokens.
-//! What each role may do stands in [`permission`].
+//! [`Access`] turns the secret that came with a call into a [`Caller`], and makes and revokes API
+//! tokens. What each role may do stands in [`permission`].
 //!
-//! All live tokens are kept in memory, so that a call is let in without asking the database. Making and
-//! revoking a token writes to the database first.
+//! All live tokens are kept in memory, so that a call is let in without asking the database. Making
+//! and revoking a token writes to the database first.
 
 mod caller;
 mod identity;
@@ -138,8 +138,8 @@ impl Access {
         live(caller, now).then(|| Arc::clone(caller))
     }
 
-    /// Whether the caller's credential is still good. A stream asks this again and again, because its
-    /// credential was shown only at its beginning.
+    /// Whether the caller's credential is still good. A stream asks this again and again, because
+    /// its credential was shown only at its beginning.
     pub(crate) fn still_lets_in(&self, caller: &Caller, now: UnixMillis) -> bool {
         let Credential::Token(shown) = caller.credential();
         let callers = self.callers.read().unwrap_or_else(PoisonError::into_inner);
@@ -248,8 +248,8 @@ impl Access {
         self.store.had_role(role).await
     }
 
-    /// Takes a token whose secret is kept by the operator, unless it was ever known: what was revoked
-    /// stays revoked. Answers whether it was new.
+    /// Takes a token whose secret is kept by the operator, unless it was ever known: what was
+    /// revoked stays revoked. Answers whether it was new.
     ///
     /// # Errors
     /// When the store or the randomness fails.

@@ -1,8 +1,9 @@
 //! What each role may do.
 //!
-//! The table below is the only place that says it. A service asks for a [`May`] with the permission that
-//! a method wants, and a [`May`] comes only from a [`Caller`] who has it. So no face, be it a handler, a
-//! page or a button in a chat, can forget the check: without it the call does not compile.
+//! The table below is the only place that says it. A service asks for a [`May`] with the permission
+//! that a method wants, and a [`May`] comes only from a [`Caller`] who has it. So no face, be it a
+//! handler, a page or a button in a chat, can forget the check: without it the call does not
+//! compile.
 
 use std::marker::PhantomData;
 use std::sync::Arc;

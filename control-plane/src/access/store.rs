@@ -25,8 +25,8 @@ pub(crate) trait Store: std::fmt::Debug + Send + Sync {
     /// One token, revoked or not.
     async fn token(&self, id: &str) -> Result<Option<ApiToken>>;
 
-    /// Revokes a token, unless nobody could administer any more. Adds the entry that says so, if it was
-    /// revoked.
+    /// Revokes a token, unless nobody could administer any more. Adds the entry that says so, if it
+    /// was revoked.
     async fn revoke_token(&self, id: &str, now: UnixMillis, entry: &Entry) -> Result<Revoked>;
 
     /// Tokens, revoked or not, newest first, beginning after `after`.

@@ -27,7 +27,8 @@ pub(crate) struct ApiToken {
 }
 
 impl ApiToken {
-    /// An entry about this token, with what it could do. A token that is gone can then still be explained.
+    /// An entry about this token, with what it could do. A token that is gone can then still be
+    /// explained.
     pub(super) fn described(&self, entry: Entry) -> Entry {
         let entry = entry
             .with("name", &self.name)
@@ -40,9 +41,9 @@ impl ApiToken {
         }
     }
 
-    /// Whether it has not ended by itself. One that ends is good between its making and its end: made
-    /// by a clock that ran ahead it would last longer than was asked for, and a clock that is set back
-    /// would bring back one that has ended.
+    /// Whether it has not ended by itself. One that ends is good between its making and its end:
+    /// made by a clock that ran ahead it would last longer than was asked for, and a clock that is
+    /// set back would bring back one that has ended.
     pub(super) fn is_live(&self, now: UnixMillis) -> bool {
         self.expires_at
             .is_none_or(|end| now < end && self.created_at.is_past(now))

@@ -3,8 +3,8 @@
 //! [`Approvals`] is the service. Nodes make two calls. [`Approvals::ask`] says how a record stands;
 //! [`Approvals::decided`] says which questions are over.
 //!
-//! A node that watches questions waits for [`Approvals::subscribe_as_node`]. People who follow them wait for
-//! [`Approvals::subscribe`].
+//! A node that watches questions waits for [`Approvals::subscribe_as_node`]. People who follow them
+//! wait for [`Approvals::subscribe`].
 
 pub(crate) mod store;
 
@@ -198,8 +198,8 @@ impl Approvals {
         Ok(states)
     }
 
-    /// Applies a person's answer and returns the approval after it. `words` are a comment, or the reason
-    /// of a denial, which the agent is told.
+    /// Applies a person's answer and returns the approval after it. `words` are a comment, or the
+    /// reason of a denial, which the agent is told.
     ///
     /// # Errors
     /// [`AnswerError`], and nothing has changed.
@@ -300,8 +300,9 @@ impl Approvals {
             .collect())
     }
 
-    /// Of the approvals that a query asks for, those that are open, the oldest first: where somebody
-    /// who watches begins; without their bodies. Subscribe before, so that none is missed in between.
+    /// Of the approvals that a query asks for, those that are open, the oldest first: where
+    /// somebody who watches begins; without their bodies. Subscribe before, so that none is missed
+    /// in between.
     ///
     /// # Errors
     /// When the database fails.

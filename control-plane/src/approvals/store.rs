@@ -1,8 +1,8 @@
 //! What is kept of approvals, and the transactions on it.
 //!
-//! Which question a record gets and which answers count is [`chaperone_engine::approval`]'s to say. A
-//! store loads the questions that may matter, asks the engine, and writes the outcome down, all in one
-//! transaction: of two records that want the same one-time grant, one gets it.
+//! Which question a record gets and which answers count is [`chaperone_engine::approval`]'s to say.
+//! A store loads the questions that may matter, asks the engine, and writes the outcome down, all
+//! in one transaction: of two records that want the same one-time grant, one gets it.
 
 use async_trait::async_trait;
 use chaperone_engine::approval::{
@@ -30,8 +30,8 @@ pub(crate) struct Question {
     /// The request, masked.
     pub(crate) request: RequestLine,
     pub(crate) content_type: Option<String>,
-    /// The beginning of the masked body; absent where the gate does not see it. In lists its content is
-    /// empty.
+    /// The beginning of the masked body; absent where the gate does not see it. In lists its
+    /// content is empty.
     pub(crate) body: Option<BodyPreview>,
     pub(crate) rule: String,
     pub(crate) reason: String,
@@ -183,8 +183,8 @@ pub(crate) struct ApprovalQuery {
 /// Keeps questions, their answers, and which record was told what.
 #[async_trait]
 pub(crate) trait Store: std::fmt::Debug + Send + Sync {
-    /// Tells a record how it stands, spends the one-time grant that lets it pass, or opens a question,
-    /// if there is room for one.
+    /// Tells a record how it stands, spends the one-time grant that lets it pass, or opens a
+    /// question, if there is room for one.
     async fn ask(&self, asking: &Asking, now: UnixMillis) -> Result<Asked>;
 
     /// Applies a person's answer.
@@ -207,8 +207,8 @@ pub(crate) trait Store: std::fmt::Debug + Send + Sync {
     /// One approval, and how many records have asked.
     async fn show(&self, id: &str) -> Result<Option<(StoredApproval, u64)>>;
 
-    /// Approvals, newest first, beginning after the question with this instant and id; each with how
-    /// many records have asked. Without bodies, which together would be megabytes.
+    /// Approvals, newest first, beginning after the question with this instant and id; each with
+    /// how many records have asked. Without bodies, which together would be megabytes.
     async fn search(
         &self,
         query: &ApprovalQuery,

@@ -28,8 +28,8 @@ pub(crate) enum ApprovalsCommand {
     },
     /// Say yes
     ///
-    /// Where the body could not be shown as a whole, it asks once more, or wants --unseen where there is
-    /// nobody to ask: what the gate did not show goes upstream with the rest.
+    /// Where the body could not be shown as a whole, it asks once more, or wants --unseen where
+    /// there is nobody to ask: what the gate did not show goes upstream with the rest.
     #[command(after_help = "Example:
   chaperone approvals approve ap-7k3m9qxw2rtz4a5b --comment 'agreed with the team'")]
     Approve {
@@ -154,8 +154,8 @@ fn not_shown(approval: &Approval) -> Option<String> {
     }
 }
 
-/// Asks for a second word where a part of the request is not shown. Who could be asked to approve what they
-/// have not seen would be led to: an agent chooses how long a body is.
+/// Asks for a second word where a part of the request is not shown. Who could be asked to approve
+/// what they have not seen would be led to: an agent chooses how long a body is.
 fn second_word(approval: &Approval) -> Result<(), Failure> {
     let waits = approval.state == ApprovalState::Pending;
     let Some(not_shown) = not_shown(approval).filter(|_| waits) else {

@@ -50,13 +50,14 @@ the last position misses nothing.")]
     },
     /// List who administered the control plane, and who read bodies
     ///
-    /// Tokens that were made and revoked, records and approvals that were read with their bodies, keys that were
-    /// fetched on demand. Policy versions and answers to approvals name who made them themselves.
+    /// Tokens that were made and revoked, records and approvals that were read with their bodies,
+    /// keys that were fetched on demand. Policy versions and answers to approvals name who made
+    /// them themselves.
     Admin(PageArgs),
     /// Print records as they happen, until interrupted
     ///
-    /// A control plane that restarts is waited for, and nothing is missed. With --after it begins with what was
-    /// stored since that position.
+    /// A control plane that restarts is waited for, and nothing is missed. With --after it begins
+    /// with what was stored since that position.
     #[command(after_help = "Examples:
   chaperone audit tail --connection arm --effect deny
   chaperone audit tail --after 18230 --output json")]
@@ -90,7 +91,8 @@ macro_rules! define {
             /// Received before, as --since
             #[arg(long, value_parser = point_in_time, value_name = "TIME")]
             until: Option<UnixMillis>,
-            /// Changed after this position, oldest change first: 0, or the last `position` of an earlier output
+            /// Changed after this position, oldest change first: 0, or the last `position` of an
+            /// earlier output
             #[arg(long, value_name = "POSITION")]
             after: Option<u64>,
             /// Text in operation, host, path or reason
@@ -325,8 +327,8 @@ async fn administration(list: &PageArgs, client: &Client, out: Output) -> Result
     Ok(more(out, page.next_cursor.as_deref())?)
 }
 
-/// Follows the trail until it is interrupted. A control plane that goes away is waited for, and what was stored
-/// meanwhile comes then.
+/// Follows the trail until it is interrupted. A control plane that goes away is waited for, and
+/// what was stored meanwhile comes then.
 async fn tail(mut filter: RecordFilter, client: &Client, out: Output) -> Result<(), Failure> {
     let mut stream = client.stream(TAIL, &query(&filter)?).await?;
     loop {

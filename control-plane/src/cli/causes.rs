@@ -1,8 +1,8 @@
 //! Why the control plane could not be spoken to, in sentences that say what to do.
 //!
-//! The text of an error of TLS is for who knows TLS: `channel closed` for a client certificate that is missing,
-//! `received corrupt message of type InvalidContentType` for plain HTTP on the other side. The errors themselves
-//! lie in the chain of causes, and are told apart by their types.
+//! The text of an error of TLS is for who knows TLS: `channel closed` for a client certificate that
+//! is missing, `received corrupt message of type InvalidContentType` for plain HTTP on the other
+//! side. The errors themselves lie in the chain of causes, and are told apart by their types.
 
 use std::error::Error;
 

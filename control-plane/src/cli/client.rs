@@ -26,7 +26,8 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 /// There is no flag for the token itself: other users can read a process's arguments.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ServerArgs {
-    /// The control plane, as https://chaperone.example.com [default: the last started `chaperone dev`]
+    /// The control plane, as https://chaperone.example.com [default: the last started
+    /// `chaperone dev`]
     #[arg(
         long,
         global = true,
@@ -413,8 +414,9 @@ fn http_client_builder() -> reqwest::ClientBuilder {
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder()
         .connect_timeout(CONNECT_TIMEOUT)
-        // What the other side has against a client certificate comes after the handshake. HTTP/2 answers
-        // "channel closed" then, HTTP/1 passes it on. A command makes one call at a time anyway.
+        // What the other side has against a client certificate comes after the handshake. HTTP/2
+        // answers "channel closed" then, HTTP/1 passes it on. A command makes one call at a time
+        // anyway.
         .http1_only()
         .redirect(reqwest::redirect::Policy::none())
         .user_agent(concat!("chaperone/", env!("CARGO_PKG_VERSION")))
@@ -426,8 +428,8 @@ fn built(builder: reqwest::ClientBuilder) -> Result<reqwest::Client, Failure> {
         .map_err(|e| Failure::failed(format!("Cannot set up TLS: {}.", causes::chain(&e))))
 }
 
-/// A client certificate and its key. `None` when reqwest cannot use what rustls can; its own errors are not
-/// shown, for nobody promises that they do not quote what it was given.
+/// A client certificate and its key. `None` when reqwest cannot use what rustls can; its own errors
+/// are not shown, for nobody promises that they do not quote what it was given.
 fn client_identity(certificate: &Path, key: &Path) -> Result<Option<reqwest::Identity>, Failure> {
     let read = |file: &Path| certificates::read_any(file).map_err(|error| unusable(&error));
     let (chain, secret) = (read(certificate)?, read(key)?);

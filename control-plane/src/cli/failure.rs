@@ -15,7 +15,8 @@ pub(crate) enum Exit {
     Failed = 1,
     /// The command line cannot be understood.
     Usage = 2,
-    /// The control plane cannot be reached, or cannot do its work now: the same may work in a while.
+    /// The control plane cannot be reached, or cannot do its work now: the same may work in a
+    /// while.
     Unreachable = 3,
     /// `mask` found a secret that may not pass.
     Blocked = 4,

@@ -40,7 +40,8 @@ Examples:
 pub(crate) struct MaskArgs {
     #[command(flatten)]
     content: ContentArgs,
-    /// Which detectors look: names, or the beginning of names with a star; see `chaperone detectors list`
+    /// Which detectors look: names, or the beginning of names with a star; see
+    /// `chaperone detectors list`
     #[arg(
         long,
         value_name = "SELECTOR,…",
@@ -49,13 +50,15 @@ pub(crate) struct MaskArgs {
         default_value = "secrets/*"
     )]
     detectors: Vec<String>,
-    /// Keys whose values are masked whatever they look like, or `default` for the usual ones (password, client_secret, …)
+    /// Keys whose values are masked whatever they look like, or `default` for the usual ones
+    /// (password, client_secret, …)
     #[arg(long, value_name = "KEY,…", value_delimiter = ',')]
     keys: Vec<String>,
     /// What happens to a secret
     #[arg(long, value_enum, value_name = "ACTION", default_value_t)]
     action: Action,
-    /// How many of a secret's last characters its replacement shows, 1 to 16, and never more than a quarter of it
+    /// How many of a secret's last characters its replacement shows, 1 to 16, and never more than a
+    /// quarter of it
     #[arg(long, value_name = "N")]
     keep: Option<u8>,
     /// Mask as this policy says, instead of the five options above
@@ -77,7 +80,8 @@ pub(crate) struct MaskArgs {
         default_value_t
     )]
     direction: Way,
-    /// Cut the input every N bytes before it is masked, 0: at random places. The output must not depend on it
+    /// Cut the input every N bytes before it is masked, 0: at random places. The output must not
+    /// depend on it
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=i64::from(MAX_CHUNK)))]
     chunk: Option<u32>,
     /// Which random places
@@ -263,7 +267,8 @@ impl Cuts {
                 z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
                 z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
                 z ^= z >> 31;
-                // Short pieces and long ones: cuts that lie near each other find other faults than far ones.
+                // Short pieces and long ones: cuts that lie near each other find other faults than
+                // far ones.
                 let most = 1_u64 << (2 * (z % 7));
                 usize::try_from(1 + (z >> 8) % most).ok()
             }

@@ -67,8 +67,8 @@ impl ContentArgs {
         self.content_type.is_none() && self.format == BodyFormat::Multipart
     }
 
-    /// The content that the masker is made for. `beginning` is at least the first line of the body if it
-    /// [is needed](Self::needs_first_line).
+    /// The content that the masker is made for. `beginning` is at least the first line of the body
+    /// if it [is needed](Self::needs_first_line).
     ///
     /// # Errors
     /// When a multipart body does not begin with its boundary.
@@ -102,8 +102,9 @@ impl ContentArgs {
 /// Whose fingerprints replacements have.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct KeyArgs {
-    /// File with the key of the fingerprints, 32 bytes in base64, such as fingerprint.key in the data directory of
-    /// `chaperone serve` [default: a random key, so that fingerprints are good for this run only]
+    /// File with the key of the fingerprints, 32 bytes in base64, such as fingerprint.key in the
+    /// data directory of `chaperone serve` [default: a random key, so that fingerprints are good
+    /// for this run only]
     #[arg(long, value_name = "FILE")]
     fingerprint_key_file: Option<PathBuf>,
 }

@@ -87,8 +87,8 @@ pub(crate) fn clean(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// The same for JSON. What is harmful can stand only within its strings, and serde_json escapes of it
-/// only what is below U+0020: a terminal obeys U+009B as it obeys ESC and a bracket.
+/// The same for JSON. What is harmful can stand only within its strings, and serde_json escapes of
+/// it only what is below U+0020: a terminal obeys U+009B as it obeys ESC and a bracket.
 fn clean_json(json: &str) -> Cow<'_, str> {
     if !json.contains(harmful) {
         return Cow::Borrowed(json);
@@ -107,8 +107,9 @@ fn clean_json(json: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// What a terminal obeys, or what a person does not see: control characters but the line feed, marks of
-/// direction, characters without width, other ends of lines, and tags (Unicode 16, general category Cf).
+/// What a terminal obeys, or what a person does not see: control characters but the line feed,
+/// marks of direction, characters without width, other ends of lines, and tags (Unicode 16, general
+/// category Cf).
 fn harmful(c: char) -> bool {
     (c.is_control() && c != '\n')
         || matches!(c,

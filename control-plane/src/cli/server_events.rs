@@ -23,8 +23,9 @@ pub(crate) fn missed(event: &ServerEvent) -> bool {
     true
 }
 
-/// A stream is taken for broken when nothing came for so long. The control plane sends a comment every
-/// 15 seconds; a peer that has vanished without a word sends nothing, and TCP would not say so.
+/// A stream is taken for broken when nothing came for so long. The control plane sends a comment
+/// every 15 seconds; a peer that has vanished without a word sends nothing, and TCP would not say
+/// so.
 const SILENCE: Duration = Duration::from_secs(50);
 
 /// An open stream of events.

@@ -22,8 +22,8 @@ pub(crate) enum SigningKeyCommand {
     Switch {
         /// Id of the next key, as in `signing-key show`
         key: String,
-        /// Switch although live nodes do not pin it: they refuse every bundle from then on, and have no
-        /// policy after a restart
+        /// Switch although live nodes do not pin it: they refuse every bundle from then on, and
+        /// have no policy after a restart
         #[arg(long)]
         allow_unpinned: bool,
     },

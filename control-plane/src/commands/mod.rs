@@ -1,6 +1,7 @@
 //! Which commands there are: reads the arguments, starts the command, and reports how it ended.
 //!
-//! This stands on top of everything that a command may be: the server, [`dev`] and [`cli`](crate::cli).
+//! This stands on top of everything that a command may be: the server, [`dev`] and
+//! [`cli`](crate::cli).
 
 mod db;
 mod serve;
@@ -126,8 +127,8 @@ pub(crate) fn main() -> ExitCode {
     }
 }
 
-/// Lets arguments not be read from the variables of the environment that `is_empty` names. A template of a
-/// service sets all that there are; one without a value says that there is none.
+/// Lets arguments not be read from the variables of the environment that `is_empty` names. A
+/// template of a service sets all that there are; one without a value says that there is none.
 fn without_variables(command: clap::Command, is_empty: &impl Fn(&OsStr) -> bool) -> clap::Command {
     command
         .mut_args(|arg| match arg.get_env() {
@@ -168,7 +169,8 @@ fn run(command: Command, context: &Context) -> Result<(), Failure> {
             Command::Child(_) | Command::Mask(_) | Command::Detectors(_) => Ok(()),
         }
     });
-    // A thread may wait for a file system that does not answer. Dropping the runtime would wait for it.
+    // A thread may wait for a file system that does not answer. Dropping the runtime would wait for
+    // it.
     runtime.shutdown_timeout(LEAVE);
     ended
 }

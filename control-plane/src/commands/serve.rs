@@ -32,7 +32,8 @@ pub(crate) struct ServeArgs {
         hide_env_values = true
     )]
     data_dir: PathBuf,
-    /// Where to listen. Without --tls-cert in plain HTTP: only for this machine, or behind what speaks TLS
+    /// Where to listen. Without --tls-cert in plain HTTP: only for this machine, or behind what
+    /// speaks TLS
     #[arg(long, value_name = "ADDRESS:PORT", default_value_t = DEFAULT_LISTEN)]
     listen: SocketAddr,
     /// File with the certificate of the listener and its chain, PEM; taken up anew when it changes
@@ -79,8 +80,8 @@ pub(crate) struct ServeArgs {
     /// How many of them may be of one subject
     #[arg(long, value_name = "COUNT", default_value_t = PendingLimits::default().of_subject)]
     max_pending_per_subject: u64,
-    /// The most connections at once; half of them are kept for nodes [default: what the limit of open
-    /// files allows, up to 8192]
+    /// The most connections at once; half of them are kept for nodes [default: what the limit of
+    /// open files allows, up to 8192]
     #[arg(
         long,
         value_name = "N",

@@ -1,8 +1,8 @@
 //! Envoy's configuration for `chaperone dev`, as one JSON document.
 //!
 //! Small functions that build JSON were chosen over structs for Envoy's API (thousands of messages,
-//! of which a dozen are used) and over a text template (quoting by hand invites injection: hosts and
-//! paths come from the policy and the command line). A test gives the result to the real Envoy.
+//! of which a dozen are used) and over a text template (quoting by hand invites injection: hosts
+//! and paths come from the policy and the command line). A test gives the result to the real Envoy.
 //!
 //! The reasons for each setting stand in `envoy/envoy.yaml`, which this follows; only what differs
 //! is explained here. `scripts/bench` measures what stands here: it asks the Envoy of a running
@@ -183,7 +183,8 @@ impl EnvoyConfig {
             "stream_idle_timeout": "300s",
             "http2_protocol_options": {
                 "max_concurrent_streams": 256,
-                // Also how much of a held body Envoy buffers over HTTP/2: above `limits.body_bytes`.
+                // Also how much of a held body Envoy buffers over HTTP/2: above
+                // `limits.body_bytes`.
                 "initial_stream_window_size": 1_048_576,
                 "initial_connection_window_size": 4_194_304,
             },
@@ -260,8 +261,8 @@ fn nobody_is_internal() -> Value {
     json!({ "cidr_ranges": [{ "address_prefix": "192.0.2.0", "prefix_len": 32 }] })
 }
 
-/// Labels for Prometheus out of the names of the filter's metrics. Each is the name of the label and what
-/// follows `wasmcustom.chaperone.` in names that have it.
+/// Labels for Prometheus out of the names of the filter's metrics. Each is the name of the label
+/// and what follows `wasmcustom.chaperone.` in names that have it.
 fn stats_tags() -> Value {
     [
         ("rule", "rule_(?:allowed|denied|approve)"),

@@ -25,7 +25,8 @@ pub(crate) fn envoy(told: Option<&Path>) -> Result<PathBuf, Failure> {
     })
 }
 
-/// The filter: as told, or where cargo puts it here or in a directory above, or beside this program.
+/// The filter: as told, or where cargo puts it here or in a directory above, or beside this
+/// program.
 ///
 /// # Errors
 /// A sentence that says where it was looked for and how to get it.

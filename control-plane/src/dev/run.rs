@@ -238,8 +238,8 @@ async fn enforced(
     workers: u32,
 ) -> Result<(), Failure> {
     let deadline = Instant::now() + ENFORCE;
-    // Envoy's main thread runs the filter too. Without counting it, it would stand in for a worker that
-    // has not reported yet and answers 503 `no_policy`.
+    // Envoy's main thread runs the filter too. Without counting it, it would stand in for a worker
+    // that has not reported yet and answers 503 `no_policy`.
     let all = workers as usize + 1;
     loop {
         envoy.check()?;

@@ -105,8 +105,8 @@ fn assert_valid(file: &Path) {
             .unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{}:\n{said}", envoy.display());
-        // Tomorrow's error: an option that the next version no longer knows. One is known: 1.40 wants
-        // it in vm_config, where 1.36 does not know it.
+        // Tomorrow's error: an option that the next version no longer knows. One is known: 1.40
+        // wants it in vm_config, where 1.36 does not know it.
         let deprecated = said.lines().find(|line| {
             line.contains("eprecated") && !line.contains("capability_restriction_config")
         });

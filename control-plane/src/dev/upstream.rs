@@ -67,7 +67,8 @@ impl UpstreamUrl {
             )));
         }
         if uri.path() != "/" || uri.query().is_some() {
-            // A prefix would make the path that policy decides on another than the one upstream sees.
+            // A prefix would make the path that policy decides on another than the one upstream
+            // sees.
             return Err(ArgumentError::new(format!(
                 "{text} has a path; an upstream is only scheme, host and port, as in {}://{authority}.",
                 if tls { "https" } else { "http" }

@@ -1,6 +1,6 @@
-//! Who calls? Every handler of a guarded route takes a [`May`] with what it wants to do, so the check
-//! stands in its signature; a test calls every route of the OpenAPI document without the right role.
-//! What each role may do is [`crate::access::permission`]'s to say.
+//! Who calls? Every handler of a guarded route takes a [`May`] with what it wants to do, so the
+//! check stands in its signature; a test calls every route of the OpenAPI document without the
+//! right role. What each role may do is [`crate::access::permission`]'s to say.
 
 use std::sync::Arc;
 
@@ -52,8 +52,8 @@ fn authenticate(parts: &Parts, app: &App) -> Result<Arc<Caller>, ApiError> {
         )
     })?;
     if let Some(peer) = parts.extensions.get::<Arc<Peer>>() {
-        // A node's token lies in the configuration of every Envoy. With certificates asked for, it is good
-        // for nothing where the network alone would let it in.
+        // A node's token lies in the configuration of every Envoy. With certificates asked for, it
+        // is good for nothing where the network alone would let it in.
         if caller.role() == Role::Node && peer.certificate() == Certificate::Missing {
             return Err(ApiError::new(
                 Code::CertificateMissing,

@@ -1,12 +1,12 @@
 //! The OpenAPI document: what the types of Rust say, and what they do not.
 //!
-//! Routes and the shapes of bodies come from the handlers and the wire types. Those types do not know how long
-//! a name may be, or which words a member can have: that is known where it is checked. The table below takes
-//! each bound and each set of words from there, so that the document cannot say anything else. A test sends
-//! values beyond each bound to a real control plane.
+//! Routes and the shapes of bodies come from the handlers and the wire types. Those types do not
+//! know how long a name may be, or which words a member can have: that is known where it is
+//! checked. The table below takes each bound and each set of words from there, so that the document
+//! cannot say anything else. A test sends values beyond each bound to a real control plane.
 //!
-//! Weighed against it: bounds as attributes of the wire types. Those take literal numbers alone, so every
-//! bound would be written twice.
+//! Weighed against it: bounds as attributes of the wire types. Those take literal numbers alone, so
+//! every bound would be written twice.
 
 use chaperone_api::{DEFAULT_LIMIT, MAX_LIMIT, ProblemCode};
 use chaperone_engine::approval::{Answer, ApprovalState, Standing};

@@ -141,9 +141,10 @@ async fn method_not_allowed(method: Method) -> ApiError {
     )
 }
 
-/// Lets a call that changes something go to its end when its caller breaks off. Handlers are dropped then,
-/// at any place where they wait: a token would be revoked in the database and good in memory, a
-/// version stored and never put in force. Calls that wait for news are dropped: nobody wants it.
+/// Lets a call that changes something go to its end when its caller breaks off. Handlers are
+/// dropped then, at any place where they wait: a token would be revoked in the database and good in
+/// memory, a version stored and never put in force. Calls that wait for news are dropped: nobody
+/// wants it.
 async fn to_the_end(request: Request, next: Next) -> Response {
     let changes = match *request.method() {
         Method::POST => {
@@ -162,8 +163,8 @@ async fn to_the_end(request: Request, next: Next) -> Response {
     }
 }
 
-/// Marks and counts every answer. The marker tells nodes that it is really ours: Envoy makes up 503s
-/// and 504s of its own.
+/// Marks and counts every answer. The marker tells nodes that it is really ours: Envoy makes up
+/// 503s and 504s of its own.
 async fn observe(
     State(app): State<Arc<App>>,
     route: Option<MatchedPath>,

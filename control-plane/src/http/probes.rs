@@ -1,5 +1,5 @@
-//! For whoever runs it: health, readiness, metrics, the OpenAPI document. No token is asked for, and
-//! none of these says anything about policy, people or traffic beyond counts.
+//! For whoever runs it: health, readiness, metrics, the OpenAPI document. No token is asked for,
+//! and none of these says anything about policy, people or traffic beyond counts.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,8 +1,8 @@
 //! Errors on their way to the client, as `application/problem+json` (RFC 9457).
 //!
 //! What went wrong inside goes to the log; the client is told what it can act on and nothing else.
-//! Each error of a service becomes a problem in one place: a `From` beside the handlers that call the
-//! service, or here when several do.
+//! Each error of a service becomes a problem in one place: a `From` beside the handlers that call
+//! the service, or here when several do.
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};

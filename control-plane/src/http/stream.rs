@@ -24,7 +24,8 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 pub(crate) type EventStream = Sse<axum::response::sse::KeepAliveStream<Events>>;
 pub(crate) type Events = std::pin::Pin<Box<dyn Stream<Item = Result<Event, Infallible>> + Send>>;
 
-/// Turns news into events with `render`, until [`events`] ends it. `first` goes out before any news.
+/// Turns news into events with `render`, until [`events`] ends it. `first` goes out before any
+/// news.
 pub(crate) fn follow<T, F>(
     app: Arc<App>,
     caller: Arc<Caller>,
@@ -53,8 +54,8 @@ where
     events(app, caller, first.chain(later))
 }
 
-/// Sends groups of events, until there are no more, the client goes, the control plane stops, or `caller`
-/// is no longer let in: who is locked out must not go on reading what was begun before.
+/// Sends groups of events, until there are no more, the client goes, the control plane stops, or
+/// `caller` is no longer let in: who is locked out must not go on reading what was begun before.
 pub(crate) fn events(
     app: Arc<App>,
     caller: Arc<Caller>,

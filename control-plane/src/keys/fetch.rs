@@ -1,8 +1,8 @@
 //! Fetching key sets: OpenID discovery (OpenID Connect Discovery 1.0 §4) and JWKS (RFC 7517).
 //!
 //! Whoever can change the answer can sign tokens, so: https only (http for loopback hosts), no
-//! redirects, the discovery document must name the issuer that was asked (§4.3), and an https issuer
-//! cannot send us to a plain one. Answers are bounded in time and size.
+//! redirects, the discovery document must name the issuer that was asked (§4.3), and an https
+//! issuer cannot send us to a plain one. Answers are bounded in time and size.
 
 use std::time::Duration;
 
@@ -223,8 +223,8 @@ impl Fetcher {
         Ok(keys)
     }
 
-    /// The client for a URL. One for https trusts whom the system trusts, and a minimal system without a
-    /// certificate store has none until it gets one.
+    /// The client for a URL. One for https trusts whom the system trusts, and a minimal system
+    /// without a certificate store has none until it gets one.
     async fn client(&self, url: &Url) -> Result<&Client, String> {
         match (url.scheme(), is_loopback(url)) {
             ("http", _) => self.plain.as_ref().map_err(Clone::clone),
@@ -260,7 +260,8 @@ impl Fetcher {
     }
 }
 
-/// A client with the system's authorities. Reading them takes a while, and the files may lie anywhere.
+/// A client with the system's authorities. Reading them takes a while, and the files may lie
+/// anywhere.
 async fn secured(client: reqwest::ClientBuilder) -> Result<Client, String> {
     let built = tokio::task::spawn_blocking(|| client.build().map_err(|e| causes(&e)));
     built.await.unwrap_or_else(|error| Err(error.to_string()))

@@ -1,8 +1,9 @@
 //! The key sets of the issuers: fetched, refreshed, cached on disk.
 //!
-//! Key sets travel to the nodes in bundles, so a node never fetches anything. When the keys of an issuer
-//! of the policy change, [`IssuerKeys::changed`] says so and a bundle with the next `keys_revision` is
-//! signed. A failed fetch changes nothing: the last good set stays in force, in memory and on disk.
+//! Key sets travel to the nodes in bundles, so a node never fetches anything. When the keys of an
+//! issuer of the policy change, [`IssuerKeys::changed`] says so and a bundle with the next
+//! `keys_revision` is signed. A failed fetch changes nothing: the last good set stays in force, in
+//! memory and on disk.
 
 mod fetch;
 mod set;
@@ -126,8 +127,8 @@ impl IssuerKeys {
         }
     }
 
-    /// The keys for a bundle with these issuers. Issuers that are not followed yet are fetched first,
-    /// so that a policy with a new issuer works from its first moment.
+    /// The keys for a bundle with these issuers. Issuers that are not followed yet are fetched
+    /// first, so that a policy with a new issuer works from its first moment.
     pub(crate) async fn prepare(&self, issuers: &[Issuer]) -> Prepared {
         let lookups = issuers.iter().map(|issuer| async move {
             let known = {
@@ -191,8 +192,8 @@ impl IssuerKeys {
         self.changed.notified().await;
     }
 
-    /// A node has met a key that it does not know: fetches the issuer's keys again, unless they have
-    /// arrived meanwhile or that was done too often lately.
+    /// A node has met a key that it does not know: fetches the issuer's keys again, unless they
+    /// have arrived meanwhile or that was done too often lately.
     pub(crate) fn unknown_key(
         self: &Arc<Self>,
         _may: &May<ActAsNode>,
@@ -219,7 +220,8 @@ impl IssuerKeys {
         tokio::spawn(async move { keys.refresh(&issuer).await });
     }
 
-    /// Fetches the keys of every issuer that has a place to fetch from, now, and answers how that went.
+    /// Fetches the keys of every issuer that has a place to fetch from, now, and answers how that
+    /// went.
     ///
     /// # Errors
     /// When the log of administration cannot be written; nothing is fetched then.
@@ -326,8 +328,8 @@ impl IssuerKeys {
     }
 }
 
-/// Keeps a key set on disk, off the threads that answer: a disk may be slow. One that fails costs a start
-/// without network, nothing else.
+/// Keeps a key set on disk, off the threads that answer: a disk may be slow. One that fails costs a
+/// start without network, nothing else.
 async fn store(to_cache: Option<(PathBuf, Vec<u8>)>) {
     let Some((path, bytes)) = to_cache else {
         return;

@@ -1,17 +1,18 @@
 //! Which lives of nodes go on, by the signs that this control plane has of them.
 //!
-//! A policy is in force everywhere when every live node says so, and until then somebody waits. So a life
-//! that has ended must not count for long, and one that goes on must not be forgotten. Three signs of an
-//! end are known, from the best to the weakest:
+//! A policy is in force everywhere when every live node says so, and until then somebody waits. So
+//! a life that has ended must not count for long, and one that goes on must not be forgotten. Three
+//! signs of an end are known, from the best to the weakest:
 //!
 //! 1. the node said goodbye;
 //! 2. its last connection ended, and after that another life of the same name began: Envoy was
-//!    restarted. A name alone proves nothing, since all workers of an Envoy have one name, and several
-//!    Envoys may share it; a life that still has a connection is therefore never replaced;
+//!    restarted. A name alone proves nothing, since all workers of an Envoy have one name, and
+//!    several Envoys may share it; a life that still has a connection is therefore never replaced;
 //! 3. silence: every worker reports every ten seconds, and two reports in a row are missing.
 //!
-//! Time is measured here by a clock that never steps. The instants in the database are for people: a step of
-//! the wall clock would make all nodes old at once, or keep dead ones young for as long as the step is wide.
+//! Time is measured here by a clock that never steps. The instants in the database are for people:
+//! a step of the wall clock would make all nodes old at once, or keep dead ones young for as long
+//! as the step is wide.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -31,8 +32,8 @@ const SLACK: Duration = Duration::from_secs(5);
 /// For how long a life that has ended is still listed.
 const LISTED: Duration = Duration::from_secs(3600);
 
-/// Lives that are remembered. Beyond this those that were heard of last are: a caller with a node token
-/// could make up any number.
+/// Lives that are remembered. Beyond this those that were heard of last are: a caller with a node
+/// token could make up any number.
 const MOST: usize = 20_000;
 
 /// Lives of nodes that were heard of in the last hour, by boot id.
@@ -193,8 +194,8 @@ impl Lives {
         u64::try_from(live.count()).unwrap_or(u64::MAX)
     }
 
-    /// Those that go on and read less of the policy language than `revision`, in the order of their names
-    /// and boot ids.
+    /// Those that go on and read less of the policy language than `revision`, in the order of their
+    /// names and boot ids.
     pub(super) fn behind(&self, revision: u32, now: Instant) -> Vec<NodeBehind> {
         self.behind_where(now, |life| life.reads.unwrap_or(UNREPORTED) < revision)
     }
@@ -222,7 +223,8 @@ impl Lives {
         behind
     }
 
-    /// Those that a list shows: all but the replaced ones, for an hour after they were last heard of.
+    /// Those that a list shows: all but the replaced ones, for an hour after they were last heard
+    /// of.
     pub(super) fn listed(&self, now: Instant) -> Vec<String> {
         let listed = self.0.iter().filter(|(_, life)| {
             life.end != Some(End::Replaced) && now.saturating_duration_since(life.heard) <= LISTED

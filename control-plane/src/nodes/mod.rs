@@ -29,8 +29,8 @@ const GAPS_LISTED: Duration = Duration::from_secs(30 * 24 * 3600);
 /// Lives that the last run of the control plane has left, at most.
 const LEFT: u32 = 10_000;
 
-/// How often nodes are looked through for those that were heard of by a clock that ran ahead, and for those
-/// that nobody has to know any more.
+/// How often nodes are looked through for those that were heard of by a clock that ran ahead, and
+/// for those that nobody has to know any more.
 const CLOCK_TICK: Duration = Duration::from_secs(10);
 
 /// Lives of nodes that have ended without ever sending an event: so many are kept.
@@ -39,8 +39,8 @@ const MOST_IDLE: u32 = 10_000;
 /// For how long such a life is kept in any case: it may go on, and would only be begun anew.
 const IDLE_MS: u64 = 120_000;
 
-/// Nodes' reports of the version that they enforce count up to here: whoever holds a node token must
-/// not be able to push the numbers to where they end.
+/// Nodes' reports of the version that they enforce count up to here: whoever holds a node token
+/// must not be able to push the numbers to where they end.
 pub(crate) const MAX_REPORTED_VERSION: u64 = 1_000_000_000;
 
 /// All nodes.
@@ -176,8 +176,9 @@ impl Nodes {
         sent.insert(boot.to_owned(), serial) == Some(serial)
     }
 
-    /// Lives of nodes, the newest first, beginning after the row `before`: those that go on, those that
-    /// have ended lately and were not replaced, and those of which events are missing; or `all` there are.
+    /// Lives of nodes, the newest first, beginning after the row `before`: those that go on, those
+    /// that have ended lately and were not replaced, and those of which events are missing; or
+    /// `all` there are.
     ///
     /// # Errors
     /// When the store fails.

@@ -17,7 +17,8 @@ pub(crate) trait Store: std::fmt::Debug + Send + Sync {
     /// The highest policy version that any node has reported to enforce; 0 for none.
     async fn highest_enforced(&self) -> Result<u64>;
 
-    /// Those lives of nodes that `which` asks for, the newest first, beginning after the row `before`.
+    /// Those lives of nodes that `which` asks for, the newest first, beginning after the row
+    /// `before`.
     async fn nodes(
         &self,
         which: &Which,
@@ -28,13 +29,14 @@ pub(crate) trait Store: std::fmt::Debug + Send + Sync {
     /// Events missing in all, of nodes of any age.
     async fn missing_events(&self) -> Result<u64>;
 
-    /// Forgets lives of which no event was ever stored and none is missing, and that were heard of last before
-    /// `before`; the `most` that were heard of last stay, and so does one that enforces the
-    /// [highest](Self::highest_enforced) version. Answers how many were forgotten.
+    /// Forgets lives of which no event was ever stored and none is missing, and that were heard of
+    /// last before `before`; the `most` that were heard of last stay, and so does one that enforces
+    /// the [highest](Self::highest_enforced) version. Answers how many were forgotten.
     async fn forget_idle(&self, before: UnixMillis, most: u32) -> Result<u64>;
 
-    /// Takes back when nodes were heard of, where a clock that ran ahead has said so: they were heard of
-    /// at `now`. They would be listed, and taken for live after a restart, until the clock is there again.
+    /// Takes back when nodes were heard of, where a clock that ran ahead has said so: they were
+    /// heard of at `now`. They would be listed, and taken for live after a restart, until the clock
+    /// is there again.
     async fn correct_clock(&self, now: UnixMillis) -> Result<()>;
 }
 

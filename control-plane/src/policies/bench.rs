@@ -1,9 +1,9 @@
 //! Where policies are compiled: not on the threads that answer calls.
 //!
-//! With two hundred detectors a policy takes more than a second to compile. On the threads that answer, a few
-//! publishes at once would keep everybody else waiting, nodes and probes too. So it is done on threads
-//! of its own, one document at a time: more at once would only take the processor from each other and
-//! from those who answer.
+//! With two hundred detectors a policy takes more than a second to compile. On the threads that
+//! answer, a few publishes at once would keep everybody else waiting, nodes and probes too. So it
+//! is done on threads of its own, one document at a time: more at once would only take the
+//! processor from each other and from those who answer.
 
 use std::sync::Arc;
 

@@ -11,8 +11,8 @@ use super::seal::{self, SealError};
 /// One thing that is wrong, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Fault {
-    /// Place in the document: `rules[2].match.groups`, `tests[0]`, or `line 4, column 7`; empty when
-    /// it is the whole.
+    /// Place in the document: `rules[2].match.groups`, `tests[0]`, or `line 4, column 7`; empty
+    /// when it is the whole.
     pub(crate) place: String,
     /// Says the mistake, and the words that were expected there.
     pub(crate) message: String,
@@ -40,8 +40,9 @@ pub(super) struct Draft {
     pub(super) warnings: Vec<String>,
 }
 
-/// Reads, checks, tests and compiles a document. One that `was_published` must only be enforceable. `before` is
-/// the gate of the policy in force, whose detectors are taken over where they are the same.
+/// Reads, checks, tests and compiles a document. One that `was_published` must only be enforceable.
+/// `before` is the gate of the policy in force, whose detectors are taken over where they are the
+/// same.
 ///
 /// This takes seconds where there are many detectors.
 ///

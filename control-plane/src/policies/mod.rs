@@ -1,8 +1,8 @@
 //! Publishing: from a document to a signed bundle that the nodes fetch.
 //!
 //! One lock is held while a bundle is made, so numbers and the chain of `previous` digests have one
-//! author in this process; the store looks once more, so that they have one among several. A bundle goes
-//! out only after it is stored.
+//! author in this process; the store looks once more, so that they have one among several. A bundle
+//! goes out only after it is stored.
 
 mod bench;
 mod document;
@@ -315,8 +315,8 @@ impl Policies {
         self.publish_as(by, document, notes, None).await
     }
 
-    /// Publishes the content of an earlier version under a new number. It is checked like a new one:
-    /// an older control plane may have accepted it, and this one does not.
+    /// Publishes the content of an earlier version under a new number. It is checked like a new
+    /// one: an older control plane may have accepted it, and this one does not.
     ///
     /// # Errors
     /// [`PublishError`]; nothing has changed then.

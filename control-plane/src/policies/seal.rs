@@ -22,8 +22,8 @@ pub(crate) struct Current {
     pub(crate) envelope: Envelope,
     pub(super) digest: String,
     pub(super) bundle: Bundle,
-    /// The bundle compiled. `None` until something was sealed since the start: it costs as long as a
-    /// publish, and is only needed to make the next one cheap.
+    /// The bundle compiled. `None` until something was sealed since the start: it costs as long as
+    /// a publish, and is only needed to make the next one cheap.
     pub(super) gate: Option<Arc<Gate>>,
 }
 
@@ -107,11 +107,12 @@ impl Sealer {
         self.0.public_key()
     }
 
-    /// A bundle on top of the one with the digest `previous`. `before` is a gate whose detectors are taken
-    /// over where they are the same; without one this takes seconds where there are many.
+    /// A bundle on top of the one with the digest `previous`. `before` is a gate whose detectors
+    /// are taken over where they are the same; without one this takes seconds where there are many.
     ///
     /// # Errors
-    /// [`SealError`]; in particular when a node could not make it ready: such a bundle must not go out.
+    /// [`SealError`]; in particular when a node could not make it ready: such a bundle must not go
+    /// out.
     pub(super) fn seal(
         &self,
         serial: Serial,

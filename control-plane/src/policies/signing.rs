@@ -1,8 +1,8 @@
 //! The key that signs bundles, and how another one takes its place.
 //!
-//! Filters pin the public key, so a change of it has an order: the next key is made, every filter pins
-//! both, the next key begins to sign, and only then do filters stop to pin the old one. In this order
-//! no filter is ever sent a bundle that it has no key for.
+//! Filters pin the public key, so a change of it has an order: the next key is made, every filter
+//! pins both, the next key begins to sign, and only then do filters stop to pin the old one. In
+//! this order no filter is ever sent a bundle that it has no key for.
 //!
 //! # Promises
 //! - One key signs at a time. Nodes get the first bundle of the next key before its file is in the
@@ -234,11 +234,11 @@ impl Policies {
         self.signing.remove_next().await
     }
 
-    /// Signs with the next key from now on, beginning with the policy in force. `id` names that key. Asked
-    /// again after it was done, it does nothing.
+    /// Signs with the next key from now on, beginning with the policy in force. `id` names that
+    /// key. Asked again after it was done, it does nothing.
     ///
-    /// The bundle goes out before the file of the key is in its place. So where this breaks off, the old
-    /// key goes on signing, and nodes that pin both take bundles of either.
+    /// The bundle goes out before the file of the key is in its place. So where this breaks off,
+    /// the old key goes on signing, and nodes that pin both take bundles of either.
     ///
     /// # Errors
     /// [`SigningError`]; the old key signs on then.

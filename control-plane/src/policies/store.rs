@@ -19,8 +19,8 @@ pub(crate) trait Store: std::fmt::Debug + Send + Sync {
     /// The bundle in force, if anything was ever published.
     async fn latest_bundle(&self) -> Result<Option<StoredBundle>>;
 
-    /// Adds a version together with its first bundle, if the bundle in force is still the one with the
-    /// digest `on`.
+    /// Adds a version together with its first bundle, if the bundle in force is still the one with
+    /// the digest `on`.
     async fn add_version(
         &self,
         version: &StoredVersion,
@@ -28,8 +28,8 @@ pub(crate) trait Store: std::fmt::Debug + Send + Sync {
         on: Option<&str>,
     ) -> Result<Added>;
 
-    /// Adds a further bundle of the current version, if the bundle in force is still the one with the
-    /// digest `on`.
+    /// Adds a further bundle of the current version, if the bundle in force is still the one with
+    /// the digest `on`.
     async fn add_bundle(&self, bundle: &StoredBundle, on: &str) -> Result<Added>;
 }
 

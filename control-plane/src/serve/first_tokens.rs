@@ -1,5 +1,5 @@
-//! The first tokens: one for filters and one for the first administrator, each in a file of the data
-//! directory.
+//! The first tokens: one for filters and one for the first administrator, each in a file of the
+//! data directory.
 
 use std::path::Path;
 
@@ -10,9 +10,9 @@ use crate::store::StoreError;
 
 /// Makes the first tokens and their files.
 ///
-/// A file without a row means that the database was lost: the token is entered again, so that filters
-/// and people get on. A row that was revoked stays revoked. No file, but a token of the role in the
-/// database, means that the operator took the file away: none is made.
+/// A file without a row means that the database was lost: the token is entered again, so that
+/// filters and people get on. A row that was revoked stays revoked. No file, but a token of the
+/// role in the database, means that the operator took the file away: none is made.
 ///
 /// # Errors
 /// When a file cannot be used, or the store fails.

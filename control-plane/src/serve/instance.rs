@@ -1,9 +1,10 @@
 //! Whether the database is the one that belongs to the data directory.
 //!
 //! The directory remembers the id of its database and a mark that goes up while the control plane
-//! runs. Going on with another database would look like success: policy versions, revoked tokens and
-//! used grants would be those of another time, and the trail would be gone. So the control plane does
-//! not start then, and a person says how it came to be so: [`begin_anew`] or [`restored`].
+//! runs. Going on with another database would look like success: policy versions, revoked tokens
+//! and used grants would be those of another time, and the trail would be gone. So the control
+//! plane does not start then, and a person says how it came to be so: [`begin_anew`] or
+//! [`restored`].
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -16,8 +17,8 @@ use crate::storage::sqlite::{self, Database, Found, HistoryEvent, Instance};
 use crate::store::StoreError;
 use crate::{clock, random};
 
-/// How long damage is looked for at the start. Enough for a gigabyte or so; the control plane has to
-/// be there again soon after a restart.
+/// How long damage is looked for at the start. Enough for a gigabyte or so; the control plane has
+/// to be there again soon after a restart.
 const LOOK: Duration = Duration::from_secs(3);
 
 /// How often the mark goes up while something is stored. A backup that is younger than this may not
@@ -60,7 +61,8 @@ impl From<StoreError> for InstanceError {
     }
 }
 
-/// The database does not belong to the data directory. Shown, it is a sentence that says what to do.
+/// The database does not belong to the data directory. Shown, it is a sentence that says what to
+/// do.
 #[derive(Debug)]
 pub(super) struct Mismatch {
     file: PathBuf,
@@ -102,7 +104,8 @@ impl std::fmt::Display for Mismatch {
     }
 }
 
-/// Opens the database of a data directory that is locked, after looking whether it is the right one.
+/// Opens the database of a data directory that is locked, after looking whether it is the right
+/// one.
 ///
 /// # Errors
 /// When it is not, is damaged, or cannot be opened.
@@ -187,8 +190,8 @@ pub(super) async fn begin_anew(dir: &DataDir) -> Result<Option<PathBuf>, Instanc
             "the database is there and in order, so there is nothing to begin anew; to do without it all the same, move it away first",
         ));
     }
-    // Also where nothing but its log is left: that may hold all that was acknowledged, and SQLite drops
-    // the log of another database.
+    // Also where nothing but its log is left: that may hold all that was acknowledged, and SQLite
+    // drops the log of another database.
     let aside = sqlite::set_aside(&file, clock::now())
         .map_err(|error| DataDirError::new(format!("cannot rename {}: {error}", file.display())))?;
     let database = Database::open(&dir.ready_database()?).await?;

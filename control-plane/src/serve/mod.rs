@@ -62,13 +62,14 @@ pub struct ServeConfig {
     pub tls: Option<TlsConfig>,
     /// Issuers that are added to those of every policy version.
     pub extra_issuers: Vec<Issuer>,
-    /// For tests: every document needs at least this revision of the policy language. While the language
-    /// has one revision, no document is one that some nodes cannot read.
+    /// For tests: every document needs at least this revision of the policy language. While the
+    /// language has one revision, no document is one that some nodes cannot read.
     #[doc(hidden)]
     pub least_revision: u32,
     /// How many approvals may wait for an answer at once.
     pub pending: PendingLimits,
-    /// The most connections at once; by default as many as the limit of open files allows, up to 8,192.
+    /// The most connections at once; by default as many as the limit of open files allows, up to
+    /// 8,192.
     pub max_connections: Option<u32>,
     /// For how long peers are waited for.
     pub patience: Patience,

@@ -31,7 +31,8 @@ pub struct Entry {
     pub detail: String,
 }
 
-/// Looks through the whole database. It changes nothing, and may be done while a control plane runs.
+/// Looks through the whole database. It changes nothing, and may be done while a control plane
+/// runs.
 ///
 /// # Errors
 /// When there is no database, or it cannot be read at all.

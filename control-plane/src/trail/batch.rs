@@ -29,7 +29,8 @@ pub(crate) struct IncomingBatch {
 pub(crate) enum BatchError {
     /// A number is 0, too large, or not the one after that of the event before.
     Numbers,
-    /// An event belongs to a record of another life: a node cannot write into the records of another.
+    /// An event belongs to a record of another life: a node cannot write into the records of
+    /// another.
     ForeignRecord,
 }
 

@@ -1,9 +1,10 @@
 //! The trail: what happened at the gates, event by event and record by record.
 //!
-//! [`Trail`] is the service: nodes hand in batches of events, people search, read and follow records.
-//! What an event says about its record is the engine's table of attributes
-//! ([`chaperone_engine::record_attributes`], `engine/src/audit/attributes/table.rs`); which events are new, and which are missing, is
-//! [`sequence`]'s to say; [`store`] is what a database has to do.
+//! [`Trail`] is the service: nodes hand in batches of events, people search, read and follow
+//! records. What an event says about its record is the engine's table of attributes
+//! ([`chaperone_engine::record_attributes`], `engine/src/audit/attributes/table.rs`); which events
+//! are new, and which are missing, is [`sequence`]'s to say; [`store`] is what a database has to
+//! do.
 
 mod batch;
 pub(crate) mod fold;
@@ -38,8 +39,8 @@ pub(crate) struct Trail {
 }
 
 impl Trail {
-    /// Starts the task that writes. When `finish` is cancelled it takes nothing more, stores what it was
-    /// given and ends.
+    /// Starts the task that writes. When `finish` is cancelled it takes nothing more, stores what
+    /// it was given and ends.
     pub(crate) fn start(
         store: Arc<dyn Store>,
         administration: Administration,
@@ -81,8 +82,8 @@ impl Trail {
         self.store.search(query, after, limit).await
     }
 
-    /// One record with its events in the order of their numbers, if it is there. Its events hold its bodies,
-    /// so the log says who has read it.
+    /// One record with its events in the order of their numbers, if it is there. Its events hold
+    /// its bodies, so the log says who has read it.
     ///
     /// # Errors
     /// When the database fails, also when the reading could not be written down.
@@ -139,8 +140,8 @@ impl Trail {
 /// Why changes could not be read.
 #[derive(Debug)]
 pub(crate) enum NotRead {
-    /// The position was never reached here. It is another database's: had its changes been skipped in
-    /// silence, their reader would miss what is stored until then.
+    /// The position was never reached here. It is another database's: had its changes been skipped
+    /// in silence, their reader would miss what is stored until then.
     Ahead {
         /// The trail's position.
         end: u64,

@@ -4,8 +4,8 @@
 //! acknowledged. So a batch that begins beyond the next expected number means that the numbers in
 //! between will never come: they were acknowledged to a database that has been lost since. Holding
 //! back the acknowledgement until they arrive would stall the node for good, and with it, under
-//! `on_audit_full: block`, all its traffic. They are recorded as a *gap* instead, which stays visible
-//! with the node, and the batch is taken.
+//! `on_audit_full: block`, all its traffic. They are recorded as a *gap* instead, which stays
+//! visible with the node, and the batch is taken.
 //!
 //! # Promises
 //! - A number is taken as new at most once.

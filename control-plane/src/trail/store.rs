@@ -53,8 +53,8 @@ pub(crate) struct Record {
     /// The earliest event, by the node's clock.
     pub(crate) received_at: UnixMillis,
     /// The trail's position when the record last changed. No two records have the same, and a
-    /// change gives a record a higher one than any had before: whoever reads in this order misses nothing,
-    /// however late events arrive and whatever any clock says.
+    /// change gives a record a higher one than any had before: whoever reads in this order misses
+    /// nothing, however late events arrive and whatever any clock says.
     pub(crate) position: u64,
     pub(crate) attributes: RecordAttributes,
 }
@@ -86,8 +86,8 @@ pub(crate) struct RecordQuery {
 /// Keeps events, and the records that they add up to.
 #[async_trait]
 pub(crate) trait Store: std::fmt::Debug + Send + Sync {
-    /// Takes batches, in their order: stores each event that is new, notes which numbers are missing,
-    /// and brings the records up to date.
+    /// Takes batches, in their order: stores each event that is new, notes which numbers are
+    /// missing, and brings the records up to date.
     async fn take(&self, batches: Vec<IncomingBatch>, now: UnixMillis) -> Result<Taken>;
 
     /// Records, newest first, beginning after `after`.

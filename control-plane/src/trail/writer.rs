@@ -4,12 +4,14 @@
 //! that has arrived while the last commit was under way and commits them together. Under load the
 //! groups grow by themselves, without a timer that a lone batch would have to wait for.
 //!
-//! No node's batches keep those of another waiting for long: of each life of a node a few may wait, and the next one is refused,
-//! to be sent again. A node sends one at a time, and what goes into it, it has shared out among subjects
-//! (`chaperone_engine::audit`), so that is a fair share of the store for each of them, too.
+//! No node's batches keep those of another waiting for long: of each life of a node a few may wait,
+//! and the next one is refused, to be sent again. A node sends one at a time, and what goes into
+//! it, it has shared out among subjects (`chaperone_engine::audit`), so that is a fair share of the
+//! store for each of them, too.
 //!
-//! The task remembers nothing between groups that matters: which numbers of a node are stored is read in the
-//! transaction that stores the next ones. So a second control plane may write to the same store.
+//! The task remembers nothing between groups that matters: which numbers of a node are stored is
+//! read in the transaction that stores the next ones. So a second control plane may write to the
+//! same store.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -30,8 +32,8 @@ const GROUP_EVENTS: usize = 8_000;
 /// Batches that may wait for the writer. Beyond that their requests wait in turn.
 const QUEUED_BATCHES: usize = 256;
 
-/// Batches of one life of a node that may wait at once: the one that it has sent, and that one again after its node has
-/// given up waiting for the answer.
+/// Batches of one life of a node that may wait at once: the one that it has sent, and that one
+/// again after its node has given up waiting for the answer.
 const QUEUED_OF_ONE_LIFE: usize = 2;
 
 /// Whom to tell that a batch is durable; an `Err` says that nothing of it was stored.

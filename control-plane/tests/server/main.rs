@@ -1,5 +1,5 @@
-//! The control plane as its clients see it: started in this process on a port of its own, with a data
-//! directory of its own, and spoken to over HTTP.
+//! The control plane as its clients see it: started in this process on a port of its own, with a
+//! data directory of its own, and spoken to over HTTP.
 
 mod administration;
 mod api;

@@ -1,5 +1,5 @@
-//! Calls of a filter that is newer than this control plane. An event that is not understood is still
-//! an event: its batch is taken, or the node would send the batch for ever.
+//! Calls of a filter that is newer than this control plane. An event that is not understood is
+//! still an event: its batch is taken, or the node would send the batch for ever.
 
 use chaperone_engine::audit::RecordId;
 use chaperone_engine::link::NodeId;

@@ -1,5 +1,5 @@
-//! What the OpenAPI document promises is what the control plane does. Nothing here is a list of calls: the
-//! tests walk through the document, so a new call is held to it without a word.
+//! What the OpenAPI document promises is what the control plane does. Nothing here is a list of
+//! calls: the tests walk through the document, so a new call is held to it without a word.
 
 use serde_json::{Map, Value, json};
 

@@ -1,4 +1,5 @@
-//! `chaperone serve` as a process of its own, where a limit or a variable of the environment matters.
+//! `chaperone serve` as a process of its own, where a limit or a variable of the environment
+//! matters.
 
 use std::path::Path;
 use std::process::Stdio;

@@ -125,8 +125,8 @@ async fn questions_are_answered_as_they_were() {
         let mut names: BTreeMap<String, String> = BTreeMap::new();
         let mut standings = BTreeSet::new();
         for mut exchange in recording.of("/node/v1/approvals/ask") {
-            // The one thing that is not as it came: a question that ran out after three seconds has to be
-            // open when it is asked again, however slow this machine is.
+            // The one thing that is not as it came: a question that ran out after three seconds has
+            // to be open when it is asked again, however slow this machine is.
             exchange.request = patient(exchange.request);
             let before = read(exchange.answer);
             let standing = before["answer"].as_str().unwrap();

@@ -1,5 +1,5 @@
-//! Changing the key that policy is signed with: in an order in which no node is ever without a key for
-//! what it is sent.
+//! Changing the key that policy is signed with: in an order in which no node is ever without a key
+//! for what it is sent.
 
 use chaperone_engine::bundle::{self, Bundle, BundleError, PinnedKeys, PublicKey};
 use chaperone_engine::policy::REVISION;

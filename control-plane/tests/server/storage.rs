@@ -1,5 +1,5 @@
-//! Storage that fails, for a moment or for good: nothing is called stored that is not, the rest goes
-//! on, and when it is over all goes on.
+//! Storage that fails, for a moment or for good: nothing is called stored that is not, the rest
+//! goes on, and when it is over all goes on.
 
 use std::path::Path;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! What `scripts/bench masking` measures, natively and inside of Envoy's V8: one cell is one format,
-//! one set of rules, one kind of text and one size of chunks.
+//! What `scripts/bench masking` measures, natively and inside of Envoy's V8: one cell is one
+//! format, one set of rules, one kind of text and one size of chunks.
 
 use aho_corasick::AhoCorasick;
 use chaperone_engine::masking::{
@@ -299,8 +299,8 @@ pub fn run(order: &str, mut say: impl FnMut(&serde_json::Value)) -> Result<(), S
     Ok(())
 }
 
-/// Each rule in turn, and keywords first, then the rules whose keyword occurs: over whole texts, since
-/// neither can go on in the next chunk.
+/// Each rule in turn, and keywords first, then the rules whose keyword occurs: over whole texts,
+/// since neither can go on in the next chunk.
 fn rivals(rules: &[CustomDetector], dense: bool, cells: &mut Vec<Cell>) -> Result<(), String> {
     let mut text = body("text", dense);
     // They are slow; a smaller text keeps the run short.
@@ -408,7 +408,8 @@ fn streams(
     }
 }
 
-/// Bytes of linear memory; it never shrinks, so differences are what was needed beyond what was free.
+/// Bytes of linear memory; it never shrinks, so differences are what was needed beyond what was
+/// free.
 #[cfg(target_arch = "wasm32")]
 fn memory_in_use() -> Option<usize> {
     Some(core::arch::wasm32::memory_size(0) << 16)

@@ -1,5 +1,5 @@
-//! `scripts/bench masking`, natively: reads its order from standard input, writes a JSON object for each
-//! result.
+//! `scripts/bench masking`, natively: reads its order from standard input, writes a JSON object for
+//! each result.
 #![allow(
     clippy::print_stdout,
     clippy::unwrap_used,

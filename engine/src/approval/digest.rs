@@ -50,7 +50,8 @@ pub struct BoundRequest<'a> {
     pub query: Option<&'a str>,
     /// `content-type` as it goes upstream: the same bytes mean another thing under another type.
     pub content_type: Option<&'a [u8]>,
-    /// `content-encoding` as it goes upstream, every line of it: as with the type, it says what the bytes mean.
+    /// `content-encoding` as it goes upstream, every line of it: as with the type, it says what the
+    /// bytes mean.
     pub content_encoding: Option<&'a [u8]>,
     /// The body.
     pub body: BodyBinding<'a>,

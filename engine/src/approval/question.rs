@@ -62,8 +62,8 @@ pub struct Approval {
     pub approved_by: Vec<String>,
     /// The record that used the one-time grant.
     pub spent_by: Option<RecordId>,
-    /// Whether a record has been told of the denial. A ticket finds its denial once; the next request
-    /// opens a question of its own.
+    /// Whether a record has been told of the denial. A ticket finds its denial once; the next
+    /// request opens a question of its own.
     pub denial_told: bool,
 }
 
@@ -83,9 +83,10 @@ impl Approval {
         })
     }
 
-    /// Takes back what was read from a clock that ran ahead, or the question would stay open, and its
-    /// grant good, until the clock is there again. Both then run from `now`: each lasts as long as its
-    /// terms say, counted from the later reading. `true` when something had to be taken back.
+    /// Takes back what was read from a clock that ran ahead, or the question would stay open, and
+    /// its grant good, until the clock is there again. Both then run from `now`: each lasts as long
+    /// as its terms say, counted from the later reading. `true` when something had to be taken
+    /// back.
     pub fn correct_clock(&mut self, now: UnixMillis) -> bool {
         if !matches!(self.state, ApprovalState::Pending | ApprovalState::Approved) {
             return false;

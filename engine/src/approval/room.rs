@@ -1,7 +1,7 @@
 //! How many questions may be open: people answer a few an hour, and scripts ask thousands a minute.
 //!
-//! Whoever looks for their question among thousands of somebody else's does not find it, so each subject has a limit below
-//! that of all.
+//! Whoever looks for their question among thousands of somebody else's does not find it, so each
+//! subject has a limit below that of all.
 
 /// How many questions may wait for an answer at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

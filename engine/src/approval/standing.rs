@@ -3,9 +3,9 @@
 //! 1. A record that has asked before stays with its question ([`Approval::tell_again`]): it was let
 //!    through, or waits, or is told how the question ended. Only when another record has spent the
 //!    one-time grant does it ask anew.
-//! 2. A new record takes ([`take_question`]), in this order: a window that is open, a one-time grant
-//!    that nobody has spent, the pending question of the same request, a denial that nobody has been
-//!    told yet (the ticket's answer).
+//! 2. A new record takes ([`take_question`]), in this order: a window that is open, a one-time
+//!    grant that nobody has spent, the pending question of the same request, a denial that nobody
+//!    has been told yet (the ticket's answer).
 //! 3. Otherwise it opens a question ([`Approval::open`]), if there is room for one more
 //!    ([`PendingLimits`](super::PendingLimits)).
 //!
@@ -49,8 +49,9 @@ impl Standing {
     ];
 }
 
-/// The answer of a question to one record. Whoever stores questions writes `change` in the transaction in
-/// which it answers, and notes that the record belongs to the question and whether it was let through.
+/// The answer of a question to one record. Whoever stores questions writes `change` in the
+/// transaction in which it answers, and notes that the record belongs to the question and whether
+/// it was let through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use = "a grant that is not written down as spent lets the next record through as well"]
 pub struct Told {
@@ -65,7 +66,8 @@ pub struct Told {
 pub enum Change {
     /// Not at all.
     None,
-    /// The record spends the one-time grant: the state becomes [`ApprovalState::Spent`], by this record.
+    /// The record spends the one-time grant: the state becomes [`ApprovalState::Spent`], by this
+    /// record.
     Spend,
     /// The denial counts as told: no new record finds it any more.
     DenialTold,
@@ -74,8 +76,8 @@ pub enum Change {
 /// The subject of a question: the digest of the request, the rule that asks, and the rule's terms.
 /// Requests with the same binding share questions and grants.
 ///
-/// Rule and terms belong to it, because a new policy version may be stricter about who may approve or
-/// how long a window is. What was approved under the old terms is then not enough any more.
+/// Rule and terms belong to it, because a new policy version may be stricter about who may approve
+/// or how long a window is. What was approved under the old terms is then not enough any more.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Binding(String);
 
@@ -100,12 +102,12 @@ impl Binding {
     }
 }
 
-/// The question that a new record takes, by its place among the candidates; `None` when the record has
-/// to open one.
+/// The question that a new record takes, by its place among the candidates; `None` when the record
+/// has to open one.
 ///
 /// Candidates are questions with the record's own [`Binding`]. A store may leave out those that are
-/// spent or expired, and denials that have been told: no record takes them. Among equals the one that
-/// was asked last is taken.
+/// spent or expired, and denials that have been told: no record takes them. Among equals the one
+/// that was asked last is taken.
 pub fn take_question<'a>(
     candidates: impl IntoIterator<Item = &'a Approval>,
     now: UnixMillis,
@@ -136,8 +138,9 @@ impl Approval {
         }
     }
 
-    /// The answer to a record that this question has answered before; `let_through` says whether that
-    /// answer was a grant. `None` when another record has spent the grant: the record asks anew.
+    /// The answer to a record that this question has answered before; `let_through` says whether
+    /// that answer was a grant. `None` when another record has spent the grant: the record asks
+    /// anew.
     pub fn tell_again(
         &self,
         record: &RecordId,
@@ -145,7 +148,8 @@ impl Approval {
         now: UnixMillis,
     ) -> Option<Told> {
         let standing = match self.state_at(now) {
-            // The agent may have missed the first answer. A window that has ended since takes nothing back.
+            // The agent may have missed the first answer. A window that has ended since takes
+            // nothing back.
             _ if let_through => Standing::Granted,
             ApprovalState::Pending => Standing::Pending,
             ApprovalState::Approved => Standing::Granted,
@@ -169,8 +173,8 @@ impl Approval {
         }
     }
 
-    /// How willingly a new record takes this question, the lowest first, and the answer that the record
-    /// then gets; `None` when a new record does not take the question.
+    /// How willingly a new record takes this question, the lowest first, and the answer that the
+    /// record then gets; `None` when a new record does not take the question.
     fn offer(&self, now: UnixMillis) -> Option<(u8, Standing)> {
         match (self.state_at(now), self.terms.grant) {
             // A window costs nothing to use, so it goes before a grant that can be spent only once.

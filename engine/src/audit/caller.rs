@@ -1,4 +1,5 @@
-//! Where a request came from, as it is recorded: texts that come from outside, made short and clean.
+//! Where a request came from, as it is recorded: texts that come from outside, made short and
+//! clean.
 
 use std::net::SocketAddr;
 
@@ -13,8 +14,8 @@ pub const MAX_USER_AGENT: usize = 256;
 /// longer be known for one.
 const READ_USER_AGENT: usize = 4096;
 
-/// The address in Envoy's `source.address`, without its port: the next connection of the same client
-/// has another one. `None` for an empty text.
+/// The address in Envoy's `source.address`, without its port: the next connection of the same
+/// client has another one. `None` for an empty text.
 pub fn source_address(address: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(address);
     if let Ok(socket) = text.parse::<SocketAddr>() {
@@ -37,8 +38,8 @@ pub fn shortened(mut masked: String) -> String {
     masked
 }
 
-/// Printable ASCII only: no line breaks that forge a line, no escape sequences for terminals, and no
-/// controls of writing direction.
+/// Printable ASCII only: no line breaks that forge a line, no escape sequences for terminals, and
+/// no controls of writing direction.
 fn clean(text: &str, limit: usize) -> Option<String> {
     let printable = |c: char| {
         if c.is_ascii_graphic() || c == ' ' {

@@ -122,8 +122,8 @@ pub enum EventKind {
         /// Who asked; absent when the token was refused.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         principal: Option<Principal>,
-        /// Whom a refused token was made for; absent when its signature was not good, or when it was
-        /// not refused.
+        /// Whom a refused token was made for; absent when its signature was not good, or when it
+        /// was not refused.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         token_owner: Option<TokenOwner>,
         /// The address that the request came from, as Envoy trusts it, without port.
@@ -241,7 +241,8 @@ impl EventKind {
 pub struct ApprovalOutcome {
     /// The approval's id.
     pub id: String,
-    /// Who decided: all who said yes, with a comma between them, or the one who said no; absent when nobody did.
+    /// Who decided: all who said yes, with a comma between them, or the one who said no; absent
+    /// when nobody did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
 }

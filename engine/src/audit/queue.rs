@@ -6,8 +6,8 @@
 //! it is acknowledged; a batch is lines joined together.
 //!
 //! An event gets its number when its batch is made, and not when it comes: events leave in turn
-//! (`shares.rs`), and numbers have to rise in the order in which they leave. An event
-//! that never left has no number, and so is no hole; whether any is left says the batch that closes a life.
+//! (`shares.rs`), and numbers have to rise in the order in which they leave. An event that never
+//! left has no number, and so is no hole; whether any is left says the batch that closes a life.
 
 use std::collections::VecDeque;
 
@@ -30,7 +30,8 @@ pub struct QueueLimits {
 }
 
 impl QueueLimits {
-    /// Bytes that are shared out; the quarter above is for small shares, and for the gate's own events.
+    /// Bytes that are shared out; the quarter above is for small shares, and for the gate's own
+    /// events.
     const fn shared_bytes(&self) -> usize {
         self.max_bytes.saturating_sub(self.max_bytes / 4)
     }
@@ -57,8 +58,8 @@ const LEAST_EVENT_BYTES: usize = 64;
 /// A sharer's new requests are let in while its events take less than so many times what is free of
 /// the shared bytes: alone, two thirds of them.
 const ADMITTED: usize = 2;
-/// Events of requests that are in are kept while its events take at most so many times what is free:
-/// alone, eight ninths. What lies between is for the rest of requests that are in.
+/// Events of requests that are in are kept while its events take at most so many times what is
+/// free: alone, eight ninths. What lies between is for the rest of requests that are in.
 const KEPT: usize = 8;
 /// And in any case up to this part of the whole queue.
 const SMALL: usize = 64;
@@ -123,8 +124,8 @@ impl Queue {
         at: UnixMillis,
         kind: &EventKind,
     ) -> Result<Place, Overflow> {
-        // Asked before serialising: under `on_audit_full: drop` a full queue refuses every event of a
-        // busy node, which should cost next to nothing.
+        // Asked before serialising: under `on_audit_full: drop` a full queue refuses every event of
+        // a busy node, which should cost next to nothing.
         if !self.keeps(sharer, LEAST_EVENT_BYTES) {
             self.dropped = self.dropped.saturating_add(1);
             return Err(Overflow);
@@ -159,9 +160,9 @@ impl Queue {
         own <= free.saturating_mul(KEPT) || own <= self.limits.max_bytes / SMALL
     }
 
-    /// The next batch, or `None` when nothing waits or one is on its way already. Only one batch
-    /// is in flight at a time, so the control plane sees the numbers in order. What has a number goes first, and
-    /// again with the same one.
+    /// The next batch, or `None` when nothing waits or one is on its way already. Only one batch is
+    /// in flight at a time, so the control plane sees the numbers in order. What has a number goes
+    /// first, and again with the same one.
     pub fn next_batch(&mut self) -> Option<Batch> {
         if self.in_flight != 0 {
             return None;

@@ -6,7 +6,8 @@
 //! number, its record and its time, and the rest of it is kept as it came.
 //!
 //! Of the rest nothing is built: a number that no type holds, half of a surrogate pair, or a value
-//! nested too deep for a parser would otherwise make a batch unreadable that a node has to get rid of.
+//! nested too deep for a parser would otherwise make a batch unreadable that a node has to get rid
+//! of.
 //!
 //! Weighed: a variant of [`EventKind`](super::EventKind) for what is not known, which the filter
 //! would then be able to make; and an untagged last variant, by which serde reads each event twice.
@@ -34,8 +35,8 @@ pub enum ReadEvent {
 }
 
 /// An event of a later version: a stage that this version does not know, or a known one with
-/// something in it that cannot be read, e.g. another effect. Whoever wants to know what else it says
-/// looks at the text that it was read from.
+/// something in it that cannot be read, e.g. another effect. Whoever wants to know what else it
+/// says looks at the text that it was read from.
 #[derive(Debug, Clone, PartialEq)]
 pub struct UnknownEvent {
     /// Position in the node's sequence, from 1, without gaps.
@@ -53,8 +54,8 @@ impl UnknownEvent {
     pub const MEMBERS: [&'static str; 4] = ["seq", "record", "at", "stage"];
 }
 
-/// Written by hand for the sake of names: serde's own reader decodes the name of each member, also of
-/// one that it skips, and fails at half of a surrogate pair.
+/// Written by hand for the sake of names: serde's own reader decodes the name of each member, also
+/// of one that it skips, and fails at half of a surrogate pair.
 impl<'de> Deserialize<'de> for UnknownEvent {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Members;

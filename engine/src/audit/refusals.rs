@@ -1,17 +1,17 @@
-//! Requests that are refused without anybody being known to have sent them: a few are recorded one by one, the
-//! rest are counted and recorded together.
+//! Requests that are refused without anybody being known to have sent them: a few are recorded one
+//! by one, the rest are counted and recorded together.
 //!
 //! A record of its own takes three events and a row in the database, and whoever has no token can
-//! ask for thousands a second. Recorded one by one they would fill the queue, which keeps good requests out, and then
-//! the disk. So each *kind* of refusal, its cause and where it came from, has a small allowance of records,
-//! and all kinds together have one. What is beyond is counted in a window of its kind, which
-//! becomes one event.
+//! ask for thousands a second. Recorded one by one they would fill the queue, which keeps good
+//! requests out, and then the disk. So each *kind* of refusal, its cause and where it came from,
+//! has a small allowance of records, and all kinds together have one. What is beyond is counted in
+//! a window of its kind, which becomes one event.
 //!
 //! # Promises
 //! - Every refusal is told to be recorded alone, or is counted in exactly one [`Aggregated`].
 //! - A window is due [`WINDOW_MS`] after it began. `now` comes from a clock that nobody sets.
-//! - Memory is bounded whatever is sent: so many kinds, beyond which a window takes all of one cause; and so many
-//!   examples in each window, which whoever hands them in has cut short.
+//! - Memory is bounded whatever is sent: so many kinds, beyond which a window takes all of one
+//!   cause; and so many examples in each window, which whoever hands them in has cut short.
 
 use std::collections::HashMap;
 
@@ -21,7 +21,8 @@ use crate::identity::TokenOwner;
 
 /// How long refusals of one kind are gathered.
 pub const WINDOW_MS: u64 = 10_000;
-/// Kinds that are told apart at once. Causes are few, and each may have a window for its rest beside these.
+/// Kinds that are told apart at once. Causes are few, and each may have a window for its rest
+/// beside these.
 const MAX_KINDS: usize = 64;
 /// Examples in a window.
 const MAX_EXAMPLES: usize = 3;
@@ -117,8 +118,8 @@ impl Budget {
         at: UnixMillis(0),
     };
 
-    /// Whether one more is allowed now. A clock that steps back gives nothing, one that steps ahead at most
-    /// what is allowed at once.
+    /// Whether one more is allowed now. A clock that steps back gives nothing, one that steps ahead
+    /// at most what is allowed at once.
     fn has(&mut self, allowance: Allowance, now: UnixMillis) -> bool {
         let back = now.since(self.at).saturating_mul(allowance.per_second);
         self.used = self.used.saturating_sub(back);
@@ -142,8 +143,9 @@ impl Default for Refusals {
 }
 
 impl Refusals {
-    /// One request was refused. `has_room`: there is room for a record of its own. `open` gives the record of a
-    /// window that begins, `example` describes the request; both are asked only if that is needed.
+    /// One request was refused. `has_room`: there is room for a record of its own. `open` gives the
+    /// record of a window that begins, `example` describes the request; both are asked only if that
+    /// is needed.
     pub fn take(
         &mut self,
         refusal: Refusal,
@@ -192,7 +194,8 @@ impl Refusals {
         Recorded::Together(window.record.clone())
     }
 
-    /// A window that is due, with its record. Ask until there is none; what is not asked for stays and goes on counting.
+    /// A window that is due, with its record. Ask until there is none; what is not asked for stays
+    /// and goes on counting.
     pub fn due(&mut self, now: UnixMillis) -> Option<(RecordId, Aggregated)> {
         let at = self.look_at?;
         // Earlier than all that is waited for could be: the clock has stepped back.

@@ -1,16 +1,16 @@
 //! Fair shares of a queue: nobody's events keep out those of another.
 //!
-//! Events wait in a lane for each *sharer*, the subject that they belong to. Two rules make the shares,
-//! and neither has to know how many there are:
+//! Events wait in a lane for each *sharer*, the subject that they belong to. Two rules make the
+//! shares, and neither has to know how many there are:
 //!
 //! - *Room.* A sharer's new requests are let in while its events take less than twice the bytes
 //!   that are free of three quarters of the queue. (Choudhury and Hahne call this dynamic
 //!   thresholds, of switches that share a memory.) One that floods alone gets half of the queue,
 //!   several that flood get the same each, and whoever comes next still finds some free. The last
 //!   quarter is for small shares, and for the gate's own events.
-//! - *Turns.* Lanes are emptied in turn, so many bytes at a time (deficit round robin, Shreedhar and
-//!   Varghese). An event that a request waits for leaves with the next batches, however much others have
-//!   waiting.
+//! - *Turns.* Lanes are emptied in turn, so many bytes at a time (deficit round robin, Shreedhar
+//!   and Varghese). An event that a request waits for leaves with the next batches, however much
+//!   others have waiting.
 //!
 //! Weighed: a fixed part for each sharer wastes room while few are there, and a bound on events per
 //! second would have to be guessed for each installation.
@@ -28,8 +28,8 @@ const TURN_BYTES: usize = 4 * 1024;
 pub struct Sharer(u64);
 
 impl Sharer {
-    /// The gate itself: what it records of requests that nobody is known to have sent. There are few of these, since
-    /// [`Refusals`](super::Refusals) counts the rest.
+    /// The gate itself: what it records of requests that nobody is known to have sent. There are
+    /// few of these, since [`Refusals`](super::Refusals) counts the rest.
     pub const GATE: Self = Self(0);
 }
 

@@ -1,8 +1,8 @@
 //! JSON where a second member of the same name is an error, at any depth.
 //!
-//! RFC 8259 §4 leaves open which of two equal members counts. Two parsers that choose differently are
-//! an attack: one checks the first `sub`, the other acts on the second; a reviewer reads the first
-//! `effect`, the gate enforces the second.
+//! RFC 8259 §4 leaves open which of two equal members counts. Two parsers that choose differently
+//! are an attack: one checks the first `sub`, the other acts on the second; a reviewer reads the
+//! first `effect`, the gate enforces the second.
 //!
 //! There is one reader. It builds whatever implements [`Build`]: a [`serde_json::Value`], a tree of
 //! its caller's own, or nothing ([`check`]).
@@ -14,8 +14,8 @@ use std::marker::PhantomData;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-/// Why a document was refused. Names of members and the words of `why` are the document's: whoever may
-/// not repeat them, because the document can be a secret, looks at the kind of the error alone.
+/// Why a document was refused. Names of members and the words of `why` are the document's: whoever
+/// may not repeat them, because the document can be a secret, looks at the kind of the error alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum JsonError {
     /// Not JSON, not UTF-8, or something after the end.
@@ -63,8 +63,8 @@ pub(crate) trait Build: Sized {
     fn object(members: Self::Members) -> Self;
 }
 
-/// Reads one document whose arrays and objects nest at most `depth` levels deep. The bound holds while
-/// reading, before anything is built; `serde_json` itself stops at 127 levels.
+/// Reads one document whose arrays and objects nest at most `depth` levels deep. The bound holds
+/// while reading, before anything is built; `serde_json` itself stops at 127 levels.
 pub(crate) fn read<B: Build>(bytes: &[u8], depth: u8) -> Result<B, JsonError> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let mut fault = None;
@@ -98,8 +98,8 @@ pub(crate) fn read_object(bytes: &[u8], depth: u8) -> Result<Map<String, Value>,
     }
 }
 
-/// Whether a document can be read, for callers that read it into types of their own by `serde`: a map
-/// of `serde`'s keeps the last of two equal members and says nothing.
+/// Whether a document can be read, for callers that read it into types of their own by `serde`: a
+/// map of `serde`'s keeps the last of two equal members and says nothing.
 pub(crate) fn check(bytes: &[u8], depth: u8) -> Result<(), JsonError> {
     read::<Nothing>(bytes, depth).map(|Nothing| ())
 }

@@ -1,13 +1,15 @@
 //! Sixteen bytes at a time: which of them are of one kind, a bit for each.
 //!
-//! Readers of structure ask for the few bytes that matter to them and jump over the others. In WebAssembly these are vector
-//! instructions, one for each comparison, which safe code may call because the module is built for them. Elsewhere the
-//! same is done in words of eight bytes: there the intrinsics want `unsafe`, which this crate forbids, and what
-//! runs natively is the control plane and the tests, not the gate.
+//! Readers of structure ask for the few bytes that matter to them and jump over the others. In
+//! WebAssembly these are vector instructions, one for each comparison, which safe code may call
+//! because the module is built for them. Elsewhere the same is done in words of eight bytes: there
+//! the intrinsics want `unsafe`, which this crate forbids, and what runs natively is the control
+//! plane and the tests, not the gate.
 //!
-//! The alternatives: `wide` and `fearless_simd` give the same on every target; a dependency for two comparisons was not
-//! worth its share of the module's trust. Loops that the compiler is to turn into vectors: it does so where the answer is
-//! a sum or a choice, but not where it is a bit for each byte.
+//! The alternatives: `wide` and `fearless_simd` give the same on every target; a dependency for two
+//! comparisons was not worth its share of the module's trust. Loops that the compiler is to turn
+//! into vectors: it does so where the answer is a sum or a choice, but not where it is a bit for
+//! each byte.
 
 /// How many bytes are asked at once.
 pub(crate) const LANES: usize = 16;
@@ -68,7 +70,8 @@ fn in_word<const N: usize>(wanted: [u8; N], word: [u8; 8]) -> u16 {
     let found = wanted.iter().fold(0, |found, byte| {
         found | zeros(word ^ u64::from_ne_bytes([*byte; 8]))
     });
-    // A bit at the foot of each byte, moved together: that of byte n to 56 + n. No two of the sums meet.
+    // A bit at the foot of each byte, moved together: that of byte n to 56 + n. No two of the sums
+    // meet.
     let moved = (found >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56;
     moved as u16
 }

@@ -1,6 +1,7 @@
 //! Percent-encoding (RFC 3986 §2.1): the one place where it is decoded.
 //!
-//! Only `masking::fold` reads it in a way of its own: it looks for one encoded character in a text that is none, cut anywhere.
+//! Only `masking::fold` reads it in a way of its own: it looks for one encoded character in a text
+//! that is none, cut anywhere.
 
 /// The byte that two hexadecimal digits mean.
 pub(crate) fn pair(high: Option<u8>, low: Option<u8>) -> Option<u8> {

@@ -11,8 +11,9 @@ use serde::{Deserialize, Serialize};
 #[serde(transparent)]
 pub struct UnixMillis(pub u64);
 
-/// How far ahead of the clock an instant may lie that was read from the clock before, in milliseconds.
-/// Clocks are set by a little all the time. An instant further ahead was read from a clock that was wrong.
+/// How far ahead of the clock an instant may lie that was read from the clock before, in
+/// milliseconds. Clocks are set by a little all the time. An instant further ahead was read from a
+/// clock that was wrong.
 pub const CLOCK_SLACK_MS: u64 = 60_000;
 
 impl UnixMillis {

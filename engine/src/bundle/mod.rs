@@ -1,9 +1,10 @@
 //! Is this the policy that was published?
 //!
 //! A node enforces a *bundle*: one policy version and the key sets of its issuers. Each bundle is
-//! numbered, refers to the one before, and travels in a DSSE envelope (Dead Simple Signing
-//! Envelope v1, github.com/secure-systems-lab/dsse) signed with Ed25519 (RFC 8032). The filter pins
-//! the public key, or two while the key changes, so neither the network nor the control plane's database can loosen policy.
+//! numbered, refers to the one before, and travels in a DSSE envelope (Dead Simple Signing Envelope
+//! v1, github.com/secure-systems-lab/dsse) signed with Ed25519 (RFC 8032). The filter pins the
+//! public key, or two while the key changes, so neither the network nor the control plane's
+//! database can loosen policy.
 //!
 //! Why DSSE: signing canonical JSON (RFC 8785) makes verifier and signer agree on a
 //! canonicalisation before anything is authenticated; a JWS brings a header that says how to verify
@@ -237,8 +238,8 @@ impl PublicKey {
 
 /// The keys that a filter pins: one, or two while one takes the place of the other.
 ///
-/// Two and no more: whoever has the secret of any of them makes policy. A rotation needs the old one
-/// and the new one, and a second rotation can wait for the end of the first.
+/// Two and no more: whoever has the secret of any of them makes policy. A rotation needs the old
+/// one and the new one, and a second rotation can wait for the end of the first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PinnedKeys {
     first: PublicKey,
@@ -382,7 +383,8 @@ pub fn open(envelope: &[u8], pinned: &PinnedKeys) -> Result<Bundle, BundleError>
         .decode(&envelope.payload)
         .map_err(|e| BundleError::Malformed(format!("its payload is not base64: {e}")))?;
     let message = pre_authentication_encoding(PAYLOAD_TYPE, &payload);
-    // A hostile envelope could carry thousands of signatures; only the first few are worth the time.
+    // A hostile envelope could carry thousands of signatures; only the first few are worth the
+    // time.
     let signed = envelope.signatures.iter().take(4).any(|candidate| {
         STANDARD
             .decode(&candidate.sig)
@@ -401,7 +403,8 @@ pub fn open(envelope: &[u8], pinned: &PinnedKeys) -> Result<Bundle, BundleError>
     serde_json::from_slice(&payload).map_err(|e| BundleError::Content(e.to_string()))
 }
 
-/// DSSE's PAE, the message that is signed. Lengths keep type and payload from running into each other.
+/// DSSE's PAE, the message that is signed. Lengths keep type and payload from running into each
+/// other.
 fn pre_authentication_encoding(payload_type: &str, payload: &[u8]) -> Vec<u8> {
     let mut out = format!(
         "DSSEv1 {} {payload_type} {} ",

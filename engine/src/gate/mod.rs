@@ -8,7 +8,8 @@
 //!
 //! # Promises
 //! - Everything that can be done once per policy version is done in [`Gate::from_bundle`].
-//! - A bundle that cannot be made ready whole is refused whole: there is no gate with half a policy.
+//! - A bundle that cannot be made ready whole is refused whole: there is no gate with half a
+//!   policy.
 //! - Whatever is not understood about a request ends in a [`Refused`], never in a default.
 
 mod admission;
@@ -78,8 +79,9 @@ impl Gate {
         Self::make(bundle, None)
     }
 
-    /// Makes the bundle ready that follows this gate's, and takes over compiled detectors that have not
-    /// changed. Detectors take longest to compile by far, and rarely change from version to version.
+    /// Makes the bundle ready that follows this gate's, and takes over compiled detectors that have
+    /// not changed. Detectors take longest to compile by far, and rarely change from version to
+    /// version.
     ///
     /// # Errors
     /// As [`from_bundle`](Self::from_bundle).

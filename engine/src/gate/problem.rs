@@ -8,8 +8,8 @@ use crate::audit::RecordId;
 /// Media type of [`Problem::to_json`].
 pub const MEDIA_TYPE: &str = "application/problem+json";
 
-/// The `type` of a problem (RFC 9457 §3.1.1) with this code, from the gate and from the control plane
-/// alike: `urn:chaperone:problem:denied`.
+/// The `type` of a problem (RFC 9457 §3.1.1) with this code, from the gate and from the control
+/// plane alike: `urn:chaperone:problem:denied`.
 pub fn problem_type(code: &str) -> String {
     format!("urn:chaperone:problem:{code}")
 }

@@ -1,7 +1,9 @@
-//! Everything that an agent is told when a request or its answer does not go through: the code, and a sentence.
+//! Everything that an agent is told when a request or its answer does not go through: the code, and
+//! a sentence.
 //!
-//! Whoever refuses makes one of these here, so that the sentences of one product stand side by side. Each says
-//! what is wrong and, where that helps, what to send instead. None carries more than the agent sent itself.
+//! Whoever refuses makes one of these here, so that the sentences of one product stand side by
+//! side. Each says what is wrong and, where that helps, what to send instead. None carries more
+//! than the agent sent itself.
 
 use super::Code;
 use crate::identity::Refusal;
@@ -69,8 +71,8 @@ impl Refused {
         )
     }
 
-    /// The request has waited as long as it may, and the question stays open. `body_seen`: the question is about the
-    /// whole request, so that the same request sent again finds the answer.
+    /// The request has waited as long as it may, and the question stays open. `body_seen`: the
+    /// question is about the whole request, so that the same request sent again finds the answer.
     pub fn ticket(body_seen: bool) -> Self {
         if body_seen {
             Self::new(

@@ -33,7 +33,8 @@ pub fn bearer_token<'a>(authorization_values: &[&'a [u8]]) -> Result<&'a str, Re
         );
     }
     if memchr::memchr(b',', value).is_some() {
-        // Neither a token (RFC 6750 §2.1) nor a scheme has a comma: proxies join repeated headers so.
+        // Neither a token (RFC 6750 §2.1) nor a scheme has a comma: proxies join repeated headers
+        // so.
         return refuse(
             RefusalCode::SeveralTokens,
             "The Authorization header holds several values.",

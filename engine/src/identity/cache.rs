@@ -1,18 +1,18 @@
 //! Tokens that were verified before.
 //!
 //! An agent sends the same token with every request of a run, and verifying costs a thousand times
-//! what finding it does. Only the very same bytes find an entry, and an entry never outlives what it
-//! rests on: a token's times are checked at each use, and everything goes when issuers or keys change,
-//! so a removed key stops working at once.
+//! what finding it does. Only the very same bytes find an entry, and an entry never outlives what
+//! it rests on: a token's times are checked at each use, and everything goes when issuers or keys
+//! change, so a removed key stops working at once.
 //!
-//! Entries are found by a fast keyed hash and then compared in full. A SHA-256 of the token in place of
-//! the token would do as well, but inside V8 it takes 25 times as long, more than all else that the
-//! gate does with a request. The price is that tokens in use stand in memory until they expire or are
-//! pushed out; nothing prints them.
+//! Entries are found by a fast keyed hash and then compared in full. A SHA-256 of the token in
+//! place of the token would do as well, but inside V8 it takes 25 times as long, more than all else
+//! that the gate does with a request. The price is that tokens in use stand in memory until they
+//! expire or are pushed out; nothing prints them.
 //!
-//! Bad signatures are remembered too, in a small table of their own, by SHA-256 (a miss is expensive
-//! anyway): sending one bad token again and again must not cost a verification each time. Nothing
-//! else is: all other refusals are cheap, or depend on the time.
+//! Bad signatures are remembered too, in a small table of their own, by SHA-256 (a miss is
+//! expensive anyway): sending one bad token again and again must not cost a verification each time.
+//! Nothing else is: all other refusals are cheap, or depend on the time.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash, RandomState};
@@ -209,8 +209,9 @@ fn entry_bytes(known: &KnownToken) -> usize {
 }
 
 /// A map with a bound that forgets what was not used for longest, roughly: entries are added to the
-/// young generation; when that has half of the bound it becomes the old one, and what was old and not
-/// used meanwhile goes. Every step costs the same however full it is, unlike an exact order of use.
+/// young generation; when that has half of the bound it becomes the old one, and what was old and
+/// not used meanwhile goes. Every step costs the same however full it is, unlike an exact order of
+/// use.
 struct Generations<K, V> {
     young: Generation<K, V>,
     old: Generation<K, V>,

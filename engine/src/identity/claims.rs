@@ -89,7 +89,8 @@ fn date(claims: &Claims, name: &str) -> Result<Option<UnixMillis>, Refusal> {
     }
 }
 
-/// The token must name an audience that the policy accepts, as a string or in a list (RFC 7519 §4.1.3).
+/// The token must name an audience that the policy accepts, as a string or in a list (RFC 7519
+/// §4.1.3).
 pub(super) fn check_audience(claims: &Claims, accepted: &[String]) -> Result<(), Refusal> {
     let found = match claims.get("aud") {
         None | Some(Value::Null) => return Err(missing("aud")),
@@ -207,7 +208,8 @@ fn overage(claims: &Claims, name: &str) -> bool {
     elsewhere || flagged
 }
 
-/// The claim of that exact name, or else the one that its dots lead to. `null` is as good as absent.
+/// The claim of that exact name, or else the one that its dots lead to. `null` is as good as
+/// absent.
 fn lookup<'a>(claims: &'a Claims, name: &str) -> Option<&'a Value> {
     let value = claims.get(name).or_else(|| {
         let mut steps = name.split('.');

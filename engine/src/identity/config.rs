@@ -182,8 +182,8 @@ fn usable_name(name: &str) -> Result<(), &'static str> {
     }
 }
 
-/// Whether a key set may be fetched from there. Plain http lets anyone on the path replace the keys,
-/// so it is for the own machine only.
+/// Whether a key set may be fetched from there. Plain http lets anyone on the path replace the
+/// keys, so it is for the own machine only.
 fn fetchable(url: &str) -> bool {
     if let Some(rest) = url.strip_prefix("https://") {
         return !authority(rest).is_empty();

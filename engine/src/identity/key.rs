@@ -89,8 +89,9 @@ impl PublicKey {
         self.kind().permits(algorithm) && self.algorithm.is_none_or(|only| only == algorithm)
     }
 
-    /// The only length, in bytes, that a JWS signature by this key can have. Anything else is refused
-    /// before a verifier sees it: DER-encoded or padded ECDSA signatures among them (RFC 7518 §3.4).
+    /// The only length, in bytes, that a JWS signature by this key can have. Anything else is
+    /// refused before a verifier sees it: DER-encoded or padded ECDSA signatures among them (RFC
+    /// 7518 §3.4).
     pub fn signature_len(&self) -> usize {
         match &self.material {
             Material::Rsa(key) => key.size(),

@@ -1,16 +1,17 @@
 //! Who is calling? Verification of JSON Web Tokens.
 //!
-//! [`bearer_token`] takes the token out of the request, [`TokenCache::verify`] answers from memory or
-//! asks the [`Verifier`], which knows the policy's [`Issuer`]s and their [`KeySet`]s. What comes out is a
-//! [`VerifiedToken`] with a [`Principal`], or a [`Refusal`] with a stable [`RefusalCode`].
+//! [`bearer_token`] takes the token out of the request, [`TokenCache::verify`] answers from memory
+//! or asks the [`Verifier`], which knows the policy's [`Issuer`]s and their [`KeySet`]s. What comes
+//! out is a [`VerifiedToken`] with a [`Principal`], or a [`Refusal`] with a stable [`RefusalCode`].
 //!
 //! # Promises
 //!
-//! - There is no way around the signature: no `none`, no HMAC, no key from the token, no optional mode.
+//! - There is no way around the signature: no `none`, no HMAC, no key from the token, no optional
+//!   mode.
 //! - A key verifies only algorithms of its own kind, and only the one it is published for.
 //! - A token has one spelling. Changing any bit of it makes it another token, which is refused.
-//! - Nothing about claims is said before the signature holds, beyond the issuer and key id. A token that is refused
-//!   after that says whom it was made for ([`TokenOwner`]), for the trail alone.
+//! - Nothing about claims is said before the signature holds, beyond the issuer and key id. A token
+//!   that is refused after that says whom it was made for ([`TokenOwner`]), for the trail alone.
 //! - A bad key in a set never stops a good one; a removed key stops working at once, cache or not.
 //! - Everything is bounded before it is read: token, header, nesting, key set, cache.
 //!

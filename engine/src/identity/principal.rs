@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 /// The caller, as the issuer's configured claims describe it.
 ///
 /// A plain value: records and policy tests build it freely. That a request's principal was verified
-/// is shown by the [`VerifiedToken`](super::VerifiedToken) around it, which only the verifier makes.
+/// is shown by the [`VerifiedToken`](super::VerifiedToken) around it, which only the verifier
+/// makes.
 ///
 /// It travels from the filter to a control plane that may be older: members that it does not know
 /// are ignored there.

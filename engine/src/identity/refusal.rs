@@ -57,8 +57,8 @@ impl RefusalCode {
         401
     }
 
-    /// The `error` attribute of the `WWW-Authenticate: Bearer` challenge (RFC 6750 §3.1). `None` when
-    /// no token was presented: the challenge then says only that one is needed.
+    /// The `error` attribute of the `WWW-Authenticate: Bearer` challenge (RFC 6750 §3.1). `None`
+    /// when no token was presented: the challenge then says only that one is needed.
     pub const fn challenge_error(self) -> Option<&'static str> {
         match self {
             Self::TokenMissing | Self::WrongScheme => None,
@@ -86,8 +86,8 @@ pub struct Refusal {
     pub detail: String,
     /// Set when fetching the issuer's key set again may help.
     pub unknown_key: Option<UnknownKey>,
-    /// Whom the token was made for, where its signature was good. For the trail; the answer does not
-    /// say it.
+    /// Whom the token was made for, where its signature was good. For the trail; the answer does
+    /// not say it.
     pub owner: Option<Box<TokenOwner>>,
 }
 
@@ -107,8 +107,8 @@ pub struct TokenOwner {
 pub struct UnknownKey {
     /// An issuer of the policy, never one that only the token names.
     pub issuer: String,
-    /// The key id that the token asks for, shortened and printable. Chosen by whoever sent the token:
-    /// use it to explain, not to decide.
+    /// The key id that the token asks for, shortened and printable. Chosen by whoever sent the
+    /// token: use it to explain, not to decide.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kid: Option<String>,
 }

@@ -7,8 +7,8 @@ use sha2::{Digest as _, Sha256, Sha384, Sha512};
 use super::key::Material;
 use super::{Algorithm, PublicKey};
 
-/// Verifies signatures. The filter gives one that asks Envoy (BoringSSL, native speed); whatever that
-/// cannot do goes to [`PureRust`].
+/// Verifies signatures. The filter gives one that asks Envoy (BoringSSL, native speed); whatever
+/// that cannot do goes to [`PureRust`].
 pub trait SignatureVerifier {
     /// Whether `signature` is `key`'s over `message`.
     ///

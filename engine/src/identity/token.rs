@@ -8,7 +8,8 @@ use super::refusal::{Refusal, RefusalCode};
 use super::{Algorithm, base64url};
 use crate::base::json::{self, JsonError};
 
-/// The largest token. Entra's, with 200 groups, stay under 10 KiB; proxies cap headers at 16 KiB to 64 KiB.
+/// The largest token. Entra's, with 200 groups, stay under 10 KiB; proxies cap headers at 16 KiB to
+/// 64 KiB.
 pub const MAX_TOKEN_BYTES: usize = 16 * 1024;
 
 /// How deep header and claims may nest. Real tokens need three levels; a filter has 1 MiB of stack.
@@ -25,9 +26,9 @@ const EMBEDDED_KEYS: [&str; 4] = ["jwk", "jku", "x5u", "x5c"];
 /// Headers of other formats: encryption and compression (RFC 7516), unencoded payload (RFC 7797).
 const OTHER_FORMATS: [&str; 3] = ["enc", "zip", "b64"];
 
-/// Values of `typ` that are accepted: access tokens (RFC 9068), any JWT, and SPIFFE's `JOSE`. All others are made for
-/// something else (`logout+jwt`, `dpop+jwt`, `secevent+jwt`), and taking one for a login is cross-JWT
-/// confusion (RFC 8725 §2.8, §3.11).
+/// Values of `typ` that are accepted: access tokens (RFC 9068), any JWT, and SPIFFE's `JOSE`. All
+/// others are made for something else (`logout+jwt`, `dpop+jwt`, `secevent+jwt`), and taking one
+/// for a login is cross-JWT confusion (RFC 8725 §2.8, §3.11).
 const TYPES: [&str; 3] = ["jwt", "at+jwt", "jose"];
 
 /// A token taken apart, with nothing verified yet.

@@ -36,7 +36,8 @@ pub(super) struct Attempt {
     rule: u16,
     /// `None` when no longer match can come.
     state: Option<State>,
-    /// Ends of the secret after which its tail is not decided, the longest for each state of the tail.
+    /// Ends of the secret after which its tail is not decided, the longest for each state of the
+    /// tail.
     tails: Vec<(State, usize)>,
     /// Where the longest match so far ends.
     matched: Option<usize>,
@@ -144,7 +145,8 @@ impl Attempt {
         }
     }
 
-    /// All before `at` is read: if another came by here in the same state, what it found is what this one would.
+    /// All before `at` is read: if another came by here in the same state, what it found is what
+    /// this one would.
     fn come_by(&mut self, on: Reading<'_>, at: usize) {
         let (Some(state), place) = (self.state, on.place(at)) else {
             return;
@@ -172,7 +174,8 @@ impl Attempt {
         self.tails.clear();
     }
 
-    /// The tails that are not decided, as seen from `at`; `None` if they are too many to be remembered.
+    /// The tails that are not decided, as seen from `at`; `None` if they are too many to be
+    /// remembered.
     fn waiting(&self, at: usize) -> Option<Waiting> {
         if self.waiting.saturating_add(self.tails.len()) > MAX_WAITING {
             return None;
@@ -278,7 +281,8 @@ impl Attempt {
             true
         });
         if self.tails.len() > 1 {
-            // They lie in the order of their ends. Of equal ones the end that counts is what matters.
+            // They lie in the order of their ends. Of equal ones the end that counts is what
+            // matters.
             if !rule.first_end {
                 self.tails.reverse();
             }

@@ -37,7 +37,8 @@ impl MaskedBody {
         self.0.extend_from_slice(next.masked());
     }
 
-    /// Cuts to at most `len` bytes, for records with a limit. A cut body is as masked as a whole one.
+    /// Cuts to at most `len` bytes, for records with a limit. A cut body is as masked as a whole
+    /// one.
     pub fn truncate(&mut self, len: usize) {
         self.0.truncate(len);
     }
@@ -49,7 +50,8 @@ impl fmt::Debug for MaskedBody {
     }
 }
 
-/// What [`Masker::push`](super::Masker::push) gave: masked bytes, borrowed from the chunk where possible.
+/// What [`Masker::push`](super::Masker::push) gave: masked bytes, borrowed from the chunk where
+/// possible.
 pub struct MaskedChunk<'a> {
     bytes: Cow<'a, [u8]>,
     unchanged: bool,
@@ -79,8 +81,8 @@ impl<'a> MaskedChunk<'a> {
         }
     }
 
-    /// The chunk that was pushed may pass as it is, with nothing before it: no need to replace it in a
-    /// proxy's buffer.
+    /// The chunk that was pushed may pass as it is, with nothing before it: no need to replace it
+    /// in a proxy's buffer.
     pub fn is_unchanged(&self) -> bool {
         self.unchanged
     }

@@ -1,5 +1,5 @@
-//! One decoded text: decides which of the discovered places are secrets, and remembers what is not decided
-//! yet. The semantics are those of the [module](super).
+//! One decoded text: decides which of the discovered places are secrets, and remembers what is not
+//! decided yet. The semantics are those of the [module](super).
 
 use super::{
     attempt::{Attempt, Reading},
@@ -13,8 +13,9 @@ use super::{
 };
 use std::{borrow::Cow, fmt, iter::Peekable};
 
-/// Most bytes of one text that wait for a decision. A secret that is still undecided after so many bytes is masked,
-/// with all that belongs to it. Real secrets are shorter: an RSA key of 4096 bits has 3.2 KB in PEM.
+/// Most bytes of one text that wait for a decision. A secret that is still undecided after so many
+/// bytes is masked, with all that belongs to it. Real secrets are shorter: an RSA key of 4096 bits
+/// has 3.2 KB in PEM.
 pub const MAX_HELD: usize = 8192;
 
 /// The state of one decoded text. Small while nothing is undecided.
@@ -41,14 +42,15 @@ pub(super) struct Channel {
 /// Most bytes that are looked through before what was found in them is decided.
 const PIECE: usize = 1 << 16;
 
-/// How far before the end of a secret another one may begin and go on after it. A lenient end takes in the beginning of
-/// a token that follows without a gap; the first part of a JWT is about as long as that can be.
+/// How far before the end of a secret another one may begin and go on after it. A lenient end takes
+/// in the beginning of a token that follows without a gap; the first part of a JWT is about as long
+/// as that can be.
 const OVERLAP: usize = 512;
 
-/// Where in a text secrets can be: offsets in the bytes that are pushed with it, sorted, at which by turns a
-/// span ends and the next one begins. Every text begins inside of a span; without seams it is one. A secret never
-/// crosses a seam: it ends there as at the end of the text, and none begins outside of spans. What
-/// leads to a secret may stand anywhere before it.
+/// Where in a text secrets can be: offsets in the bytes that are pushed with it, sorted, at which
+/// by turns a span ends and the next one begins. Every text begins inside of a span; without seams
+/// it is one. A secret never crosses a seam: it ends there as at the end of the text, and none
+/// begins outside of spans. What leads to a secret may stand anywhere before it.
 pub(super) type Seams<'a> = &'a [usize];
 
 /// A range of a text that is a secret, in offsets from the text's beginning. Ranges come in order.
@@ -76,8 +78,8 @@ struct Open {
     attempts: Vec<Attempt>,
 }
 
-/// A secret longer than [`MAX_HELD`], whose replacement was given: its bytes are dropped as they come, until it
-/// ends.
+/// A secret longer than [`MAX_HELD`], whose replacement was given: its bytes are dropped as they
+/// come, until it ends.
 struct Runaway {
     threads: Vec<(u16, State)>,
 }
@@ -99,9 +101,9 @@ impl Channel {
         }
     }
 
-    /// Reads the next bytes of the text. At the offsets in `breaks` a word may begin whatever stands before. What is
-    /// decided and is a secret goes to `marks`. It neither copies nor allocates while nothing is undecided and
-    /// nothing is found.
+    /// Reads the next bytes of the text. At the offsets in `breaks` a word may begin whatever
+    /// stands before. What is decided and is a secret goes to `marks`. It neither copies nor
+    /// allocates while nothing is undecided and nothing is found.
     pub(super) fn push(
         &mut self,
         set: &DetectorSet,
@@ -184,8 +186,9 @@ impl Channel {
         self.trail.boundary();
     }
 
-    /// Decides the leftmost undecided place now, as if it had reached [`MAX_HELD`]: for formats whose raw
-    /// bytes outgrow their own cap while one text waits. Places after it may stay undecided.
+    /// Decides the leftmost undecided place now, as if it had reached [`MAX_HELD`]: for formats
+    /// whose raw bytes outgrow their own cap while one text waits. Places after it may stay
+    /// undecided.
     pub(super) fn force(&mut self, set: &DetectorSet, desk: &mut Desk<'_>, marks: &mut Vec<Mark>) {
         let Some(open) = self.open.take() else { return };
         let bytes = std::mem::take(&mut self.held);
@@ -203,8 +206,8 @@ impl Channel {
         (!self.held.is_empty()).then_some(self.base)
     }
 
-    /// Decides what can be decided about `bytes`: what was held, then what is new. Gives from where on they
-    /// are held.
+    /// Decides what can be decided about `bytes`: what was held, then what is new. Gives from where
+    /// on they are held.
     fn resolve(
         &mut self,
         set: &DetectorSet,
@@ -309,8 +312,8 @@ impl Channel {
         self.before.extend_from_slice(new);
     }
 
-    /// Masks a place that is undecided still, as far as it is not marked before `done`; gives where its bytes read
-    /// so far end.
+    /// Masks a place that is undecided still, as far as it is not marked before `done`; gives where
+    /// its bytes read so far end.
     fn give_up(
         &mut self,
         set: &DetectorSet,
@@ -411,7 +414,8 @@ impl Spans<'_> {
         }
     }
 
-    /// Where the span ends in which `at` stands; `usize::MAX` if that is not known. `None` outside of spans.
+    /// Where the span ends in which `at` stands; `usize::MAX` if that is not known. `None` outside
+    /// of spans.
     fn end(&mut self, at: usize) -> Option<usize> {
         while let Some((&seam, later)) = self.seams.split_first() {
             let seam = self.base.saturating_add(seam);
@@ -474,8 +478,8 @@ impl Open {
         Verdict::Undecided
     }
 
-    /// The longest secret found here, by its end; among equals the first detector's. The text is what is remembered of it,
-    /// the bytes at hand, and where these begin.
+    /// The longest secret found here, by its end; among equals the first detector's. The text is
+    /// what is remembered of it, the bytes at hand, and where these begin.
     fn secret<'s>(
         &self,
         set: &'s DetectorSet,
@@ -520,7 +524,8 @@ impl Open {
             .iter()
             .filter(|attempt| attempt.is_open())
             .min_by_key(|attempt| {
-                // What a rule demands beyond its pattern was not asked: a rule that demands nothing gives the name.
+                // What a rule demands beyond its pattern was not asked: a rule that demands nothing
+                // gives the name.
                 let demands = set
                     .rule(attempt.rule())
                     .is_some_and(|rule| rule.must.is_some());

@@ -23,8 +23,8 @@ pub(super) struct Rule {
     pub(super) context: Option<(Arc<Automaton>, ContextStart)>,
     pub(super) secret: Arc<Automaton>,
     pub(super) tail: Option<Arc<Automaton>>,
-    /// Whether the tail may be undecided for more than a few bytes, and only the last end counts: then what is known of it
-    /// at one place is the same for all attempts.
+    /// Whether the tail may be undecided for more than a few bytes, and only the last end counts:
+    /// then what is known of it at one place is the same for all attempts.
     pub(super) long_tail: bool,
     pub(super) after: usize,
     /// Whether the first end counts; otherwise the last one does.

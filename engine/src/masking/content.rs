@@ -51,16 +51,17 @@ impl Content {
         }
     }
 
-    /// The same for a body of a request to this path, or of its answer. Some APIs have secrets where only the path tells
-    /// so (`/api/v1/namespaces/x/secrets/y`).
+    /// The same for a body of a request to this path, or of its answer. Some APIs have secrets
+    /// where only the path tells so (`/api/v1/namespaces/x/secrets/y`).
     #[must_use]
     pub fn at_path(mut self, path: &[u8]) -> Self {
         self.path = Some(path.into());
         self
     }
 
-    /// Whether bodies of this type can be read. Their characters must be ASCII where they are ASCII: a body in
-    /// UTF-16 has secrets in it that no detector sees, so it is refused like an encoding that is not known.
+    /// Whether bodies of this type can be read. Their characters must be ASCII where they are
+    /// ASCII: a body in UTF-16 has secrets in it that no detector sees, so it is refused like an
+    /// encoding that is not known.
     pub fn is_readable(&self) -> bool {
         let charset = self.parameter(b"charset").unwrap_or_default();
         let charset = charset.to_ascii_lowercase();

@@ -1,18 +1,21 @@
-//! How much work can text made for it cause? A bound for compiled rules, asked for when a policy is published.
+//! How much work can text made for it cause? A bound for compiled rules, asked for when a policy is
+//! published.
 //!
-//! A rule is tried wherever its anchor stands. An attempt reads on for as long as its pattern may match, so the bytes of a
-//! text are read once for each attempt that is alive there, except that attempts in the same state become one
-//! ([`known`](super::known), and for contexts [`discovery`](super::discovery)). What counts is therefore how many attempts can be
-//! alive at one byte in states that differ: a rule that counts (`[a-z]{500}`) has as many states as it counts bytes, and
-//! as many attempts if it can begin anew at each of them.
+//! A rule is tried wherever its anchor stands. An attempt reads on for as long as its pattern may
+//! match, so the bytes of a text are read once for each attempt that is alive there, except that
+//! attempts in the same state become one ([`known`](super::known), and for contexts
+//! [`discovery`](super::discovery)). What counts is therefore how many attempts can be alive at one
+//! byte in states that differ: a rule that counts (`[a-z]{500}`) has as many states as it counts
+//! bytes, and as many attempts if it can begin anew at each of them.
 //!
-//! The bound is on the safe side for one rule and for rules that share an anchor: ages and states are counted that no
-//! text brings together. Of rules with different anchors it says nothing: a text that has one anchor has no room for another.
-//! Of patterns that repeat without end and may be in all their states at any age, it takes attempts of the last [`AGES`]
-//! bytes for all: that older ones have become one is likely there, and not proven.
-//! Tails are not counted: attempts whose secret is complete do not become one, and a tail without end (`[a-z]*aaa`) is read by
-//! each of them.
-//! Twice the work cannot be ruled out where anchors overlap (`abc`, `bca`), and is not counted.
+//! The bound is on the safe side for one rule and for rules that share an anchor: ages and states
+//! are counted that no text brings together. Of rules with different anchors it says nothing: a
+//! text that has one anchor has no room for another. Of patterns that repeat without end and may be
+//! in all their states at any age, it takes attempts of the last [`AGES`] bytes for all: that older
+//! ones have become one is likely there, and not proven. Tails are not counted: attempts whose
+//! secret is complete do not become one, and a tail without end (`[a-z]*aaa`) is read by each of
+//! them. Twice the work cannot be ruled out where anchors overlap (`abc`, `bca`), and is not
+//! counted.
 
 use super::{
     automaton::{Automaton, State},
@@ -25,12 +28,12 @@ use super::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Most attempts that one rule may have alive at one byte, and all rules with the same anchor. Rules of gitleaks need most
-/// of both.
+/// Most attempts that one rule may have alive at one byte, and all rules with the same anchor.
+/// Rules of gitleaks need most of both.
 const MAX_ONE: usize = 448;
 const MAX_TOGETHER: usize = MAX_STATES;
-/// Most work to find out, for all rules of a policy: states that are looked at, times their ways on. Text for which this is
-/// not known cannot be bounded, so the rule that comes then is refused.
+/// Most work to find out, for all rules of a policy: states that are looked at, times their ways
+/// on. Text for which this is not known cannot be bounded, so the rule that comes then is refused.
 const MAX_WORK: usize = 1 << 29;
 
 /// How old attempts can be that were not compared with others yet.
@@ -38,8 +41,8 @@ const YOUNG: usize = 2 * WAYPOINT;
 /// Ages that are looked at, one by one. Patterns count to 1000.
 const AGES: usize = 1100;
 
-/// The rules that are too expensive, each by itself or all that share an anchor: their numbers, and a sentence for the
-/// author of their detector.
+/// The rules that are too expensive, each by itself or all that share an anchor: their numbers, and
+/// a sentence for the author of their detector.
 pub(super) fn excesses(compiler: &Compiler) -> Vec<(u16, String)> {
     let costs = match costs(compiler) {
         Ok(costs) => costs,
@@ -179,7 +182,8 @@ enum Begins<'a> {
     Anywhere,
 }
 
-/// How many attempts can be alive at one byte, of which those older than `young` become one when in the same state.
+/// How many attempts can be alive at one byte, of which those older than `young` become one when in
+/// the same state.
 fn at_once(
     automaton: &Automaton,
     begins: &Begins<'_>,
@@ -189,7 +193,8 @@ fn at_once(
     let layers = Layers::of(automaton, work)?;
     let next = begins.samples(automaton);
     let mut ages = Vec::new();
-    // Once the states stay the same and an anchor lies behind the beginning, all later ages are alike.
+    // Once the states stay the same and an anchor lies behind the beginning, all later ages are
+    // alike.
     let walked = match layers.endless {
         true => layers.last().saturating_add(next.longest).min(AGES),
         false => layers.last(),
@@ -210,8 +215,9 @@ fn at_once(
     let Some(apart) = ages.first().copied() else {
         return Some(1);
     };
-    // Where old attempts may be in the same states at any age, they have mostly become one: those of the last `AGES` bytes
-    // are counted. One that goes round through states of their own (`([a-z]{999})*`) stays another as long as it is held.
+    // Where old attempts may be in the same states at any age, they have mostly become one: those
+    // of the last `AGES` bytes are counted. One that goes round through states of their own
+    // (`([a-z]{999})*`) stays another as long as it is held.
     let span = match layers.settled {
         true => longest.min(AGES),
         false => longest,
@@ -234,7 +240,8 @@ fn at_once(
 /// In which states attempts can be, by their age in bytes.
 struct Layers {
     layers: Vec<Vec<State>>,
-    /// Whether those older than the oldest here are in the same states, or not known: the pattern repeats without end.
+    /// Whether those older than the oldest here are in the same states, or not known: the pattern
+    /// repeats without end.
     endless: bool,
     /// Whether they are known to be in the same ones.
     settled: bool,
@@ -303,7 +310,8 @@ impl Begins<'_> {
         }
     }
 
-    /// Whether another attempt can begin when one is `age` bytes old, and the old one live on through the anchor.
+    /// Whether another attempt can begin when one is `age` bytes old, and the old one live on
+    /// through the anchor.
     fn again(
         &self,
         automaton: &Automaton,
@@ -318,7 +326,8 @@ impl Begins<'_> {
             Self::Anywhere => return Some(true),
         };
         for (sets, samples) in &next.anchors {
-            // Behind anchors, ages count from their ends: what of the next one lies before is not read.
+            // Behind anchors, ages count from their ends: what of the next one lies before is not
+            // read.
             let (from, unread) = match behind {
                 true => (
                     age.saturating_sub(sets.len()),

@@ -1,4 +1,5 @@
-//! What all texts of one body share while it is masked: the plan, what was found, and what is to be changed.
+//! What all texts of one body share while it is masked: the plan, what was found, and what is to be
+//! changed.
 
 use super::{
     channel::{Mark, What},
@@ -52,8 +53,8 @@ impl Desk<'_> {
         self.judge_named(detector.name(), detector.short_name(), secret, confirmed)
     }
 
-    /// The same for a secret that no detector found, such as the value of a key that names a secret. `name` is the
-    /// full name that it is counted under.
+    /// The same for a secret that no detector found, such as the value of a key that names a
+    /// secret. `name` is the full name that it is counted under.
     pub(super) fn judge_named(
         &mut self,
         name: &str,
@@ -88,8 +89,8 @@ impl Desk<'_> {
     }
 }
 
-/// The last characters of a secret that may be shown. Never more than a quarter of it, since what is shown of a
-/// short secret gives it away; and only characters that mean nothing to any format.
+/// The last characters of a secret that may be shown. Never more than a quarter of it, since what
+/// is shown of a short secret gives it away; and only characters that mean nothing to any format.
 fn kept(secret: &[u8], keep: u8) -> Option<&str> {
     let keep = usize::from(keep).min(secret.len() / 4);
     let text = std::str::from_utf8(secret.get(secret.len().saturating_sub(keep)..)?).ok()?;

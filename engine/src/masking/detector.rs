@@ -36,7 +36,8 @@ impl fmt::Display for Severity {
     }
 }
 
-/// What finds one kind of secret: one of the [`catalogue()`](super::catalogue()) or one of a policy's own.
+/// What finds one kind of secret: one of the [`catalogue()`](super::catalogue()) or one of a
+/// policy's own.
 #[derive(Debug, Clone)]
 pub struct Detector {
     pub(super) name: Cow<'static, str>,
@@ -155,9 +156,9 @@ pub(super) struct Shape {
     pub(super) run: Option<(ByteSet, u8)>,
     /// What may stand before the match.
     pub(super) left: Left,
-    /// Text that leads to the secret and is not secret itself, from the beginning of the match on. It matches a
-    /// bounded length only, and the secret may begin at any of its ends. Without it the secret
-    /// begins with the match.
+    /// Text that leads to the secret and is not secret itself, from the beginning of the match on.
+    /// It matches a bounded length only, and the secret may begin at any of its ends. Without it
+    /// the secret begins with the match.
     pub(super) context: Option<&'static str>,
     /// Where the context begins.
     pub(super) from: ContextStart,

@@ -1,6 +1,7 @@
 //! Discovery: finds in one pass over a chunk every place where a secret could begin.
 //!
-//! What it finds does not depend on how the stream was cut: a [`Carried`] carries from chunk to chunk what goes on.
+//! What it finds does not depend on how the stream was cut: a [`Carried`] carries from chunk to
+//! chunk what goes on.
 
 use super::{
     automaton::{Look, State},
@@ -23,13 +24,15 @@ pub(super) struct Start {
 
 /// What discovery carries from chunk to chunk.
 pub(super) struct Carried {
-    /// The last bytes of the stream; `=` before its beginning, which every [`Left`](super::rule::Left) allows.
+    /// The last bytes of the stream; `=` before its beginning, which every
+    /// [`Left`](super::rule::Left) allows.
     behind: [u8; BEHIND],
     /// Whether the stream has begun.
     begun: bool,
     /// Contexts that go on.
     contexts: Vec<(u16, State)>,
-    /// Rules whose context may begin at the next bytes because of an anchor before, and at how many of them.
+    /// Rules whose context may begin at the next bytes because of an anchor before, and at how many
+    /// of them.
     near: Vec<(u16, usize)>,
     /// Nodes of anchors that the end of the chunk cut; see [`Cuts`](super::cut::Cuts).
     cut: Vec<u32>,
@@ -60,9 +63,9 @@ impl Carried {
 }
 
 impl DetectorSet {
-    /// Appends to `places` where in `chunk` an anchor stands, sorted. A text that lies whole in a range of
-    /// `chunk`, byte for byte, holds no secret unless one of these places is in that range. For formats with many
-    /// short texts: one pass for all of them.
+    /// Appends to `places` where in `chunk` an anchor stands, sorted. A text that lies whole in a
+    /// range of `chunk`, byte for byte, holds no secret unless one of these places is in that
+    /// range. For formats with many short texts: one pass for all of them.
     pub(super) fn candidates(&self, chunk: &[u8], places: &mut Vec<usize>) {
         let from = places.len();
         self.prefilter.search(chunk, |_, at| places.push(at));
@@ -72,8 +75,8 @@ impl DetectorSet {
     }
 
     /// Appends to `starts` every place in `chunk` where a secret could begin, sorted; positions are
-    /// offsets in `chunk` plus `base`. What it finds does not depend on how the stream was cut: an anchor
-    /// or context cut by the end of the chunk counts until a later byte refutes it.
+    /// offsets in `chunk` plus `base`. What it finds does not depend on how the stream was cut: an
+    /// anchor or context cut by the end of the chunk counts until a later byte refutes it.
     pub(super) fn discover(
         &self,
         chunk: &[u8],
@@ -176,8 +179,8 @@ impl Sweep<'_> {
         }
     }
 
-    /// Where the run of bytes of `class` that ends before `at` begins, if it is not too long and has not been
-    /// followed since an earlier chunk.
+    /// Where the run of bytes of `class` that ends before `at` begins, if it is not too long and
+    /// has not been followed since an earlier chunk.
     fn run_before(&self, at: usize, class: ByteSet, max: usize, rule: u16) -> Option<usize> {
         let before = self.chunk.get(..at).unwrap_or_default();
         let bytes = before.iter().rev().take(max.saturating_add(1));
@@ -220,7 +223,8 @@ impl Sweep<'_> {
         }
     }
 
-    /// The same for rules whose match begins with a run: the run itself may be cut, or the anchor after it.
+    /// The same for rules whose match begins with a run: the run itself may be cut, or the anchor
+    /// after it.
     fn tail_of_runs(&mut self) {
         let set = self.set;
         let n = self.chunk.len();
@@ -297,8 +301,8 @@ impl Sweep<'_> {
         }
     }
 
-    /// Begins the contexts that may follow an anchor at a distance: once at each place, however many anchors stand
-    /// before it.
+    /// Begins the contexts that may follow an anchor at a distance: once at each place, however
+    /// many anchors stand before it.
     fn near(&mut self) {
         if self.near.is_empty() && self.trail.near.is_empty() {
             return;
@@ -382,8 +386,9 @@ impl Sweep<'_> {
         let context = set.rule(number).and_then(|rule| rule.context.as_ref());
         let Some((context, _)) = context else { return };
         let mut bytes = self.chunk.get(at..).unwrap_or_default();
-        // Most contexts are short. A long one could be begun again after each of its bytes, by text made for it, and
-        // read over and over; so it stops where another one came by in the same state.
+        // Most contexts are short. A long one could be begun again after each of its bytes, by text
+        // made for it, and read over and over; so it stops where another one came by in the same
+        // state.
         loop {
             let to = CHECKPOINT.saturating_sub(at & CHECKPOINT.wrapping_sub(1));
             let (piece, rest) = bytes.split_at_checked(to).unwrap_or((bytes, &[]));
@@ -408,5 +413,6 @@ pub(super) const NEAR: usize = 255;
 /// How many bytes of a secret are read when its place is found.
 pub(super) const GLANCE: usize = 32;
 
-/// At every position that is a multiple of this, contexts in the same state become one. A power of two.
+/// At every position that is a multiple of this, contexts in the same state become one. A power of
+/// two.
 pub(super) const CHECKPOINT: usize = 128;

@@ -1,7 +1,7 @@
 //! What masking changes: ranges of the raw stream and what stands there instead.
 //!
-//! Every format says what to change in these terms and nothing else is ever written, so what holds no secret
-//! passes byte for byte in all of them.
+//! Every format says what to change in these terms and nothing else is ever written, so what holds
+//! no secret passes byte for byte in all of them.
 
 /// One range of the raw stream that is replaced.
 #[derive(PartialEq, Eq)]
@@ -102,8 +102,8 @@ impl Edits {
             .map_or(decided, |edit| edit.start)
     }
 
-    /// Copies `bytes`, which begin at the raw offset `from`, up to the raw offset `to` into `out`, with the
-    /// edits made that lie there.
+    /// Copies `bytes`, which begin at the raw offset `from`, up to the raw offset `to` into `out`,
+    /// with the edits made that lie there.
     pub(super) fn apply(&mut self, bytes: &[u8], from: u64, to: u64, out: &mut Vec<u8>) {
         let slice = |start: u64, end: u64| {
             let start = usize::try_from(start.saturating_sub(from)).unwrap_or(usize::MAX);

@@ -7,14 +7,15 @@ pub enum Encoding {
     Identity,
     /// `gzip` (RFC 1952), also by its old name `x-gzip`.
     Gzip,
-    /// `deflate`: a zlib stream (RFC 1950), or the raw DEFLATE (RFC 1951) that some senders take it for.
+    /// `deflate`: a zlib stream (RFC 1950), or the raw DEFLATE (RFC 1951) that some senders take it
+    /// for.
     Deflate,
 }
 
 impl Encoding {
-    /// The coding of a body with this `Content-Encoding` (`None`: no such header; for several header lines, join
-    /// them with commas). `None` if it cannot be read: another coding, or one coding over another, which nobody
-    /// sends but to hide something.
+    /// The coding of a body with this `Content-Encoding` (`None`: no such header; for several
+    /// header lines, join them with commas). `None` if it cannot be read: another coding, or one
+    /// coding over another, which nobody sends but to hide something.
     pub fn of(content_encoding: Option<&[u8]>) -> Option<Self> {
         let mut encoding = Self::Identity;
         for coding in content_encoding.unwrap_or_default().split(|&b| b == b',') {

@@ -1,13 +1,14 @@
 //! Reads through what hides a secret from a reader of bytes but not from a reader of text.
 //!
-//! Escapes of other languages in a text (`\u005f`, `\x5f`, `\/`, `%5F`, `&#95;`), as tool calls, URLs and HTML have them, and
-//! characters without width between those of a secret. Each becomes the character that it means, for
-//! finding only: raw bytes are changed where a secret is, as always.
+//! Escapes of other languages in a text (`\u005f`, `\x5f`, `\/`, `%5F`, `&#95;`), as tool calls,
+//! URLs and HTML have them, and characters without width between those of a secret. Each becomes
+//! the character that it means, for finding only: raw bytes are changed where a secret is, as
+//! always.
 //!
-//! Only what means a character that tokens consist of, or one without width, is read through. What parts words stays as
-//! it is (`\n`, `&quot;`, `%40`): patterns and [`Left`](super::rule::Left) know it, and in `user:pass%40word@host` it
-//! must not end the password. A word may begin right after anything that is read through (*softly*): it may
-//! as well stand for itself.
+//! Only what means a character that tokens consist of, or one without width, is read through. What
+//! parts words stays as it is (`\n`, `&quot;`, `%40`): patterns and [`Left`](super::rule::Left)
+//! know it, and in `user:pass%40word@host` it must not end the password. A word may begin right
+//! after anything that is read through (*softly*): it may as well stand for itself.
 //!
 //! What hides nothing costs one pass that looks for six bytes.
 
@@ -51,7 +52,8 @@ enum Found {
     Cut,
 }
 
-/// Most backslashes that belong to an escape: JSON in JSON doubles them. More stand for themselves before it.
+/// Most backslashes that belong to an escape: JSON in JSON doubles them. More stand for themselves
+/// before it.
 const MAX_BACKSLASHES: usize = 16;
 
 impl Fold {
@@ -61,8 +63,8 @@ impl Fold {
         self.carry.is_empty() && !self.soft && next(text, 0).is_none()
     }
 
-    /// Reads the next bytes of a text into `self.text` and what belongs to it. If there is nothing to fold they stay as they
-    /// are and the answer is `false`.
+    /// Reads the next bytes of a text into `self.text` and what belongs to it. If there is nothing
+    /// to fold they stay as they are and the answer is `false`.
     pub(super) fn read(
         &mut self,
         text: &[u8],
@@ -218,8 +220,8 @@ impl Source<'_> {
         self.done = self.done.max(to);
     }
 
-    /// Writes what the bytes up to `to` mean. Where they are not together in the raw bytes, the later ones mean nothing:
-    /// what stands between them is not theirs.
+    /// Writes what the bytes up to `to` mean. Where they are not together in the raw bytes, the
+    /// later ones mean nothing: what stands between them is not theirs.
     fn unit(&mut self, to: usize, character: Option<u8>, out: &mut Fold) {
         let mut len = u32::from(character.is_some());
         out.text.extend(character);
@@ -246,8 +248,9 @@ impl Source<'_> {
 
 /// The next byte at or after `from` that may begin something.
 ///
-/// One pass for all of them, written so that it becomes vector instructions on every target: two searches, each for three
-/// bytes, read a text that has many of one kind and none of the other over and over.
+/// One pass for all of them, written so that it becomes vector instructions on every target: two
+/// searches, each for three bytes, read a text that has many of one kind and none of the other over
+/// and over.
 #[inline]
 fn next(text: &[u8], from: usize) -> Option<usize> {
     let rest = text.get(from..)?;
@@ -306,8 +309,9 @@ fn first_found(text: &[u8], seams: &[usize]) -> Option<usize> {
     None
 }
 
-/// How many bytes stand for themselves where nothing was found: of a run of backslashes all, but of a longer one than
-/// counts its beginning only. So what its end escapes does not depend on where a chunk cuts it.
+/// How many bytes stand for themselves where nothing was found: of a run of backslashes all, but of
+/// a longer one than counts its beginning only. So what its end escapes does not depend on where a
+/// chunk cuts it.
 fn skipped(bytes: &[u8]) -> usize {
     let run = bytes.iter().take_while(|b| **b == b'\\').count();
     match run.saturating_sub(MAX_BACKSLASHES) {
@@ -500,7 +504,8 @@ mod tests {
 
     #[test]
     fn text_full_of_what_may_begin_something_is_read_once() {
-        // Lines of tables, an E2 every third byte: read from each of them to the end this would take minutes.
+        // Lines of tables, an E2 every third byte: read from each of them to the end this would
+        // take minutes.
         let text = "─".repeat(4 << 20);
         assert_eq!(first_found(text.as_bytes(), &[]), None);
     }

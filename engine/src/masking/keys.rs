@@ -2,17 +2,17 @@
 
 use std::collections::BTreeSet;
 
-/// Names of keys. Compared without case and without `-`, `_`, `.` and spaces, so that `client_secret`,
-/// `clientSecret` and `Client-Secret` are one name.
+/// Names of keys. Compared without case and without `-`, `_`, `.` and spaces, so that
+/// `client_secret`, `clientSecret` and `Client-Secret` are one name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct KeyNames(BTreeSet<Box<[u8]>>);
 
 /// Longest name that is compared.
 pub(crate) const MAX_NAME: usize = 64;
 
-/// Names that say by themselves that their value is a secret, as they are compared. Not among them: `token` (the
-/// word of a language model's log probabilities), `secret` (as often the name of one), `key`, `auth` and
-/// `primaryKey` (a column).
+/// Names that say by themselves that their value is a secret, as they are compared. Not among them:
+/// `token` (the word of a language model's log probabilities), `secret` (as often the name of one),
+/// `key`, `auth` and `primaryKey` (a column).
 const COMMON: [&str; 42] = [
     "accesskey",
     "accesskeysecret",
@@ -69,8 +69,8 @@ impl KeyNames {
         )
     }
 
-    /// The names that mean a secret nearly everywhere: `password`, `client_secret`, `api_key`, `access_token`,
-    /// `private_key` and their kin.
+    /// The names that mean a secret nearly everywhere: `password`, `client_secret`, `api_key`,
+    /// `access_token`, `private_key` and their kin.
     pub fn common() -> Self {
         Self::of(COMMON)
     }

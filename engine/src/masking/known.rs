@@ -1,35 +1,42 @@
 //! What was learned at places that are decided, so that text made for it is not read over and over.
 //!
-//! Two attempts of one rule that are in the same state at the same place see the same from there on. So an attempt that
-//! was decided leaves behind where it came by and what it found after that, and a later one that comes by in the same state
-//! is decided too. Each byte is then read by as many attempts as there are states that differ, and by those that
-//! began less than two waypoints before, not by all that began in the last [`MAX_HELD`](super::MAX_HELD) bytes.
+//! Two attempts of one rule that are in the same state at the same place see the same from there
+//! on. So an attempt that was decided leaves behind where it came by and what it found after that,
+//! and a later one that comes by in the same state is decided too. Each byte is then read by as
+//! many attempts as there are states that differ, and by those that began less than two waypoints
+//! before, not by all that began in the last [`MAX_HELD`](super::MAX_HELD) bytes.
 //!
-//! What is found does not change, but for one thing. What a rule asks beyond its pattern is asked of each find by
-//! itself; a long find that was refused for [`MAX_REFUSALS`] beginnings is taken for a secret at the next, and so is one
-//! whose end is beyond the first [`MAX_REFUSED`] at which long finds were refused, among the bytes that a text holds.
+//! What is found does not change, but for one thing. What a rule asks beyond its pattern is asked
+//! of each find by itself; a long find that was refused for [`MAX_REFUSALS`] beginnings is taken
+//! for a secret at the next, and so is one whose end is beyond the first [`MAX_REFUSED`] at which
+//! long finds were refused, among the bytes that a text holds.
 
 use super::automaton::State;
 use std::collections::BTreeMap;
 
-/// How far apart the places are at which attempts compare their states, in bytes. A power of two; attempts that are
-/// younger, such as those of most secrets, never do.
+/// How far apart the places are at which attempts compare their states, in bytes. A power of two;
+/// attempts that are younger, such as those of most secrets, never do.
 pub(super) const WAYPOINT: usize = 32;
 /// Finds of more bytes than this are long.
 const LONG: usize = 512;
-/// How many beginnings of a long find are refused, with the same end, before the next is masked without being asked about.
-/// Text made for it has a beginning at every byte of a find of 8 KiB, and each is asked about all of it.
+/// How many beginnings of a long find are refused, with the same end, before the next is masked
+/// without being asked about. Text made for it has a beginning at every byte of a find of 8 KiB,
+/// and each is asked about all of it.
 const MAX_REFUSALS: u32 = 64;
-/// In how many states rules with the same anchor may come by at one place so that each is remembered; what counts on being
-/// in more is refused at publish (`cost`), because each attempt would read on.
+/// In how many states rules with the same anchor may come by at one place so that each is
+/// remembered; what counts on being in more is refused at publish (`cost`), because each attempt
+/// would read on.
 pub(super) const MAX_STATES: usize = 640;
-/// Most places that are remembered with states: 256 waypoints in what a text holds, and [`MAX_STATES`] at each.
+/// Most places that are remembered with states: 256 waypoints in what a text holds, and
+/// [`MAX_STATES`] at each.
 const MAX_ENDS: usize = 256 * MAX_STATES;
-/// Most tails that wait at all remembered places. Beyond that attempts are not compared, and read on.
+/// Most tails that wait at all remembered places. Beyond that attempts are not compared, and read
+/// on.
 pub(super) const MAX_WAITING: usize = 1 << 16;
 /// Most places where a tail was looked for: twice what a text holds, as rules may share them.
 const MAX_TAILS: usize = 1 << 14;
-/// Most ends of long finds of which refusals are counted. At others a long find is masked without being asked about.
+/// Most ends of long finds of which refusals are counted. At others a long find is masked without
+/// being asked about.
 const MAX_REFUSED: usize = 1 << 12;
 
 /// Tails that are not decided: their states, and how many bytes before the place they began.
@@ -43,20 +50,23 @@ pub(super) struct Waypoint {
     /// The number of the rule.
     pub(super) rule: u16,
     pub(super) state: State,
-    /// Compared whole: were it by a hash, two that differ could be taken for one, and a secret be missed.
+    /// Compared whole: were it by a hash, two that differ could be taken for one, and a secret be
+    /// missed.
     pub(super) waiting: Waiting,
 }
 
-/// Where the last end lies that follows a place, counted from there (it lies before it where a tail waited), if one does.
+/// Where the last end lies that follows a place, counted from there (it lies before it where a tail
+/// waited), if one does.
 type End = Option<i16>;
 /// A rule, its state, and the end.
 type Entry = ((u16, State), End);
 
-/// What one text remembers of places that were decided, as far as it still holds their bytes. Positions are
-/// offsets in the text.
+/// What one text remembers of places that were decided, as far as it still holds their bytes.
+/// Positions are offsets in the text.
 #[derive(Default)]
 pub(super) struct Known {
-    /// By place, and there sorted by rule and state, where no tail waits. 8 bytes each, 2 MiB at most.
+    /// By place, and there sorted by rule and state, where no tail waits. 8 bytes each, 2 MiB at
+    /// most.
     ends: BTreeMap<u64, Vec<Entry>>,
     /// How many `ends` has.
     count: usize,
@@ -71,7 +81,8 @@ pub(super) struct Known {
 }
 
 impl Known {
-    /// What an attempt finds from here on: where its match ends, if it has a longer one. `None` if none was here before.
+    /// What an attempt finds from here on: where its match ends, if it has a longer one. `None` if
+    /// none was here before.
     pub(super) fn end(&self, here: &Waypoint) -> Option<Option<u64>> {
         let end = match here.waiting.is_empty() {
             true => {
@@ -84,8 +95,8 @@ impl Known {
         end.map(|end| end.map(|end| here.at.saturating_add_signed(end.into())))
     }
 
-    /// An attempt that came by here is decided, and found its last end only after that, or no more. It had begun
-    /// at `begun`, and no later one comes by at places before that: they make room.
+    /// An attempt that came by here is decided, and found its last end only after that, or no more.
+    /// It had begun at `begun`, and no later one comes by at places before that: they make room.
     pub(super) fn learn_end(&mut self, here: &Waypoint, end: Option<u64>, begun: u64) {
         if self.count >= MAX_ENDS || self.all_waiting >= MAX_WAITING {
             self.forget_ends(begun);

@@ -14,7 +14,8 @@ use std::{fmt, sync::Arc};
 
 /// Masks one body as it comes.
 ///
-/// Dropping a masker drops what it holds: a stream that breaks off must not call [`finish`](Self::finish).
+/// Dropping a masker drops what it holds: a stream that breaks off must not call
+/// [`finish`](Self::finish).
 pub struct Masker {
     plan: Arc<Plan>,
     key: FingerprintKey,
@@ -37,8 +38,8 @@ pub struct Blocked {
     pub detector: String,
     /// Its fingerprint.
     pub fingerprint: Fingerprint,
-    /// Whether the body was ended with its format's own error; if not, whoever reads it must be told by breaking
-    /// the stream off.
+    /// Whether the body was ended with its format's own error; if not, whoever reads it must be
+    /// told by breaking the stream off.
     pub told: bool,
 }
 
@@ -59,14 +60,16 @@ impl Masker {
         }
     }
 
-    /// Keeps every change that is made, for [`changes`](Self::changes). It takes memory for each secret.
+    /// Keeps every change that is made, for [`changes`](Self::changes). It takes memory for each
+    /// secret.
     #[must_use]
     pub fn keeping_changes(mut self) -> Self {
         self.edits.keep_made();
         self
     }
 
-    /// Where the bytes that have left were changed, in order, if changes are [kept](Self::keeping_changes).
+    /// Where the bytes that have left were changed, in order, if changes are
+    /// [kept](Self::keeping_changes).
     pub fn changes(&self) -> &[Change] {
         self.edits.made()
     }
@@ -124,8 +127,8 @@ impl Masker {
         MaskedBody::from_masked(out)
     }
 
-    /// Raw bytes held back now. 0 unless the last bytes may be (part of) a secret, or what they mean is not known yet:
-    /// half an escape, an event that has not ended.
+    /// Raw bytes held back now. 0 unless the last bytes may be (part of) a secret, or what they
+    /// mean is not known yet: half an escape, an event that has not ended.
     pub fn held(&self) -> usize {
         self.held.len()
     }
@@ -135,8 +138,8 @@ impl Masker {
         &self.findings
     }
 
-    /// The secret at which the body ended, if a detector found one that the plan blocks. No byte of it has left, and
-    /// nothing leaves after it.
+    /// The secret at which the body ended, if a detector found one that the plan blocks. No byte of
+    /// it has left, and nothing leaves after it.
     pub fn blocked(&self) -> Option<&Blocked> {
         self.blocked.as_ref()
     }

@@ -2,67 +2,78 @@
 //!
 //! # Promises
 //!
-//! 1. *Chunk invariance*: for every way of cutting the bytes, the output is what masking the whole gives.
+//! 1. *Chunk invariance*: for every way of cutting the bytes, the output is what masking the whole
+//!    gives.
 //! 2. *No leak*: no byte of a secret leaves, not even its first ones, before the secret is decided.
 //! 3. *Nothing else changes*: what holds no secret passes byte for byte.
-//! 4. *Bounded*: a text holds less than [`MAX_HELD`] bytes, whatever its escapes less than 64 KiB of the raw stream; a
-//!    stream of events, or of deltas without events, also holds the one that has not ended, and whole ones that wait,
-//!    32 KiB of each; log probabilities wait with up to 32 KiB. At a cap the possible secret is masked.
-//! 5. *Closed*: what cannot be read is refused by the caller: an encoding ([`Encoding::of`], [`DecodingError`]), a
-//!    character set ([`Content::is_readable`]).
+//! 4. *Bounded*: a text holds less than [`MAX_HELD`] bytes, whatever its escapes less than 64 KiB
+//!    of the raw stream; a stream of events, or of deltas without events, also holds the one that
+//!    has not ended, and whole ones that wait, 32 KiB of each; log probabilities wait with up to 32
+//!    KiB. At a cap the possible secret is masked.
+//! 5. *Closed*: what cannot be read is refused by the caller: an encoding ([`Encoding::of`],
+//!    [`DecodingError`]), a character set ([`Content::is_readable`]).
 //!
 //! # What is a secret
 //!
-//! Everything here is a statement about the whole text; chunks do not occur in it, which is why promise 1 holds.
+//! Everything here is a statement about the whole text; chunks do not occur in it, which is why
+//! promise 1 holds.
 //!
-//! - A rule (one form of one detector) *starts* at every place where its anchor stands as it should, with an
-//!   allowed boundary before it; if the rule has a context (`AccountKey=`), at every place where the context ends; if its match
-//!   begins with a run (the local part of an address), where the whole run begins. Starts depend on the raw text
-//!   only, also inside of what another rule masks. The beginning of the text is a boundary.
-//! - At a start the rule's pattern is matched, anchored; the *longest* match counts, and if the rule has a tail, the
-//!   longest after which the tail matches (or the first, if the rule says so). What the rule asks beyond its pattern is
-//!   asked once, of this match; but a match of more than 512 bytes that was refused for 64 starts with the same end is a
-//!   secret at the next. All rules that start at the same place compete: the longest secret wins, among equals the
-//!   first in the [`catalogue()`].
-//! - Starts are decided from left to right. A match inside of a secret already found is part of it. One that begins
-//!   in the last 512 bytes of it and goes on after its end is a secret too, of which the rest is masked: patterns are
-//!   lenient at the end, and take in the beginning of a token that follows without a gap.
-//! - A match that is still open after [`MAX_HELD`] bytes is taken for a secret, whether or not it would have matched; its
-//!   fingerprint is that of these bytes. It ends before the first byte that cannot belong to it.
-//! - The end of the text decides what is open: a match that is complete is a secret, all else passes.
+//! - A rule (one form of one detector) *starts* at every place where its anchor stands as it
+//!   should, with an allowed boundary before it; if the rule has a context (`AccountKey=`), at
+//!   every place where the context ends; if its match begins with a run (the local part of an
+//!   address), where the whole run begins. Starts depend on the raw text only, also inside of what
+//!   another rule masks. The beginning of the text is a boundary.
+//! - At a start the rule's pattern is matched, anchored; the *longest* match counts, and if the
+//!   rule has a tail, the longest after which the tail matches (or the first, if the rule says so).
+//!   What the rule asks beyond its pattern is asked once, of this match; but a match of more than
+//!   512 bytes that was refused for 64 starts with the same end is a secret at the next. All rules
+//!   that start at the same place compete: the longest secret wins, among equals the first in the
+//!   [`catalogue()`].
+//! - Starts are decided from left to right. A match inside of a secret already found is part of it.
+//!   One that begins in the last 512 bytes of it and goes on after its end is a secret too, of
+//!   which the rest is masked: patterns are lenient at the end, and take in the beginning of a
+//!   token that follows without a gap.
+//! - A match that is still open after [`MAX_HELD`] bytes is taken for a secret, whether or not it
+//!   would have matched; its fingerprint is that of these bytes. It ends before the first byte that
+//!   cannot belong to it.
+//! - The end of the text decides what is open: a match that is complete is a secret, all else
+//!   passes.
 //!
 //! # How
 //!
 //! ```text
-//! raw bytes ─► Masker: holds raw bytes, makes edits                       (masker, edit)
-//!               └ Format: finds the texts in the raw bytes                (formats; content says which)
-//!                   ├ Tap: one decoded text; maps it to raw bytes         (tap; fold reads through escapes)
-//!                   │   └ Channel: decides which ranges are secrets       (channel)
-//!                   │       ├ DetectorSet: where a secret could begin     (set; discovery, prefilter, cut)
-//!                   │       └ Attempt: one rule at one place              (attempt, automaton, known)
-//!                   └ Whole: a value that is secret because of its key    (formats/whole, keys)
+//! raw bytes ─► Masker: holds raw bytes, makes edits                   (masker, edit)
+//!               └ Format: finds the texts in the raw bytes            (formats, content)
+//!                   ├ Tap: one decoded text; maps it to raw bytes     (tap, fold)
+//!                   │   └ Channel: decides which ranges are secrets   (channel)
+//!                   │       ├ DetectorSet: where a secret could begin (set, discovery, …)
+//!                   │       └ Attempt: one rule at one place          (attempt, automaton, known)
+//!                   └ Whole: a value that is secret because of its key (formats/whole, keys)
 //! ```
 //!
-//! Beside it stands the *desk*, which all texts of a body share: the plan, what was found, and the edits that wait.
-//! It alone says what becomes of a secret; `placeholder` writes what then stands there, and reads it. Detectors come
-//! from the `catalogue` and, as regular expressions, from policies (`custom`); both are written as a `rule`, and
-//! `compile` makes them ready. `cost` bounds, when a policy is published, what text made for them can cost. `decoding` and
-//! `encoding` stand before a masker: they give it the bytes of a body that came compressed.
+//! Beside it stands the *desk*, which all texts of a body share: the plan, what was found, and the
+//! edits that wait. It alone says what becomes of a secret; `placeholder` writes what then stands
+//! there, and reads it. Detectors come from the `catalogue` and, as regular expressions, from
+//! policies (`custom`); both are written as a `rule`, and `compile` makes them ready. `cost`
+//! bounds, when a policy is published, what text made for them can cost. `decoding` and `encoding`
+//! stand before a masker: they give it the bytes of a body that came compressed.
 //!
-//! `docs/extending/` has a page each for a detector, a format, the deltas of a protocol and an action.
+//! `docs/extending/` has a page each for a detector, a format, the deltas of a protocol and an
+//! action.
 //!
-//! A [`Masker`] is one body in one direction. Its format says, for every chunk, which ranges of the *raw* stream
-//! are to be replaced and how far the stream is decided; the masker alone holds, copies and splices. So what holds no
-//! secret passes byte for byte in every format, nothing is ever serialised again, and a secret that is spread over
-//! many events is an edit in each of them.
+//! A [`Masker`] is one body in one direction. Its format says, for every chunk, which ranges of the
+//! *raw* stream are to be replaced and how far the stream is decided; the masker alone holds,
+//! copies and splices. So what holds no secret passes byte for byte in every format, nothing is
+//! ever serialised again, and a secret that is spread over many events is an edit in each of them.
 //!
-//! Discovery finds starts in one pass over each text, at memory speed; decision runs the few automata that a start
-//! calls for, and carries their states on. A text holds bytes only from its leftmost undecided start on; a format also
-//! holds what it cannot read yet: half an escape, a value that is masked whole, an event that has not ended. A
-//! context (`AccountKey=`) is not secret and is not held.
+//! Discovery finds starts in one pass over each text, at memory speed; decision runs the few
+//! automata that a start calls for, and carries their states on. A text holds bytes only from its
+//! leftmost undecided start on; a format also holds what it cannot read yet: half an escape, a
+//! value that is masked whole, an event that has not ended. A context (`AccountKey=`) is not secret
+//! and is not held.
 //!
-//! The alternative, decoding into a document and writing it anew, was not taken: it changes what it does not
-//! mean to (numbers, escapes, order, unknown fields), and it holds documents.
+//! The alternative, decoding into a document and writing it anew, was not taken: it changes what it
+//! does not mean to (numbers, escapes, order, unknown fields), and it holds documents.
 
 mod attempt;
 mod automaton;

@@ -1,4 +1,5 @@
-//! What stands where a secret was masked: `[masked:NAME:FINGERPRINT]`, or `[masked:NAME:FINGERPRINT:KEPT]`.
+//! What stands where a secret was masked: `[masked:NAME:FINGERPRINT]`, or
+//! `[masked:NAME:FINGERPRINT:KEPT]`.
 //!
 //! The one place that writes it, reads it and says by which pattern it is found.
 
@@ -22,8 +23,8 @@ pub(super) struct Placeholder<'a> {
     kept: Option<&'a str>,
 }
 
-/// Writes a placeholder. `name` is that of a detector, or of a key, without its group; `kept` is what is shown of the secret, of
-/// characters that mean nothing to any format (see [`is_shown`]).
+/// Writes a placeholder. `name` is that of a detector, or of a key, without its group; `kept` is
+/// what is shown of the secret, of characters that mean nothing to any format (see [`is_shown`]).
 pub(super) fn write(name: &str, fingerprint: &Fingerprint, kept: Option<&str>) -> Vec<u8> {
     let name = written(name);
     match kept {
@@ -81,9 +82,10 @@ fn written(name: &str) -> String {
 }
 
 impl Placeholder<'_> {
-    /// Whether masking may have written it: its name is one that is known, and it shows no more than the plan shows. Anybody
-    /// can write a secret where the name stands, or what is kept; this leaves no room but for the digits of the
-    /// fingerprint, which only whoever has the key can check with the secret at hand.
+    /// Whether masking may have written it: its name is one that is known, and it shows no more
+    /// than the plan shows. Anybody can write a secret where the name stands, or what is kept; this
+    /// leaves no room but for the digits of the fingerprint, which only whoever has the key can
+    /// check with the secret at hand.
     pub(super) fn is_known(self, plan: &Plan) -> bool {
         let shows = |full: &str| {
             let kept = self.kept.map_or(0, str::len);

@@ -1,5 +1,5 @@
-//! What is to be done in one direction of one connection: which detectors look, and what happens to what they
-//! find.
+//! What is to be done in one direction of one connection: which detectors look, and what happens to
+//! what they find.
 
 use super::{keys::KeyNames, restore::Secrets, set::DetectorSet};
 use std::{
@@ -39,11 +39,13 @@ impl Default for Treatment {
 /// The detector that has no pattern: where a value stands makes it a secret. Chosen like any other.
 pub(super) const KUBERNETES: &str = "secrets/kubernetes-secret-data";
 
-/// What is to be done with one direction's bodies. Immutable, shared by all streams behind an `Arc`.
+/// What is to be done with one direction's bodies. Immutable, shared by all streams behind an
+/// `Arc`.
 #[derive(Debug)]
 pub struct Plan {
     pub(super) acting: Arc<DetectorSet>,
-    /// Looks on its own, so that what is only reported never hides a secret from the acting detectors.
+    /// Looks on its own, so that what is only reported never hides a secret from the acting
+    /// detectors.
     pub(super) reporting: Option<Arc<DetectorSet>>,
     /// By full detector name; [`Treatment::default`] for those that are not here.
     pub(super) treatments: BTreeMap<String, Treatment>,
@@ -108,8 +110,8 @@ impl Plan {
         self
     }
 
-    /// Remembers what these detectors (full names) find and is masked, and nothing else: what one rule masks for
-    /// good is not given back because another rule gives back what it masks.
+    /// Remembers what these detectors (full names) find and is masked, and nothing else: what one
+    /// rule masks for good is not given back because another rule gives back what it masks.
     #[must_use]
     pub fn remembering_only(mut self, detectors: impl IntoIterator<Item = String>) -> Self {
         let detectors: BTreeSet<String> = detectors.into_iter().collect();
@@ -121,13 +123,14 @@ impl Plan {
         self
     }
 
-    /// Whether anything is remembered, so that an answer may have to be [restored](Plan::restoring).
+    /// Whether anything is remembered, so that an answer may have to be
+    /// [restored](Plan::restoring).
     pub fn remembers(&self) -> bool {
         self.remembers != Remembers::Nothing
     }
 
-    /// Puts secrets back where their placeholders stand, and does nothing else. The result holds secrets: it
-    /// goes to whoever they came from and is never recorded.
+    /// Puts secrets back where their placeholders stand, and does nothing else. The result holds
+    /// secrets: it goes to whoever they came from and is never recorded.
     ///
     /// # Errors
     /// None in practice: the detector of placeholders is fixed.

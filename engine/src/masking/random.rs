@@ -1,10 +1,12 @@
 //! Does a value look random, or like a password? For values that only their name makes suspicious.
 //!
-//! Entropy alone does not tell: an identifier of 24 letters has 3.5 bits per character, as a random token of hex
-//! digits has. But words are runs of letters of one kind, and random text changes its kind all the time.
+//! Entropy alone does not tell: an identifier of 24 letters has 3.5 bits per character, as a random
+//! token of hex digits has. But words are runs of letters of one kind, and random text changes its
+//! kind all the time.
 
-/// Whether `value` looks like the work of a random generator: it has digits and letters, few repetitions, and changes
-/// between capitals, small letters and digits at least at every third character.
+/// Whether `value` looks like the work of a random generator: it has digits and letters, few
+/// repetitions, and changes between capitals, small letters and digits at least at every third
+/// character.
 pub(super) fn is_random(value: &[u8]) -> bool {
     let has = |kind: fn(&u8) -> bool| value.iter().any(kind);
     if !has(u8::is_ascii_digit) || !has(u8::is_ascii_alphabetic) {
@@ -24,8 +26,9 @@ pub(super) fn is_random(value: &[u8]) -> bool {
     runs.saturating_mul(3) >= characters && entropy(value) >= 2.8
 }
 
-/// Whether `value` looks like a password that somebody chose: special characters and at least two of capitals,
-/// small letters and digits; or capitals, small letters and two digits; or it looks random.
+/// Whether `value` looks like a password that somebody chose: special characters and at least two
+/// of capitals, small letters and digits; or capitals, small letters and two digits; or it looks
+/// random.
 pub(super) fn is_password(value: &[u8]) -> bool {
     let count = |kind: fn(&u8) -> bool| value.iter().filter(|&b| kind(b)).count();
     let small = count(u8::is_ascii_lowercase) > 0;

@@ -1,4 +1,5 @@
-//! Secrets on their way back: what was masked in a request, for the answer that repeats the placeholder.
+//! Secrets on their way back: what was masked in a request, for the answer that repeats the
+//! placeholder.
 
 use super::{
     DetectorError,

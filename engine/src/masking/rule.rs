@@ -1,7 +1,7 @@
 //! What a rule is: one form in which a secret stands in text, before it is compiled.
 //!
-//! The built-in detectors are written as [`Shape`](super::detector::Shape)s, those of a policy as regular
-//! expressions; both become rules.
+//! The built-in detectors are written as [`Shape`](super::detector::Shape)s, those of a policy as
+//! regular expressions; both become rules.
 
 use super::bytes::{Anchor, ByteSet};
 use std::{borrow::Cow, fmt, sync::Arc};
@@ -34,8 +34,9 @@ pub(super) struct RuleSpec {
 pub(super) enum Lead {
     /// So many bytes of any kind.
     Fixed(u8),
-    /// All bytes of a class that stand before the anchor, 1 to `max` of them: the match begins where they begin.
-    /// The anchor cannot begin with a byte of the class, and the pattern reads at most `max` of them first.
+    /// All bytes of a class that stand before the anchor, 1 to `max` of them: the match begins
+    /// where they begin. The anchor cannot begin with a byte of the class, and the pattern reads at
+    /// most `max` of them first.
     Run {
         /// Which bytes.
         class: ByteSet,
@@ -67,7 +68,8 @@ pub(super) struct Context {
 pub(super) enum ContextStart {
     /// With the match, lead and anchor included.
     Match,
-    /// After the anchor: what rules that differ in their keyword only have in common is compiled once.
+    /// After the anchor: what rules that differ in their keyword only have in common is compiled
+    /// once.
     AnchorEnd,
     /// Where the anchor ends, and at each of the [`NEAR`](super::discovery::NEAR) bytes after it.
     Near,
@@ -126,8 +128,8 @@ impl fmt::Debug for Check {
     }
 }
 
-/// What may stand before a match. The end of an escape (`\n`, `\u0022`, `%3D`) never belongs to the word
-/// that follows, so it counts as a boundary in all of these.
+/// What may stand before a match. The end of an escape (`\n`, `\u0022`, `%3D`) never belongs to the
+/// word that follows, so it counts as a boundary in all of these.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Left {
     /// Anything: the anchor is unmistakable.
@@ -136,12 +138,15 @@ pub(super) enum Left {
     NotWord,
     /// No letter, digit, `_`, `-`, `+` or `/`: not the inside of encoded data or of a longer name.
     NotToken,
-    /// No letter, digit, `_`, `.`, `-`, `+` or `/`: not the inside of a longer number, a version or a path.
+    /// No letter, digit, `_`, `.`, `-`, `+` or `/`: not the inside of a longer number, a version or
+    /// a path.
     NotNumber,
-    /// Something that opens a value: a quote, `=`, `:`, `>`, `(`, `,`, a backtick; or the text or a line begins.
+    /// Something that opens a value: a quote, `=`, `:`, `>`, `(`, `,`, a backtick; or the text or a
+    /// line begins.
     Opening,
-    /// Something that assigns a value: `=`, `:` or `>`, also with a quote or a space after it. Not the text's beginning. For what
-    /// begins like any word: words of prose that streams need not wait then.
+    /// Something that assigns a value: `=`, `:` or `>`, also with a quote or a space after it. Not
+    /// the text's beginning. For what begins like any word: words of prose that streams need not
+    /// wait then.
     Value,
 }
 
@@ -177,7 +182,8 @@ impl Left {
         !refused || (self != Self::Value && ends_an_escape(behind))
     }
 
-    /// Whether a match may follow this byte, whatever stands before it: asked first, since it is cheap.
+    /// Whether a match may follow this byte, whatever stands before it: asked first, since it is
+    /// cheap.
     pub(super) fn may_follow(self, last: u8) -> bool {
         match self {
             Self::Value => matches!(

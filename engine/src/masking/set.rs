@@ -36,8 +36,9 @@ pub(super) struct Run {
 }
 
 impl DetectorSet {
-    /// Compiles the detectors that `selectors` choose: names (`secrets/github-pat`) or the beginning of
-    /// names with a star (`secrets/*`, `secrets/github-*`). No selectors: nothing is masked.
+    /// Compiles the detectors that `selectors` choose: names (`secrets/github-pat`) or the
+    /// beginning of names with a star (`secrets/*`, `secrets/github-*`). No selectors: nothing is
+    /// masked.
     ///
     /// # Errors
     /// A selector that chooses nothing, with the names that were perhaps meant.

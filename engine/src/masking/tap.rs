@@ -1,8 +1,8 @@
 //! One decoded text in the raw stream: finds its secrets and says which raw bytes they are.
 //!
 //! A format decodes (escapes, percent, base64, the lines of an event) and gives a tap the text with
-//! [`Piece`]s that say where it stood. What is found becomes edits of raw ranges: the first range of a
-//! secret gets the replacement, the others become empty.
+//! [`Piece`]s that say where it stood. What is found becomes edits of raw ranges: the first range
+//! of a secret gets the replacement, the others become empty.
 
 use super::{
     channel::{Channel, Seams, What},
@@ -14,7 +14,8 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use std::collections::VecDeque;
 
 /// A run of a text and the raw bytes that it was read from. If both have the same length they
-/// correspond byte by byte; else the run is one unit (an escape) that is masked whole or not at all.
+/// correspond byte by byte; else the run is one unit (an escape) that is masked whole or not at
+/// all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Piece {
     /// Bytes of text; may be 0 for raw bytes that mean nothing.
@@ -52,7 +53,8 @@ pub(super) enum Escaping {
     Plain,
     /// In a JSON string, inside of so many further JSON strings (RFC 8259 §7).
     Json { nested: u8 },
-    /// In a line of `data` of an event stream: a line's end begins another such line (WHATWG HTML §9.2.6).
+    /// In a line of `data` of an event stream: a line's end begins another such line (WHATWG HTML
+    /// §9.2.6).
     EventData,
     /// Percent-encoded (application/x-www-form-urlencoded).
     Percent,
@@ -62,9 +64,9 @@ pub(super) enum Escaping {
     SameLength,
 }
 
-/// Most raw bytes of one text that wait for a decision and do not stand for themselves: escapes are longer than what they
-/// mean, and characters without width mean nothing, so the cap on the text does not bound them. At this cap, too, the
-/// possible secret is masked.
+/// Most raw bytes of one text that wait for a decision and do not stand for themselves: escapes are
+/// longer than what they mean, and characters without width mean nothing, so the cap on the text
+/// does not bound them. At this cap, too, the possible secret is masked.
 const MAX_WIDE: u64 = 48 * 1024;
 
 /// One text.
@@ -75,7 +77,8 @@ pub(super) struct Tap {
     escaping: Escaping,
     /// Bytes of text read so far.
     read: u64,
-    /// Where the text from the first undecided byte on stands; the offset is that of the run in the text.
+    /// Where the text from the first undecided byte on stands; the offset is that of the run in the
+    /// text.
     runs: VecDeque<(u64, Piece)>,
     /// Raw bytes of those that do not stand for themselves.
     wide: u64,
@@ -199,7 +202,8 @@ impl Tap {
             desk.marks = marks;
             return;
         }
-        // Escaped text has a piece for every few bytes, of which the end alone is undecided, mostly.
+        // Escaped text has a piece for every few bytes, of which the end alone is undecided,
+        // mostly.
         let decided = match marks.is_empty() {
             true => self.acting.undecided().unwrap_or(0),
             false => 0,
@@ -243,7 +247,8 @@ impl Tap {
         self.edited = 0;
     }
 
-    /// Says that what comes next may also be a text of its own: a secret may begin there whatever stood before.
+    /// Says that what comes next may also be a text of its own: a secret may begin there whatever
+    /// stood before.
     pub(super) fn boundary(&mut self) {
         self.acting.boundary();
         if let Some(reporting) = &mut self.reporting {
@@ -251,7 +256,8 @@ impl Tap {
         }
     }
 
-    /// Decides the leftmost undecided place now: it is masked. For formats whose raw bytes outgrow their cap.
+    /// Decides the leftmost undecided place now: it is masked. For formats whose raw bytes outgrow
+    /// their cap.
     pub(super) fn force(&mut self, desk: &mut Desk<'_>) {
         // What may be half an escape stands for itself from now on.
         let mut fold = std::mem::take(&mut self.fold);
@@ -340,7 +346,8 @@ impl Tap {
                 && desk.plan.restores.is_some()
                 && first.len() as u64 != length
             {
-                // A part of a secret, or one with something behind it, is neither the secret nor its placeholder.
+                // A part of a secret, or one with something behind it, is neither the secret nor
+                // its placeholder.
                 continue;
             }
             first = self.escaping.write(&first, length);

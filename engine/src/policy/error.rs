@@ -24,7 +24,8 @@ pub struct PolicyErrors {
 /// One fault of a document.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PolicyError {
-    /// Where, as a path into the document: `rules[2].match.groups[0]`. Empty for the whole document.
+    /// Where, as a path into the document: `rules[2].match.groups[0]`. Empty for the whole
+    /// document.
     pub path: Place,
     /// Where, in the text, when the document was read from text that keeps positions (YAML).
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
@@ -169,8 +170,8 @@ impl Faults {
         }
     }
 
-    /// A fault that other places make together with this one: a reference to nothing, terms without their
-    /// effect. It is none where one of them was not read.
+    /// A fault that other places make together with this one: a reference to nothing, terms without
+    /// their effect. It is none where one of them was not read.
     pub(super) fn between(&mut self, path: Place, others: &[Place], message: impl Into<String>) {
         if others.iter().all(|other| self.unread.has(other)) {
             self.at(path, message);

@@ -1,7 +1,8 @@
-//! Why a request is decided as it is: every rule, and the dimensions that kept the rule from matching.
+//! Why a request is decided as it is: every rule, and the dimensions that kept the rule from
+//! matching.
 //!
-//! This looks at one rule after the other, without the indexes that [`CompiledPolicy::decide`] uses.
-//! Property tests hold the two against each other.
+//! This looks at one rule after the other, without the indexes that [`CompiledPolicy::decide`]
+//! uses. Property tests hold the two against each other.
 
 use std::fmt;
 use std::sync::Arc;
@@ -57,7 +58,8 @@ pub struct Mismatch {
 }
 
 impl CompiledPolicy {
-    /// The decision that [`decide`](Self::decide) gives, and for every rule why it did or did not match.
+    /// The decision that [`decide`](Self::decide) gives, and for every rule why it did or did not
+    /// match.
     pub fn explain(&self, facts: &RequestFacts<'_>) -> Explanation {
         let decision = self.decide(facts);
         let explain = |rule: &Rule| {
@@ -78,8 +80,9 @@ impl CompiledPolicy {
         }
     }
 
-    /// [`explain`](Self::explain) for a request that is written as `METHOD URL`, taken the way that real
-    /// requests take: the host to its connection, method and path to an operation, then the rules.
+    /// [`explain`](Self::explain) for a request that is written as `METHOD URL`, taken the way that
+    /// real requests take: the host to its connection, method and path to an operation, then the
+    /// rules.
     ///
     /// # Errors
     /// When `request` is not written like that. A request that the gate would refuse whatever the

@@ -1,7 +1,8 @@
-//! Path patterns that were written as regular expressions, and the patterns that were probably meant.
+//! Path patterns that were written as regular expressions, and the patterns that were probably
+//! meant.
 //!
-//! A path may contain most characters that expressions are made of: OData has `/users('ada')` and `/$batch`. So
-//! single characters tell nothing; what they stand beside does.
+//! A path may contain most characters that expressions are made of: OData has `/users('ada')` and
+//! `/$batch`. So single characters tell nothing; what they stand beside does.
 
 /// Names that OData gives to segments.
 #[cfg(feature = "authoring")]
@@ -45,7 +46,8 @@ pub(super) fn is_variable(segment: &str) -> bool {
     })
 }
 
-/// The pattern that was probably meant, where that is one pattern. Whoever suggests it must see whether it is good.
+/// The pattern that was probably meant, where that is one pattern. Whoever suggests it must see
+/// whether it is good.
 pub(super) fn as_pattern(expression: &str) -> Option<String> {
     let text = expression.trim_start_matches('^').trim_end_matches('$');
     let text = text

@@ -28,16 +28,17 @@ impl Hosts {
         hosts
     }
 
-    /// The connection that `host`, in the spelling of [`host_of`](crate::request::host_of), belongs to.
+    /// The connection that `host`, in the spelling of [`host_of`](crate::request::host_of), belongs
+    /// to.
     pub(super) fn find(&self, host: &str) -> Option<usize> {
         let exact = self.exact.get(host);
         let owners = exact.or_else(|| parents(host).find_map(|domain| self.below.get(domain)));
         owners.and_then(|owners| owners.first()).copied()
     }
 
-    /// Another connection than `index` that has a host of `pattern` too, and its pattern. Of two that
-    /// overlap, the one that stands later in the document has the other; of an exact host and a
-    /// wildcard, the exact host has it.
+    /// Another connection than `index` that has a host of `pattern` too, and its pattern. Of two
+    /// that overlap, the one that stands later in the document has the other; of an exact host and
+    /// a wildcard, the exact host has it.
     pub(super) fn other_owner(
         &self,
         pattern: &HostPattern,
@@ -70,7 +71,8 @@ fn parents(name: &str) -> impl Iterator<Item = &str> {
     .skip(1)
 }
 
-/// Whether `host`, in the spelling of [`host_of`](crate::request::host_of), is one that `pattern` means.
+/// Whether `host`, in the spelling of [`host_of`](crate::request::host_of), is one that `pattern`
+/// means.
 pub(super) fn matches(pattern: &HostPattern, host: &str) -> bool {
     match pattern.as_str().strip_prefix("*.") {
         Some(domain) => host
@@ -80,8 +82,8 @@ pub(super) fn matches(pattern: &HostPattern, host: &str) -> bool {
     }
 }
 
-/// Whether every host that `narrow` means is one that `wide` means, too. No single name covers a wildcard:
-/// `apps.example.com` is not even one of the hosts of `*.apps.example.com`.
+/// Whether every host that `narrow` means is one that `wide` means, too. No single name covers a
+/// wildcard: `apps.example.com` is not even one of the hosts of `*.apps.example.com`.
 pub(super) fn covers(wide: &HostPattern, narrow: &HostPattern) -> bool {
     let wildcard = |pattern: &HostPattern| pattern.as_str().starts_with("*.");
     match narrow.as_str().strip_prefix("*.") {
@@ -90,8 +92,8 @@ pub(super) fn covers(wide: &HostPattern, narrow: &HostPattern) -> bool {
     }
 }
 
-/// Whether one host can be meant by both patterns. Two domains lie one within the other or apart, so one
-/// of two patterns that share a host covers the other.
+/// Whether one host can be meant by both patterns. Two domains lie one within the other or apart,
+/// so one of two patterns that share a host covers the other.
 pub(super) fn overlap(a: &HostPattern, b: &HostPattern) -> bool {
     covers(a, b) || covers(b, a)
 }
@@ -126,7 +128,8 @@ pub(super) mod tests {
         all.map(|pattern| pattern.parse().unwrap()).collect()
     }
 
-    /// Hosts that tell those patterns apart: with a label that stands in none, and one label longer.
+    /// Hosts that tell those patterns apart: with a label that stands in none, and one label
+    /// longer.
     pub(in crate::policy) fn hosts() -> Vec<String> {
         names(&["a", "b", "c"], 1, 4)
     }

@@ -1,7 +1,7 @@
 //! May they? The policy document, its compiled form, and evaluation.
 //!
-//! [`parse`] (YAML or JSON, for people) and [`parse_json`] (for the filter) give a valid [`Policy`] or
-//! every fault with its place; [`parse_draft`] says besides what was probably not meant.
+//! [`parse`] (YAML or JSON, for people) and [`parse_json`] (for the filter) give a valid [`Policy`]
+//! or every fault with its place; [`parse_draft`] says besides what was probably not meant.
 //! [`CompiledPolicy`] answers requests: [`decide`](CompiledPolicy::decide),
 //! [`explain`](CompiledPolicy::explain), and the tests of the document,
 //! [`run_tests`](CompiledPolicy::run_tests).
@@ -11,7 +11,8 @@
 //! - Nothing matched means deny. Deny beats approve beats allow, whatever the order of the rules.
 //! - Nothing in a document is ignored: a key that is not known, not supported, repeated, empty by
 //!   mistake or without effect is an error.
-//! - There is one way to a decision. Validating, testing and explaining take the same way as requests.
+//! - There is one way to a decision. Validating, testing and explaining take the same way as
+//!   requests.
 //! - A hundred rules cost about as much as ten: rules are looked up, not scanned.
 
 mod check;

@@ -1,9 +1,9 @@
 //! The parts of a document that could not be read, or not for sure.
 //!
-//! All mistakes of a document are told in one run, so the checks run over a document with faults, too. What
-//! they find must then be true all the same: nothing is said of a value that nobody has written, and nothing
-//! that only follows from a fault that was told already. Whoever checks something that depends on several
-//! places asks here whether they were all read.
+//! All mistakes of a document are told in one run, so the checks run over a document with faults,
+//! too. What they find must then be true all the same: nothing is said of a value that nobody has
+//! written, and nothing that only follows from a fault that was told already. Whoever checks
+//! something that depends on several places asks here whether they were all read.
 
 use super::place::{PathStep, Place};
 
@@ -14,8 +14,8 @@ pub(super) struct Unread(Vec<Part>);
 #[derive(Debug, Clone)]
 struct Part {
     place: Place,
-    /// Whether something stands there that nobody has written. If not, it was written, and something else
-    /// was, too: a key that stands there twice.
+    /// Whether something stands there that nobody has written. If not, it was written, and
+    /// something else was, too: a key that stands there twice.
     made_up: bool,
 }
 
@@ -36,7 +36,8 @@ impl Unread {
         self.0.len()
     }
 
-    /// Whether a finding about the value at a place is nobody's: it, or something in it, was not written.
+    /// Whether a finding about the value at a place is nobody's: it, or something in it, was not
+    /// written.
     pub(super) fn hides(&self, place: &Place) -> bool {
         self.0
             .iter()
@@ -51,8 +52,8 @@ impl Unread {
             .any(|part| place.is_in(&part.place) || part.place.is_in(place))
     }
 
-    /// Whether all of the map at a place was read, apart from the values of these keys. A key that is not known
-    /// counts: it may have been meant to be any other.
+    /// Whether all of the map at a place was read, apart from the values of these keys. A key that
+    /// is not known counts: it may have been meant to be any other.
     pub(super) fn has_all_but(&self, place: &Place, keys: &[&str]) -> bool {
         let matters = |part: &Part| {
             place.is_in(&part.place)

@@ -4,7 +4,8 @@ use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// The host in the `Host` header or `:authority`, in the one spelling that is compared: lower case,
-/// without port, without the trailing dot of a fully qualified name, IPv6 in brackets and shortened.
+/// without port, without the trailing dot of a fully qualified name, IPv6 in brackets and
+/// shortened.
 ///
 /// # Errors
 /// When the authority has user information, is empty, or is no host name or address. Numbers that

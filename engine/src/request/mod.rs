@@ -1,7 +1,7 @@
 //! Where does a request go? Its host and its target, each in one reading or not at all.
 //!
-//! [`host_of`] reads the authority, [`RequestTarget`] the request line. Rules and upstreams see only
-//! these readings, never the raw text.
+//! [`host_of`] reads the authority, [`RequestTarget`] the request line. Rules and upstreams see
+//! only these readings, never the raw text.
 //!
 //! # Promises
 //!

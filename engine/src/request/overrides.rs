@@ -3,8 +3,8 @@
 /// Request headers that ask the upstream to act on another method than the one that was decided on.
 ///
 /// Lower case. ASP.NET, OData services, Google APIs, Rails, Laravel and Express middleware honour
-/// one or the other, so a `POST` that was allowed would be executed as a `DELETE`. A request that has
-/// any of these is refused: removing them silently would change what the agent meant.
+/// one or the other, so a `POST` that was allowed would be executed as a `DELETE`. A request that
+/// has any of these is refused: removing them silently would change what the agent meant.
 const METHOD_OVERRIDE_HEADERS: &[&str] = &[
     "x-http-method-override",
     "x-http-method",
@@ -13,8 +13,9 @@ const METHOD_OVERRIDE_HEADERS: &[&str] = &[
 
 /// Request headers that ask the upstream to act on another path than the one that was decided on.
 ///
-/// Lower case. The rewriting modules of IIS and several frameworks (Symfony, Laminas, ASP.NET) route by
-/// them, so an allowed `/public` would be executed as `/admin`. Refused for the same reason.
+/// Lower case. The rewriting modules of IIS and several frameworks (Symfony, Laminas, ASP.NET)
+/// route by them, so an allowed `/public` would be executed as `/admin`. Refused for the same
+/// reason.
 const PATH_OVERRIDE_HEADERS: &[&str] = &["x-original-url", "x-rewrite-url"];
 
 /// Query parameters with the effect of `METHOD_OVERRIDE_HEADERS`; compared without case.
@@ -25,7 +26,8 @@ const METHOD_OVERRIDE_PARAMETERS: &[&str] = &[
     "x-method-override",
 ];
 
-/// Which headers of a request ask the upstream to act on another request than the one that was decided on.
+/// Which headers of a request ask the upstream to act on another request than the one that was
+/// decided on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Overrides {
     /// One asks for another method.

@@ -17,8 +17,8 @@ const MAX_PATH_BYTES: usize = 8 * 1024;
 /// # Promises
 ///
 /// For every value that exists: no segment is empty, or a dot segment, before or after decoding any
-/// number of times; no segment holds `/`, `\`, a control character or a character that is invisible;
-/// and parsing [`path`](Self::path) gives the same segments again.
+/// number of times; no segment holds `/`, `\`, a control character or a character that is
+/// invisible; and parsing [`path`](Self::path) gives the same segments again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestTarget {
     raw_path: String,
@@ -42,8 +42,9 @@ impl RequestTarget {
         }
         check_bytes(path_and_query)?;
         let Some(rest) = raw_path.strip_prefix('/') else {
-            // Absolute-form (`http://host/path`), authority-form (CONNECT) and `*`. An upstream that
-            // gets the absolute form believes its host and not the Host header that was decided on.
+            // Absolute-form (`http://host/path`), authority-form (CONNECT) and `*`. An upstream
+            // that gets the absolute form believes its host and not the Host header that was
+            // decided on.
             return Err(TargetError::NotOriginForm);
         };
 
@@ -235,7 +236,8 @@ fn check_segment(segment: &str) -> Result<(), TargetError> {
     if segment.is_empty() {
         return Err(TargetError::EmptySegment);
     }
-    // `..;x` is `..` to servlet containers; `...`, `.. ` and ` ` are `.`, `..` and nothing to Windows.
+    // `..;x` is `..` to servlet containers; `...`, `.. ` and ` ` are `.`, `..` and nothing to
+    // Windows.
     let name = segment.split(';').next().unwrap_or_default();
     if name.chars().all(|c| c == '.' || c == ' ') && (name.contains('.') || name == segment) {
         return Err(TargetError::DotSegment);
@@ -335,8 +337,8 @@ pub fn decode_unreserved(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// Percent-encodes the bytes that are not allowed in a segment (RFC 3986 `pchar`), and `;`, which servers that
-/// know path parameters would otherwise cut at.
+/// Percent-encodes the bytes that are not allowed in a segment (RFC 3986 `pchar`), and `;`, which
+/// servers that know path parameters would otherwise cut at.
 fn encode_into(segment: &str, out: &mut String) {
     for byte in segment.bytes() {
         match byte {

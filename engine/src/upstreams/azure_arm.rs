@@ -2,17 +2,19 @@
 //!
 //! # Sources
 //!
-//! - Resource identifiers: <https://learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules>
-//!   and the template functions `resourceId` and `extensionResourceId`.
+//! - Resource identifiers:
+//!   <https://learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules> and
+//!   the template functions `resourceId` and `extensionResourceId`.
 //! - Actions: `{Company}.{Provider}/{resourceType}/{action}`, where `read` is GET, `write` PUT and
 //!   PATCH, `action` POST and `delete` DELETE:
 //!   <https://learn.microsoft.com/azure/role-based-access-control/role-definitions#actions-format>.
-//! - Each provider's own list: <https://learn.microsoft.com/azure/role-based-access-control/resource-provider-operations>.
+//! - Each provider's own list:
+//!   <https://learn.microsoft.com/azure/role-based-access-control/resource-provider-operations>.
 //!
 //! # Where Azure's own names differ
 //!
-//! The rule above is a convention that a few providers do not keep. This module keeps it always, and
-//! where the two differ it errs to the stricter name:
+//! The rule above is a convention that a few providers do not keep. This module keeps it always,
+//! and where the two differ it errs to the stricter name:
 //!
 //! - A POST that Azure calls a read (`Microsoft.Storage/checknameavailability/read`,
 //!   `Microsoft.ResourceGraph/resources/read`) is an `…/action` here.
@@ -124,7 +126,8 @@ impl<'a> Resource<'a> {
         let mut scope = String::new();
 
         let (mut pairs, mut rest) = split_at_provider(segments)?;
-        // The head: nothing (the tenant), a subscription, or a group, maybe with something directly in it.
+        // The head: nothing (the tenant), a subscription, or a group, maybe with something directly
+        // in it.
         let head = pairs;
         if let Some((first, names)) = head.split_first() {
             if is(first, "subscriptions") {
@@ -209,7 +212,8 @@ impl<'a> Resource<'a> {
 
     fn operation(&self, suffix: &str) -> Operation {
         let types = self.types.join("/");
-        // An action's last part is the verb, no type: `storageAccounts/listKeys` acts on `storageAccounts`.
+        // An action's last part is the verb, no type: `storageAccounts/listKeys` acts on
+        // `storageAccounts`.
         let resource_type = match self.types.split_last() {
             Some((_, parents)) if suffix == "action" && self.names.len() < self.types.len() => {
                 parents.join("/")
@@ -304,8 +308,8 @@ const AMBIGUOUS_NAME: OperationError = OperationError::AmbiguousPath(
 /// Splits at the first `providers` that stands where a type stands; what follows it comes second,
 /// `None` when there is none.
 ///
-/// One that stands where a name stands is refused: Azure might take it for the start of an extension
-/// resource, and then another provider would act than the one that was decided on.
+/// One that stands where a name stands is refused: Azure might take it for the start of an
+/// extension resource, and then another provider would act than the one that was decided on.
 fn split_at_provider<'s, 'a>(
     segments: &'s [&'a str],
 ) -> Result<(&'s [&'a str], Option<&'s [&'a str]>), OperationError> {
@@ -329,7 +333,8 @@ fn is_namespace(text: &str) -> bool {
         .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
 }
 
-/// Letters that types and verbs have; `:` as in `metrics:getBatch`, `$` and parentheses as in OData.
+/// Letters that types and verbs have; `:` as in `metrics:getBatch`, `$` and parentheses as in
+/// OData.
 fn is_type(text: &str) -> bool {
     text.bytes().all(|b| {
         b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b':' | b'$' | b'(' | b')')

@@ -19,8 +19,8 @@ pub(super) const UPSTREAM: Upstream = Upstream {
     example: "the method and the path, such as `GET /v1/models` or `POST /v1/*`",
 };
 
-/// Paths in their normal form (see [`RequestTarget::path`]), in lower case: no empty segment, none of dots
-/// alone, and percent-encoding only of what needs it.
+/// Paths in their normal form (see [`RequestTarget::path`]), in lower case: no empty segment, none
+/// of dots alone, and percent-encoding only of what needs it.
 #[cfg(feature = "authoring")]
 const PATHS: &str = "/|(?:/[.]*(?:[a-z0-9_~!$&'()*+,=:@-]|%(?:2[0235]|3[bcef]|5[bde]|60|7[bcd]|[89a-f][0-9a-f]))\
                      (?:[a-z0-9._~!$&'()*+,=:@-]|%(?:2[0235]|3[bcef]|5[bde]|60|7[bcd]|[89a-f][0-9a-f]))*)+";

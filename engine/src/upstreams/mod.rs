@@ -16,7 +16,8 @@
 //!
 //! - Only a target with one reading gets an operation: [`RequestTarget`] has no other values.
 //! - A request whose meaning is not known never looks like one whose meaning is: it becomes
-//!   `unknown/http-post` and the like, which none of `*/read`, `*/write`, `*/delete`, `*/action` matches.
+//!   `unknown/http-post` and the like, which none of `*/read`, `*/write`, `*/delete`, `*/action`
+//!   matches.
 
 mod azure_arm;
 mod http;
@@ -76,8 +77,9 @@ impl Protocol {
         self.upstream().name
     }
 
-    /// Whether the upstream compares paths without case: `/RESOURCEGROUPS/x` is `/resourceGroups/x` to
-    /// Azure. Patterns of rules are then compared without case, too; else a deny rule could be evaded.
+    /// Whether the upstream compares paths without case: `/RESOURCEGROUPS/x` is `/resourceGroups/x`
+    /// to Azure. Patterns of rules are then compared without case, too; else a deny rule could be
+    /// evaded.
     #[must_use]
     pub fn folds_paths(self) -> bool {
         self.upstream().folds_paths

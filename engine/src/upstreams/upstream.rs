@@ -12,9 +12,9 @@ pub(super) struct Upstream {
     /// Names the operation of a request whose method has been checked already.
     pub(super) describe:
         fn(method: &str, target: &RequestTarget) -> Result<Operation, OperationError>,
-    /// Which operations requests with one of these methods and paths have: a regular expression in lower
-    /// case, so that a rule for an operation that no request has can be told to its author. May be wider
-    /// than the truth, never narrower.
+    /// Which operations requests with one of these methods and paths have: a regular expression in
+    /// lower case, so that a rule for an operation that no request has can be told to its author.
+    /// May be wider than the truth, never narrower.
     #[cfg(feature = "authoring")]
     pub(super) operations: fn(&Requests<'_>) -> String,
     /// How its operations look, for whoever wrote one that looks otherwise.

@@ -1,9 +1,10 @@
-//! A probe: returns from each callback the status that a request names, and writes down what it is called with.
-//! The end-to-end tests drive it to hold the promises at the head of the filter's `host` module against Envoy.
+//! A probe: returns from each callback the status that a request names, and writes down what it is
+//! called with. The end-to-end tests drive it to hold the promises at the head of the filter's
+//! `host` module against Envoy.
 //!
-//! A request is probed under the name in `x-name`. `x-probe` has words like `request-body=1,2t,0`: what the
-//! callback returns at its first, second and later calls, as the host's numbers; letters behind a number say what a
-//! callback for a body or trailers does first:
+//! A request is probed under the name in `x-name`. `x-probe` has words like `request-body=1,2t,0`:
+//! what the callback returns at its first, second and later calls, as the host's numbers; letters
+//! behind a number say what a callback for a body or trailers does first:
 //!
 //! | letter | the callback |
 //! |---|---|
@@ -12,8 +13,8 @@
 //! | `e` | puts a `#` before the buffer's bytes |
 //! | `g` | asks to be continued from the next tick |
 //!
-//! A request for `/probe/NAME` is answered with what was written down. Its `x-order` (`VERB WAY`: `continue`, `read`,
-//! `edit`; `request`, `response`) is carried out from the next tick.
+//! A request for `/probe/NAME` is answered with what was written down. Its `x-order` (`VERB WAY`:
+//! `continue`, `read`, `edit`; `request`, `response`) is carried out from the next tick.
 #![cfg(target_arch = "wasm32")]
 
 use std::cell::RefCell;

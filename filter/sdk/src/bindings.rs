@@ -1,7 +1,8 @@
-//! The host's functions as it exports them: ABI 0.2.1, as far as the workspace uses it, and nothing else.
+//! The host's functions as it exports them: ABI 0.2.1, as far as the workspace uses it, and nothing
+//! else.
 //!
-//! Every function returns a code that [`result`](crate::status::result) reads; declared as a number, since a code
-//! that an enum does not list would be undefined behaviour.
+//! Every function returns a code that [`result`](crate::status::result) reads; declared as a
+//! number, since a code that an enum does not list would be undefined behaviour.
 #![allow(unsafe_code, reason = "the host's functions")]
 
 macro_rules! host_functions {

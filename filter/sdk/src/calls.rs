@@ -1,7 +1,7 @@
 //! What Envoy can be asked: ABI 0.2.1, as far as the workspace uses it.
 //!
-//! Every call gives the host's answer as a `Result`. Calls about headers, buffers, answers and going
-//! on are about the *effective* context: the one whose callback runs, or the one that
+//! Every call gives the host's answer as a `Result`. Calls about headers, buffers, answers and
+//! going on are about the *effective* context: the one whose callback runs, or the one that
 //! [`set_effective_context`] named.
 #![allow(unsafe_code, reason = "calls of the host's functions")]
 
@@ -89,8 +89,9 @@ pub struct HttpCall<'a> {
     pub timeout: u32,
 }
 
-// SAFETY of every `unsafe` block below: the host reads arguments and writes results before it returns and keeps
-// no address. Each pointer is that of a slice or of a local of the very type, beside the slice's own length.
+// SAFETY of every `unsafe` block below: the host reads arguments and writes results before it
+// returns and keeps no address. Each pointer is that of a slice or of a local of the very type,
+// beside the slice's own length.
 
 /// Writes a line to Envoy's log.
 ///
@@ -329,8 +330,8 @@ pub fn buffer(buffer: Buffer, start: usize, max: usize) -> Result<Vec<u8>, Failu
     })
 }
 
-/// Writes a buffer. From start 0 the first `size` bytes are replaced; a start at the end or past it appends. Envoy
-/// replaces nothing in the middle.
+/// Writes a buffer. From start 0 the first `size` bytes are replaced; a start at the end or past it
+/// appends. Envoy replaces nothing in the middle.
 ///
 /// # Errors
 /// There is no such buffer now, or it is one that cannot be written.

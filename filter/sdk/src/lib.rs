@@ -1,4 +1,5 @@
-//! The proxy-wasm ABI, version 0.2.1: what Envoy calls in a module, and what a module can ask of Envoy.
+//! The proxy-wasm ABI, version 0.2.1: what Envoy calls in a module, and what a module can ask of
+//! Envoy.
 //!
 //! | module | is about |
 //! |---|---|
@@ -10,17 +11,18 @@
 //!
 //! Sources: the specification of ABI 0.2.1
 //! (<https://github.com/proxy-wasm/spec/tree/main/abi-versions/v0.2.1>) for names, parameters and
-//! codes; Envoy's `source/extensions/common/wasm/` and the `proxy-wasm-cpp-host` that it is built with
-//! for all that the specification leaves open. The statuses of header and body callbacks are such a
-//! thing: 0.2.1 has two, the host takes five and four.
+//! codes; Envoy's `source/extensions/common/wasm/` and the `proxy-wasm-cpp-host` that it is built
+//! with for all that the specification leaves open. The statuses of header and body callbacks are
+//! such a thing: 0.2.1 has two, the host takes five and four.
 //!
 //! # Why not the `proxy-wasm` crate
 //!
 //! Three ways were tried with its newest version, 0.2.5:
 //!
 //! - It returns Continue and Pause and nothing else: its `Action` has two variants.
-//! - Exports of our own beside it do not link. Its callbacks are `#[no_mangle]`, and the compiler keeps
-//!   and exports such functions of every crate in a `cdylib`, used or not: "duplicate symbol".
+//! - Exports of our own beside it do not link. Its callbacks are `#[no_mangle]`, and the compiler
+//!   keeps and exports such functions of every crate in a `cdylib`, used or not: "duplicate
+//!   symbol".
 //! - A `[patch]` needs the whole source in this repository, to change four lines of it.
 //!
 //! Its calls would have to go in any case. They trap on a status that they do not expect, and on a
@@ -29,8 +31,8 @@
 //!
 //! # Promises
 //!
-//! - Nothing that the host answers makes a call trap: an unknown status is a [`Failure`], a broken list of
-//!   headers an empty one. Values and names are bytes.
+//! - Nothing that the host answers makes a call trap: an unknown status is a [`Failure`], a broken
+//!   list of headers an empty one. Values and names are bytes.
 //! - A callback that a module does not implement answers as if it were not there.
 //! - State of its own: which contexts are roots, and nothing else.
 #![cfg_attr(
@@ -61,8 +63,8 @@ pub mod status;
 pub use module::Module;
 pub use status::{DataStatus, Failure, HeadersStatus, TrailersStatus};
 
-/// A context of a plugin's configuration. It lives until a newer configuration has replaced it and its
-/// streams are over.
+/// A context of a plugin's configuration. It lives until a newer configuration has replaced it and
+/// its streams are over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RootId(pub u32);
 

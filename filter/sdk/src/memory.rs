@@ -3,7 +3,8 @@
 
 use crate::status::{Failure, result};
 
-/// `proxy_on_memory_allocate`. Nobody but the host knows of the memory, until [`given`] takes it back.
+/// `proxy_on_memory_allocate`. Nobody but the host knows of the memory, until [`given`] takes it
+/// back.
 #[must_use]
 pub fn allocate(size: usize) -> *mut u8 {
     // Not zeroed: the host asks for as much as it is about to write, 64 KB for a piece of a body.
@@ -17,8 +18,8 @@ pub(crate) fn given(ask: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> Result
     let bytes = if bytes.is_null() {
         Vec::new()
     } else {
-        // SAFETY: the host got `bytes` from `allocate` for just as many bytes as it says, wrote all of
-        // them, and keeps no copy of the address (ABI 0.2.1, "Memory management"; in
+        // SAFETY: the host got `bytes` from `allocate` for just as many bytes as it says, wrote all
+        // of them, and keeps no copy of the address (ABI 0.2.1, "Memory management"; in
         // proxy-wasm-cpp-host `WasmBase::copyToPointerSize`). So this is the boxed slice that
         // `allocate` let go.
         let slice = unsafe { Box::from_raw(std::ptr::slice_from_raw_parts_mut(bytes, size)) };
@@ -34,6 +35,7 @@ pub(crate) fn call_constructors() {
     unsafe extern "C" {
         fn __wasm_call_ctors();
     }
-    // SAFETY: the linker makes it, and `_initialize`, which the host calls once, is our only caller.
+    // SAFETY: the linker makes it, and `_initialize`, which the host calls once, is our only
+    // caller.
     unsafe { __wasm_call_ctors() }
 }

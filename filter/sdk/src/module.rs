@@ -82,8 +82,9 @@ pub trait Module {
 /// impl chaperone_proxy_wasm::Module for Nothing {}
 /// chaperone_proxy_wasm::export_module!(Nothing);
 /// ```
-// Exports of the crate that uses it and not of this one: only there the type is known. `unsafe` in the
-// expansion is the attribute alone: a symbol may collide with another one, and the linker would say so.
+// Exports of the crate that uses it and not of this one: only there the type is known. `unsafe` in
+// the expansion is the attribute alone: a symbol may collide with another one, and the linker would
+// say so.
 #[macro_export]
 macro_rules! export_module {
     ($module:ty) => {

@@ -1,5 +1,6 @@
 //! Lists of headers, as they cross the boundary: the number of pairs, the sizes of each name and
-//! value, then names and values, each with a zero byte behind it. Numbers are little endian, 32 bits.
+//! value, then names and values, each with a zero byte behind it. Numbers are little endian, 32
+//! bits.
 
 /// A list that came from the host.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -12,8 +13,8 @@ impl Pairs {
         Self(bytes)
     }
 
-    /// Names and values in the order of the wire. A list that is cut short ends where it can no longer be
-    /// read.
+    /// Names and values in the order of the wire. A list that is cut short ends where it can no
+    /// longer be read.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         let sizes_and_bytes = self.0.split_first_chunk().and_then(|(count, rest)| {
             let sizes = usize::try_from(u32::from_le_bytes(*count))

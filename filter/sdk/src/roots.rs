@@ -1,4 +1,5 @@
-//! Which contexts are roots. The host says so when it makes one, and by the number alone afterwards.
+//! Which contexts are roots. The host says so when it makes one, and by the number alone
+//! afterwards.
 
 use std::cell::RefCell;
 

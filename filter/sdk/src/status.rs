@@ -18,7 +18,8 @@ pub enum HeadersStatus {
     ContinueAndEndStream = 2,
     /// Headers and body stay, no body callback comes. A body over Envoy's buffer limit is refused.
     StopAllIterationAndBuffer = 3,
-    /// Headers and body stay, no body callback comes. At Envoy's buffer limit the sender is slowed down.
+    /// Headers and body stay, no body callback comes. At Envoy's buffer limit the sender is slowed
+    /// down.
     StopAllIterationAndWatermark = 4,
 }
 
@@ -28,14 +29,15 @@ pub enum HeadersStatus {
 pub enum DataStatus {
     /// The body goes on, and held headers with it.
     Continue = 0,
-    /// The piece waits in Envoy's buffer, and the next callback sees the total. A body over Envoy's buffer
-    /// limit is refused.
+    /// The piece waits in Envoy's buffer, and the next callback sees the total. A body over Envoy's
+    /// buffer limit is refused.
     StopIterationAndBuffer = 1,
-    /// The piece waits in Envoy's buffer, and the next callback sees its own piece. At Envoy's buffer limit the
-    /// sender is slowed down. The buffer must not be touched from a tick: Envoy crashes.
+    /// The piece waits in Envoy's buffer, and the next callback sees its own piece. At Envoy's
+    /// buffer limit the sender is slowed down. The buffer must not be touched from a tick: Envoy
+    /// crashes.
     StopIterationAndWatermark = 2,
-    /// The piece is not kept: a module that has not taken it loses it. Nothing slows the sender down. The
-    /// buffer must not be touched from a tick: Envoy crashes.
+    /// The piece is not kept: a module that has not taken it loses it. Nothing slows the sender
+    /// down. The buffer must not be touched from a tick: Envoy crashes.
     StopIterationNoBuffer = 3,
 }
 

@@ -88,8 +88,8 @@ fn read_headers(map: Map) -> Headers {
 }
 
 fn header((name, value): (&[u8], &[u8])) -> (String, Vec<u8>) {
-    // Envoy lets no name in that is not ASCII (RFC 9110, section 5.1). One that came nevertheless is
-    // none that is asked for.
+    // Envoy lets no name in that is not ASCII (RFC 9110, section 5.1). One that came nevertheless
+    // is none that is asked for.
     let name = String::from_utf8_lossy(name).into_owned();
     (name, value.to_owned())
 }

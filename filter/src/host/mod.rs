@@ -1,15 +1,16 @@
 //! Everything that Envoy does for the filter, as one trait.
 //!
-//! `envoy.rs` (built for wasm32 only) is the real implementation and, with `entry.rs` beside this folder,
-//! the only code in the crate that names `chaperone_proxy_wasm`, the ABI. `fake.rs` is a host for tests.
+//! `envoy.rs` (built for wasm32 only) is the real implementation and, with `entry.rs` beside this
+//! folder, the only code in the crate that names `chaperone_proxy_wasm`, the ABI. `fake.rs` is a
+//! host for tests.
 //!
-//! Values are bytes: a header need not be UTF-8. Calls return `Option` or `Result`: a host that cannot
-//! do something is an answer, never a panic.
+//! Values are bytes: a header need not be UTF-8. Calls return `Option` or `Result`: a host that
+//! cannot do something is an answer, never a panic.
 //!
 //! # What the host promises
 //!
-//! Measured on Envoy 1.36.2 and 1.40.0, which are alike unless a version stands there, for requests and
-//! responses over HTTP/1.1 and HTTP/2. `tests/tests/e2e/statuses.rs` asks both again.
+//! Measured on Envoy 1.36.2 and 1.40.0, which are alike unless a version stands there, for requests
+//! and responses over HTTP/1.1 and HTTP/2. `tests/tests/e2e/statuses.rs` asks both again.
 //!
 //! - No call calls back into the module: resuming, answering and resetting take effect after the
 //!   running callback has returned.
@@ -18,7 +19,8 @@
 //!
 //! ## What a status from a headers callback does
 //!
-//! "The option" is `allow_on_headers_stop_iteration`. The filter's Pause is status 1, its Hold status 4.
+//! "The option" is `allow_on_headers_stop_iteration`. The filter's Pause is status 1, its Hold
+//! status 4.
 //!
 //! | status | headers | body callbacks meanwhile | a body over Envoy's limit |
 //! |---|---|---|---|
@@ -40,34 +42,38 @@
 //! | 2 StopIterationAndWatermark | its own piece, the earlier ones are out of reach | its sender is slowed down; nothing is lost | out of bounds |
 //! | 3 StopIterationNoBuffer | its own piece; what the earlier callbacks did not take is lost | is taken without end | out of bounds |
 //!
-//! - Out of bounds: Envoy follows a pointer to a buffer that is gone. Reads and changes from a tick came to
-//!   nothing at best, and ended the whole Envoy with a segmentation fault, on both versions.
-//! - The limit is `per_connection_buffer_limit_bytes`, and over HTTP/2 the stream's window where that is
-//!   less. Envoy may take one read more (up to a limit's worth) before it slows a sender down.
+//! - Out of bounds: Envoy follows a pointer to a buffer that is gone. Reads and changes from a tick
+//!   came to nothing at best, and ended the whole Envoy with a segmentation fault, on both
+//!   versions.
+//! - The limit is `per_connection_buffer_limit_bytes`, and over HTTP/2 the stream's window where
+//!   that is less. Envoy may take one read more (up to a limit's worth) before it slows a sender
+//!   down.
 //! - A callback may change its piece whatever it returns then.
 //!
 //! ## What a resume from a tick does
 //!
-//! - After held headers all that is there comes in one body callback *inside of the resume*, and later
-//!   pieces come as always. A hold may end while the body is still coming. No byte of the body can be read
-//!   before: the buffer is empty and changes are refused.
-//! - After a body callback that stopped, the buffered bytes go on without another callback; the next
-//!   piece has its own. Status 2 at each piece and a resume from each tick pass a body of any length
-//!   with bounded memory, in order.
-//! - 1.36.2: after status 1 and a resume from a tick, a next body callback that returns Continue loses its
-//!   piece. It has to stop, too (by status 2 it is as if that had been the status from the start); or the status is 2
-//!   from the start, which loses nothing.
-//! - With trailers waiting, a body callback that stops inside of the resume, by whatever status, and a
-//!   trailers callback that then returns Continue, lose the whole body (the trailers callback comes twice). If the
-//!   trailers callback stops too, nothing is lost, and a second resume lets everything go. If the body callback stopped by
-//!   status 1, the trailers callback can still read and change the body then.
+//! - After held headers all that is there comes in one body callback *inside of the resume*, and
+//!   later pieces come as always. A hold may end while the body is still coming. No byte of the
+//!   body can be read before: the buffer is empty and changes are refused.
+//! - After a body callback that stopped, the buffered bytes go on without another callback; the
+//!   next piece has its own. Status 2 at each piece and a resume from each tick pass a body of any
+//!   length with bounded memory, in order.
+//! - 1.36.2: after status 1 and a resume from a tick, a next body callback that returns Continue
+//!   loses its piece. It has to stop, too (by status 2 it is as if that had been the status from
+//!   the start); or the status is 2 from the start, which loses nothing.
+//! - With trailers waiting, a body callback that stops inside of the resume, by whatever status,
+//!   and a trailers callback that then returns Continue, lose the whole body (the trailers callback
+//!   comes twice). If the trailers callback stops too, nothing is lost, and a second resume lets
+//!   everything go. If the body callback stopped by status 1, the trailers callback can still read
+//!   and change the body then.
 //!
 //! ## How bodies end
 //!
-//! - The end is a flag at the last callback: over HTTP/1.1 one of its own, with no new bytes; over HTTP/2
-//!   that, or the last piece. With trailers no body callback has it, and Continue from the trailers callback
-//!   lets go what earlier callbacks stopped.
-//! - A response that is broken off over its limit: its reader may take it for whole over HTTP/2 on 1.36.2.
+//! - The end is a flag at the last callback: over HTTP/1.1 one of its own, with no new bytes; over
+//!   HTTP/2 that, or the last piece. With trailers no body callback has it, and Continue from the
+//!   trailers callback lets go what earlier callbacks stopped.
+//! - A response that is broken off over its limit: its reader may take it for whole over HTTP/2 on
+//!   1.36.2.
 
 #[cfg(target_arch = "wasm32")]
 pub(crate) mod envoy;
@@ -185,11 +191,12 @@ pub fn first<'a>(headers: &'a Headers, name: &str) -> Option<&'a [u8]> {
 pub trait Host {
     // Of the VM.
 
-    /// Wall clock: for what was agreed on with others, and for nothing else. Somebody may set it, by
-    /// any amount, either way.
+    /// Wall clock: for what was agreed on with others, and for nothing else. Somebody may set it,
+    /// by any amount, either way.
     fn now(&self) -> UnixMillis;
-    /// The wall clock of the VM's start, moved on by a clock that nobody sets. All waiting goes by this
-    /// one: a pause or a hold lasts as long as it was to last, whatever becomes of the wall clock.
+    /// The wall clock of the VM's start, moved on by a clock that nobody sets. All waiting goes by
+    /// this one: a pause or a hold lasts as long as it was to last, whatever becomes of the wall
+    /// clock.
     fn steady(&self) -> UnixMillis;
     /// Microseconds from an arbitrary start, for measuring how long something took.
     fn micros(&self) -> u64;
@@ -206,7 +213,8 @@ pub trait Host {
     /// # Errors
     /// [`HostError::Changed`].
     fn set_shared(&self, key: &str, value: &[u8], version: Option<u32>) -> Result<(), HostError>;
-    /// Sends a call. Only from callbacks of the root (tick, call answers), to which the answer comes.
+    /// Sends a call. Only from callbacks of the root (tick, call answers), to which the answer
+    /// comes.
     ///
     /// # Errors
     /// At once when the cluster is unknown ([`HostError::NotFound`]) or cannot take it
@@ -237,7 +245,8 @@ pub trait Host {
     fn enter_stream(&self, stream: ContextId) -> Result<(), HostError>;
     /// All headers; empty outside the phase in which they can be read.
     fn headers(&self, direction: Direction) -> Headers;
-    /// Replaces all values of a header by one. Only while the headers are held or in their callback.
+    /// Replaces all values of a header by one. Only while the headers are held or in their
+    /// callback.
     fn set_header(&self, direction: Direction, name: &str, value: &[u8]);
     /// Adds a line to a header. Only while the headers are held or in their callback.
     fn add_header(&self, direction: Direction, name: &str, value: &[u8]);
@@ -247,7 +256,8 @@ pub trait Host {
     /// [`Host::replace_body`].
     fn body(&self, direction: Direction, max: usize) -> Vec<u8>;
     /// Replaces the first `size` bytes of the buffer by `bytes`. Only in a body callback, or where
-    /// the last body callback returned Pause: elsewhere Envoy follows a pointer to a buffer that is gone.
+    /// the last body callback returned Pause: elsewhere Envoy follows a pointer to a buffer that is
+    /// gone.
     fn replace_body(&self, direction: Direction, size: usize, bytes: &[u8]);
     /// Appends to the buffer of `size` bytes. As [`Host::replace_body`].
     fn append_body(&self, direction: Direction, size: usize, bytes: &[u8]);

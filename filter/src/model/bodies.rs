@@ -92,7 +92,8 @@ fn a_grpc_message_keeps_its_length_and_its_trailers() {
     let mut envoy = begin("headers", "/free/pkg.Service/Method", true);
     let told = [("content-type", "application/grpc")];
     envoy.headers(Response, ok(&told), false);
-    // The second message's end is the body's: what may be a secret waits where it can be sent with trailers.
+    // The second message's end is the body's: what may be a secret waits where it can be sent with
+    // trailers.
     for bytes in [&message[..20], &message[20..], &message[..49]] {
         envoy.data(Response, bytes, false);
     }

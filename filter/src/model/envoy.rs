@@ -42,7 +42,8 @@ struct Side {
     buffering: bool,
     /// The filter's last body or trailers callback stopped.
     stopped: bool,
-    /// Released by a resume while `buffering`: 1.36.2 loses the next piece of data if its callback continues.
+    /// Released by a resume while `buffering`: 1.36.2 loses the next piece of data if its callback
+    /// continues.
     loses_next: bool,
     trailers_held: bool,
     ended: bool,

@@ -1,4 +1,5 @@
-//! Stories about bodies that become much more than they are: encoded ones, and placeholders that stand for long secrets.
+//! Stories about bodies that become much more than they are: encoded ones, and placeholders that
+//! stand for long secrets.
 
 use chaperone_engine::policy::Direction::{Request, Response};
 use miniz_oxide::deflate::compress_to_vec_zlib;

@@ -242,8 +242,8 @@ proptest! {
     // Each case compiles a policy and its detectors, which takes most of the time.
     #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// `Envoy` itself asserts: no request callback continues before the verdict, one answer at most,
-    /// no resume after an answer, our own answer passes.
+    /// `Envoy` itself asserts: no request callback continues before the verdict, one answer at
+    /// most, no resume after an answer, our own answer passes.
     #[test]
     fn no_order_of_callbacks_breaks_the_promises(
         kind in prop_oneof![

@@ -1,5 +1,5 @@
-//! Stories about clients that send a part of a request and wait for an answer before they send more, and about
-//! upstreams that do the same.
+//! Stories about clients that send a part of a request and wait for an answer before they send
+//! more, and about upstreams that do the same.
 
 use chaperone_engine::policy::Direction::{Request, Response};
 

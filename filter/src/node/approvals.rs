@@ -1,17 +1,17 @@
 //! Asks about requests and waits for humans.
 //!
-//! An *ask* is a call of its own: it is tried a second time when no answer came, because asking again
-//! with the same record is harmless, and then it is over. A *wait* parks a stream on an approval
-//! until it is decided or the hold budget is over; all approvals that streams of this VM wait for go
-//! to the control plane in a *watch*, a long poll, never one call per stream: Envoy's default circuit
-//! breaker has 1,024 calls per cluster for all workers together.
+//! An *ask* is a call of its own: it is tried a second time when no answer came, because asking
+//! again with the same record is harmless, and then it is over. A *wait* parks a stream on an
+//! approval until it is decided or the hold budget is over; all approvals that streams of this VM
+//! wait for go to the control plane in a *watch*, a long poll, never one call per stream: Envoy's
+//! default circuit breaker has 1,024 calls per cluster for all workers together.
 //!
-//! A call cannot be cancelled, so an approval that comes up while a watch runs cannot join it. Weighed:
-//! waiting for the running watch to end makes the approver's answer late by up to its whole length;
-//! short polls for everything put a steady load on the control plane for each waiting request.
-//! So new approvals go out in a watch of their own, all that came since the last at once. At most
-//! [`MAX_WATCHES`] run. The last of them is a short one, so that later approvals need not wait long for
-//! the next. When watches end, their undecided approvals go on in one together.
+//! A call cannot be cancelled, so an approval that comes up while a watch runs cannot join it.
+//! Weighed: waiting for the running watch to end makes the approver's answer late by up to its
+//! whole length; short polls for everything put a steady load on the control plane for each waiting
+//! request. So new approvals go out in a watch of their own, all that came since the last at once.
+//! At most [`MAX_WATCHES`] run. The last of them is a short one, so that later approvals need not
+//! wait long for the next. When watches end, their undecided approvals go on in one together.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -54,8 +54,8 @@ pub(super) enum Reply {
 }
 
 impl Reply {
-    /// The answer's body as `T`. An answer that cannot be read is no answer: half of a body must not
-    /// pass for "nothing new".
+    /// The answer's body as `T`. An answer that cannot be read is no answer: half of a body must
+    /// not pass for "nothing new".
     pub(super) fn read<'a, T: Deserialize<'a>>(&'a self) -> Option<T> {
         match self {
             Self::Answer(body) => serde_json::from_slice(body).ok(),

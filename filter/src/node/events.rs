@@ -1,18 +1,18 @@
 //! Sends events and keeps them until they are acknowledged.
 //!
-//! One batch is on its way at a time, so the control plane sees the numbers in order; it leaves when
-//! it is full, when its oldest event has waited `flush_ms`, or at once when a request waits for its
-//! event to be durable (`audit: required`). An event that is not acknowledged goes out again: `(boot, seq)` is
-//! an event's identity, so sending it twice does no harm.
+//! One batch is on its way at a time, so the control plane sees the numbers in order; it leaves
+//! when it is full, when its oldest event has waited `flush_ms`, or at once when a request waits
+//! for its event to be durable (`audit: required`). An event that is not acknowledged goes out
+//! again: `(boot, seq)` is an event's identity, so sending it twice does no harm.
 //!
 //! How long a request waits for durability was weighed. Failing at the first lost answer turns one
-//! reset connection into a 503; waiting for the whole timeout while the control plane is known to be
-//! down holds every such request for seconds. So: the first failure is tried again within the
+//! reset connection into a 503; waiting for the whole timeout while the control plane is known to
+//! be down holds every such request for seconds. So: the first failure is tried again within the
 //! request's time, the second in a row refuses all that wait; and while it is down, one try at a
 //! time finds out whether it is back.
 //!
-//! Refusals that the engine counts instead of recording them one by one become events here, when their time is over
-//! and when the node ends.
+//! Refusals that the engine counts instead of recording them one by one become events here, when
+//! their time is over and when the node ends.
 
 use chaperone_engine::audit::{
     Aggregated, EventKind, Overflow, Place, Queue, QueueLimits, RecordId, Recorded, Refusal,
@@ -135,8 +135,8 @@ impl Sender {
         self.refusals.take(refusal, now, has_room, open, example)
     }
 
-    /// Queues events for counted refusals whose time is over. As long as there is no room, they go on
-    /// counting.
+    /// Queues events for counted refusals whose time is over. As long as there is no room, they go
+    /// on counting.
     fn queue_refusals(&mut self, host: &dyn Host, metrics: &Metrics, now: UnixMillis) {
         while self.queue.has_room(Sharer::GATE)
             && let Some((record, many)) = self.refusals.due(now)
@@ -174,8 +174,8 @@ impl Sender {
         pushed
     }
 
-    /// A stream wants the event at `place` to be durable before it goes on. The wake, if it is known
-    /// already; it comes later otherwise.
+    /// A stream wants the event at `place` to be durable before it goes on. The wake, if it is
+    /// known already; it comes later otherwise.
     pub(super) fn require(
         &mut self,
         stream: ContextId,
@@ -200,8 +200,8 @@ impl Sender {
         None
     }
 
-    /// Whether a batch is full: no use in waiting for the next tick. So it is when a good part of a small queue
-    /// is used: one caller's share of it may be used up then.
+    /// Whether a batch is full: no use in waiting for the next tick. So it is when a good part of a
+    /// small queue is used: one caller's share of it may be used up then.
     pub(super) fn is_full(&self) -> bool {
         let enough = self.limits.audit_queue_bytes / 4;
         self.in_flight.is_none()
@@ -298,8 +298,9 @@ impl Sender {
         let Some(batch) = answered else {
             return Vec::new();
         };
-        // An acknowledgement of what was never sent, or of nothing in this batch, is not one. It may
-        // say more than this batch: an earlier one may have arrived although its answer was lost.
+        // An acknowledgement of what was never sent, or of nothing in this batch, is not one. It
+        // may say more than this batch: an earlier one may have arrived although its answer was
+        // lost.
         let through = match reply.read::<EventAck>() {
             Some(_) if batch.empty => batch.last,
             Some(ack) if ack.acknowledged > self.sent => {
@@ -394,8 +395,8 @@ impl Sender {
         wakes
     }
 
-    /// Gauges are process-wide: only differences may be told. Counted refusals are events that wait, too:
-    /// who stops an Envoy waits until there is none.
+    /// Gauges are process-wide: only differences may be told. Counted refusals are events that
+    /// wait, too: who stops an Envoy waits until there is none.
     fn show(&mut self, host: &dyn Host, metrics: &Metrics) {
         let waiting = self.refusals.open_windows();
         let events = self.queue.len().saturating_add(waiting);

@@ -1,9 +1,11 @@
-//! The state that all streams of one VM share: policy, token cache, event queue, approvals, metrics.
+//! The state that all streams of one VM share: policy, token cache, event queue, approvals,
+//! metrics.
 //!
-//! One [`Node`] per VM, which is one per Envoy worker. It outlives configurations: an update makes a
-//! new root context in the same VM, and the queue, the boot id, the policy in force and everything
-//! that waits go on under the new one. The configuration that came last is the one by which the node
-//! talks to the control plane; old roots tick on until their listeners have drained, for nothing.
+//! One [`Node`] per VM, which is one per Envoy worker. It outlives configurations: an update makes
+//! a new root context in the same VM, and the queue, the boot id, the policy in force and
+//! everything that waits go on under the new one. The configuration that came last is the one by
+//! which the node talks to the control plane; old roots tick on until their listeners have drained,
+//! for nothing.
 //!
 //! | module | is about |
 //! |---|---|
@@ -62,8 +64,8 @@ pub use self::sessions::SessionKey;
 pub use self::surplus::MAX_REST;
 pub use self::wake::{AuditFull, TooManyHeld, Wake};
 
-/// Milliseconds between ticks. A tick without news costs one short read of shared memory, and is how
-/// late a worker may see the policy that another one fetched.
+/// Milliseconds between ticks. A tick without news costs one short read of shared memory, and is
+/// how late a worker may see the policy that another one fetched.
 pub const TICK_MS: u32 = 25;
 
 /// The worker's node, deciding with the engine's [`Gate`].
@@ -75,7 +77,8 @@ struct Root {
     config: Rc<Config>,
 }
 
-/// One worker's filter instance, for as long as its VM lives. `G` is the gate that is made of a bundle.
+/// One worker's filter instance, for as long as its VM lives. `G` is the gate that is made of a
+/// bundle.
 pub struct NodeOf<G> {
     build: Build<G>,
     boot: BootId,
@@ -125,8 +128,8 @@ impl Node {
 }
 
 impl<G> NodeOf<G> {
-    /// A node that makes its gates with `build`. Whether `build` succeeds may depend on nothing but the
-    /// bundle.
+    /// A node that makes its gates with `build`. Whether `build` succeeds may depend on nothing but
+    /// the bundle.
     pub(crate) fn with_build(host: &dyn Host, build: Build<G>) -> Self {
         let random = host.random();
         // Any part of the random bits does: the seed only spreads retries.

@@ -21,8 +21,8 @@ const URGENT_MS: u32 = 1;
 const TOKEN_BYTES: usize = 2_048;
 
 impl<G> NodeOf<G> {
-    /// A root was configured: it is in charge from now on, and its ticks begin. Never fails, so that
-    /// whether a configuration is good depends on its bytes alone.
+    /// A root was configured: it is in charge from now on, and its ticks begin. Never fails, so
+    /// that whether a configuration is good depends on its bytes alone.
     pub fn configure(&mut self, host: &dyn Host, root: ContextId, config: Rc<Config>) {
         self.metrics.define(host);
         self.name = config

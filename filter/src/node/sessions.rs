@@ -1,8 +1,9 @@
-//! Secrets that were masked in the requests of a session, so that a later answer of the same session can be
-//! restored.
+//! Secrets that were masked in the requests of a session, so that a later answer of the same
+//! session can be restored.
 //!
-//! In the memory of this worker only, never in shared data, where every plugin of the process could read it. An answer that
-//! comes through another worker keeps its placeholders, which is the safe fault.
+//! In the memory of this worker only, never in shared data, where every plugin of the process could
+//! read it. An answer that comes through another worker keeps its placeholders, which is the safe
+//! fault.
 
 use std::collections::HashMap;
 
@@ -17,8 +18,8 @@ const MAX_SESSIONS: usize = 1_000;
 /// Most bytes of secrets, of all sessions.
 const MAX_BYTES: usize = 4 * 1024 * 1024;
 
-/// One agent run with one connection. A secret that was masked on the way to one upstream is never restored in an
-/// answer of another.
+/// One agent run with one connection. A secret that was masked on the way to one upstream is never
+/// restored in an answer of another.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct SessionKey {
     issuer: String,
@@ -29,8 +30,8 @@ pub struct SessionKey {
 }
 
 impl SessionKey {
-    /// The session that the token names; nothing if it names none. Nothing that the agent says is taken for one: it
-    /// could name another's.
+    /// The session that the token names; nothing if it names none. Nothing that the agent says is
+    /// taken for one: it could name another's.
     pub fn of(principal: &Principal, connection: &str) -> Option<Self> {
         Some(Self {
             issuer: principal.issuer.clone(),

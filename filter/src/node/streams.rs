@@ -69,7 +69,8 @@ impl<G> NodeOf<G> {
         parts.map_or(Sharer::GATE, |parts| parts.events.sharer(principal))
     }
 
-    /// Whether a new request of this sharer may be let in. With `on_audit_full: drop` it always may.
+    /// Whether a new request of this sharer may be let in. With `on_audit_full: drop` it always
+    /// may.
     ///
     /// # Errors
     /// [`AuditFull`]: refuse it.
@@ -97,8 +98,9 @@ impl<G> NodeOf<G> {
         RecordId::new(&self.boot, self.records)
     }
 
-    /// How a refused request is recorded that nobody is known to have sent, or that has no room. In no record
-    /// of its own unless it `may_stand_alone`. `example` describes it, masked, if that is needed.
+    /// How a refused request is recorded that nobody is known to have sent, or that has no room. In
+    /// no record of its own unless it `may_stand_alone`. `example` describes it, masked, if that is
+    /// needed.
     pub fn refused(
         &mut self,
         host: &dyn Host,
@@ -125,8 +127,8 @@ impl<G> NodeOf<G> {
         recorded
     }
 
-    /// Queues one event of a record, on the share of whoever the record is about. Its place in the queue; none when it was
-    /// dropped under `on_audit_full: drop`.
+    /// Queues one event of a record, on the share of whoever the record is about. Its place in the
+    /// queue; none when it was dropped under `on_audit_full: drop`.
     ///
     /// # Errors
     /// [`AuditFull`]: it is lost, counted, and the control plane is told with the next batch.
@@ -209,13 +211,14 @@ impl<G> NodeOf<G> {
         Ok(())
     }
 
-    /// The stream is to end at `until` by the steady clock: [`Wake::Over`] will come, unless it has ended by itself.
+    /// The stream is to end at `until` by the steady clock: [`Wake::Over`] will come, unless it has
+    /// ended by itself.
     pub fn end_later(&mut self, stream: ContextId, until: UnixMillis) {
         self.endings.push((stream, until));
     }
 
-    /// Wakes the stream at `at`, with [`Wake::Due`]. A stream has one such time, the earliest that it asked for
-    /// since it was woken.
+    /// Wakes the stream at `at`, with [`Wake::Due`]. A stream has one such time, the earliest that
+    /// it asked for since it was woken.
     pub fn wake_at(&mut self, host: &dyn Host, stream: ContextId, at: UnixMillis) {
         let time = self.times.entry(stream).or_insert(at);
         *time = (*time).min(at);
@@ -233,7 +236,8 @@ impl<G> NodeOf<G> {
             .extend(due.map(|(stream, _)| (stream, Wake::Over)));
     }
 
-    /// Whether a callback that has taken so many bytes more than are free may make `bytes` more of what came.
+    /// Whether a callback that has taken so many bytes more than are free may make `bytes` more of
+    /// what came.
     pub fn expand(&mut self, host: &dyn Host, bytes: usize, taken: usize) -> bool {
         let capacity = self.expanded_bytes();
         self.surplus.take(host.steady(), capacity, bytes, taken)
@@ -250,7 +254,8 @@ impl<G> NodeOf<G> {
             .map_or(0, |root| root.config.limits.expanded_bytes)
     }
 
-    /// Remembers the secrets that were masked in a request of a session, and gives all those of the session.
+    /// Remembers the secrets that were masked in a request of a session, and gives all those of the
+    /// session.
     pub fn remember(&mut self, session: SessionKey, masked: Secrets, now: UnixMillis) -> Secrets {
         self.sessions.remember(session, masked, now)
     }

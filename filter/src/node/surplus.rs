@@ -1,17 +1,20 @@
 //! How much more than they are the bodies of a worker may become.
 //!
-//! 280 KB of gzip become 60 MB, and forty such bodies became 2.9 GB in Envoy. A body may always become a few times
-//! what it is ([`room`](crate::stream)); whatever goes beyond is taken from here, where all streams of the worker share
-//! it. It comes back with time, since nothing tells when Envoy has sent it on: all of it in [`REFILL_MS`].
+//! 280 KB of gzip become 60 MB, and forty such bodies became 2.9 GB in Envoy. A body may always
+//! become a few times what it is ([`room`](crate::stream)); whatever goes beyond is taken from
+//! here, where all streams of the worker share it. It comes back with time, since nothing tells
+//! when Envoy has sent it on: all of it in [`REFILL_MS`].
 //!
-//! No stream may take more in one callback than it leaves to all others, so one alone does not shut them out.
+//! No stream may take more in one callback than it leaves to all others, so one alone does not shut
+//! them out.
 
 use chaperone_engine::base::time::UnixMillis;
 
 /// Milliseconds until all that was taken has come back.
 const REFILL_MS: u64 = 4_000;
 
-/// Most bytes that a body may leave behind as they came, because there was no room for what becomes of them.
+/// Most bytes that a body may leave behind as they came, because there was no room for what becomes
+/// of them.
 pub const MAX_REST: usize = 1024 * 1024;
 
 /// The surplus of one worker.
@@ -55,7 +58,8 @@ impl Surplus {
         true
     }
 
-    /// A stream keeps `now` bytes as they came, and kept `before`. Whether all streams together may.
+    /// A stream keeps `now` bytes as they came, and kept `before`. Whether all streams together
+    /// may.
     pub(super) fn keep(&mut self, before: usize, now: usize, capacity: usize) -> bool {
         self.rests = self.rests.saturating_sub(before).saturating_add(now);
         now <= before || self.rests <= capacity

@@ -7,13 +7,15 @@ use chaperone_engine::link::AskAnswer;
 pub enum Wake {
     /// [`Node::require_durable`](super::Node::require_durable): the event is stored.
     Durable,
-    /// [`Node::require_durable`](super::Node::require_durable): it could not be stored in time. 503 `audit_unavailable`.
+    /// [`Node::require_durable`](super::Node::require_durable): it could not be stored in time. 503
+    /// `audit_unavailable`.
     AuditUnavailable,
     /// [`Node::ask`](super::Node::ask): how the request stands.
     Answer(AskAnswer),
     /// [`Node::ask`](super::Node::ask): no answer. 503 `control_plane_unavailable`.
     AskUnavailable,
-    /// [`Node::wait`](super::Node::wait): decided, one way or the other; ask again with the same record.
+    /// [`Node::wait`](super::Node::wait): decided, one way or the other; ask again with the same
+    /// record.
     Changed,
     /// [`Node::wait`](super::Node::wait): the hold budget is over; take a ticket.
     Timeout,
@@ -23,7 +25,8 @@ pub enum Wake {
     Due,
 }
 
-/// The queue, or the caller's share of it, is full and `on_audit_full` is `block`: 503 `audit_full`.
+/// The queue, or the caller's share of it, is full and `on_audit_full` is `block`: 503
+/// `audit_full`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AuditFull;
 

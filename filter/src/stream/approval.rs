@@ -12,8 +12,8 @@ use super::{Around, Phase, Stream, Waiting, metric};
 use crate::node::TooManyHeld;
 
 impl Stream {
-    /// Asks whether a human has approved this request, or will. `body` is the body that goes upstream, masked
-    /// where masking applies; nothing where it cannot be seen.
+    /// Asks whether a human has approved this request, or will. `body` is the body that goes
+    /// upstream, masked where masking applies; nothing where it cannot be seen.
     pub(super) fn ask(&mut self, around: &mut Around<'_>, body: Option<Vec<u8>>) {
         let shown = self.shown(around);
         let content_type = self.request.content_type_text();
@@ -45,7 +45,8 @@ impl Stream {
             body: binding,
         }
         .digest();
-        // What an encoding or a character set hides cannot be masked, so approvers do not see it either.
+        // What an encoding or a character set hides cannot be masked, so approvers do not see it
+        // either.
         let key = FingerprintKey::from_bytes(*self.config.fingerprint_key.expose());
         let limit = self.config.limits.preview_bytes;
         let readable = self.request.is_readable()
@@ -86,7 +87,8 @@ impl Stream {
         self.phase = Phase::Waiting(Waiting::Answer);
     }
 
-    /// The approval changed: asks again under the same record, which settles whose a one-time grant is.
+    /// The approval changed: asks again under the same record, which settles whose a one-time grant
+    /// is.
     pub(super) fn ask_again(&mut self, around: &mut Around<'_>) {
         let Some(request) = self.case.as_ref().and_then(|case| case.asked.as_ref()) else {
             return;

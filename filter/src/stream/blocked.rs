@@ -5,9 +5,9 @@
 //! | request | 403; 415 if its encoding breaks off, 413 if too much becomes of it | the same; upstream sees half a request, which breaks off |
 //! | response | 403, or 502 | the body's own error event where it has one, then the end; else the stream breaks off |
 //!
-//! A response that is ended with an error event is not reset at once: bytes on their way to the agent would be lost
-//! with it. All that upstream still sends is dropped, and if the response has not ended by itself after
-//! [`GRACE_MS`], the stream is reset then.
+//! A response that is ended with an error event is not reset at once: bytes on their way to the
+//! agent would be lost with it. All that upstream still sends is dropped, and if the response has
+//! not ended by itself after [`GRACE_MS`], the stream is reset then.
 
 use chaperone_engine::gate::{Code, Refused};
 

@@ -100,7 +100,8 @@ impl Stream {
             return Some(AbortCause::Filter);
         }
         let ended = self.response_body.ended && matches!(self.phase, Phase::Open { .. });
-        // Looking a property up is among the dearest host calls; a good answer that ended needs none.
+        // Looking a property up is among the dearest host calls; a good answer that ended needs
+        // none.
         if ended && self.status.is_some_and(|status| status < 500) {
             return None;
         }

@@ -1,7 +1,8 @@
-//! Secrets in the headers of a response: a token in the query of `Location`, in `Set-Cookie`, in `Link`.
+//! Secrets in the headers of a response: a token in the query of `Location`, in `Set-Cookie`, in
+//! `Link`.
 //!
-//! Every value is looked at; a list of names would miss the one that an upstream makes up. Names stand before their
-//! values, as `name: value`, since some secrets are known by their names only.
+//! Every value is looked at; a list of names would miss the one that an upstream makes up. Names
+//! stand before their values, as `name: value`, since some secrets are known by their names only.
 
 use std::sync::Arc;
 
@@ -53,7 +54,8 @@ pub(super) fn mask(plan: &Arc<Plan>, key: &FingerprintKey, headers: &Headers) ->
             return Some(masked);
         }
         let start = name.len().saturating_add(2);
-        // A name is no secret, so it is still there; a line that has lost it is taken for a secret whole.
+        // A name is no secret, so it is still there; a line that has lost it is taken for a secret
+        // whole.
         let new = match line.as_bytes().split_at_checked(start) {
             Some((before, after)) if before.starts_with(name.as_bytes()) => after,
             _ => line.as_bytes(),

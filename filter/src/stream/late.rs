@@ -1,8 +1,9 @@
 //! What waits for the next bytes of a body, and they do not come.
 //!
-//! A client may send a part of its request and then wait for an answer, and an upstream may send headers, or a part of
-//! its answer, and then wait for more of the request. If the gate waited for the next bytes meanwhile, all three would wait
-//! for ever. So it waits for `limits.body_wait_ms`, counted from the last bytes:
+//! A client may send a part of its request and then wait for an answer, and an upstream may send
+//! headers, or a part of its answer, and then wait for more of the request. If the gate waited for
+//! the next bytes meanwhile, all three would wait for ever. So it waits for `limits.body_wait_ms`,
+//! counted from the last bytes:
 //!
 //! | waits | then |
 //! |---|---|
@@ -12,8 +13,8 @@
 //! | bytes that there was no room for ([`room`](super::room)) | twenty times as long, and then the stream ends |
 //! | decided bytes, behind which others are undecided | they go on; the undecided ones wait in memory |
 //!
-//! Undecided bytes themselves never go on before they are decided: whoever could make the gate give up by waiting would
-//! get any secret through.
+//! Undecided bytes themselves never go on before they are decided: whoever could make the gate give
+//! up by waiting would get any secret through.
 
 use chaperone_engine::base::time::UnixMillis;
 use chaperone_engine::gate::{ReadFor, Refused};

@@ -37,13 +37,14 @@ pub(super) const REPORTED_BY: &str = "reported_by.";
 /// Requests and answers that were ended, by the detector that ended them (family).
 pub(super) const BLOCKED_BY: &str = "blocked_by.";
 
-/// Counters that are there from the start: an alert on a metric that does not exist yet never fires.
+/// Counters that are there from the start: an alert on a metric that does not exist yet never
+/// fires.
 pub(crate) const COUNTERS: &[&str] = &[
     REQUESTS, ALLOWED, DENIED, REFUSED, TICKETS, HELD, ABORTED, MASKED, REPORTED, BLOCKED,
 ];
 
-/// The name of one member of a family. Dots would make levels of their own in Envoy, and Istio splits
-/// names at `=` and `;`.
+/// The name of one member of a family. Dots would make levels of their own in Envoy, and Istio
+/// splits names at `=` and `;`.
 pub(super) fn of(family: &str, label: &str) -> String {
     let mut name = String::from(family);
     name.extend(label.chars().map(|c| {

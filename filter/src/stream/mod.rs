@@ -7,11 +7,13 @@
 //! ```
 //!
 //! # Promises
-//! - `Stream::flow` alone derives a callback's return value, from the phase and, once the request has been
-//!   let through, from the state of its body. While a verdict is pending every request callback returns
-//!   Pause or Hold: in Envoy, Continue from *any* body or trailers callback releases held headers upstream.
-//! - Nothing that a client may legally do hangs. A verdict that needs no body holds headers and body together, so that it
-//!   does not depend on what comes; where bytes are waited for, that ends after `limits.body_wait_ms` (`late`).
+//! - `Stream::flow` alone derives a callback's return value, from the phase and, once the request
+//!   has been let through, from the state of its body. While a verdict is pending every request
+//!   callback returns Pause or Hold: in Envoy, Continue from *any* body or trailers callback
+//!   releases held headers upstream.
+//! - Nothing that a client may legally do hangs. A verdict that needs no body holds headers and
+//!   body together, so that it does not depend on what comes; where bytes are waited for, that ends
+//!   after `limits.body_wait_ms` (`late`).
 //! - A stream answers the agent at most once, and never after it let the request go on.
 //! - A stream keeps the gate that it began under; a newer policy is for newer streams.
 //! - Every stream closes its record exactly once, in [`Stream::log`], whatever came before.
@@ -68,8 +70,8 @@ pub struct Around<'a> {
     pub detectors: &'a Detectors,
 }
 
-/// The built-in detectors, compiled when they are first asked for: a policy usually brings the same ones,
-/// compiled rules are the largest thing that a worker holds, and twice is too much.
+/// The built-in detectors, compiled when they are first asked for: a policy usually brings the same
+/// ones, compiled rules are the largest thing that a worker holds, and twice is too much.
 #[derive(Debug, Default)]
 pub struct Detectors(OnceCell<Option<Arc<Plan>>>);
 
@@ -230,8 +232,8 @@ impl Stream {
             (Direction::Request, _) | (_, Phase::Broken | Phase::Answered { passing: false }) => {
                 Flow::Pause
             }
-            // Upstream was never asked, or its response was refused: what passes now is our own answer
-            // or Envoy's.
+            // Upstream was never asked, or its response was refused: what passes now is our own
+            // answer or Envoy's.
             (
                 Direction::Response,
                 Phase::New

@@ -1,5 +1,5 @@
-//! From a yes to the upstream: the record that may have to be stored first, and how a request that Envoy holds
-//! is made to go on.
+//! From a yes to the upstream: the record that may have to be stored first, and how a request that
+//! Envoy holds is made to go on.
 
 use chaperone_engine::audit::{ApprovalOutcome, EventKind};
 use chaperone_engine::gate::{ReadFor, Refused};
@@ -13,7 +13,8 @@ impl Stream {
     /// A body callback while the verdict is pending (the "body" profile only).
     pub(super) fn body_while_waiting(&mut self, around: &mut Around<'_>, size: usize, end: bool) {
         let Phase::Waiting(Waiting::Body(read_for)) = self.phase else {
-            // The verdict does not wait for it: it waits for the verdict, masked, where nothing can be lost.
+            // The verdict does not wait for it: it waits for the verdict, masked, where nothing can
+            // be lost.
             self.open_body(around, Direction::Request, size, end);
             return;
         };
@@ -23,8 +24,8 @@ impl Stream {
         match read_for {
             ReadFor::Approval if size > limit => self.refuse(around, Refused::too_large(limit)),
             ReadFor::Blocking if size > limit => {
-                // What was held has no end in sight. From here on it goes as in the other profile: a secret ends
-                // it when it comes.
+                // What was held has no end in sight. From here on it goes as in the other profile:
+                // a secret ends it when it comes.
                 self.let_through(around, None, false);
                 if self.goes_on() {
                     self.open_body(around, Direction::Request, size, end);
@@ -44,8 +45,8 @@ impl Stream {
         }
     }
 
-    /// Masks the whole body, which Envoy holds, in its place. Gives its bytes; nothing if the request was refused for
-    /// it.
+    /// Masks the whole body, which Envoy holds, in its place. Gives its bytes; nothing if the
+    /// request was refused for it.
     fn mask_whole(&mut self, around: &mut Around<'_>) -> Option<Vec<u8>> {
         let limit = self.config.limits.body_bytes;
         match self.request_body.whole(around.host, limit) {
@@ -115,7 +116,8 @@ impl Stream {
         }
     }
 
-    /// Resumes a request that Envoy holds. What it keeps of the body within reach has been masked by then.
+    /// Resumes a request that Envoy holds. What it keeps of the body within reach has been masked
+    /// by then.
     fn release(&mut self, around: &mut Around<'_>) {
         self.request_body.resumed();
         around.host.resume(Direction::Request);

@@ -5,10 +5,11 @@
 //!                             └─► recorded
 //! ```
 //!
-//! Restored bytes hold secrets again: they go to the agent that sent these secrets, and never into the record.
+//! Restored bytes hold secrets again: they go to the agent that sent these secrets, and never into
+//! the record.
 //!
-//! Decoding and restoring make much of little. They take what there is room for (`room`), step by step; the bytes that
-//! are left stay here as they came, and are taken up with the next ones.
+//! Decoding and restoring make much of little. They take what there is room for (`room`), step by
+//! step; the bytes that are left stay here as they came, and are taken up with the next ones.
 
 use std::borrow::Cow;
 
@@ -23,7 +24,8 @@ const RESTORED_AT_ONCE: usize = 512 * 1024;
 /// Least bytes that a placeholder has.
 const PLACEHOLDER: usize = 16;
 
-/// The stations that there are; without any, bytes pass as they are and nothing is recorded of them.
+/// The stations that there are; without any, bytes pass as they are and nothing is recorded of
+/// them.
 #[derive(Debug, Default)]
 pub(super) struct Pipe {
     /// Bytes that may be made beyond a few times what comes.
@@ -33,7 +35,8 @@ pub(super) struct Pipe {
     restorer: Option<Masker>,
     /// Bytes that restoring takes at once.
     slice: usize,
-    /// What was not taken, since there was no room. Empty if the decoder has taken all, but not given all.
+    /// What was not taken, since there was no room. Empty if the decoder has taken all, but not
+    /// given all.
     rest: Option<Vec<u8>>,
 }
 
@@ -110,8 +113,8 @@ impl Pipe {
         self.masker.as_ref().map(Masker::secrets)
     }
 
-    /// Takes the next bytes, as far as there is room for what becomes of them. `record`: how many of them are to be
-    /// recorded as well; if more come, so that it is seen, a few more.
+    /// Takes the next bytes, as far as there is room for what becomes of them. `record`: how many
+    /// of them are to be recorded as well; if more come, so that it is seen, a few more.
     ///
     /// # Errors
     /// They cannot be decoded; the body must not go on.

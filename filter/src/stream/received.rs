@@ -24,16 +24,16 @@ pub(super) enum Asker {
     Refused(Option<TokenOwner>),
 }
 
-/// The address that a request came from: the one that Envoy trusts, after `x-forwarded-for` where the connection
-/// manager is told to believe it (`docs/filter.md`).
+/// The address that a request came from: the one that Envoy trusts, after `x-forwarded-for` where
+/// the connection manager is told to believe it (`docs/filter.md`).
 pub(super) fn source(host: &dyn Host) -> Option<String> {
     source_address(&host.property(&["source", "address"])?)
 }
 
 impl Stream {
-    /// Records that the request arrived, and how much is known of it: who asks, the connection and operation that it
-    /// reached, and the policy version that was asked. Gives the event's place, if it was taken, and
-    /// the request as it is recorded, masked.
+    /// Records that the request arrived, and how much is known of it: who asks, the connection and
+    /// operation that it reached, and the policy version that was asked. Gives the event's place,
+    /// if it was taken, and the request as it is recorded, masked.
     pub(super) fn received(
         &self,
         around: &mut Around<'_>,

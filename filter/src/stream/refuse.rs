@@ -6,7 +6,8 @@ use chaperone_engine::policy::Effect;
 
 use super::{Around, Case, Phase, Stream, metric};
 
-/// Seconds after which an agent may ask again that has a ticket, or that found too many others asking.
+/// Seconds after which an agent may ask again that has a ticket, or that found too many others
+/// asking.
 const RETRY_AFTER_S: u64 = 15;
 
 impl Stream {

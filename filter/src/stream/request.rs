@@ -67,8 +67,8 @@ impl Request {
         }
     }
 
-    /// The facts that the engine decides on. `end`: no body follows; `can_be_held`: all of one that does could be
-    /// kept before the verdict.
+    /// The facts that the engine decides on. `end`: no body follows; `can_be_held`: all of one that
+    /// does could be kept before the verdict.
     pub(super) fn head<'a>(
         &'a self,
         destination: Destination<'a>,
@@ -114,8 +114,8 @@ pub(super) fn all(headers: &Headers, name: &str) -> Option<Vec<u8>> {
     (!values.is_empty()).then(|| values.join(b", ".as_slice()))
 }
 
-/// How the body is encoded, if it can be read. Every line counts. Messages that gRPC compresses one by one,
-/// under a header of its own, cannot be read.
+/// How the body is encoded, if it can be read. Every line counts. Messages that gRPC compresses one
+/// by one, under a header of its own, cannot be read.
 pub(super) fn encoding_of(headers: &Headers) -> Option<Encoding> {
     let of = |name| Encoding::of(all(headers, name).as_deref());
     match of("grpc-encoding") {

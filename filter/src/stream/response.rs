@@ -19,7 +19,8 @@ impl Stream {
             Phase::Open { .. } => {}
             Phase::New | Phase::Waiting(_) => {
                 // Upstream was never asked: this is Envoy's own answer (a timeout, a body over its
-                // limit). It ends the stream, and a verdict that comes later finds nothing to release.
+                // limit). It ends the stream, and a verdict that comes later finds nothing to
+                // release.
                 self.leave_waiting(around);
                 self.phase = Phase::Overtaken;
                 return;
@@ -90,7 +91,8 @@ impl Stream {
         tail: Tail,
     ) -> BodyWay {
         let masker = |plan| Masker::new(plan, self.fingerprint_key(), content);
-        // The detector of placeholders is fixed and compiles; were it ever not to, they stay as they are.
+        // The detector of placeholders is fixed and compiles; were it ever not to, they stay as
+        // they are.
         let longest = secrets.longest();
         let restoring = (!secrets.is_empty())
             .then(|| Plan::restoring(Arc::new(secrets)).ok())
@@ -107,7 +109,8 @@ impl Stream {
         )
     }
 
-    /// Masks secrets in the response's headers; or names the detector that blocks the response for one.
+    /// Masks secrets in the response's headers; or names the detector that blocks the response for
+    /// one.
     fn mask_headers(
         &mut self,
         around: &Around<'_>,
@@ -123,8 +126,8 @@ impl Stream {
         masked.blocked
     }
 
-    /// The secrets that were masked in this request, and in earlier ones of the same session, and are to stand in the
-    /// answer again.
+    /// The secrets that were masked in this request, and in earlier ones of the same session, and
+    /// are to stand in the answer again.
     fn to_restore(&self, around: &mut Around<'_>) -> Secrets {
         let Some(case) = self.case.as_ref().filter(|case| case.masking.restores()) else {
             return Secrets::default();

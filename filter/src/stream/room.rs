@@ -1,16 +1,17 @@
 //! How much one callback may make of its bytes.
 //!
-//! Envoy counts what it takes from a connection and slows the sender down; what a callback makes of it is counted when
-//! the callback has returned, which is too late. So whatever makes much of little asks here first, and what there is no
-//! room for stays as it came: [`Pipe::has_rest`](super::pipe::Pipe::has_rest).
+//! Envoy counts what it takes from a connection and slows the sender down; what a callback makes of
+//! it is counted when the callback has returned, which is too late. So whatever makes much of
+//! little asks here first, and what there is no room for stays as it came:
+//! [`Pipe::has_rest`](super::pipe::Pipe::has_rest).
 
 /// Bytes that are asked for at once.
 const STEP: usize = 256 * 1024;
-/// So many times what came may always be made of it: JSON and text become three to ten times as long, and are
-/// never held up.
+/// So many times what came may always be made of it: JSON and text become three to ten times as
+/// long, and are never held up.
 pub(super) const FREE_TIMES: usize = 8;
-/// As much more may be made of a body, however short. Counted once for a body and not for each callback: a sender could cut
-/// its body into as many frames as it likes.
+/// As much more may be made of a body, however short. Counted once for a body and not for each
+/// callback: a sender could cut its body into as many frames as it likes.
 pub(super) const FREE: usize = 256 * 1024;
 
 /// Whether the worker has so many bytes more for a callback that has taken so many.

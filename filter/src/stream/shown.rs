@@ -1,5 +1,5 @@
-//! Texts of a request that are written down or shown to people: agents choose nearly all of them, so none
-//! gets there unmasked.
+//! Texts of a request that are written down or shown to people: agents choose nearly all of them,
+//! so none gets there unmasked.
 //!
 //! A secret in a path stands in the operation too, which is made of the path, and one that is
 //! percent-encoded (`%5F` for `_`) is the same secret to whoever reads the record.

@@ -1,7 +1,10 @@
-//! Refusals before a request has a share of its own: nobody is known to have sent it, or its sender's share is used up.
+//! Refusals before a request has a share of its own: nobody is known to have sent it, or its
+//! sender's share is used up.
 //!
-//! Whoever has no token can send as many of these as their network carries. The engine says which are recorded one by
-//! one and which are only counted ([`Refusals`](chaperone_engine::audit::Refusals)); a counted one costs neither masking nor an event.
+//! Whoever has no token can send as many of these as their network carries. The engine says which
+//! are recorded one by one and which are only counted
+//! ([`Refusals`](chaperone_engine::audit::Refusals)); a counted one costs neither masking nor an
+//! event.
 
 use chaperone_engine::audit::{Recorded, Refusal, RefusedExample, RequestLine, shortened};
 use chaperone_engine::gate::{Code, Refused};
@@ -39,7 +42,8 @@ impl Stream {
         self.begin_one_or_count(around, refusal, may_stand_alone, asker, policy_version);
     }
 
-    /// Begins the record of a stream that Envoy ended before our first callback: headers can still be read at its end.
+    /// Begins the record of a stream that Envoy ended before our first callback: headers can still
+    /// be read at its end.
     pub(super) fn begin_unseen(&mut self, around: &mut Around<'_>, status: u16) {
         self.request = Request::read(&around.host.headers(Direction::Request));
         self.request.authorization = Vec::new();

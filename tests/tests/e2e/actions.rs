@@ -1,5 +1,5 @@
-//! What a policy does with a secret besides masking it: block, report, keep its last characters, mask values by
-//! their names, and give back to the one who sent it.
+//! What a policy does with a secret besides masking it: block, report, keep its last characters,
+//! mask values by their names, and give back to the one who sent it.
 
 use chaperone_tests::agents::{Library, Request};
 use chaperone_tests::api::text;
@@ -151,7 +151,8 @@ async fn a_blocked_secret_in_a_streamed_answer_ends_it_with_an_error_that_librar
 }
 
 /// # Panics
-/// When an error is another than the one that this API's libraries document for an error event of a stream.
+/// When an error is another than the one that this API's libraries document for an error event of a
+/// stream.
 fn assert_is_documented(api: Api, error: &Value) {
     let (names, code) = match api {
         // Python's library for Anthropic chooses the class by the status, which is 200 by then.

@@ -1,5 +1,5 @@
-//! Where answers are larger than what may wait: what is undecided then is masked while it streams, whatever is larger is
-//! still read, and Envoy's memory stays what it was.
+//! Where answers are larger than what may wait: what is undecided then is masked while it streams,
+//! whatever is larger is still read, and Envoy's memory stays what it was.
 
 use chaperone_tests::client::Call;
 use chaperone_tests::masked::{HERE, assert_nothing_of, without_fingerprints};

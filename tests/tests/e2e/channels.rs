@@ -1,5 +1,6 @@
-//! Where a model's answer says a secret otherwise than in a few deltas of events: as log probabilities, in lines of JSON, in an
-//! array that grows, in arguments of tools under keys that name a secret, and over events that are all alike.
+//! Where a model's answer says a secret otherwise than in a few deltas of events: as log
+//! probabilities, in lines of JSON, in an array that grows, in arguments of tools under keys that
+//! name a secret, and over events that are all alike.
 
 use chaperone_tests::agents::{Library, Request};
 use chaperone_tests::api::text;
@@ -98,7 +99,8 @@ async fn log_probabilities_of_an_answer_in_one_piece_are_masked_with_it() {
 }
 
 /// # Panics
-/// When a list of tokens is anything else than the one that was `sent`, with the secret in `said` masked.
+/// When a list of tokens is anything else than the one that was `sent`, with the secret in `said`
+/// masked.
 fn assert_tokens_are_masked(got: &Value, said: &str, sent: &Value) {
     let (got, sent) = (
         got.as_array().expect("a list"),

@@ -7,8 +7,8 @@ use chaperone_tests::places;
 use chaperone_tests::wasm::Interface;
 use serde_json::Value;
 
-/// `docs/failures.md` names a test for each failure and each code, and `docs/upgrades.md` for each mix of
-/// versions. A test that is renamed or removed would leave a promise that nothing keeps.
+/// `docs/failures.md` names a test for each failure and each code, and `docs/upgrades.md` for each
+/// mix of versions. A test that is renamed or removed would leave a promise that nothing keeps.
 #[test]
 fn every_test_that_the_tables_of_promises_name_exists() {
     let root = places::repository();
@@ -55,7 +55,8 @@ fn every_mix_of_versions_has_a_test() {
     }
 }
 
-/// `docs/failures.md` has the damage and the bounds of each drill, and names no drill that there is not.
+/// `docs/failures.md` has the damage and the bounds of each drill, and names no drill that there is
+/// not.
 #[test]
 fn every_drill_stands_in_the_failure_page() {
     let root = places::repository();
@@ -186,7 +187,8 @@ fn every_crate_but_the_sdk_forbids_unsafe_code() {
     }
 }
 
-/// No table of cargo's has lints for all code but tests, so each of these crates says them at its head.
+/// No table of cargo's has lints for all code but tests, so each of these crates says them at its
+/// head.
 #[test]
 fn the_crates_of_the_wasm_module_deny_the_same_that_could_panic() {
     let heads = ["engine", "filter", "filter/sdk"].map(|member| {
@@ -201,8 +203,9 @@ fn the_crates_of_the_wasm_module_deny_the_same_that_could_panic() {
     assert_eq!(heads[0], heads[2]);
 }
 
-/// Envoy gives a module only what `allowed_capabilities` names. What the module wants and is not named fails; a callback
-/// that is not named is never called, and requests pass unseen; what is named and not wanted is too much.
+/// Envoy gives a module only what `allowed_capabilities` names. What the module wants and is not
+/// named fails; a callback that is not named is never called, and requests pass unseen; what is
+/// named and not wanted is too much.
 #[test]
 fn the_shipped_capabilities_are_what_the_module_imports_and_exports() {
     /// Envoy takes these without asking the list.

@@ -1,8 +1,8 @@
-//! Ways around masking, each tried through the gate. `docs/masking.md` lists them all and says what comes of
-//! each; what it says is what is asserted here, so a reader can rely on the list.
+//! Ways around masking, each tried through the gate. `docs/masking.md` lists them all and says what
+//! comes of each; what it says is what is asserted here, so a reader can rely on the list.
 //!
-//! Whether a secret came through is asked of everything that a patient reader can make of the bytes: see
-//! [`readings`].
+//! Whether a secret came through is asked of everything that a patient reader can make of the
+//! bytes: see [`readings`].
 
 use std::collections::{BTreeMap, BTreeSet};
 

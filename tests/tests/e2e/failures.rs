@@ -344,7 +344,8 @@ async fn an_unknown_key_is_401_and_asks_for_a_refresh() {
     })
     .await;
     // The key that was taken away does not work any more, although its token was accepted before.
-    // Each worker takes the new keys when it has them, the one that answered last perhaps before the other.
+    // Each worker takes the new keys when it has them, the one that answered last perhaps before
+    // the other.
     wait::until("the old key to be gone", async || {
         let gone = old.send(Call::get("/")).await;
         (gone.code().as_deref() == Some("unknown_key")).then_some(())

@@ -1,5 +1,5 @@
-//! Whoever sends more than everybody else together takes nothing from them: no good request is refused, and the trail
-//! stays small and true.
+//! Whoever sends more than everybody else together takes nothing from them: no good request is
+//! refused, and the trail stays small and true.
 
 use std::path::Path;
 use std::time::Instant;
@@ -19,7 +19,8 @@ fn rules() -> [Value; 2] {
     [allow("platform", "platform"), required]
 }
 
-/// Good requests, some of which go on only once their record is stored, while a flood goes on. None is refused.
+/// Good requests, some of which go on only once their record is stored, while a flood goes on. None
+/// is refused.
 async fn good_requests_pass(stage: &Stage, flood: &Load) {
     const OF_ALICE: &str = "subject=alice&state=completed";
     let before = stage.api.count_records(OF_ALICE).await;
@@ -72,7 +73,8 @@ async fn stored_events(stage: &Stage) -> u64 {
         .sum()
 }
 
-/// How many refused requests the trail knows of: those with a record of their own, and those that one counts.
+/// How many refused requests the trail knows of: those with a record of their own, and those that
+/// one counts.
 async fn refused_requests(stage: &Stage, code: &str) -> (u64, u64) {
     let mut known = (0, 0);
     let alone = stage
@@ -93,8 +95,8 @@ async fn refused_requests(stage: &Stage, code: &str) -> (u64, u64) {
     known
 }
 
-/// A flood of requests that are refused with this code: the good ones pass, and the trail counts every refused one
-/// without growing with them.
+/// A flood of requests that are refused with this code: the good ones pass, and the trail counts
+/// every refused one without growing with them.
 async fn without_identity(call: Call, code: &str, stage: &Stage) {
     let call = call.header("user-agent", "flooder/1.0");
     let (before, events) = (

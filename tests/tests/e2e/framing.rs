@@ -1,5 +1,5 @@
-//! What surrounds bodies: gRPC's messages, content encodings, and what has no body. A secret inside is masked and
-//! the frame around it still fits.
+//! What surrounds bodies: gRPC's messages, content encodings, and what has no body. A secret inside
+//! is masked and the frame around it still fits.
 
 use chaperone_tests::client::{Call, Http};
 use chaperone_tests::compressed::{self, Compressed};

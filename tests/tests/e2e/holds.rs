@@ -1,7 +1,9 @@
-//! Nothing of a held request reaches upstream, whatever it looks like and whatever it does meanwhile.
+//! Nothing of a held request reaches upstream, whatever it looks like and whatever it does
+//! meanwhile.
 //!
 //! Envoy releases held headers when *any* body or trailers callback continues, and it makes such
-//! callbacks of its own accord; so each shape of request is a way around the hold until it is tried.
+//! callbacks of its own accord; so each shape of request is a way around the hold until it is
+//! tried.
 
 use std::time::Duration;
 
@@ -220,7 +222,8 @@ async fn once_approved_a_request_arrives_whole_and_masked_whatever_its_shape() {
                 let path = format!("/risky/{ending}-{http:?}-{profile}");
                 let gate = Gate::closed();
                 let mut body = Script::new().chunk(format!("first {half}"));
-                // In the profile "headers" the question comes before the body, so the body may go on.
+                // In the profile "headers" the question comes before the body, so the body may go
+                // on.
                 body = if profile == "headers" {
                     body.wait(&gate)
                 } else {

@@ -304,7 +304,8 @@ async fn headers_that_are_no_text_come_twice_or_in_hundreds() {
                 String::from_utf8_lossy(&bytes)
             );
         }
-        // One begins well and breaks off in its body; no other gets that far, and none arrives whole.
+        // One begins well and breaks off in its body; no other gets that far, and none arrives
+        // whole.
         let seen = stage.upstream.seen();
         assert!(seen.len() <= 1, "{seen:?}");
         assert!(

@@ -1,6 +1,6 @@
 //! The configurations in `envoy/`, as far as they can be tried without a cluster: the fields of the
-//! Kubernetes ones exist, Envoy takes what they make of its configuration, and the module's image is one
-//! that Istio and Envoy Gateway load.
+//! Kubernetes ones exist, Envoy takes what they make of its configuration, and the module's image
+//! is one that Istio and Envoy Gateway load.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -207,7 +207,8 @@ fn settings_of_envoy_filter() -> Value {
     serde_json::from_str(&text).unwrap()
 }
 
-/// A retry sends upstream once more what was approved once, and Istio retries where nothing is said.
+/// A retry sends upstream once more what was approved once, and Istio retries where nothing is
+/// said.
 #[test]
 fn no_route_that_is_shipped_for_istio_retries() {
     let mut routes = 0;
@@ -220,8 +221,8 @@ fn no_route_that_is_shipped_for_istio_retries() {
     assert_eq!(routes, 2);
 }
 
-/// Istio merges a patch as protobuf does, where `false`, 0 and an empty text are the same as nothing: such a
-/// line would be a protection that one believes in and does not have.
+/// Istio merges a patch as protobuf does, where `false`, 0 and an empty text are the same as
+/// nothing: such a line would be a protection that one believes in and does not have.
 #[test]
 fn no_patch_for_istio_says_what_a_merge_does_not_hear() {
     fn unheard(value: &Value) -> bool {
@@ -248,7 +249,8 @@ fn patches(filter: &Value, applied_to: &str) -> Vec<Value> {
     here.map(|patch| patch["patch"]["value"].clone()).collect()
 }
 
-/// Protobuf's merge, as far as JSON shows it: messages member by member, lists appended, values replaced.
+/// Protobuf's merge, as far as JSON shows it: messages member by member, lists appended, values
+/// replaced.
 fn merge(into: &mut Value, patch: &Value) {
     match (into, patch) {
         (Value::Object(members), Value::Object(patch)) => {
@@ -316,8 +318,8 @@ async fn both_envoys_take_the_configuration_for_plain_envoy_as_it_is_shipped() {
     }
 }
 
-/// Istio applies the patches to a configuration of its own. What they say is Envoy's, so Envoy can judge it
-/// on another one.
+/// Istio applies the patches to a configuration of its own. What they say is Envoy's, so Envoy can
+/// judge it on another one.
 #[tokio::test]
 async fn both_envoys_take_what_the_patches_for_istio_make() {
     let folder = tempfile::tempdir().unwrap();
@@ -355,8 +357,8 @@ async fn both_envoys_take_what_the_patches_for_istio_make() {
     }
 }
 
-/// Istio and Envoy Gateway hand `pluginConfig` and `config` to the module as JSON. Envoy configures the module
-/// when it validates, so a setting that the filter refuses is refused here, too.
+/// Istio and Envoy Gateway hand `pluginConfig` and `config` to the module as JSON. Envoy configures
+/// the module when it validates, so a setting that the filter refuses is refused here, too.
 #[tokio::test]
 async fn the_filter_takes_the_settings_for_istio_and_envoy_gateway() {
     let folder = tempfile::tempdir().unwrap();
@@ -409,8 +411,9 @@ async fn oci_image(module: &Path, folder: &Path, more: &[&str]) -> Output {
         .unwrap()
 }
 
-/// Istio (`pkg/wasm/imagefetcher.go`) and Envoy Gateway (`internal/wasm/imagefetcher.go`) compare the digest of the
-/// manifest, want a last layer of this type, and take the file of this name out of it.
+/// Istio (`pkg/wasm/imagefetcher.go`) and Envoy Gateway (`internal/wasm/imagefetcher.go`) compare
+/// the digest of the manifest, want a last layer of this type, and take the file of this name out
+/// of it.
 #[tokio::test]
 async fn the_image_is_one_that_istio_and_envoy_gateway_load_and_the_printed_digest_is_the_one_they_want()
  {

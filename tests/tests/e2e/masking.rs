@@ -1,5 +1,5 @@
-//! A secret never arrives: not in an answer, cut wherever, not upstream, and it stands nowhere, not in
-//! the database, its write-ahead log or any log file.
+//! A secret never arrives: not in an answer, cut wherever, not upstream, and it stands nowhere, not
+//! in the database, its write-ahead log or any log file.
 
 use chaperone_tests::api::text;
 use chaperone_tests::chaperone::Dev;
@@ -115,7 +115,8 @@ async fn the_secret_stands_nowhere() {
         .chunk(format!("{rest};"));
     upstream.always(Reply::ok(body).header("content-type", "text/plain"));
 
-    // In the answer, in the request's body, in its path and query, and in a body that a human is shown.
+    // In the answer, in the request's body, in its path and query, and in a body that a human is
+    // shown.
     let client = dev.client("api");
     let body = Script::new()
         .chunk(format!("{{\"key\":\"{half}"))

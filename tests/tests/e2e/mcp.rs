@@ -1,5 +1,6 @@
-//! MCP through the gate: the official client and a server made with the official SDK. A secret is masked in whatever
-//! direction and on whichever stream it goes, and where a policy blocks it the client is told so.
+//! MCP through the gate: the official client and a server made with the official SDK. A secret is
+//! masked in whatever direction and on whichever stream it goes, and where a policy blocks it the
+//! client is told so.
 
 use chaperone_tests::agents::{Library, McpServer, Outcome, Request};
 use chaperone_tests::api::text;
@@ -161,7 +162,8 @@ async fn a_blocked_answer_is_an_error_of_the_request_that_waits_for_it() {
             text(&error["message"]).contains("secret"),
             "{way:?}: {error}"
         );
-        // Names and codes that the SDK documents; no timeout, no closed connection, nothing that it cannot read.
+        // Names and codes that the SDK documents; no timeout, no closed connection, nothing that it
+        // cannot read.
         let (name, code) = match way {
             Way::Documents => ("StreamableHTTPError", 403),
             Way::Streams | Way::OneStream => ("McpError", -32099),

@@ -1,5 +1,5 @@
-//! Metrics as a dashboard asks for them: one metric for all rules, codes and detectors, with a label that
-//! tells them apart.
+//! Metrics as a dashboard asks for them: one metric for all rules, codes and detectors, with a
+//! label that tells them apart.
 
 use chaperone_tests::chaperone::Dev;
 use chaperone_tests::client::{Call, Client};
@@ -9,8 +9,8 @@ use chaperone_tests::upstream::Upstream;
 use chaperone_tests::{places, wait};
 use serde_json::{Value, json};
 
-/// What was counted by rule, code and detector, as Prometheus reads it: the metrics' names, and the lines
-/// that count something.
+/// What was counted by rule, code and detector, as Prometheus reads it: the metrics' names, and the
+/// lines that count something.
 async fn counted(admin: &Admin) -> Vec<String> {
     const FAMILIES: [&str; 5] = ["rule_", "code", "detector", "reported_by", "blocked_by"];
     let lines = admin.prometheus("chaperone_").await.into_iter();

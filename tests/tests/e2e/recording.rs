@@ -142,8 +142,8 @@ async fn approvals(stage: &Stage) {
         .ok();
     assert_eq!(answer(denied).await.status, 403);
 
-    // The second one comes when the first has waited long enough, joins its question, and still waits
-    // when the question expires.
+    // The second one comes when the first has waited long enough, joins its question, and still
+    // waits when the question expires.
     let first = alice.spawn(Call::post("/soon", "x"));
     stage.api.asked().await;
     stage.held(1).await;

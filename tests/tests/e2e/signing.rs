@@ -1,5 +1,5 @@
-//! The key that policy is signed with changes under traffic, by the procedure of `docs/upgrades.md`: no
-//! request is refused for it, and a gate that was forgotten is seen.
+//! The key that policy is signed with changes under traffic, by the procedure of
+//! `docs/upgrades.md`: no request is refused for it, and a gate that was forgotten is seen.
 
 use chaperone_tests::client::{Call, Client};
 use chaperone_tests::envoy::Envoy;

@@ -1,9 +1,10 @@
-//! What Envoy does on each status that a callback can return: the facts at the head of the filter's `host` module, asked
-//! of the oldest supported Envoy and of the newest one, so that an Envoy that behaves otherwise is noticed here first.
-//! `filter/sdk/examples/statuses.rs` is the module that asks; statuses are written as the host's numbers, as there.
+//! What Envoy does on each status that a callback can return: the facts at the head of the filter's
+//! `host` module, asked of the oldest supported Envoy and of the newest one, so that an Envoy that
+//! behaves otherwise is noticed here first. `filter/sdk/examples/statuses.rs` is the module that
+//! asks; statuses are written as the host's numbers, as there.
 //!
-//! One thing is not tried, because Envoy does not survive it: reading or changing a body from a tick, where the last body
-//! callback returned 2 or 3, follows a pointer to a buffer that is gone.
+//! One thing is not tried, because Envoy does not survive it: reading or changing a body from a
+//! tick, where the last body callback returned 2 or 3, follows a pointer to a buffer that is gone.
 
 use std::cell::Cell;
 use std::net::SocketAddr;
@@ -26,7 +27,8 @@ const LIMIT: usize = 256 * 1024;
 const PIECE: usize = 4096;
 /// Far more than Envoy buffers.
 const LONG: usize = 8 << 20;
-/// How much of a long body Envoy takes before its sender has to wait: it may be one read over its limit.
+/// How much of a long body Envoy takes before its sender has to wait: it may be one read over its
+/// limit.
 const TAKEN_AT_MOST: u64 = 3 * LIMIT as u64;
 
 const HTTPS: [Http; 2] = [Http::One, Http::Two];
@@ -416,7 +418,8 @@ async fn a_hold_may_end_while_the_body_is_still_coming() {
     .await;
 }
 
-/// On 1.36.2 Continue after status 1 and a resume from a tick loses the callback's piece; these ways lose none.
+/// On 1.36.2 Continue after status 1 and a resume from a tick loses the callback's piece; these
+/// ways lose none.
 #[tokio::test]
 async fn a_body_that_was_resumed_from_a_tick_is_whole_if_it_waited_by_watermark_or_stops_again() {
     everywhere(async |lab| {

@@ -1,8 +1,9 @@
 //! Official client libraries through the gate, against an upstream that cuts its bytes at hostile
-//! places: a secret in any channel of a streamed answer arrives masked, and the library notices nothing.
+//! places: a secret in any channel of a streamed answer arrives masked, and the library notices
+//! nothing.
 //!
-//! What a library makes of an answer that came through the gate is compared with what the same library
-//! makes of it directly from the upstream. Both may differ in the secrets alone.
+//! What a library makes of an answer that came through the gate is compared with what the same
+//! library makes of it directly from the upstream. Both may differ in the secrets alone.
 
 use std::path::PathBuf;
 
@@ -105,7 +106,8 @@ async fn hostile_streams_are_masked_on(envoy: PathBuf, runs: Vec<Run>) {
 }
 
 /// # Panics
-/// When the arguments of a tool call, as the library put them together, are no JSON, or lost a member.
+/// When the arguments of a tool call, as the library put them together, are no JSON, or lost a
+/// member.
 fn assert_arguments_are_json(answer: &Value, how: &str) {
     let arguments = runs::arguments(answer, how);
     assert_eq!(arguments.len(), 2, "{how}: {answer}");

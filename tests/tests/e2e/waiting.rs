@@ -1,5 +1,6 @@
-//! Clients that send a part of their request and wait for an answer before they send more, as HTTP lets them: none of
-//! them waits for ever, whatever the gate itself waits for, and nothing is lost or comes unmasked for it.
+//! Clients that send a part of their request and wait for an answer before they send more, as HTTP
+//! lets them: none of them waits for ever, whatever the gate itself waits for, and nothing is lost
+//! or comes unmasked for it.
 
 use std::path::PathBuf;
 
@@ -16,8 +17,8 @@ use serde_json::{Value, json};
 const PROFILES: [&str; 2] = ["headers", "body"];
 const HTTPS: [Http; 2] = [Http::One, Http::Two];
 
-/// Everything under `/recorded` has to be stored first, and a human is asked about `/risky`. What waits for the next
-/// bytes of a body waits for 300 ms.
+/// Everything under `/recorded` has to be stored first, and a human is asked about `/risky`. What
+/// waits for the next bytes of a body waits for 300 ms.
 async fn stage(envoy: PathBuf, profile: &str, http: Http, masking: &[Value]) -> Stage {
     let rules = [
         json!({"name": "recorded", "match": {"paths": ["/recorded/**"]}, "effect": "allow", "audit": "required"}),

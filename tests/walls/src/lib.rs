@@ -1,15 +1,15 @@
 //! The imports of a crate, read from its sources.
 //!
-//! [`House::read`] finds for every file of a crate the other files whose definitions it names, and the
-//! other crates that it names. Tests say which of these there must not be, and that no files name each
-//! other in a circle.
+//! [`House::read`] finds for every file of a crate the other files whose definitions it names, and
+//! the other crates that it names. Tests say which of these there must not be, and that no files
+//! name each other in a circle.
 //!
-//! It reads Rust as far as imports need it: `use` declarations with their groups, and paths that begin
-//! with `crate`, `self`, `super` or a crate's name. A name that a module only hands on (`pub use`) counts
-//! as an import of the file that defines it, not of the one that hands it on. What is compiled for tests
-//! only is left out, since a test may look into anything. Macros are not expanded, and a module that is
-//! declared elsewhere than in the file of its parent is not found. No import of the workspace stands in
-//! a macro, and no module is declared so.
+//! It reads Rust as far as imports need it: `use` declarations with their groups, and paths that
+//! begin with `crate`, `self`, `super` or a crate's name. A name that a module only hands on
+//! (`pub use`) counts as an import of the file that defines it, not of the one that hands it on.
+//! What is compiled for tests only is left out, since a test may look into anything. Macros are not
+//! expanded, and a module that is declared elsewhere than in the file of its parent is not found.
+//! No import of the workspace stands in a macro, and no module is declared so.
 #![forbid(unsafe_code)]
 
 mod source;
@@ -177,8 +177,8 @@ impl House {
             .map(|file| Target::File(file.path.clone()))
     }
 
-    /// Groups of files of which each reaches every other one by imports. A face that hands on what its
-    /// parts define takes nothing from them.
+    /// Groups of files of which each reaches every other one by imports. A face that hands on what
+    /// its parts define takes nothing from them.
     pub fn circles(&self) -> Vec<BTreeSet<String>> {
         let mut arrows: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         for import in self.imports() {

@@ -249,8 +249,8 @@ fn character(text: &str) -> usize {
     }
 }
 
-/// Without what `#[cfg(test)]` or `#[cfg(all(test, …))]` stands before: an item, up to its `;` or its
-/// closing brace.
+/// Without what `#[cfg(test)]` or `#[cfg(all(test, …))]` stands before: an item, up to its `;` or
+/// its closing brace.
 fn without_tests(tokens: &[String]) -> Vec<String> {
     let mut kept = Vec::new();
     let mut at = 0;

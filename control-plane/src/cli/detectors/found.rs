@@ -8,7 +8,8 @@ use serde::Serialize;
 pub(super) struct Find {
     /// The full name of what found it.
     pub(super) detector: String,
-    /// The byte offsets; several where one secret stands in several places (lines of an event stream).
+    /// The byte offsets; several where one secret stands in several places (lines of an event
+    /// stream).
     pub(super) ranges: Vec<Span>,
     /// Where it begins. Both count from 1, columns in characters.
     pub(super) line: usize,
@@ -70,8 +71,9 @@ fn usize_of(offset: u64) -> usize {
     usize::try_from(offset).unwrap_or(usize::MAX)
 }
 
-/// The full name of the detector that a replacement, `[masked:NAME:FINGERPRINT…`, names by its short name.
-/// Formats write it in their own way: percent-encoded in forms, cut to the secret's length in binary ones.
+/// The full name of the detector that a replacement, `[masked:NAME:FINGERPRINT…`, names by its
+/// short name. Formats write it in their own way: percent-encoded in forms, cut to the secret's
+/// length in binary ones.
 fn detector(replacement: &str, findings: &Findings) -> String {
     let plain = replacement
         .replace("%5B", "[")

@@ -1,4 +1,5 @@
-//! `chaperone detectors`: which there are, what they find in a text, and how rules of other tools become some.
+//! `chaperone detectors`: which there are, what they find in a text, and how rules of other tools
+//! become some.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -88,7 +89,8 @@ pub(crate) struct TestArgs {
     /// Look with the detectors of this file: the key `detectors` of a policy
     #[arg(long, value_name = "FILE", conflicts_with = "policy")]
     detector: Option<PathBuf>,
-    /// Which of the detectors look [default: all of the file, of the policy's rules, or all that are built in]
+    /// Which of the detectors look [default: all of the file, of the policy's rules, or all that
+    /// are built in]
     #[arg(long, value_name = "SELECTOR,…", value_delimiter = ',')]
     detectors: Vec<String>,
     #[command(flatten)]
@@ -107,7 +109,8 @@ pub(crate) struct ImportArgs {
     /// Write there instead of to standard output
     #[arg(long, value_name = "FILE")]
     to: Option<PathBuf>,
-    /// Compile the result, and say how much memory and time it takes; prints no detectors unless --to is given
+    /// Compile the result, and say how much memory and time it takes; prints no detectors unless
+    /// --to is given
     #[arg(long)]
     check: bool,
     /// Take over the other rules where some cannot be used; each that is left out masks nothing

@@ -1,4 +1,5 @@
-//! Detectors as YAML that people go on editing: one key a line, patterns without escapes where YAML can do without.
+//! Detectors as YAML that people go on editing: one key a line, patterns without escapes where YAML
+//! can do without.
 
 use std::fmt::Write as _;
 
@@ -100,8 +101,8 @@ fn flow(words: &[String]) -> String {
     format!("[{}]", words.join(", "))
 }
 
-/// Text in quotes: single ones, in which nothing but themselves is special; double ones, with JSON's escapes, which
-/// are YAML's too, for what cannot stand on one line.
+/// Text in quotes: single ones, in which nothing but themselves is special; double ones, with
+/// JSON's escapes, which are YAML's too, for what cannot stand on one line.
 fn scalar(text: &str) -> String {
     let printable = |c: char| !c.is_control() && !matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}');
     if text.chars().all(printable) {

@@ -87,7 +87,8 @@ struct ChangeArgs {
     /// Why, for the list of versions
     #[arg(long)]
     comment: Option<String>,
-    /// Only if this is still the current version (0: none yet), so as not to undo somebody else's work
+    /// Only if this is still the current version (0: none yet), so as not to undo somebody else's
+    /// work
     #[arg(long, value_name = "VERSION")]
     expect_current: Option<u64>,
     /// Also where live nodes are too old to read the document; they refuse it and go on with the
@@ -192,8 +193,8 @@ struct Waited {
     enforcing: usize,
     /// How many stay behind because they cannot read it.
     behind: usize,
-    /// Those that were waited for until they went silent, each with what it enforced then. Perhaps they
-    /// have ended; perhaps they are only cut off, and serve on by what they have.
+    /// Those that were waited for until they went silent, each with what it enforced then. Perhaps
+    /// they have ended; perhaps they are only cut off, and serve on by what they have.
     silent: Vec<String>,
 }
 
@@ -229,9 +230,9 @@ fn line_of(node: &Node) -> String {
     format!("{} ({}): {now}{why}", clean(&node.name), node.boot)
 }
 
-/// The live nodes that `version` has to be waited for; or, when there are none, how many enforce it.
-/// With `needs`, nodes that read less than that revision are not waited for. `waited_for` has the boot
-/// ids of those that were found to lag before; what is found now is added.
+/// The live nodes that `version` has to be waited for; or, when there are none, how many enforce
+/// it. With `needs`, nodes that read less than that revision are not waited for. `waited_for` has
+/// the boot ids of those that were found to lag before; what is found now is added.
 fn lagging(
     nodes: Vec<Node>,
     version: u64,
@@ -260,8 +261,8 @@ fn lagging(
     })
 }
 
-/// Waits until every live node enforces `version`, or a later one; with `needs`, every one that reads
-/// this revision of the policy language.
+/// Waits until every live node enforces `version`, or a later one; with `needs`, every one that
+/// reads this revision of the policy language.
 ///
 /// # Errors
 /// After `timeout`, naming the nodes that lag and why, as far as they say.

@@ -23,7 +23,8 @@ impl Limits {
     /// rest must be enough for nodes, people and strangers at the same time.
     pub(crate) const LEAST_DESCRIPTORS: u64 = 128;
 
-    /// As many as were asked for and `descriptors`, the process's limit, allows; `None` is no limit.
+    /// As many as were asked for and `descriptors`, the process's limit, allows; `None` is no
+    /// limit.
     pub(crate) fn new(wanted: Option<u32>, descriptors: Option<u64>) -> Self {
         let fits = descriptors.map_or(u64::MAX, |limit| {
             limit.saturating_sub(RESERVED.min(limit / 2)).max(FEWEST)

@@ -1,8 +1,8 @@
 //! The connections of the listener: who holds each, and which has to go.
 //!
-//! Descriptors are few, and everybody comes to one port: nodes, people, and whoever else can reach it.
-//! So that none of them can keep the others out, [`Places`] counts connections by their [`Holder`], and
-//! each kind of holder has a share that the other kinds cannot take.
+//! Descriptors are few, and everybody comes to one port: nodes, people, and whoever else can reach
+//! it. So that none of them can keep the others out, [`Places`] counts connections by their
+//! [`Holder`], and each kind of holder has a share that the other kinds cannot take.
 //!
 //! # How a node's connection is known
 //! By its proof: a connection is a stranger's until a call on it carries a token that is good.
@@ -15,8 +15,9 @@
 //! request. A node sends its token with its first bytes, so it is no newcomer for long.
 //!
 //! # Slow peers
-//! [`Patience`] bounds the time in which a request must be sent and an answer be taken. Requests that
-//! wait by agreement (long polls and event streams) are exempt: nothing is owed while they wait.
+//! [`Patience`] bounds the time in which a request must be sent and an answer be taken. Requests
+//! that wait by agreement (long polls and event streams) are exempt: nothing is owed while they
+//! wait.
 //!
 //! | module | is about |
 //! |---|---|

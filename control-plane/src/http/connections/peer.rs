@@ -12,12 +12,12 @@ use super::patience::Patience;
 use crate::access::{Caller, Role};
 use crate::nodes::Presence;
 
-/// How many requests of one stranger's connection are answered at a time; more wait for their turn. An
-/// answer takes memory until it is taken, and who multiplexes can leave many untaken.
+/// How many requests of one stranger's connection are answered at a time; more wait for their turn.
+/// An answer takes memory until it is taken, and who multiplexes can leave many untaken.
 const STRANGERS_TURNS: usize = 4;
 
-/// For how long a peer that has nothing more to expect may take at a stop: to close by itself, or to take
-/// an answer that it was not known for.
+/// For how long a peer that has nothing more to expect may take at a stop: to close by itself, or
+/// to take an answer that it was not known for.
 const GOODBYE: Duration = Duration::from_secs(1);
 
 /// One connection: its holder, its requests, and since when its peer is waited for.
@@ -68,8 +68,9 @@ struct State {
     draining_since: Option<Instant>,
     /// Bytes between requests are no beginning of a request: pings, say.
     multiplexed: bool,
-    /// Answers on a multiplexed connection that have something to send of which nothing is taken, and since
-    /// when. The socket says nothing of these: the peer gives each of its streams a window of its own.
+    /// Answers on a multiplexed connection that have something to send of which nothing is taken,
+    /// and since when. The socket says nothing of these: the peer gives each of its streams a
+    /// window of its own.
     offered: HashMap<u64, Instant>,
     /// Numbers for these.
     last_answer: u64,
@@ -171,8 +172,8 @@ impl Peer {
         shown.copied().unwrap_or(Certificate::NotAsked)
     }
 
-    /// Notes that a call on this connection has shown a good token. A connection that carries calls of
-    /// several holders, a proxy's say, counts as the one who proves most.
+    /// Notes that a call on this connection has shown a good token. A connection that carries calls
+    /// of several holders, a proxy's say, counts as the one who proves most.
     pub(crate) fn authenticated(self: &Arc<Self>, caller: &Caller) {
         let kind = match caller.role() {
             Role::Node => Kind::Node,
@@ -194,7 +195,8 @@ impl Peer {
 
     /// A life of a node speaks on this connection; `presence` is kept until the connection ends.
     pub(crate) fn speaks_for(&self, boot: &str, presence: impl FnOnce() -> Presence) {
-        /// A proxy's connection may carry many; beyond this, silence alone tells that one has ended.
+        /// A proxy's connection may carry many; beyond this, silence alone tells that one has
+        /// ended.
         const MOST: usize = 1024;
         let mut state = self.state();
         if state.nodes.len() < MOST && !state.nodes.contains_key(boot) {
@@ -306,8 +308,8 @@ impl Peer {
     pub(super) fn begin_drain(&self, now: Instant) {
         let mut state = self.state();
         state.draining_since.get_or_insert(now);
-        // In HTTP/1 nothing but an answer can say that no further request is wanted; a close in between
-        // would lose one that is on its way.
+        // In HTTP/1 nothing but an answer can say that no further request is wanted; a close in
+        // between would lose one that is on its way.
         if state.multiplexed || state.holder.kind() != Kind::Stranger {
             self.drain.cancel();
         }

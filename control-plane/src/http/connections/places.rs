@@ -27,9 +27,9 @@ struct Held {
     peers: HashMap<u64, Arc<Peer>>,
     /// The connections of each holder; they are numbered in the order in which they came.
     by_holder: HashMap<Holder, BTreeSet<u64>>,
-    /// By [`Kind`] the holders, from the one with the fewest connections to the one with the most, and of equals
-    /// the one whose connection is the oldest at the end. Looked through for each newcomer at a full house, so
-    /// that a flood of sources does not make it slow.
+    /// By [`Kind`] the holders, from the one with the fewest connections to the one with the most,
+    /// and of equals the one whose connection is the oldest at the end. Looked through for each
+    /// newcomer at a full house, so that a flood of sources does not make it slow.
     by_size: [BTreeMap<Size, Holder>; 3],
     /// By [`Kind`].
     counts: [usize; 3],
@@ -78,7 +78,8 @@ impl Places {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A place for a new connection from `address`. When all are taken, another connection has to go.
+    /// A place for a new connection from `address`. When all are taken, another connection has to
+    /// go.
     pub(crate) fn enter(self: &Arc<Self>, address: IpAddr) -> Place {
         let holder = Holder::stranger(address);
         let mut held = self.held();
@@ -137,8 +138,9 @@ impl Places {
         }
     }
 
-    /// Ends, once the control plane stops, the connections on which nothing is to be waited for: handshakes,
-    /// requests that have not come whole, whoever has no request under way. `stopped` is when it did.
+    /// Ends, once the control plane stops, the connections on which nothing is to be waited for:
+    /// handshakes, requests that have not come whole, whoever has no request under way. `stopped`
+    /// is when it did.
     pub(crate) fn dismiss(&self, stopped: Instant) {
         let now = Instant::now();
         for peer in self.held().peers.values() {
@@ -244,9 +246,10 @@ impl Held {
         self.crowded(kind)
     }
 
-    /// Of the holder of this kind with the most connections the oldest one, rather one that is quiet. Of
-    /// holders with equally many, the one that has been here the longest: where each stranger has a source of
-    /// its own, nobody goes before as many have come after him as there is room for.
+    /// Of the holder of this kind with the most connections the oldest one, rather one that is
+    /// quiet. Of holders with equally many, the one that has been here the longest: where each
+    /// stranger has a source of its own, nobody goes before as many have come after him as there is
+    /// room for.
     fn crowded(&self, kind: Kind) -> Option<Arc<Peer>> {
         let (_, holder) = self.by_size[kind as usize].last_key_value()?;
         let numbers = self.by_holder.get(holder)?;

@@ -87,10 +87,9 @@ pub(crate) async fn deny(
     answer(&app, &may, &id, Answer::Deny, reason).await
 }
 
-/// Approvals as they change, as server-sent events: `approval` with an approval as it is then, first
-/// for every question that is open, then each time that one is asked, answered, spent or runs out,
-/// without its body;
-/// `missed` with a number when the client was too slow for so many.
+/// Approvals as they change, as server-sent events: `approval` with an approval as it is then,
+/// first for every question that is open, then each time that one is asked, answered, spent or runs
+/// out, without its body; `missed` with a number when the client was too slow for so many.
 #[utoipa::path(get, path = "/api/v1/approvals/watch", tag = "approvals", params(ApprovalFilter), responses(
     (status = 200, description = "A stream of `approval` events", body = Approval, content_type = "text/event-stream"),
     (status = "default", description = "An error", body = Problem, content_type = "application/problem+json")))]

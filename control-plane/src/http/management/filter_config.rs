@@ -17,8 +17,8 @@ use crate::http::problem::ApiError;
 /// How the filter's requests can be held.
 pub(in crate::http) const PROFILES: [&str; 2] = ["headers", "body"];
 
-/// The filter's plugin configuration, but for its two secrets: add `node_token` and `fingerprint_key`
-/// from the files in the control plane's data directory.
+/// The filter's plugin configuration, but for its two secrets: add `node_token` and
+/// `fingerprint_key` from the files in the control plane's data directory.
 #[utoipa::path(get, path = "/api/v1/filter-config", tag = "state", params(FilterConfigQuery), responses(
     (status = 200, body = FilterConfig),
     (status = "default", description = "An error", body = Problem, content_type = "application/problem+json")))]

@@ -15,9 +15,9 @@ use crate::http::extract::List;
 use crate::http::problem::ApiError;
 use crate::nodes::{self, Listed, NodeLife, ReportError};
 
-/// Nodes, the newest life first: what each enforces, what of its events is stored and what is missing.
-/// Without `all` those that go on, those that have ended in the last hour and were not replaced by another
-/// life, and those of which events are missing.
+/// Nodes, the newest life first: what each enforces, what of its events is stored and what is
+/// missing. Without `all` those that go on, those that have ended in the last hour and were not
+/// replaced by another life, and those of which events are missing.
 #[utoipa::path(get, path = "/api/v1/nodes", tag = "state", params(NodeFilter, Paging), responses(
     (status = 200, body = Page<Node>),
     (status = "default", description = "An error", body = Problem, content_type = "application/problem+json")))]

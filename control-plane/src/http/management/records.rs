@@ -23,8 +23,9 @@ use crate::http::stream::{self, EventStream};
 use crate::store::StoreError;
 use crate::trail::{self, NotRead, RecordQuery};
 
-/// Searches records: newest first, or, with `after`, in the order of their last changes. A search by time
-/// misses what arrives late; whoever reads on from the last `position` that they have seen misses nothing.
+/// Searches records: newest first, or, with `after`, in the order of their last changes. A search
+/// by time misses what arrives late; whoever reads on from the last `position` that they have seen
+/// misses nothing.
 #[utoipa::path(get, path = "/api/v1/records", tag = "records", params(RecordFilter, Paging), responses(
     (status = 200, body = Page<Record>),
     (status = "default", description = "An error", body = Problem, content_type = "application/problem+json")))]
@@ -75,10 +76,11 @@ pub(crate) async fn show(
     }))
 }
 
-/// Records as they change, as server-sent events: `record` with a record as it is then, in the order of
-/// changes; the event's `id` is the record's `position`. Changes that follow each other fast come as one. The
-/// first event is `position`: where it begins. That is after the position in `Last-Event-ID` or, without that, in `after`, or now; so a client that goes on where it
-/// was cut off misses nothing, and neither does a slow one.
+/// Records as they change, as server-sent events: `record` with a record as it is then, in the
+/// order of changes; the event's `id` is the record's `position`. Changes that follow each other
+/// fast come as one. The first event is `position`: where it begins. That is after the position in
+/// `Last-Event-ID` or, without that, in `after`, or now; so a client that goes on where it was cut
+/// off misses nothing, and neither does a slow one.
 #[utoipa::path(get, path = "/api/v1/records/tail", tag = "records", params(RecordFilter,
     ("Last-Event-ID" = Option<u64>, Header, description = "The `id` of the last event of the stream before (WHATWG HTML §9.2.4)")),
     responses(
@@ -115,8 +117,8 @@ pub(crate) async fn tail(
     Ok(stream::events(app, caller, groups))
 }
 
-/// Reads the trail in the order of changes. News of changes only wake it: all that it sends was read from
-/// the store, so a client that is slow misses nothing.
+/// Reads the trail in the order of changes. News of changes only wake it: all that it sends was
+/// read from the store, so a client that is slow misses nothing.
 struct Tail {
     app: Arc<App>,
     may: May<ReadRecords>,

@@ -19,8 +19,8 @@ use crate::http::problem::{ApiError, capitalized};
 use crate::nodes;
 use crate::policies::{BundleError, SigningError, SigningKeyView, SigningKeysView};
 
-/// The key that bundles are signed with, the one that waits to take its place, and which live nodes do not
-/// pin them.
+/// The key that bundles are signed with, the one that waits to take its place, and which live nodes
+/// do not pin them.
 #[utoipa::path(get, path = "/api/v1/signing-keys", tag = "state", responses(
     (status = 200, body = SigningKeys),
     (status = "default", description = "An error", body = Problem, content_type = "application/problem+json")))]
@@ -28,7 +28,8 @@ pub(crate) async fn show(may: May<ReadState>, State(app): State<Arc<App>>) -> Js
     Json(wire(app.policies.signing_keys(&may)))
 }
 
-/// Makes the next key. Nothing is signed with it yet: filters are to pin it first, beside the current one.
+/// Makes the next key. Nothing is signed with it yet: filters are to pin it first, beside the
+/// current one.
 #[utoipa::path(post, path = "/api/v1/signing-keys/next", tag = "state", responses(
     (status = 201, description = "Made", body = SigningKeys),
     (status = 200, description = "It was there already", body = SigningKeys),
@@ -58,8 +59,8 @@ pub(crate) async fn discard(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Signs with the next key from now on, beginning with the policy in force. It is refused while live nodes
-/// do not pin that key.
+/// Signs with the next key from now on, beginning with the policy in force. It is refused while
+/// live nodes do not pin that key.
 #[utoipa::path(post, path = "/api/v1/signing-keys/switch", tag = "state", request_body = SwitchRequest, responses(
     (status = 200, body = SigningKeys),
     (status = 409, description = "`unpinned_by_nodes`, with the nodes", body = Problem, content_type = "application/problem+json"),

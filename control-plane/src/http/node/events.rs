@@ -55,8 +55,9 @@ struct Batch<'a> {
     events: Vec<&'a RawValue>,
 }
 
-/// Batches up to this size are read where they are. Measured with batches of short events: this size takes 1.3 ms, a
-/// filter's usual largest (256 KiB) 9 ms, and the largest that is taken (16 MiB) half a second.
+/// Batches up to this size are read where they are. Measured with batches of short events: this
+/// size takes 1.3 ms, a filter's usual largest (256 KiB) 9 ms, and the largest that is taken (16
+/// MiB) half a second.
 const READ_IN_PLACE_BYTES: usize = 64 * 1024;
 
 /// Reads a batch without keeping other calls waiting.

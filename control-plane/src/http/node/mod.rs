@@ -1,4 +1,5 @@
-//! What filters call: [`chaperone_engine::link`]. A file per concern; what all of them check stands here.
+//! What filters call: [`chaperone_engine::link`]. A file per concern; what all of them check stands
+//! here.
 
 pub(super) mod approvals;
 pub(super) mod events;

@@ -41,7 +41,8 @@ pub(crate) async fn policy(
     let until = deadline(request.wait_ms);
     let mut news = app.policies.subscribe(&may);
     let _waiting = Waiting::new(Arc::clone(&app));
-    // A bundle that the node has refused is not sent again, or it would ask again at once, and so on.
+    // A bundle that the node has refused is not sent again, or it would ask again at once, and so
+    // on.
     let mut refused = request.refused.is_some();
     loop {
         let current = news.borrow_and_update().clone();

@@ -35,12 +35,12 @@ const READ_BYTES: usize = 32 * 1024;
 /// Most bytes of all headers of one request in HTTP/2.
 const HEADER_LIST_BYTES: u32 = 32 * 1024;
 
-/// Requests at once on one connection of HTTP/2. A worker of Envoy has fewer, and opens another connection
-/// for more; so does every proxy. Each can hold headers and a part of an answer.
+/// Requests at once on one connection of HTTP/2. A worker of Envoy has fewer, and opens another
+/// connection for more; so does every proxy. Each can hold headers and a part of an answer.
 const STREAMS: u32 = 16;
 
-/// Most bytes of an answer that are handed to a connection at a time. The rest stays where it can be shared,
-/// and it is seen when the peer does not ask for it.
+/// Most bytes of an answer that are handed to a connection at a time. The rest stays where it can
+/// be shared, and it is seen when the peer does not ask for it.
 const PART: usize = 16 * 1024;
 
 /// Pings of HTTP/2, by which a peer that has vanished is found out while its requests wait.
@@ -79,7 +79,8 @@ pub(super) async fn serve(
     drop(place);
 }
 
-/// The handshake. It has as much time as the first request ([`Patience::head`](crate::http::connections::Patience)).
+/// The handshake. It has as much time as the first request
+/// ([`Patience::head`](crate::http::connections::Patience)).
 async fn secured(tls: &Tls, socket: Socket, peer: &Peer) -> io::Result<TlsStream<Socket>> {
     let stream = tls.acceptor().accept(socket).await?;
     let (_, session) = stream.get_ref();
@@ -101,8 +102,8 @@ where
     builder
         .http1()
         .timer(TokioTimer::new())
-        // `Peer` knows when headers are late; hyper's own timer cannot tell that from waiting for the
-        // next request.
+        // `Peer` knows when headers are late; hyper's own timer cannot tell that from waiting for
+        // the next request.
         .header_read_timeout(None)
         .max_buf_size(READ_BYTES);
     builder

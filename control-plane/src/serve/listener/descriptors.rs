@@ -2,8 +2,9 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// How many descriptors the process may have; `None` is no limit. The soft limit is raised to the hard
-/// one before: it is as low as 1024 only for programs that call select(2), which this one does not.
+/// How many descriptors the process may have; `None` is no limit. The soft limit is raised to the
+/// hard one before: it is as low as 1024 only for programs that call select(2), which this one does
+/// not.
 pub(in crate::serve) fn descriptors() -> Option<u64> {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let raised = Rlimit {

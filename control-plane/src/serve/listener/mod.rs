@@ -1,8 +1,8 @@
 //! The listener: takes connections and has them answered.
 //!
-//! `axum::serve` does neither bound the number of connections nor the time that a peer takes, and on a
-//! failed accept it waits a second. So the loop stands here, over hyper-util's connection, which speaks
-//! both HTTP/1 and HTTP/2. The rules for connections stand in
+//! `axum::serve` does neither bound the number of connections nor the time that a peer takes, and
+//! on a failed accept it waits a second. So the loop stands here, over hyper-util's connection,
+//! which speaks both HTTP/1 and HTTP/2. The rules for connections stand in
 //! [`http::connections`](crate::http::connections).
 //!
 //! # Promises
@@ -34,7 +34,8 @@ use crate::http::connections::Places;
 /// How often connections are looked at for peers that have been waited for for too long.
 const SWEEP: Duration = Duration::from_millis(500);
 
-/// How often they are looked at, once the control plane stops, for those that need not be waited for.
+/// How often they are looked at, once the control plane stops, for those that need not be waited
+/// for.
 const DISMISS: Duration = Duration::from_millis(100);
 
 /// Pause after an accept that failed for lack of something.
@@ -122,8 +123,8 @@ async fn accept(socket: &TcpListener) -> io::Result<(TcpStream, std::net::Socket
     }
 }
 
-/// Whether the peer has gone before it was taken, so that the next one can be taken at once. accept(2)
-/// passes on errors of the network, too.
+/// Whether the peer has gone before it was taken, so that the next one can be taken at once.
+/// accept(2) passes on errors of the network, too.
 fn is_of_one_connection(error: &io::Error) -> bool {
     matches!(
         error.kind(),

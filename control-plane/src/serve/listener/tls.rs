@@ -4,7 +4,8 @@
 //! (axum-server) was weighed: its loop takes connections as `axum::serve` does, without bounds.
 //!
 //! # Promises
-//! - Files that cannot be used never replace those in use: the log says why, and the listener goes on.
+//! - Files that cannot be used never replace those in use: the log says why, and the listener goes
+//!   on.
 //! - Replacing files ends no connection: each keeps the settings that it was made with.
 
 use std::io;
@@ -24,8 +25,8 @@ use zeroize::Zeroizing;
 
 use super::seldom::Seldom;
 
-/// How often the files are read to see whether they have changed. Their bytes are compared: times of files say
-/// nothing where a directory is swapped by a link, as Kubernetes does with secrets.
+/// How often the files are read to see whether they have changed. Their bytes are compared: times
+/// of files say nothing where a directory is swapped by a link, as Kubernetes does with secrets.
 const LOOK: Duration = Duration::from_secs(2);
 
 /// After this long without an answer of the file system the log says so.
@@ -116,7 +117,8 @@ impl Tls {
     /// When they cannot be used.
     pub(in crate::serve) async fn load(config: TlsConfig) -> Result<Self, TlsError> {
         let from = config.clone();
-        // On a thread of its own: a file system that does not answer must not keep signals from being heard.
+        // On a thread of its own: a file system that does not answer must not keep signals from
+        // being heard.
         let looked = tokio::task::spawn_blocking(move || read(&from)).await;
         let looked = looked.map_err(TlsError::BrokeOff)??;
         let current = made(&config, &looked.files)?;
@@ -133,8 +135,8 @@ impl Tls {
         self.config.clients.is_some()
     }
 
-    /// Says that a handshake has failed for the client's certificate, if that is why. The client has no
-    /// sentence to read, so whoever looks for the cause looks here.
+    /// Says that a handshake has failed for the client's certificate, if that is why. The client
+    /// has no sentence to read, so whoever looks for the cause looks here.
     pub(super) fn tell_refusal(&self, error: &io::Error, source: Option<SocketAddr>) {
         let Some(why) = refusal(error) else { return };
         let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
@@ -298,8 +300,8 @@ fn others_can_read(key: &Path) -> bool {
     std::fs::metadata(key).is_ok_and(|metadata| metadata.mode() & 0o004 != 0)
 }
 
-/// Not refused, as the secrets of the data directory are: the key is the operator's own file, and where
-/// secrets are mounted its mode is often not theirs to choose.
+/// Not refused, as the secrets of the data directory are: the key is the operator's own file, and
+/// where secrets are mounted its mode is often not theirs to choose.
 fn warn_if(exposed: bool, key: &Path) {
     if exposed {
         tracing::warn!(file = %key.display(), "everybody on this machine can read the private key of the listener");

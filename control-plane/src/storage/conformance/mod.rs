@@ -1,9 +1,9 @@
 //! The duties of every implementation of the stores, as tests that run on each of them.
 //!
-//! A test is a function that is generic over the store; [`for_each_store!`] makes a test of SQLite and
-//! one of the memory of it. A test of a write goes through [`interrupted_everywhere`], too: it
-//! interrupts the transaction at each of its steps in three ways, and wants that nothing of it can be
-//! seen, that the store goes on, and that the same call then succeeds as if it were the first.
+//! A test is a function that is generic over the store; [`for_each_store!`] makes a test of SQLite
+//! and one of the memory of it. A test of a write goes through [`interrupted_everywhere`], too: it
+//! interrupts the transaction at each of its steps in three ways, and wants that nothing of it can
+//! be seen, that the store goes on, and that the same call then succeeds as if it were the first.
 
 mod access;
 mod administration;
@@ -36,8 +36,8 @@ pub(crate) trait Tested: Clone + Sized {
     /// Tests interrupt its transactions with it.
     fn faults(&self) -> &Arc<Faults>;
 
-    /// Returns when no interrupted transaction is under way any more, which proves that the next one
-    /// can begin.
+    /// Returns when no interrupted transaction is under way any more, which proves that the next
+    /// one can begin.
     async fn settle(&self);
 }
 
@@ -132,8 +132,8 @@ pub(crate) use for_each_store;
 
 /// Interrupts a transaction at each of its steps, in each way.
 ///
-/// `prepare` brings an empty store to where the call makes sense, `call` is the transaction, `see` reads
-/// all that it may change. All three must do the same each time.
+/// `prepare` brings an empty store to where the call makes sense, `call` is the transaction, `see`
+/// reads all that it may change. All three must do the same each time.
 pub(crate) async fn interrupted_everywhere<S, T, V>(
     prepare: impl AsyncFn(&S),
     call: impl AsyncFn(&S) -> Result<T>,
@@ -206,8 +206,8 @@ pub(crate) async fn interrupted_everywhere<S, T, V>(
     }
 }
 
-/// So many cases where proptest makes 256, and in proportion where `PROPTEST_CASES` asks for more or
-/// fewer: each case of a store opens a database.
+/// So many cases where proptest makes 256, and in proportion where `PROPTEST_CASES` asks for more
+/// or fewer: each case of a store opens a database.
 pub(crate) fn cases(n: u32) -> proptest::test_runner::Config {
     use proptest::test_runner::Config;
     let asked = u64::from(Config::default().cases);

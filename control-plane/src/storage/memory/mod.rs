@@ -1,7 +1,7 @@
 //! Everything in memory: the model that the database is compared with.
 //!
-//! It is written to be read, not to be fast: a transaction works on a copy of everything, and puts it
-//! in place when it has succeeded. One file per service, as for SQLite.
+//! It is written to be read, not to be fast: a transaction works on a copy of everything, and puts
+//! it in place when it has succeeded. One file per service, as for SQLite.
 
 mod access;
 mod administration;
@@ -39,7 +39,8 @@ fn duplicate(key: &str) -> StoreError {
     StoreError::failed(std::io::Error::other(format!("{key} is there already")))
 }
 
-/// A number as a database keeps it, whose integers are signed: one beyond them is the largest of them.
+/// A number as a database keeps it, whose integers are signed: one beyond them is the largest of
+/// them.
 fn kept(number: u64) -> u64 {
     number.min(i64::MAX as u64)
 }

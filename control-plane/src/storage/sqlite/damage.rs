@@ -57,8 +57,8 @@ async fn tables_in_turn(connection: &mut SqliteConnection) -> Result<bool> {
     Ok(true)
 }
 
-/// Everything that is wrong with the database, each as a line. It takes as long as it takes, changes
-/// nothing, and may go on while a control plane writes.
+/// Everything that is wrong with the database, each as a line. It takes as long as it takes,
+/// changes nothing, and may go on while a control plane writes.
 ///
 /// # Errors
 /// When the database cannot be read at all.

@@ -1,9 +1,9 @@
 //! Whether the database's files still stand where they were opened.
 //!
 //! SQLite goes on writing into a file that was removed or renamed, and says that all is durable. It
-//! is not: nobody finds it there again. So the files at the database's paths are compared with those
-//! that were opened, before and after each commit. A file is known by its device and inode, which
-//! costs three calls of `stat`.
+//! is not: nobody finds it there again. So the files at the database's paths are compared with
+//! those that were opened, before and after each commit. A file is known by its device and inode,
+//! which costs three calls of `stat`.
 //!
 //! Nothing here opens the files. Closing a file, whoever has opened it, releases all locks that the
 //! process holds on it (POSIX), those of SQLite among them.

@@ -1,9 +1,9 @@
 //! Which database this is, and how it came to be as it is.
 //!
 //! A database has an id, and a mark that goes up while the control plane runs. The data directory
-//! remembers both. So a database that is empty, another one, or an older copy of itself is noticed at
-//! the start: silently going on with it would lose the trail, bring back tokens that were revoked and
-//! let one-time grants be used twice.
+//! remembers both. So a database that is empty, another one, or an older copy of itself is noticed
+//! at the start: silently going on with it would lose the trail, bring back tokens that were
+//! revoked and let one-time grants be used twice.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -3,8 +3,8 @@
 //!
 //! One connection writes and several read (SQLite allows one writer at a time; a second one would
 //! only wait inside SQLite instead of here). WAL with `synchronous = FULL`: a commit that has
-//! returned survives a power cut, as an acknowledgement promises; `NORMAL` would be faster
-//! but syncs only at checkpoints. The price is paid once per group of batches, see [`crate::trail`].
+//! returned survives a power cut, as an acknowledgement promises; `NORMAL` would be faster but
+//! syncs only at checkpoints. The price is paid once per group of batches, see [`crate::trail`].
 //!
 //! Statements are not logged: bodies, paths and approval texts are bound to them.
 

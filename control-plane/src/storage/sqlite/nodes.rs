@@ -123,7 +123,8 @@ impl Store for Database {
     }
 
     async fn forget_idle(&self, before: UnixMillis, most: u32) -> Result<u64> {
-        // A life with events, numbered or stored, has them in other tables, or has to explain their absence.
+        // A life with events, numbered or stored, has them in other tables, or has to explain their
+        // absence.
         const IDLE: &str = "FROM nodes WHERE events = 0 AND acknowledged = 0 AND dropped = 0 \
              AND last_seen_at < ?1 AND NOT EXISTS (SELECT 1 FROM gaps WHERE gaps.node = nodes.id) \
              AND id IS NOT (SELECT id FROM nodes WHERE enforced_version IS NOT NULL \

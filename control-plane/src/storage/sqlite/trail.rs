@@ -260,7 +260,8 @@ static UPSERT: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
-/// Merges one patch into the record `id` of the node with the row id `node`, as the change `position`.
+/// Merges one patch into the record `id` of the node with the row id `node`, as the change
+/// `position`.
 async fn merge(
     connection: &mut SqliteConnection,
     id: &str,

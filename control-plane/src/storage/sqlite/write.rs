@@ -3,9 +3,9 @@
 //! sqlx's own transaction counts how deep it is in, and believes an error of SQLite to have changed
 //! nothing. Some errors (a full disk, a failed read, an interruption) make SQLite roll back by
 //! itself; sqlx's rollback then fails, its count stays at one, and every later `begin` of the same
-//! connection is refused. So the statements that begin and end a transaction are sent from here, and a
-//! connection goes back to the pool only after SQLite has said that the transaction is over. Any
-//! other one is closed, which makes SQLite roll back, and the pool opens a new one.
+//! connection is refused. So the statements that begin and end a transaction are sent from here,
+//! and a connection goes back to the pool only after SQLite has said that the transaction is over.
+//! Any other one is closed, which makes SQLite roll back, and the pool opens a new one.
 //!
 //! Nor is a commit believed that went into a file which stands no longer at its place: see
 //! [`files`](super::files).

@@ -1,11 +1,11 @@
 //! What the events of a record say about it, attribute by attribute.
 //!
-//! [`record_attributes!`](crate::record_attributes) is the table. It stands in the engine because an attribute
-//! begins as a member of an event, and because everybody who needs it may look down to the engine:
-//! the wire types, the stores and the command line. Whoever needs members of a struct expands the
-//! table with a macro of its own; whoever only walks over attributes, as a store does with its
-//! columns, takes [`ATTRIBUTES`] and [`AttributeValue`]s. `docs/extending/record-attribute.md` says how to
-//! add one.
+//! [`record_attributes!`](crate::record_attributes) is the table. It stands in the engine because
+//! an attribute begins as a member of an event, and because everybody who needs it may look down to
+//! the engine: the wire types, the stores and the command line. Whoever needs members of a struct
+//! expands the table with a macro of its own; whoever only walks over attributes, as a store does
+//! with its columns, takes [`ATTRIBUTES`] and [`AttributeValue`]s.
+//! `docs/extending/record-attribute.md` says how to add one.
 
 mod table;
 #[cfg(test)]

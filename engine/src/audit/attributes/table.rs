@@ -23,9 +23,9 @@
 /// type names the type that OpenAPI shows. The order is that of the record's JSON, of the search's
 /// parameters and of the command line.
 ///
-/// Weighed against it: a derive would be a crate of its own for one struct; a JSON map in one column
-/// could not be indexed for searches, and no compiler would see a name that is spelled wrong; a
-/// table of descriptors alone gives no fields with documentation.
+/// Weighed against it: a derive would be a crate of its own for one struct; a JSON map in one
+/// column could not be indexed for searches, and no compiler would see a name that is spelled
+/// wrong; a table of descriptors alone gives no fields with documentation.
 #[macro_export]
 macro_rules! record_attributes {
     ($expand:ident) => {

@@ -1,13 +1,14 @@
 //! May this request go on, and how? Can its answer be handled?
 //!
-//! The proxy reads heads and hands them over as facts; every decision that follows from them is made here, in two
-//! functions: [`Gate::admit`] for requests, [`ResponseHead::admit`] for answers.
+//! The proxy reads heads and hands them over as facts; every decision that follows from them is
+//! made here, in two functions: [`Gate::admit`] for requests, [`ResponseHead::admit`] for answers.
 //!
 //! # Promises
-//! - The order of the checks is part of the interface: whoever is not known learns nothing about the policy
-//!   ([`Gate::identify`] comes before [`Gate::admit`]), and whom the policy denies learns nothing about masking.
-//! - A request that the proxy could neither hold nor mask is refused before anything of it goes on, and so is
-//!   an answer before anything of it arrives.
+//! - The order of the checks is part of the interface: whoever is not known learns nothing about
+//!   the policy ([`Gate::identify`] comes before [`Gate::admit`]), and whom the policy denies
+//!   learns nothing about masking.
+//! - A request that the proxy could neither hold nor mask is refused before anything of it goes on,
+//!   and so is an answer before anything of it arrives.
 
 #[cfg(test)]
 mod tests;
@@ -46,8 +47,8 @@ pub struct RequestHead<'a> {
 pub enum Destination<'a> {
     /// Its host.
     Host,
-    /// The proxy's route, which names a connection; `None` if this route names none. It must not fall back to the
-    /// host then, which the agent chooses.
+    /// The proxy's route, which names a connection; `None` if this route names none. It must not
+    /// fall back to the host then, which the agent chooses.
     Route(Option<&'a str>),
 }
 
@@ -93,8 +94,8 @@ impl Masking {
         }
     }
 
-    /// Whether what was masked in the request is to stand in the answer again. The answer is changed for it even
-    /// where nothing is masked in responses.
+    /// Whether what was masked in the request is to stand in the answer again. The answer is
+    /// changed for it even where nothing is masked in responses.
     pub fn restores(&self) -> bool {
         self.request.as_ref().is_some_and(|plan| plan.remembers())
     }
@@ -121,8 +122,8 @@ pub enum Next {
 pub enum ReadFor {
     /// A human is asked about it. Longer than is kept, it is refused.
     Approval,
-    /// Nothing of a body with a secret that the policy blocks is to go on. Longer than is kept, it goes on as it
-    /// streams, until such a secret ends it.
+    /// Nothing of a body with a secret that the policy blocks is to go on. Longer than is kept, it
+    /// goes on as it streams, until such a secret ends it.
     Blocking,
 }
 
@@ -130,7 +131,8 @@ impl Gate {
     /// Whether the request of a known caller may go on, and how.
     ///
     /// # Errors
-    /// [`Refused`] when it cannot be said where the request goes or what it does there, so that no rule was asked.
+    /// [`Refused`] when it cannot be said where the request goes or what it does there, so that no
+    /// rule was asked.
     pub fn admit(
         &self,
         principal: &Principal,
@@ -254,8 +256,8 @@ impl ResponseHead<'_> {
             ));
         };
         if self.status == 206 {
-            // No range was asked for: it was taken out of the request, because a secret that a range
-            // cuts in two is a secret in neither half.
+            // No range was asked for: it was taken out of the request, because a secret that a
+            // range cuts in two is a secret in neither half.
             return Err(Refused::new(
                 Code::UnreadableEncoding,
                 "The upstream sent a part that nobody asked for, and a part cannot be masked.",

@@ -174,7 +174,8 @@ fn how_a_request_goes_on_follows_from_the_rule_the_masking_and_the_body() {
             assert_eq!(said(&gate, &head), expected, "{host} {path} {body:?}");
         }
     }
-    // Its caller may wait for an answer before the body ends, whatever is blocked; not before a human was asked.
+    // Its caller may wait for an answer before the body ends, whatever is blocked; not before a
+    // human was asked.
     for (path, expected) in [("/free", "Forward"), ("/asks", "ReadBody(Approval)")] {
         let grpc = RequestHead {
             is_grpc: true,

@@ -1,8 +1,8 @@
 //! From masking rules to plans. A plan is the work of the masker in one direction of a connection.
 //!
-//! Rules add up. Where several rules for one body name one detector (or key), the strictest counts: the action in
-//! the order block, mask, report; the smallest `keep`; and a secret is restored only if every
-//! rule that masks it says so. So adding a rule never loosens masking.
+//! Rules add up. Where several rules for one body name one detector (or key), the strictest counts:
+//! the action in the order block, mask, report; the smallest `keep`; and a secret is restored only
+//! if every rule that masks it says so. So adding a rule never loosens masking.
 
 mod target;
 #[cfg(test)]
@@ -19,14 +19,15 @@ use crate::masking::{
 };
 use crate::policy::{Connection, Direction, MaskingAction, MaskingRule, Policy, rules_for};
 
-/// Most memory that the compiled detectors of one policy may take, in bytes: every Envoy worker holds them, twice
-/// while one version follows another.
+/// Most memory that the compiled detectors of one policy may take, in bytes: every Envoy worker
+/// holds them, twice while one version follows another.
 pub const MAX_COMPILED_BYTES: usize = 8 * 1024 * 1024;
 
 /// The plans of one policy, with the detectors that they share, compiled.
 #[derive(Debug, Default)]
 pub struct MaskingPlans {
-    /// Sets that the next version can take over: compiling takes longest by far, and detectors rarely change.
+    /// Sets that the next version can take over: compiling takes longest by far, and detectors
+    /// rarely change.
     sets: BTreeMap<SetKey, Arc<DetectorSet>>,
     /// The policy's own detectors, with their part of a [`SetKey`].
     custom: Arc<Custom>,
@@ -48,7 +49,8 @@ type ByDirection = [Option<Arc<Plan>>; 2];
 struct SetKey {
     /// Full names, in the order of precedence.
     names: Vec<String>,
-    /// The policy's own detectors among them, as JSON: two versions may use one name for two detectors.
+    /// The policy's own detectors among them, as JSON: two versions may use one name for two
+    /// detectors.
     custom: String,
 }
 
@@ -87,7 +89,8 @@ impl MaskingPlans {
             ];
             connections.insert(name.clone(), by_direction);
         }
-        // Not the author's choice, so not held against their limit; most policies mask with the same set.
+        // Not the author's choice, so not held against their limit; most policies mask with the
+        // same set.
         maker.limit = usize::MAX;
         let hides = |rule: &&MaskingRule| rule.action != MaskingAction::Report;
         let hidden = |name: &str| {
@@ -105,8 +108,8 @@ impl MaskingPlans {
         })
     }
 
-    /// The plan of one rule that stands in no policy, whatever connection and direction the rule names.
-    /// `detectors` stand beside the built-in ones.
+    /// The plan of one rule that stands in no policy, whatever connection and direction the rule
+    /// names. `detectors` stand beside the built-in ones.
     ///
     /// # Errors
     /// As [`compile`](Self::compile); whether the rule is good is not asked here.
@@ -120,7 +123,8 @@ impl MaskingPlans {
         Ok(Arc::new(maker.make(&[0])?))
     }
 
-    /// The plan for the bodies of one direction of a connection; `None` where there is nothing to do.
+    /// The plan for the bodies of one direction of a connection; `None` where there is nothing to
+    /// do.
     pub fn plan(&self, connection: &str, direction: Direction) -> Option<Arc<Plan>> {
         let [request, response] = self.connections.get(connection)?;
         match direction {
@@ -129,8 +133,9 @@ impl MaskingPlans {
         }
     }
 
-    /// The plan for everything that is recorded of a request or shown to people, whatever the connection. It masks
-    /// every secret, all findings of the policy's own detectors, and all that any rule hides. `None` for no policy.
+    /// The plan for everything that is recorded of a request or shown to people, whatever the
+    /// connection. It masks every secret, all findings of the policy's own detectors, and all that
+    /// any rule hides. `None` for no policy.
     pub fn shown(&self) -> Option<Arc<Plan>> {
         self.shown.clone()
     }
@@ -235,7 +240,8 @@ impl<'a> Maker<'a> {
         }
         let mut restored = BTreeSet::new();
         for (name, wanted) in wanted {
-            // A detector that only reports is in no need of a treatment; a key has no other place to say it.
+            // A detector that only reports is in no need of a treatment; a key has no other place
+            // to say it.
             if wanted.action == Action::Report && !name.starts_with(KEYS) {
                 continue;
             }
@@ -274,7 +280,8 @@ impl<'a> Maker<'a> {
         self.bounded(set)
     }
 
-    /// Asked after every set, so that a policy with too many of them is refused before they are all compiled.
+    /// Asked after every set, so that a policy with too many of them is refused before they are all
+    /// compiled.
     fn bounded(&self, set: Arc<DetectorSet>) -> Result<Arc<DetectorSet>, PlanError> {
         let sizes = self.sets.values().map(|set| set.memory());
         let all = sizes.fold(0, usize::saturating_add);

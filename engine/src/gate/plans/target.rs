@@ -14,8 +14,8 @@ pub struct InTarget {
     pub blocked: Option<String>,
 }
 
-/// Looks for secrets in a target, as it came. Secrets there cannot be masked: the request would then ask for
-/// something else. So a plan that blocks nothing does not look.
+/// Looks for secrets in a target, as it came. Secrets there cannot be masked: the request would
+/// then ask for something else. So a plan that blocks nothing does not look.
 pub fn look_in_target(plan: &Arc<Plan>, key: FingerprintKey, target: &str) -> Option<InTarget> {
     if !plan.blocks() {
         return None;

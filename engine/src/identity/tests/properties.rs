@@ -78,7 +78,8 @@ proptest! {
     #[test]
     fn no_signed_header_or_claims_make_the_verifier_panic(header in any_json(), claims in any_json(), now: u64) {
         let verifier = verifier();
-        // Half of the time everything around the generated members is right, to get past the first checks.
+        // Half of the time everything around the generated members is right, to get past the first
+        // checks.
         for (header, claims) in [
             (header.to_string(), claims.to_string()),
             (good_header().to_string(), overlay(good_claims(), &claims).to_string()),

@@ -112,8 +112,8 @@ impl Flattened {
         {
             return Err("the pattern matches nothing".to_owned());
         }
-        // Numbered anew, so that one comparison tells whether a match ended: first the states that say no,
-        // then `DONE`, then the others that say yes.
+        // Numbered anew, so that one comparison tells whether a match ended: first the states that
+        // say no, then `DONE`, then the others that say yes.
         let mut order: Vec<u16> = (0_u16..).take(self.rows.len()).collect();
         order.sort_by_key(|&old| {
             let matched = self.matched.get(usize::from(old)).copied().unwrap_or(false);

@@ -1,9 +1,9 @@
 //! A pattern as a small anchored automaton that can stop after any byte and go on later.
 //!
 //! `regex-automata` builds the machine once, when detectors are compiled; what runs on the request
-//! path is a flat table of 16-bit states, one load per byte, that cannot backtrack and cannot panic.
-//! A pattern that would need more than [`MAX_STATES`] states, or too much work to compile, is refused when
-//! it is compiled.
+//! path is a flat table of 16-bit states, one load per byte, that cannot backtrack and cannot
+//! panic. A pattern that would need more than [`MAX_STATES`] states, or too much work to compile,
+//! is refused when it is compiled.
 
 mod flatten;
 
@@ -21,8 +21,8 @@ use std::{
     sync::{Arc, Mutex, PoisonError, Weak},
 };
 
-/// Automata that are in use, by pattern. Most sets of one policy, and those of the next version, have most of
-/// their patterns in common: a worker builds and keeps each of them once.
+/// Automata that are in use, by pattern. Most sets of one policy, and those of the next version,
+/// have most of their patterns in common: a worker builds and keeps each of them once.
 static IN_USE: Mutex<BTreeMap<Box<str>, Weak<Automaton>>> = Mutex::new(BTreeMap::new());
 
 /// Most states that one pattern may have. At 64 byte classes this is 1 MiB of table.
@@ -40,11 +40,13 @@ pub(super) struct State(u16);
 pub(super) struct Step {
     /// A match ended just before this byte.
     pub(super) matched_before: bool,
-    /// The state to go on from, or `None` if neither this byte nor a later one can belong to a match.
+    /// The state to go on from, or `None` if neither this byte nor a later one can belong to a
+    /// match.
     pub(super) next: Option<State>,
 }
 
-/// What stands before the place where a pattern begins: all that `^` and `\b` at its beginning ask for.
+/// What stands before the place where a pattern begins: all that `^` and `\b` at its beginning ask
+/// for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Look {
     /// Nothing: the text begins.
@@ -123,8 +125,8 @@ impl States {
 pub(super) struct Automaton {
     classes: [u8; 256],
     stride: usize,
-    /// Rows of states. Those from `matched` on mean that a match ended before the byte that led into them;
-    /// `matched` itself and [`DEAD`] have no way on.
+    /// Rows of states. Those from `matched` on mean that a match ended before the byte that led
+    /// into them; `matched` itself and [`DEAD`] have no way on.
     table: Box<[u16]>,
     matched: u16,
     /// One bit for each state: if the text ends here, a match ends with it.
@@ -178,7 +180,8 @@ impl Automaton {
 
     /// The same with a limit, in bytes, on the machine that is built first.
     pub(super) fn compile_within(pattern: &str, limit: usize) -> Result<Self, String> {
-        // `MatchKind::All`: ends are what matters, the longest one wins; no alternative may hide another.
+        // `MatchKind::All`: ends are what matters, the longest one wins; no alternative may hide
+        // another.
         let dfa = dense::Builder::new()
             .syntax(syntax::Config::new().unicode(false).utf8(false))
             .thompson(
@@ -198,7 +201,8 @@ impl Automaton {
         Flattened::of(&dfa)?.into_automaton()
     }
 
-    /// The state before the first byte, or `None` if the pattern cannot match behind what stands there.
+    /// The state before the first byte, or `None` if the pattern cannot match behind what stands
+    /// there.
     #[inline]
     pub(super) fn start(&self, look: Look) -> Option<State> {
         let [text, line, carriage, word, other] = self.starts;
@@ -228,8 +232,8 @@ impl Automaton {
         }
     }
 
-    /// Reads `bytes` until no match can come any more, and calls `matched` with every offset at which one
-    /// ended. Gives the state behind the last byte if there is one.
+    /// Reads `bytes` until no match can come any more, and calls `matched` with every offset at
+    /// which one ended. Gives the state behind the last byte if there is one.
     #[inline]
     pub(super) fn read(
         &self,
@@ -269,7 +273,8 @@ impl Automaton {
         starts.any(|&start| self.matches_at_end(State(start)))
     }
 
-    /// The bytes that may follow in a match (or end one, when the pattern looks ahead), from any of `states`.
+    /// The bytes that may follow in a match (or end one, when the pattern looks ahead), from any of
+    /// `states`.
     pub(super) fn followers(&self, states: &[State]) -> ByteSet {
         let bytes = 0..=255;
         bytes
@@ -378,7 +383,8 @@ fn count_step() {
     STEPS.set(STEPS.get().wrapping_add(1));
 }
 
-/// How many bytes the automata of this thread have read so far, each counted once for each attempt that reads it.
+/// How many bytes the automata of this thread have read so far, each counted once for each attempt
+/// that reads it.
 #[cfg(test)]
 pub(super) fn steps() -> u64 {
     STEPS.get()

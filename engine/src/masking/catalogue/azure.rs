@@ -1,5 +1,5 @@
-//! Azure and Microsoft Entra: what is recognised by its name or its own form. Keys that name their service are in
-//! [`azure_signed`](super::azure_signed).
+//! Azure and Microsoft Entra: what is recognised by its name or its own form. Keys that name their
+//! service are in [`azure_signed`](super::azure_signed).
 
 use super::{
     super::{
@@ -79,8 +79,8 @@ pub(super) const FAMILY: &[Builtin] = &[
         "Client secret of a Microsoft Entra application",
         "https://learn.microsoft.com/en-us/purview/sit-defn-client-secret-api-key",
         &[
-            // Bare only after something that opens a value: three letters and a digit may begin one, and holding the
-            // beginning of every word would delay prose that streams.
+            // Bare only after something that opens a value: three letters and a digit may begin
+            // one, and holding the beginning of every word would delay prose that streams.
             Shape {
                 lead: 3,
                 ..token(

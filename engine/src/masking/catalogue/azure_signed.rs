@@ -1,10 +1,11 @@
-//! Azure's identifiable keys: base64 that names its service and ends in a checksum, and Microsoft's common annotated
-//! security keys.
+//! Azure's identifiable keys: base64 that names its service and ends in a checksum, and Microsoft's
+//! common annotated security keys.
 //!
-//! Form of an identifiable key: random characters, four that name the service, then the base64 of 32 bits of Marvin
-//! checksum. Form of an annotated key: 52 random letters and digits, `JQQJ9`, the key's kind, year and month, 16 characters of the
-//! service's own, four that name the service, four of checksum; the longer form ends in four more.
-//! Source of both, with signatures and seeds: <https://github.com/microsoft/security-utilities>.
+//! Form of an identifiable key: random characters, four that name the service, then the base64 of
+//! 32 bits of Marvin checksum. Form of an annotated key: 52 random letters and digits, `JQQJ9`, the
+//! key's kind, year and month, 16 characters of the service's own, four that name the service, four
+//! of checksum; the longer form ends in four more. Source of both, with signatures and seeds:
+//! <https://github.com/microsoft/security-utilities>.
 //!
 //! All are found only where a value is assigned (`"primaryKey": "`, `KEY=`, `key: `).
 

@@ -15,8 +15,8 @@ pub(super) const FAMILY: &[Builtin] = &[
             token(
                 &["-----BEGIN "],
                 Left::Any,
-                // Headers of encrypted keys (RFC 1421) and of OpenPGP stand before the body. Without an END line the
-                // key ends with its last full line.
+                // Headers of encrypted keys (RFC 1421) and of OpenPGP stand before the body.
+                // Without an END line the key ends with its last full line.
                 concat!(
                     "-----BEGIN ",
                     pem_label!(),
@@ -40,7 +40,8 @@ pub(super) const FAMILY: &[Builtin] = &[
                     ")?",
                 ),
             ),
-            // Two shapes, since one for all that may stand before a line needs several times their states.
+            // Two shapes, since one for all that may stand before a line needs several times their
+            // states.
             token(&["-----BEGIN "], Left::Any, pem_shown!(pem_lead)),
             token(&["-----BEGIN "], Left::Any, pem_shown!(pem_file)),
         ],
@@ -50,7 +51,8 @@ pub(super) const FAMILY: &[Builtin] = &[
         Severity::Critical,
         "Private key in PEM, once more in base64, as in Kubernetes Secrets and environment variables",
         "https://kubernetes.io/docs/concepts/configuration/secret/#tls-secrets",
-        // "-----BEGIN ", then "PRIVATE", "RSA PRIVATE", "EC PRIVATE", "DSA PRIVATE", "OPENSSH PRIVATE", "ENCRYPTED PRIVATE".
+        // "-----BEGIN ", then "PRIVATE", "RSA PRIVATE", "EC PRIVATE", "DSA PRIVATE", "OPENSSH
+        // PRIVATE", "ENCRYPTED PRIVATE".
         &[token(
             &["LS0tLS1CRUdJTi"],
             Left::NotToken,

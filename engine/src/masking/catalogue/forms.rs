@@ -1,5 +1,5 @@
-//! Pieces of patterns that several families share. All stand after a name, which is an anchor: so that the many detectors
-//! that differ only in their names share one automaton.
+//! Pieces of patterns that several families share. All stand after a name, which is an anchor: so
+//! that the many detectors that differ only in their names share one automaton.
 
 /// What stands between a name and its value in JSON (also inside a JSON string), YAML, XML, shell,
 /// headers and most languages.
@@ -24,8 +24,8 @@ macro_rules! uuid {
     };
 }
 
-/// What may stand between the lines of a PEM block: line ends, indentation, the quotes and plus signs of
-/// string literals, and line ends escaped any number of times.
+/// What may stand between the lines of a PEM block: line ends, indentation, the quotes and plus
+/// signs of string literals, and line ends escaped any number of times.
 macro_rules! pem_gap {
     () => {
         r#"(?:[\s"',]|\\+[nrt"]|\+[\s"\\])"#
@@ -39,15 +39,16 @@ macro_rules! pem_line {
     };
 }
 
-/// A sign before or behind a line of a PEM block that is shown as part of something else: quotes, comments, diffs, tables
-/// (also U+2192 and U+2502), string literals. `+` needs none: it is base64.
+/// A sign before or behind a line of a PEM block that is shown as part of something else: quotes,
+/// comments, diffs, tables (also U+2192 and U+2502), string literals. `+` needs none: it is base64.
 macro_rules! pem_sign {
     () => {
         r#"(?:[\s"'`,;>|*#%!-]|\\+(?:[nrt"]|u2192)|\xE2(?:\x86\x92|\x94\x82)|///?[\s!])"#
     };
 }
 
-/// What stands between two lines of such a block: the line's end, then signs and numbers of lines (two in diffs).
+/// What stands between two lines of such a block: the line's end, then signs and numbers of lines
+/// (two in diffs).
 macro_rules! pem_lead {
     () => {
         concat!(
@@ -69,8 +70,9 @@ macro_rules! pem_file {
     };
 }
 
-/// A PEM block that tools show with `$lead` between its lines. A path or a word is easily 16 characters long, and may stand
-/// below a BEGIN line that is only mentioned: a line has 32 here, shorter ones count only if the END line follows.
+/// A PEM block that tools show with `$lead` between its lines. A path or a word is easily 16
+/// characters long, and may stand below a BEGIN line that is only mentioned: a line has 32 here,
+/// shorter ones count only if the END line follows.
 macro_rules! pem_shown {
     ($lead:ident) => {
         concat!(

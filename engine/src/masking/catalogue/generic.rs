@@ -1,5 +1,6 @@
-//! What has no provider: tokens of standards, headers, and values assigned to names that say "secret". Last in the
-//! catalogue, so that a provider's own detector gives the name when both find the same text.
+//! What has no provider: tokens of standards, headers, and values assigned to names that say
+//! "secret". Last in the catalogue, so that a provider's own detector gives the name when both find
+//! the same text.
 
 use super::{
     super::{
@@ -17,14 +18,16 @@ macro_rules! quoted {
     };
 }
 
-/// The same without the quote, as in YAML and .ini files. Only what looks random is taken then: code has names there.
+/// The same without the quote, as in YAML and .ini files. Only what looks random is taken then:
+/// code has names there.
 macro_rules! unquoted {
     () => {
         r"\s?[:=] ?"
     };
 }
 
-/// Names of random values. A token alone is not among them: continuation and page tokens must come through unchanged.
+/// Names of random values. A token alone is not among them: continuation and page tokens must come
+/// through unchanged.
 const ANCHORS: &[&str] = &[
     "secret",
     "secret_key",
@@ -97,8 +100,8 @@ pub(super) const FAMILY: &[Builtin] = &[
             "https://www.rfc-editor.org/rfc/rfc7519",
             &[token(
                 &["eyJ"],
-                // Also in a path, where encoded data could stand: the first part is bounded, so that such data is not
-                // taken for a token that never ends.
+                // Also in a path, where encoded data could stand: the first part is bounded, so
+                // that such data is not taken for a token that never ends.
                 Left::NotWord,
                 concat!(
                     r"eyJ[A-Za-z0-9_-]{10,4000}(?:",

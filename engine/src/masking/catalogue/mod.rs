@@ -2,10 +2,11 @@
 //!
 //! Patterns are lenient at the end: a token that is longer than its documentation says is masked
 //! whole rather than passed (providers lengthen their formats, GitHub did in 2026). They are strict
-//! where harmless text could match: a literal prefix or a keyword before, an exact length, a structure.
+//! where harmless text could match: a literal prefix or a keyword before, an exact length, a
+//! structure.
 //!
-//! The order matters: of two detectors that find the same text the first in the catalogue gives its name. So
-//! what is particular stands before what is general, and assigned values come last.
+//! The order matters: of two detectors that find the same text the first in the catalogue gives its
+//! name. So what is particular stands before what is general, and assigned values come last.
 
 #[macro_use]
 mod forms;
@@ -115,8 +116,9 @@ const fn prefixed(prefixes: &'static [&'static str], secret: &'static str) -> Sh
     token(prefixes, Left::NotWord, secret)
 }
 
-/// A token whose unmistakable part stands `lead` characters after its beginning. It is only looked for where
-/// a value is assigned: otherwise the beginning of every word would have to be held back while prose streams.
+/// A token whose unmistakable part stands `lead` characters after its beginning. It is only looked
+/// for where a value is assigned: otherwise the beginning of every word would have to be held back
+/// while prose streams.
 const fn led(lead: u8, anchors: &'static [&'static str], secret: &'static str) -> Shape {
     Shape {
         lead,

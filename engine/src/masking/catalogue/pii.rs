@@ -1,5 +1,6 @@
-//! Personal data. Its forms are those of harmless text too (numbers, addresses of machines), so what has check digits or a
-//! fixed structure must have them right. None of it is masked unless a policy chooses `pii/*`.
+//! Personal data. Its forms are those of harmless text too (numbers, addresses of machines), so
+//! what has check digits or a fixed structure must have them right. None of it is masked unless a
+//! policy chooses `pii/*`.
 
 use super::{
     super::{

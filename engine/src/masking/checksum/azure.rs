@@ -1,8 +1,9 @@
 //! Checksums of Azure's identifiable keys and of Azure DevOps tokens.
 //!
-//! An identifiable key is the base64 of random bytes, of three that show as the service's signature, and of the 32-bit Marvin
-//! hash of all before, seeded with a number that says what the key is for.
-//! Source: <https://github.com/microsoft/security-utilities> (`IdentifiableMetadata.cs`, `IdentifiableSecrets.cs`).
+//! An identifiable key is the base64 of random bytes, of three that show as the service's
+//! signature, and of the 32-bit Marvin hash of all before, seeded with a number that says what the
+//! key is for. Source: <https://github.com/microsoft/security-utilities>
+//! (`IdentifiableMetadata.cs`, `IdentifiableSecrets.cs`).
 
 use super::crc32;
 use base64::{
@@ -112,9 +113,9 @@ fn identifiable(key: &[u8], signature: &[u8; 4], seeds: &[&[u8; 8]]) -> bool {
             })
 }
 
-/// A token of Azure DevOps in its older form: 32 bytes in base32, of which the third, eighth, ninth and 23rd are the CRC-32
-/// of the others, changed by a number that says whose token it is.
-/// Source: `AdoLegacyPat` in the same repository.
+/// A token of Azure DevOps in its older form: 32 bytes in base32, of which the third, eighth, ninth
+/// and 23rd are the CRC-32 of the others, changed by a number that says whose token it is. Source:
+/// `AdoLegacyPat` in the same repository.
 pub(in super::super) fn devops(token: &[u8]) -> bool {
     const MAGIC: [u32; 2] = [0xE0B9_692D, 0x1019_F92E];
     let Some(bytes) = base32(token) else {
@@ -158,7 +159,8 @@ fn base32(text: &[u8]) -> Option<Vec<u8>> {
     (bytes.len() == 32).then_some(bytes)
 }
 
-/// Marvin32, folded to 32 bits (<https://patents.google.com/patent/US20130262421A1>; `Marvin.cs` in dotnet/runtime).
+/// Marvin32, folded to 32 bits (<https://patents.google.com/patent/US20130262421A1>; `Marvin.cs` in
+/// dotnet/runtime).
 fn marvin(data: &[u8], seed: u64) -> u32 {
     let hash = marvin64(data, seed);
     (hash >> 32) as u32 ^ (hash & 0xFFFF_FFFF) as u32

@@ -2,7 +2,8 @@
 //!
 //! A checksum that is right proves that a token is real; one that is wrong proves nothing that
 //! would be worth a leak (truncated, a new format, a test token). So these raise confidence in
-//! [`Findings`](super::Findings) and never let a token pass. Personal data is another matter, see [`pii`].
+//! [`Findings`](super::Findings) and never let a token pass. Personal data is another matter, see
+//! [`pii`].
 
 pub(super) mod azure;
 pub(super) mod pii;
@@ -47,8 +48,9 @@ pub(super) fn pypi(token: &[u8]) -> bool {
     .any(|prefix| token.starts_with(prefix))
 }
 
-/// The token of a Kubernetes service account: its claims name Kubernetes, or its subject is a service account.
-/// Source: <https://kubernetes.io/docs/reference/access-authn-authz/service-accounts-admin/#schema-for-service-account-private-claims>.
+/// The token of a Kubernetes service account: its claims name Kubernetes, or its subject is a
+/// service account. Source:
+/// <https://kubernetes.io/docs/reference/access-authn-authz/service-accounts-admin/#schema-for-service-account-private-claims>.
 pub(super) fn kubernetes(token: &[u8]) -> bool {
     token
         .split(|&b| b == b'.')
@@ -66,7 +68,8 @@ pub(super) fn kubernetes(token: &[u8]) -> bool {
         })
 }
 
-/// The base64 of `user:password`, as in HTTP (RFC 7617) and in the `auth` member of a Docker configuration.
+/// The base64 of `user:password`, as in HTTP (RFC 7617) and in the `auth` member of a Docker
+/// configuration.
 pub(super) fn basic_auth(value: &[u8]) -> bool {
     STANDARD
         .decode(value)

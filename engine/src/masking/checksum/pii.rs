@@ -1,10 +1,12 @@
-//! Check digits and structure of personal data. These are required: numbers of the same form are everywhere.
+//! Check digits and structure of personal data. These are required: numbers of the same form are
+//! everywhere.
 
-/// A payment card: its issuer's range and length, and the check digit of Luhn (ISO/IEC 7812-1, annex B).
+/// A payment card: its issuer's range and length, and the check digit of Luhn (ISO/IEC 7812-1,
+/// annex B).
 pub(in super::super) fn card(number: &[u8]) -> bool {
     let digits: Vec<u8> = digits(number).collect();
-    // Issuers also gave out 17 to 19 digits, but so long a number is far more often one of 64 bits: only UnionPay's count,
-    // which are common, and Visa's where they are written in groups.
+    // Issuers also gave out 17 to 19 digits, but so long a number is far more often one of 64 bits:
+    // only UnionPay's count, which are common, and Visa's where they are written in groups.
     let issued = match digits.as_slice() {
         [b'4', ..] => matches!(digits.len(), 13 | 16) || number.contains(&b' '),
         [b'5', b'1'..=b'5', ..] | [b'2', b'2'..=b'7', ..] => digits.len() == 16,
@@ -36,7 +38,8 @@ fn luhn(digits: &[u8]) -> bool {
     sum % 10 == 0
 }
 
-/// An IBAN: moved behind, letters as numbers, the whole is 1 modulo 97 (ISO 13616-1). Its length is the pattern's business.
+/// An IBAN: moved behind, letters as numbers, the whole is 1 modulo 97 (ISO 13616-1). Its length is
+/// the pattern's business.
 pub(in super::super) fn iban(number: &[u8]) -> bool {
     let compact: Vec<u8> = number.iter().copied().filter(|&b| b != b' ').collect();
     let Some((country, account)) = compact.split_at_checked(4) else {
@@ -62,8 +65,8 @@ fn step(remainder: u32, shift: u32, value: u32) -> u32 {
     remainder.wrapping_mul(shift).wrapping_add(value) % 97
 }
 
-/// A social security number: no part is all zeros, the area is not 666 or from 900 on, and it is none of those that stood in
-/// advertisements.
+/// A social security number: no part is all zeros, the area is not 666 or from 900 on, and it is
+/// none of those that stood in advertisements.
 pub(in super::super) fn ssn(number: &[u8]) -> bool {
     let digits: Vec<u8> = digits(number).collect();
     !matches!(
@@ -79,8 +82,8 @@ pub(in super::super) fn ssn(number: &[u8]) -> bool {
     ) && digits.len() == 9
 }
 
-/// An address of e-mail: not `git@…` of a remote, not a version of a package, not a picture for a dense screen, and its local part
-/// does not begin or end with a dot.
+/// An address of e-mail: not `git@…` of a remote, not a version of a package, not a picture for a
+/// dense screen, and its local part does not begin or end with a dot.
 pub(in super::super) fn email(address: &[u8]) -> bool {
     let mut parts = address.split(|&b| b == b'@');
     let (Some(local), Some(domain)) = (parts.next(), parts.next()) else {

@@ -22,8 +22,8 @@ use crate::masking::{
 const LONGEST_RUN: u8 = 128;
 
 impl Settled {
-    /// A context that begins with one of a few words: they are the anchors, the context goes on after them. Many
-    /// rules differ in that word only.
+    /// A context that begins with one of a few words: they are the anchors, the context goes on
+    /// after them. Many rules differ in that word only.
     pub(super) fn by_keyword_inside(&self) -> Option<Draft> {
         let looks = self.before.iter().take_while(|hir| is_look(hir)).count();
         let (leading, pieces) = self.before.split_at_checked(looks)?;
@@ -124,8 +124,9 @@ impl Settled {
         if r.min > u32::from(max) || !all_rare(&openings) || !openings.iter().all(apart) {
             return None;
         }
-        // The match begins where the whole run does. A boundary may hold inside of the run only (`\b[^"]+"acme` in `{x"acme`),
-        // so it is not asked for: more is masked. The beginning of a line is asked for if no run goes over it.
+        // The match begins where the whole run does. A boundary may hold inside of the run only
+        // (`\b[^"]+"acme` in `{x"acme`), so it is not asked for: more is masked. The beginning of a
+        // line is asked for if no run goes over it.
         let drop = leading.iter().all(is_word_look);
         let keep = leading.iter().all(|hir| begins_before(hir, class));
         if !drop && !keep {
@@ -154,7 +155,8 @@ impl Settled {
         ))
     }
 
-    /// The keywords stand before, with at most [`NEAR`](crate::masking::discovery::NEAR) bytes between.
+    /// The keywords stand before, with at most [`NEAR`](crate::masking::discovery::NEAR) bytes
+    /// between.
     pub(super) fn by_keywords_near(&self, keywords: &[String]) -> Draft {
         let anchors = keywords.iter().map(|word| Anchor::ignoring_case(word));
         let context = print(&Hir::concat(self.before.clone()));
@@ -189,7 +191,8 @@ impl Settled {
         )
     }
 
-    /// The same with the first pieces of the context left out; they are asked for when a secret was found.
+    /// The same with the first pieces of the context left out; they are asked for when a secret was
+    /// found.
     pub(super) fn end_of_context(&self, skip: usize) -> Self {
         let mut before: Vec<Hir> = self.before.iter().skip(skip).cloned().collect();
         if skip > 0 {

@@ -1,6 +1,7 @@
 //! Which part of an expression is the secret.
 //!
-//! An expression is cut into *branches*: ways through it on each of which the secret is one contiguous part.
+//! An expression is cut into *branches*: ways through it on each of which the secret is one
+//! contiguous part.
 
 use regex_syntax::hir::{Capture, Hir, HirKind, Repetition};
 
@@ -21,8 +22,9 @@ pub(super) struct Branch {
 
 /// Cuts an expression into branches. `group` is the group that is the secret.
 ///
-/// Without it the secret is the first group that can hold one: it is not empty, stands in no repetition
-/// (it would be the last of many then), and is no mere choice of fixed words. Without such a group it is all that matches.
+/// Without it the secret is the first group that can hold one: it is not empty, stands in no
+/// repetition (it would be the last of many then), and is no mere choice of fixed words. Without
+/// such a group it is all that matches.
 ///
 /// # Errors
 /// There is no such group, or it cannot be followed.

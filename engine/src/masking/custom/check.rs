@@ -1,4 +1,5 @@
-//! What must hold of a find besides the pattern: entropy, allow lists, and contexts that no automaton holds.
+//! What must hold of a find besides the pattern: entropy, allow lists, and contexts that no
+//! automaton holds.
 
 use std::{
     collections::HashMap,
@@ -29,7 +30,8 @@ const MAX_ENTRIES: usize = 10_000;
 
 /// Fewest bytes of a stopword: of two letters one secret in forty has them by chance.
 const MIN_STOPWORD: usize = 3;
-/// Random text in the alphabets of secrets, one of them each: what matches in all of these matches everywhere.
+/// Random text in the alphabets of secrets, one of them each: what matches in all of these matches
+/// everywhere.
 const ANY_SECRETS: [&str; 5] = [
     "kqzvbtxwmrplhdgsnfyc",
     "KQZVBTXWMRPLHDGSNFYC",
@@ -201,8 +203,8 @@ impl std::fmt::Debug for Allowed {
     }
 }
 
-/// Words that are looked for in secrets; none begins another, so at each place at most one stands, and it is
-/// the greatest that is not greater than the text there.
+/// Words that are looked for in secrets; none begins another, so at each place at most one stands,
+/// and it is the greatest that is not greater than the text there.
 struct Words(Vec<Box<[u8]>>);
 
 impl Words {
@@ -237,8 +239,8 @@ impl Words {
     }
 }
 
-/// An expression whose automaton is built while it runs, in bounded memory: for the few bytes of a find,
-/// where a full automaton would be too large. It reads each byte once.
+/// An expression whose automaton is built while it runs, in bounded memory: for the few bytes of a
+/// find, where a full automaton would be too large. It reads each byte once.
 pub(super) struct Lazy {
     dfa: DFA,
     cache: Mutex<Cache>,

@@ -45,8 +45,8 @@ impl Ease {
     }
 }
 
-/// Whether an automaton for this could be much larger than the expression: something varies, and something else
-/// is repeated.
+/// Whether an automaton for this could be much larger than the expression: something varies, and
+/// something else is repeated.
 pub(super) fn may_be_large(hir: &Hir) -> bool {
     fn count(hir: &Hir, varying: &mut u32, repeated: &mut u32) {
         match hir.kind() {
@@ -70,7 +70,8 @@ pub(super) fn may_be_large(hir: &Hir) -> bool {
     varying > 1 || (varying > 0 && repeated > 0)
 }
 
-/// How many places in an expression an attempt can be at: what it counts with. `{10,150}` counts to 150, `{10,}` to 10.
+/// How many places in an expression an attempt can be at: what it counts with. `{10,150}` counts to
+/// 150, `{10,}` to 10.
 pub(super) fn places(hir: &Hir) -> usize {
     match hir.kind() {
         HirKind::Empty | HirKind::Look(_) => 0,

@@ -7,11 +7,13 @@ use regex_syntax::hir::Hir;
 use super::{ease::may_be_large, syntax::print};
 use crate::masking::automaton::Automaton;
 
-/// Most states that are built for all detectors of a policy, whether they are used or found to be too many.
+/// Most states that are built for all detectors of a policy, whether they are used or found to be
+/// too many.
 const MAX_STATES: usize = 1 << 18;
 /// About how many bytes of a limit one state takes.
 const STATE: usize = 128;
-/// Most patterns of one detector that do not fit: a hostile expression could have any number of them.
+/// Most patterns of one detector that do not fit: a hostile expression could have any number of
+/// them.
 pub(super) const MAX_MISFITS: u32 = 24;
 
 /// What was tried for the detectors of one policy.

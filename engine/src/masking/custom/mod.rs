@@ -1,27 +1,32 @@
-//! Detectors that a policy brings itself: from a regular expression as users write it to rules as built-in
-//! detectors have them ([`rule`](super::rule)).
+//! Detectors that a policy brings itself: from a regular expression as users write it to rules as
+//! built-in detectors have them ([`rule`](super::rule)).
 //!
 //! # What is found
 //!
 //! As a tool that searches whole files would, with the differences that a stream demands:
 //!
-//! - An expression is a statement about bytes, classes and `(?i)` are ASCII. It is divided into what leads to the secret, the
-//!   secret (`secret_group`), and what must follow it. Only the secret is masked, and only it is ever held
-//!   back. What may be missing before the match (`[\w.-]{0,50}?`) is not looked at.
-//! - The *longest* secret counts, where an engine that tries alternatives in order takes the first that fits:
-//!   `(ab|abc)` masks all of `abc`. Greedy or lazy makes no difference, except that after a lazy repetition in the secret the first
-//!   place where the rest matches ends it (`BEGIN.*?END`), if nothing could go on there.
+//! - An expression is a statement about bytes, classes and `(?i)` are ASCII. It is divided into
+//!   what leads to the secret, the secret (`secret_group`), and what must follow it. Only the
+//!   secret is masked, and only it is ever held back. What may be missing before the match
+//!   (`[\w.-]{0,50}?`) is not looked at.
+//! - The *longest* secret counts, where an engine that tries alternatives in order takes the first
+//!   that fits: `(ab|abc)` masks all of `abc`. Greedy or lazy makes no difference, except that
+//!   after a lazy repetition in the secret the first place where the rest matches ends it
+//!   (`BEGIN.*?END`), if nothing could go on there.
 //! - `\b` at the beginning holds also after an escape (`\n`, `%3D`), which ends no word.
-//! - A rule needs bytes at a fixed place that are rare in text. If it has them, keywords are not asked for:
-//!   rather too much is masked than too little. If not, one of the keywords must stand before the
-//!   match, with at most 255 bytes between them; nothing but the text decides about that, never how it was cut.
-//! - Entropy and allow lists decide about what was found, once: a find that they refuse is none, and no shorter one
-//!   is tried instead. They see up to 512 bytes before the secret and nothing after it.
+//! - A rule needs bytes at a fixed place that are rare in text. If it has them, keywords are not
+//!   asked for: rather too much is masked than too little. If not, one of the keywords must stand
+//!   before the match, with at most 255 bytes between them; nothing but the text decides about
+//!   that, never how it was cut.
+//! - Entropy and allow lists decide about what was found, once: a find that they refuse is none,
+//!   and no shorter one is tried instead. They see up to 512 bytes before the secret and nothing
+//!   after it.
 //!
 //! # Limits
 //!
-//! Everything is compiled when a policy is published or loaded, in bounded time and memory; what does not fit is
-//! refused with a sentence. At run time each byte costs a bounded number of steps, whatever was written.
+//! Everything is compiled when a policy is published or loaded, in bounded time and memory; what
+//! does not fit is refused with a sentence. At run time each byte costs a bounded number of steps,
+//! whatever was written.
 
 mod anchors;
 mod branch;
@@ -88,8 +93,8 @@ pub fn compile_custom(
     Ok(out)
 }
 
-/// All detectors that cannot be used, by their place in the list, and why as a sentence. `shared` are allow lists for
-/// all of them. Quicker than compiling each detector by itself.
+/// All detectors that cannot be used, by their place in the list, and why as a sentence. `shared`
+/// are allow lists for all of them. Quicker than compiling each detector by itself.
 #[cfg(feature = "authoring")]
 pub fn check_custom(detectors: &[CustomDetector], shared: &[Allow]) -> Vec<(usize, String)> {
     let mut compiler = Compiler::default();
@@ -103,7 +108,8 @@ pub fn check_custom(detectors: &[CustomDetector], shared: &[Allow]) -> Vec<(usiz
             return bad;
         }
     }
-    // One after the other, so that what is too much together is noticed before all of it is compiled.
+    // One after the other, so that what is too much together is noticed before all of it is
+    // compiled.
     let mut rules = Rules::default();
     for (place, detector) in &good {
         match rules.add(&Arc::new(detector.clone())) {

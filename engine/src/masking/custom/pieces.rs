@@ -24,8 +24,8 @@ pub(super) fn is_word_look(hir: &Hir) -> bool {
     }
 }
 
-/// Whether it asks for the beginning of a text or line, and bytes of `class` do not go over one: in a run of them
-/// it holds at the beginning or nowhere.
+/// Whether it asks for the beginning of a text or line, and bytes of `class` do not go over one: in
+/// a run of them it holds at the beginning or nowhere.
 pub(super) fn begins_before(hir: &Hir, class: ByteSet) -> bool {
     let HirKind::Look(look) = hir.kind() else {
         return false;
@@ -57,7 +57,8 @@ pub(super) fn may_be_missing(hir: &Hir) -> bool {
     hir.properties().minimum_len() == Some(0) && hir.properties().look_set().is_empty()
 }
 
-/// Leaves out what may be missing at the beginning of a context: where it matches with it, it matches without.
+/// Leaves out what may be missing at the beginning of a context: where it matches with it, it
+/// matches without.
 pub(super) fn without_beginning(mut pieces: Vec<Hir>) -> Vec<Hir> {
     loop {
         let looks = pieces.iter().take_while(|hir| is_look(hir)).count();

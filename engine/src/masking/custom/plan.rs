@@ -1,4 +1,5 @@
-//! What is settled about a branch before one looks for it: where it begins, and where its secret ends.
+//! What is settled about a branch before one looks for it: where it begins, and where its secret
+//! ends.
 
 use regex_syntax::hir::{Hir, HirKind};
 
@@ -77,7 +78,8 @@ impl Settled {
                 let is_class = matches!(r.sub.kind(), HirKind::Class(_));
                 let mut without = secret.clone();
                 if is_class && !chosen {
-                    // As before a secret: an optional beginning of any such bytes is a name, not the secret.
+                    // As before a secret: an optional beginning of any such bytes is a name, not
+                    // the secret.
                     without.drain(..=looks);
                 } else {
                     without.remove(looks);
@@ -134,8 +136,9 @@ impl Settled {
     }
 }
 
-/// Where a secret ends. A lazy repetition without a bound says: at the first place where the rest matches.
-/// This is kept only where nothing after it could go on further, for nothing may be cut off.
+/// Where a secret ends. A lazy repetition without a bound says: at the first place where the rest
+/// matches. This is kept only where nothing after it could go on further, for nothing may be cut
+/// off.
 pub(super) fn ends(secret: &[Hir], tail: bool) -> Ends {
     let lazy = |hir: &Hir| match hir.kind() {
         HirKind::Repetition(r) => !r.greedy && r.max != Some(r.min),

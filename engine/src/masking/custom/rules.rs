@@ -16,8 +16,9 @@ use crate::masking::{
     rule::{ContextStart, Ends, Lead, Left},
 };
 
-/// Memory for an automaton while it is built, where an expression could need much. A context too large is asked for in
-/// another way, a secret less exactly, but without its tail a secret could be anything.
+/// Memory for an automaton while it is built, where an expression could need much. A context too
+/// large is asked for in another way, a secret less exactly, but without its tail a secret could be
+/// anything.
 const CONTEXT_FITS: usize = 1 << 18;
 const SECRET_FITS: usize = 1 << 19;
 const TAIL_FITS: usize = 1 << 20;
@@ -99,7 +100,8 @@ impl<'a> Drafter<'a> {
         let asked = !matches!(tail.kind(), HirKind::Empty);
         branch.tail = (asked && places(&tail) <= LONGEST_TAIL && self.fits.fits(&tail, TAIL_FITS))
             .then(|| print(&tail));
-        // The nearer to its beginning a context is anchored, the more of it is asked for before anything is held.
+        // The nearer to its beginning a context is anchored, the more of it is asked for before
+        // anything is held.
         let mut context_fits = true;
         let mut too_large_until = None;
         let all = branch.before.len();
@@ -178,9 +180,9 @@ impl<'a> Drafter<'a> {
         Ok(())
     }
 
-    /// The same secret in a form that an automaton can hold: if need be its repetitions are asked for less
-    /// exactly, so that more is masked. One that `follows` something else may begin at every byte in a row, so that as many
-    /// attempts are alive at once as it counts bytes.
+    /// The same secret in a form that an automaton can hold: if need be its repetitions are asked
+    /// for less exactly, so that more is masked. One that `follows` something else may begin at
+    /// every byte in a row, so that as many attempts are alive at once as it counts bytes.
     fn fitting(&mut self, secret: Vec<Hir>, follows: bool) -> Result<Vec<Hir>, String> {
         let mut most = usize::MAX;
         for ease in Ease::ALL {
@@ -207,7 +209,8 @@ impl<'a> Drafter<'a> {
     }
 }
 
-/// Whether a keyword can be looked for: it is not too short, and says more than a run of one character or of blanks.
+/// Whether a keyword can be looked for: it is not too short, and says more than a run of one
+/// character or of blanks.
 fn is_telling(word: &str) -> bool {
     let mut plain = word
         .bytes()

@@ -84,8 +84,8 @@ fn repeats(hir: &Hir) -> u32 {
     }
 }
 
-/// Rewrites what Go's syntax reads otherwise than Rust's: `{` that begins no repetition and `[` inside of a
-/// class are themselves, classes know no set operations, `\<` is `<`, `\Q…\E` quotes.
+/// Rewrites what Go's syntax reads otherwise than Rust's: `{` that begins no repetition and `[`
+/// inside of a class are themselves, classes know no set operations, `\<` is `<`, `\Q…\E` quotes.
 fn from_go(regex: &str) -> String {
     let mut out = String::with_capacity(regex.len());
     let mut rest = regex;

@@ -1,15 +1,18 @@
 //! Beginnings of matches that the end of a chunk cuts.
 //!
-//! An anchor that stands whole in a chunk is found by the [prefilter](super::prefilter). What the end of a chunk may have cut
-//! must be known too: from there on text waits. So the last bytes are compared with the beginnings of all heads, at every
-//! place where one could have begun. Streamed answers pay this for each word, so heads are sorted into a few groups, and four
-//! questions, each a bit per group, refute nearly every place: have its heads all the bytes from here to the end
-//! (`inside`: where none has, the search ends), may one follow the byte before (`after`), does one begin with this byte
-//! (`first`), with these three (`grams`)? What is left is looked up in a trie, whose nodes also carry an anchor that is cut
-//! from one chunk to the next, however many rules have it in common.
+//! An anchor that stands whole in a chunk is found by the [prefilter](super::prefilter). What the
+//! end of a chunk may have cut must be known too: from there on text waits. So the last bytes are
+//! compared with the beginnings of all heads, at every place where one could have begun. Streamed
+//! answers pay this for each word, so heads are sorted into a few groups, and four questions, each
+//! a bit per group, refute nearly every place: have its heads all the bytes from here to the end
+//! (`inside`: where none has, the search ends), may one follow the byte before (`after`), does one
+//! begin with this byte (`first`), with these three (`grams`)? What is left is looked up in a trie,
+//! whose nodes also carry an anchor that is cut from one chunk to the next, however many rules have
+//! it in common.
 //!
-//! Measured against it, with the default detectors and chunks of 100 bytes: each head by itself, listed by its first byte or
-//! first three, reads a fifteenth as fast; heads that begin like any word (`[0-9A-Za-z]{52}JQQJ`) are why.
+//! Measured against it, with the default detectors and chunks of 100 bytes: each head by itself,
+//! listed by its first byte or first three, reads a fifteenth as fast; heads that begin like any
+//! word (`[0-9A-Za-z]{52}JQQJ`) are why.
 
 use super::{
     bytes::{Anchor, ByteSet},
@@ -31,7 +34,8 @@ pub(super) struct Cuts {
     first: Box<[Roots; 256]>,
     /// For each byte the roots of which a head has it anywhere but at its end.
     inside: Box<[Roots; 256]>,
-    /// For each byte the roots of which a head may follow it; more than those for which it is certain.
+    /// For each byte the roots of which a head may follow it; more than those for which it is
+    /// certain.
     after: Box<[Roots; 256]>,
     /// Which hashes the first three bytes of heads have, but for those of `wide` roots.
     grams: Box<[u64; 1024]>,
@@ -41,14 +45,17 @@ pub(super) struct Cuts {
     reach: usize,
 }
 
-/// A set of roots: one bit for each. At most 48 groups could be told apart, of which no set of detectors has many.
+/// A set of roots: one bit for each. At most 48 groups could be told apart, of which no set of
+/// detectors has many.
 type Roots = u64;
 
-/// The trie of the heads for which this is the same, and also whether they are wide, and whether they have spaces in
-/// them (`BEGIN PRIVATE KEY`): of those without, none can lie over the last space before a chunk's end.
+/// The trie of the heads for which this is the same, and also whether they are wide, and whether
+/// they have spaces in them (`BEGIN PRIVATE KEY`): of those without, none can lie over the last
+/// space before a chunk's end.
 struct Root {
     left: Left,
-    /// The context begins after the anchor: nothing waits while the anchor is cut, its node is carried.
+    /// The context begins after the anchor: nothing waits while the anchor is cut, its node is
+    /// carried.
     carried: bool,
     /// For each byte the nodes behind it, in [`Cuts::entries`].
     entries: [(u32, u32); 256],
@@ -68,8 +75,8 @@ struct Member<'a> {
 struct Node {
     /// Of [`Cuts::edges`].
     edges: (u32, u32),
-    /// In [`Cuts::lists`]: the rules of which a match begins if the chunk ends here; of a carried trie the heads whose anchor
-    /// is whole here and their windows are not.
+    /// In [`Cuts::lists`]: the rules of which a match begins if the chunk ends here; of a carried
+    /// trie the heads whose anchor is whole here and their windows are not.
     cut: (u32, u32),
     /// In a carried trie: the heads whose anchor ends exactly here.
     ends: (u32, u32),
@@ -193,7 +200,8 @@ impl Cuts {
         true
     }
 
-    /// Adds the node that these heads, sorted, have in common after `depth` bytes, and what is behind it.
+    /// Adds the node that these heads, sorted, have in common after `depth` bytes, and what is
+    /// behind it.
     fn add(
         &mut self,
         members: &[Member<'_>],
@@ -259,8 +267,8 @@ impl Cuts {
         number
     }
 
-    /// Calls `each` with what the end of `chunk` cuts. `earlier` stood before the chunk; at `breaks`, sorted, a match
-    /// may begin whatever stands before.
+    /// Calls `each` with what the end of `chunk` cuts. `earlier` stood before the chunk; at
+    /// `breaks`, sorted, a match may begin whatever stands before.
     pub(super) fn at_end(
         &self,
         chunk: &[u8],
@@ -303,7 +311,8 @@ impl Cuts {
         }
     }
 
-    /// What of the trie of `root` the end of a chunk cuts that ends with `rest`, which begins at `at`.
+    /// What of the trie of `root` the end of a chunk cuts that ends with `rest`, which begins at
+    /// `at`.
     fn cut(&self, root: &Root, rest: &[u8], at: usize, each: &mut impl FnMut(Cut)) {
         let Some(&byte) = rest.first() else { return };
         let (from, to) = root
@@ -333,8 +342,8 @@ impl Cuts {
         }
     }
 
-    /// Goes on in the next chunk from a node that was carried: calls `whole` with the heads whose anchors become whole and
-    /// where they end, `cut` with the nodes that its end cuts.
+    /// Goes on in the next chunk from a node that was carried: calls `whole` with the heads whose
+    /// anchors become whole and where they end, `cut` with the nodes that its end cuts.
     pub(super) fn resume(
         &self,
         node: u32,
@@ -354,8 +363,8 @@ impl Cuts {
         });
     }
 
-    /// Calls `visit` with every node that is reached from node `number` through `text`, of which `read` bytes lead to it, and
-    /// how many bytes lead to that one.
+    /// Calls `visit` with every node that is reached from node `number` through `text`, of which
+    /// `read` bytes lead to it, and how many bytes lead to that one.
     fn walk(
         &self,
         mut number: u32,

@@ -1,19 +1,19 @@
 //! Bodies that come compressed: decoded while they stream, so that they can be masked.
 //!
 //! # Promises
-//! - Chunk invariance: however the input is cut, the decoded bytes are the same, and so is the verdict; only the very byte
-//!   at which a bomb is noticed may differ.
-//! - Bounded: a [`Decoder`] keeps a window of 32 KiB and nothing else; it gives pieces of at most that size.
-//!   What grows more than [`MAX_RATIO`] times beyond [`FREE`] bytes is refused: a few kilobytes that
-//!   become gigabytes would stall a worker, and everybody on it.
-//! - Checked: checksum and length of every gzip member and the checksum of a zlib stream; bytes after the
-//!   end of the data are an error, since two programs could read them differently.
+//! - Chunk invariance: however the input is cut, the decoded bytes are the same, and so is the
+//!   verdict; only the very byte at which a bomb is noticed may differ.
+//! - Bounded: a [`Decoder`] keeps a window of 32 KiB and nothing else; it gives pieces of at most
+//!   that size. What grows more than [`MAX_RATIO`] times beyond [`FREE`] bytes is refused: a few
+//!   kilobytes that become gigabytes would stall a worker, and everybody on it.
+//! - Checked: checksum and length of every gzip member and the checksum of a zlib stream; bytes
+//!   after the end of the data are an error, since two programs could read them differently.
 //!
-//! A checksum stands at the end, when the decoded bytes have left already. So corrupt data is only known after the
-//! fact, and whoever finds it breaks the stream off.
+//! A checksum stands at the end, when the decoded bytes have left already. So corrupt data is only
+//! known after the fact, and whoever finds it breaks the stream off.
 //!
-//! The crate is `miniz_oxide` alone: `flate2` over it reads whole headers into memory and hides where a member
-//! ends; the inflating is the same code.
+//! The crate is `miniz_oxide` alone: `flate2` over it reads whole headers into memory and hides
+//! where a member ends; the inflating is the same code.
 
 mod gzip;
 #[cfg(test)]
@@ -34,8 +34,9 @@ use gzip::{Header, Trailer};
 const WINDOW: usize = 32 * 1024;
 /// Decoded bytes to which no ratio applies.
 pub const FREE: u64 = 1024 * 1024;
-/// How many decoded bytes one encoded byte may become on average, beyond [`FREE`]. DEFLATE's own limit is
-/// 1,032, which only runs of one byte reach; text reaches 5 to 20, the most repetitive lists of an API about 200.
+/// How many decoded bytes one encoded byte may become on average, beyond [`FREE`]. DEFLATE's own
+/// limit is 1,032, which only runs of one byte reach; text reaches 5 to 20, the most repetitive
+/// lists of an API about 200.
 pub const MAX_RATIO: u64 = 256;
 
 /// Why encoded bytes cannot be read.
@@ -81,8 +82,8 @@ enum State {
     /// `deflate`: its first byte, of the two that tell zlib from raw.
     First(u8),
     Header(Header),
-    /// Compressed data; `zlib` with header and checksum of its own. `before` is input that is to be read first: the
-    /// bytes that told zlib from raw.
+    /// Compressed data; `zlib` with header and checksum of its own. `before` is input that is to be
+    /// read first: the bytes that told zlib from raw.
     Data {
         zlib: bool,
         before: Option<[u8; 2]>,
@@ -119,8 +120,8 @@ impl Decoder {
         })
     }
 
-    /// Reads on in `input`, which is cut to what is left of it, and gives the next decoded bytes: at least one,
-    /// at most 32 KiB. `None`: all input is used.
+    /// Reads on in `input`, which is cut to what is left of it, and gives the next decoded bytes:
+    /// at least one, at most 32 KiB. `None`: all input is used.
     ///
     /// # Errors
     /// [`DecodingError::Corrupt`], [`DecodingError::Bomb`]; the decoder must not be used any more.
@@ -150,8 +151,8 @@ impl Decoder {
     /// The body has ended.
     ///
     /// # Errors
-    /// [`DecodingError::Truncated`], unless it ended where it may. A body without a byte is empty, whatever its
-    /// headers say.
+    /// [`DecodingError::Truncated`], unless it ended where it may. A body without a byte is empty,
+    /// whatever its headers say.
     pub fn finish(&self) -> Result<(), DecodingError> {
         match self.state {
             State::Between | State::Over => Ok(()),
@@ -170,7 +171,8 @@ impl Decoder {
             (State::Between, _) => self.state = State::First(byte),
             (State::First(first), _) => {
                 let first = *first;
-                // RFC 1950 §2.2: method 8, a window of at most 32 KiB, the check bits, no dictionary.
+                // RFC 1950 §2.2: method 8, a window of at most 32 KiB, the check bits, no
+                // dictionary.
                 let check = u16::from_be_bytes([first, byte]).is_multiple_of(31);
                 let zlib = first & 0x0f == 8 && first >> 4 <= 7 && check && byte & 0x20 == 0;
                 self.state = State::data(zlib, Some([first, byte]));

@@ -1,6 +1,8 @@
-//! Forms (`application/x-www-form-urlencoded`, WHATWG URL §5): pairs of names and values, percent-encoded.
+//! Forms (`application/x-www-form-urlencoded`, WHATWG URL §5): pairs of names and values,
+//! percent-encoded.
 //!
-//! The body is one text in which a pair is a span: what names a secret stands before it, as in other texts.
+//! The body is one text in which a pair is a span: what names a secret stands before it, as in
+//! other texts.
 
 use super::{
     Format,

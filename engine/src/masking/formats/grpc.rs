@@ -7,7 +7,8 @@ use crate::masking::{
 };
 
 /// gRPC and gRPC-Web: messages, each with a flag and its length before it
-/// (<https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>). A message is a text of its own.
+/// (<https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>). A message is a text of its
+/// own.
 pub(in crate::masking) struct Grpc {
     tap: Tap,
     /// Bytes of the prefix read so far.
@@ -49,7 +50,8 @@ impl Format for Grpc {
                 .unwrap_or(usize::MAX)
                 .min(rest.len());
             let (message, after) = rest.split_at_checked(length).unwrap_or((rest, &[]));
-            // A message that says it is compressed may not be: read as it is, it costs nothing and keeps its length.
+            // A message that says it is compressed may not be: read as it is, it costs nothing and
+            // keeps its length.
             self.tap.push_plain(desk, message, raw);
             self.left = self
                 .left

@@ -1,7 +1,8 @@
-//! Bodies of parts (`multipart/*`, RFC 2046 §5.1; forms: RFC 7578). Each part is read in the format that its own
-//! headers say; what stands around the parts, their headers too, is text.
+//! Bodies of parts (`multipart/*`, RFC 2046 §5.1; forms: RFC 7578). Each part is read in the format
+//! that its own headers say; what stands around the parts, their headers too, is text.
 //!
-//! Transfer encodings of parts (base64, quoted-printable) are not decoded: RFC 7578 §4.7 has done away with them.
+//! Transfer encodings of parts (base64, quoted-printable) are not decoded: RFC 7578 §4.7 has done
+//! away with them.
 
 use super::{Format, open_within, whole::Whole};
 use crate::base::percent;
@@ -15,7 +16,8 @@ use memchr::memmem::Finder;
 /// Longest block of a part's headers that is read; later ones are not known.
 const MAX_HEADERS: usize = 8 * 1024;
 
-/// The headers with each on one line: a line that begins with a blank goes on with the one before (RFC 5322 §2.2.3).
+/// The headers with each on one line: a line that begins with a blank goes on with the one before
+/// (RFC 5322 §2.2.3).
 fn unfolded(headers: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(headers.len());
     for line in headers.split_inclusive(|byte| *byte == b'\n') {
@@ -32,8 +34,9 @@ fn unfolded(headers: &[u8]) -> Vec<u8> {
 /// Most pieces that a name is read from.
 const MAX_PIECES: usize = 8;
 
-/// What a disposition may say that the part's name is: `name`; `name*` (RFC 8187), which RFC 7578 forbids and some readers
-/// take; and its pieces `name*0`, `name*1*` (RFC 2231 §3). Readers differ in which they believe.
+/// What a disposition may say that the part's name is: `name`; `name*` (RFC 8187), which RFC 7578
+/// forbids and some readers take; and its pieces `name*0`, `name*1*` (RFC 2231 §3). Readers differ
+/// in which they believe.
 fn names(disposition: &[u8]) -> Vec<Vec<u8>> {
     let plain = parameter(disposition, b"name");
     let encoded = parameter(disposition, b"name*").map(|value| extended(&value));

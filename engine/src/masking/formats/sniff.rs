@@ -35,9 +35,9 @@ impl Sniff {
 /// Longest beginning that is looked at.
 const MAX_HEAD: usize = 512;
 
-/// Whether a body of another type is a stream of events: fields, and then data that is JSON. Nothing less, since
-/// YAML begins with `data:` and `id:` too, and what is no stream must be read as one text. `None`: more bytes are
-/// needed.
+/// Whether a body of another type is a stream of events: fields, and then data that is JSON.
+/// Nothing less, since YAML begins with `data:` and `id:` too, and what is no stream must be read
+/// as one text. `None`: more bytes are needed.
 fn is_event_stream(head: &[u8]) -> Option<bool> {
     let mut rest = head;
     loop {
@@ -69,9 +69,9 @@ fn is_event_stream(head: &[u8]) -> Option<bool> {
 }
 
 impl Sniff {
-    /// The format that begins with `head`; `None` if more bytes are needed. `{` and `[` begin JSON, whatever the type says:
-    /// clients send it as a form or as text, and readers take it. What goes on as something else is read as text
-    /// from there on.
+    /// The format that begins with `head`; `None` if more bytes are needed. `{` and `[` begin JSON,
+    /// whatever the type says: clients send it as a form or as text, and readers take it. What goes
+    /// on as something else is read as text from there on.
     fn open(&self, head: &[u8], ended: bool) -> Option<Box<dyn Format>> {
         if matches!(self.kind, Kind::Text | Kind::Json | Kind::JsonLines) {
             let looked = head.get(..MAX_HEAD).unwrap_or(head);
@@ -94,7 +94,8 @@ impl Sniff {
         })
     }
 
-    /// Whether an array is the deltas of a model's answer: Gemini's, where events were not asked for.
+    /// Whether an array is the deltas of a model's answer: Gemini's, where events were not asked
+    /// for.
     fn is_gemini(&self) -> bool {
         let path = self.path.as_deref().unwrap_or_default();
         let path = path.split(|byte| *byte == b'?').next().unwrap_or_default();
@@ -110,7 +111,8 @@ impl Format for Sniff {
         let end = from.saturating_add(chunk.len() as u64);
         let mut rest = chunk;
         if self.head.is_empty() {
-            // Blanks and a byte order mark mean nothing to anybody, but among octets they may be a tag and a length.
+            // Blanks and a byte order mark mean nothing to anybody, but among octets they may be a
+            // tag and a length.
             let is_text = self.kind != Kind::Octets;
             let blank =
                 |b: &u8| is_text && matches!(b, b' ' | b'\t' | b'\r' | b'\n' | 0xEF | 0xBB | 0xBF);

@@ -1,4 +1,5 @@
-//! Plain text, everything that no other format knows, and bytes of an unknown kind: the body is one text.
+//! Plain text, everything that no other format knows, and bytes of an unknown kind: the body is one
+//! text.
 
 use super::Format;
 use crate::masking::{

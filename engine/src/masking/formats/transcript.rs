@@ -5,7 +5,8 @@ use crate::masking::{
     tap::{Piece, Tap},
 };
 
-/// Bytes that are copied before the tap reads them: few, so that they stay in the processor's cache.
+/// Bytes that are copied before the tap reads them: few, so that they stay in the processor's
+/// cache.
 const COPIED: usize = 8 * 1024;
 
 /// What a transcript is written into. Kept from chunk to chunk, to save allocations.
@@ -16,8 +17,8 @@ pub(super) struct Buffers {
     seams: Vec<usize>,
 }
 
-/// The decoded text of a chunk, or of a part of it. It is the chunk itself up to the first byte that does not stand for
-/// itself, which makes a copy.
+/// The decoded text of a chunk, or of a part of it. It is the chunk itself up to the first byte
+/// that does not stand for itself, which makes a copy.
 pub(super) struct Transcript<'a> {
     chunk: &'a [u8],
     /// Raw offset of the chunk.
@@ -40,14 +41,16 @@ impl<'a> Transcript<'a> {
 
     pub(super) fn into_buffers(mut self) -> Buffers {
         self.clear();
-        // Not for each part of a chunk: memory that is given back is asked for again at the next one.
+        // Not for each part of a chunk: memory that is given back is asked for again at the next
+        // one.
         self.buffers.text.shrink_to(COPIED);
         self.buffers.pieces.shrink_to(64);
         self.buffers.seams.shrink_to(64);
         self.buffers
     }
 
-    /// What stands at this raw offset begins or ends a span; see [`Seams`](crate::masking::channel::Seams).
+    /// What stands at this raw offset begins or ends a span; see
+    /// [`Seams`](crate::masking::channel::Seams).
     pub(super) fn seam(&mut self, raw: u64) {
         let plain = usize::try_from(raw.saturating_sub(self.plain)).unwrap_or(0);
         let at = self.buffers.text.len().saturating_add(plain);
@@ -142,9 +145,9 @@ impl<'a> Transcript<'a> {
     }
 }
 
-/// Appends the first bytes of `text`, mostly few: what stands between two escapes. In WebAssembly a copy whose length is not
-/// known when the module is built is a call to the host's runtime, which costs more than such a copy. So whole blocks are
-/// copied, and what is too much is taken off.
+/// Appends the first bytes of `text`, mostly few: what stands between two escapes. In WebAssembly a
+/// copy whose length is not known when the module is built is a call to the host's runtime, which
+/// costs more than such a copy. So whole blocks are copied, and what is too much is taken off.
 #[inline]
 fn append(to: &mut Vec<u8>, text: &[u8], length: usize) {
     let blocks = text.get(..length.next_multiple_of(BLOCK));

@@ -3,8 +3,8 @@
 use super::gram;
 use std::collections::HashMap;
 
-/// Runs of three bytes that are frequent in text, most frequent first: counted, in equal shares, over documentation, Rust,
-/// Python, JavaScript, JSON, YAML and manuals.
+/// Runs of three bytes that are frequent in text, most frequent first: counted, in equal shares,
+/// over documentation, Rust, Python, JavaScript, JSON, YAML and manuals.
 const FREQUENT: &str = include_str!("frequent.txt");
 
 /// From this sum of [frequencies](Frequencies::of) on runs hit more than one position in eight.
@@ -26,7 +26,8 @@ impl Frequencies {
         Self(ranks)
     }
 
-    /// How often a run occurs, very roughly, in 2^-30; and what a bit costs that is set for nothing.
+    /// How often a run occurs, very roughly, in 2^-30; and what a bit costs that is set for
+    /// nothing.
     pub(super) fn of(&self, gram: u32) -> u64 {
         // Counted: about 0.15 divided by the rank plus 100.
         let by_rank = |rank: u32| {

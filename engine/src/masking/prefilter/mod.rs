@@ -1,16 +1,18 @@
 //! Finds the few places where a secret could begin, at memory speed.
 //!
-//! Every match of a rule holds one of its *anchors* (`ghp_`, `AccountKey`, four digits) at a known place. Of
-//! each anchor two runs of three bytes are chosen, one that begins at an even offset and one that begins at an odd one, those
-//! that are rarest in text. One of them begins at an even position of the chunk wherever the anchor stands. So one look at
-//! every second position, in a hashed bit set of all runs that matter (8 or 32 KiB, in the first-level cache),
-//! finds every anchor; each hit is compared with the whole anchor. An anchor of wide sets whose runs would
-//! fill the bit set, but which has one rare byte (`@`), is found by searching for that byte instead.
+//! Every match of a rule holds one of its *anchors* (`ghp_`, `AccountKey`, four digits) at a known
+//! place. Of each anchor two runs of three bytes are chosen, one that begins at an even offset and
+//! one that begins at an odd one, those that are rarest in text. One of them begins at an even
+//! position of the chunk wherever the anchor stands. So one look at every second position, in a
+//! hashed bit set of all runs that matter (8 or 32 KiB, in the first-level cache), finds every
+//! anchor; each hit is compared with the whole anchor. An anchor of wide sets whose runs would fill
+//! the bit set, but which has one rare byte (`@`), is found by searching for that byte instead.
 //!
-//! The alternatives: pairs instead of threes (many more places to look at); Aho-Corasick (a step through a table of states
-//! for each byte, one after another, where these look-ups overlap; its vector searcher exists only for native targets);
-//! a look at every third place or fewer (tokens begin with as little as `sk-` and one more byte, which hold runs at an
-//! even and an odd offset only).
+//! The alternatives: pairs instead of threes (many more places to look at); Aho-Corasick (a step
+//! through a table of states for each byte, one after another, where these look-ups overlap; its
+//! vector searcher exists only for native targets); a look at every third place or fewer (tokens
+//! begin with as little as `sk-` and one more byte, which hold runs at an even and an odd offset
+//! only).
 
 mod frequency;
 
@@ -86,7 +88,8 @@ struct Run {
     grams: Vec<u32>,
 }
 
-/// A place in a text that may belong to target number `target`, which begins `offset` bytes earlier.
+/// A place in a text that may belong to target number `target`, which begins `offset` bytes
+/// earlier.
 #[derive(Debug, Clone, Copy)]
 struct Clue {
     gram: u32,
@@ -106,8 +109,8 @@ impl Clue {
     }
 }
 
-/// The first eight bytes of a target, as far as each is one byte (but for its case): compared at once before any of them
-/// is compared exactly.
+/// The first eight bytes of a target, as far as each is one byte (but for its case): compared at
+/// once before any of them is compared exactly.
 #[derive(Debug, Clone, Copy)]
 struct Sketch {
     /// The bytes, with their case bits set; 0 where more than one may stand.
@@ -152,8 +155,8 @@ pub(super) struct Prefilter {
     rarities: Vec<Clue>,
 }
 
-/// One bit for each hash of a run that matters. The smaller table stays in the first-level cache whatever else is
-/// there; in the larger one few bits of a large set are set for nothing.
+/// One bit for each hash of a run that matters. The smaller table stays in the first-level cache
+/// whatever else is there; in the larger one few bits of a large set are set for nothing.
 enum Bits {
     /// 8 KiB.
     Small(Box<[u8; 8192]>),
@@ -206,8 +209,8 @@ fn grams(sets: [ByteSet; 3]) -> Vec<u32> {
         .collect()
 }
 
-/// The product with 2^24 over the golden ratio (Knuth, TAOCP 6.4), moved to the upper 24 bits; the uppermost ones are the
-/// better ones. What stands above the three bytes of the run falls out.
+/// The product with 2^24 over the golden ratio (Knuth, TAOCP 6.4), moved to the upper 24 bits; the
+/// uppermost ones are the better ones. What stands above the three bytes of the run falls out.
 #[inline]
 const fn hash(gram: u32) -> u32 {
     gram.wrapping_mul(0x9E37_7900)
@@ -314,8 +317,8 @@ impl Prefilter {
         Ok(this)
     }
 
-    /// Calls `found` with the number and position of every anchor that stands in `text` with its whole
-    /// [window](Target::window). The order is that of the clues, not of the positions.
+    /// Calls `found` with the number and position of every anchor that stands in `text` with its
+    /// whole [window](Target::window). The order is that of the clues, not of the positions.
     pub(super) fn search(&self, text: &[u8], mut found: impl FnMut(u16, usize)) {
         match &self.bits {
             _ if self.clues.is_empty() => {}
@@ -337,8 +340,8 @@ impl Prefilter {
         text: &[u8],
         found: &mut impl FnMut(u16, usize),
     ) {
-        // Hits are noted first and looked at later, a batch at a time: a branch for each block would often be
-        // guessed wrong.
+        // Hits are noted first and looked at later, a batch at a time: a branch for each block
+        // would often be guessed wrong.
         let mut noted = [(0_usize, 0_u16); BATCH];
         let mut base = 0_usize;
         loop {
@@ -441,8 +444,8 @@ impl Prefilter {
     }
 }
 
-/// One bit for each of the sixteen even positions of a block, which the next bytes follow. Without branches, so that the
-/// processor overlaps the sixteen loads.
+/// One bit for each of the sixteen even positions of a block, which the next bytes follow. Without
+/// branches, so that the processor overlaps the sixteen loads.
 #[inline]
 fn hits<const BYTES: usize>(bits: &[u8; BYTES], block: &[u8; BLOCK + 2]) -> u16 {
     let runs = block.windows(4).step_by(2).rev();

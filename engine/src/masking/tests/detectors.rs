@@ -225,8 +225,9 @@ fn the_documentation_lists_every_detector_with_its_severity_and_source() {
     );
 }
 
-/// Discovery looks for anchors, but an anchor that the end of a chunk cuts is only followed by its pattern. So a pattern that
-/// goes on where no anchor stands would find more in small chunks than in the whole.
+/// Discovery looks for anchors, but an anchor that the end of a chunk cuts is only followed by its
+/// pattern. So a pattern that goes on where no anchor stands would find more in small chunks than
+/// in the whole.
 #[test]
 fn every_pattern_begins_with_one_of_its_anchors() {
     let mut wrong = Vec::new();
@@ -259,7 +260,8 @@ fn every_pattern_begins_with_one_of_its_anchors() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// Follows the pattern while anchors are not complete; gives a text that it takes and none of them begins.
+/// Follows the pattern while anchors are not complete; gives a text that it takes and none of them
+/// begins.
 fn follow(
     automaton: &Automaton,
     states: &[State],

@@ -58,7 +58,8 @@ fn personal_data_is_masked_and_nothing_around_it() {
             ("<", ">"),
             ("is ", " EUR 2024"),
         ] {
-            // A number goes on after a space; and the letter of an escape that is not resolved belongs to an address.
+            // A number goes on after a space; and the letter of an escape that is not resolved
+            // belongs to an address.
             if (*detector == "pii/phone" && after == " EUR 2024")
                 || (*detector == "pii/email" && before.ends_with('n'))
             {

@@ -1,4 +1,5 @@
-//! The promises as properties, over texts made of secrets, pieces of secrets and what surrounds them.
+//! The promises as properties, over texts made of secrets, pieces of secrets and what surrounds
+//! them.
 
 use super::{
     super::{Content, MAX_HELD, Masker},
@@ -23,7 +24,8 @@ fn planted() -> impl Strategy<Value = (String, Vec<Case>, String)> {
     prop::collection::vec((filler, piece), 0..6).prop_map(|pieces| {
         let (mut text, mut secrets, mut expected) = (String::new(), Vec::new(), String::new());
         for (filler, piece) in pieces {
-            // What the filler says is its own business: masking decides; see `fillers_are_harmless`.
+            // What the filler says is its own business: masking decides; see
+            // `fillers_are_harmless`.
             let filler = filler.replace(['@', ';'], " ") + " \"";
             text.push_str(&filler);
             expected.push_str(&String::from_utf8(whole(&filler).0).unwrap());
@@ -106,7 +108,8 @@ proptest! {
     fn no_byte_of_a_secret_leaves_before_it_is_decided(
         case in sample::select(cases()), cut in any::<sample::Index>(), size in 1_usize..50,
     ) {
-        // Whatever has left at any moment is the text before the secret and at most its replacement.
+        // Whatever has left at any moment is the text before the secret and at most its
+        // replacement.
         let before = format!("say \"{}", case.before);
         let text = format!("{before}{}", case.secret);
         let to = cut.index(text.len());

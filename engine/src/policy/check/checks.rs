@@ -89,8 +89,8 @@ pub(super) fn entries(place: &Place, count: usize, faults: &mut Faults) {
 /// Names that something in a document has.
 pub(super) struct Names<'a> {
     pub(super) known: Vec<&'a str>,
-    /// Whether these are all. If not, one that is not among them may be that of something that could not be
-    /// read.
+    /// Whether these are all. If not, one that is not among them may be that of something that
+    /// could not be read.
     pub(super) complete: bool,
 }
 

@@ -31,13 +31,15 @@ pub(super) fn names<'a>(
     }
 }
 
-/// The names that detectors with bad ones were probably meant to have: whoever chooses them has made no other mistake.
+/// The names that detectors with bad ones were probably meant to have: whoever chooses them has
+/// made no other mistake.
 pub(super) fn meant_names(custom: &[CustomDetector]) -> Vec<String> {
     let bad = custom.iter().filter(|d| check_name(&d.name).is_err());
     bad.filter_map(|d| meant_name(&d.name)).collect()
 }
 
-/// Whether the document's own detectors have good names and a use. Their patterns are not compiled here.
+/// Whether the document's own detectors have good names and a use. Their patterns are not compiled
+/// here.
 pub(super) fn check(policy: &Policy, faults: &mut Faults) {
     let root = Place::default();
     check_names(&policy.detectors, faults);
@@ -135,8 +137,8 @@ fn meant_name(name: &str) -> Option<String> {
     is_own_name(&own).then(|| format!("{GROUP}{own}"))
 }
 
-/// Whether the document's own detectors can be compiled, each by itself, so that one run names all that cannot.
-/// Those of which not all was read are left out, and so are allow lists with faults.
+/// Whether the document's own detectors can be compiled, each by itself, so that one run names all
+/// that cannot. Those of which not all was read are left out, and so are allow lists with faults.
 #[cfg(feature = "authoring")]
 pub(in crate::policy) fn compile(
     detectors: &[CustomDetector],

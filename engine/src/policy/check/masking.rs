@@ -10,7 +10,8 @@ use crate::policy::wording::{near_miss, shorten};
 /// Longest name of a key.
 const MAX_KEY_BYTES: usize = crate::masking::MAX_KEY_NAME;
 
-/// Whether a masking rule that stands in no document may be used with these detectors beside the built-in ones.
+/// Whether a masking rule that stands in no document may be used with these detectors beside the
+/// built-in ones.
 ///
 /// # Errors
 /// Everything that is wrong with it.
@@ -38,7 +39,8 @@ pub fn validate_masking_rule(
     faults.finish(|_| None)
 }
 
-/// `detectors` are the names of all detectors that there are, `connections` those of all connections.
+/// `detectors` are the names of all detectors that there are, `connections` those of all
+/// connections.
 pub(super) fn check(
     place: &Place,
     rule: &MaskingRule,

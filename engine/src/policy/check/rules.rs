@@ -11,8 +11,8 @@ use crate::policy::wording::{shorten, suggest};
 
 const MAX_REASON_CHARS: usize = 500;
 const MAX_APPROVALS: u32 = 10;
-/// Longest time that a request itself may wait for a human: Envoy's `stream_idle_timeout` ends a silent
-/// stream after five minutes, with an answer that explains nothing.
+/// Longest time that a request itself may wait for a human: Envoy's `stream_idle_timeout` ends a
+/// silent stream after five minutes, with an answer that explains nothing.
 pub const MAX_HOLD: Duration = Duration::from_secs(240);
 const MAX_EXPIRES: Duration = Duration::from_secs(7 * 86_400);
 const MAX_WINDOW: Duration = Duration::from_secs(30 * 86_400);

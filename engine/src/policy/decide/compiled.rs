@@ -148,8 +148,8 @@ impl CompiledPolicy {
 
     /// The connection that a host belongs to.
     ///
-    /// `host` is in the spelling of [`host_of`](crate::request::host_of): lower case, no port. Another
-    /// spelling finds nothing, and a request without a connection is denied.
+    /// `host` is in the spelling of [`host_of`](crate::request::host_of): lower case, no port.
+    /// Another spelling finds nothing, and a request without a connection is denied.
     pub fn connection_for_host(&self, host: &str) -> Option<&Connection> {
         self.policy.connections.get(self.hosts.find(host)?)
     }
@@ -161,9 +161,10 @@ impl CompiledPolicy {
 
     /// Whether rules may be asked about a request to this host on this connection.
     ///
-    /// Where a route pins the connection, the agent still chooses the Host. With a foreign one it would
-    /// evade a rule that denies one of the connection's hosts, or match one that allows another's. So a
-    /// host that is none of the connection's is good only while no rule for it looks at hosts.
+    /// Where a route pins the connection, the agent still chooses the Host. With a foreign one it
+    /// would evade a rule that denies one of the connection's hosts, or match one that allows
+    /// another's. So a host that is none of the connection's is good only while no rule for it
+    /// looks at hosts.
     pub fn can_judge_host(&self, connection: &Connection, host: &str) -> bool {
         let own = |pattern| hosts::matches(pattern, host);
         connection.hosts.iter().any(own)

@@ -24,8 +24,8 @@ pub struct RequestFacts<'a> {
     pub method: &'a str,
     /// The host, in the spelling of [`host_of`](crate::request::host_of).
     pub host: &'a str,
-    /// The path in normal form: [`RequestTarget::path`](crate::request::RequestTarget::path). Never the
-    /// path as it was sent, which other spellings could take past a rule.
+    /// The path in normal form: [`RequestTarget::path`](crate::request::RequestTarget::path). Never
+    /// the path as it was sent, which other spellings could take past a rule.
     pub path: &'a str,
     /// The operation of the request.
     pub operation: &'a Operation,

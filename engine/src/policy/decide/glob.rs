@@ -1,7 +1,7 @@
 //! Matching of patterns, in time that no input can blow up.
 //!
-//! Neither kind backtracks: a run of literals between wildcards is searched for once, from the left,
-//! because a match further right can only leave less text for the parts after it.
+//! Neither kind backtracks: a run of literals between wildcards is searched for once, from the
+//! left, because a match further right can only leave less text for the parts after it.
 
 use std::hash::{Hash, Hasher};
 

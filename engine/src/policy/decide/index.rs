@@ -1,7 +1,8 @@
 //! Sets of rules, and for each dimension of a match the rules that a value satisfies.
 //!
-//! Looking at each rule in turn would cost more with every rule. Here the values of a request look up
-//! the rules that mention them. Intersecting those sets takes a few machine words per thousand rules.
+//! Looking at each rule in turn would cost more with every rule. Here the values of a request look
+//! up the rules that mention them. Intersecting those sets takes a few machine words per thousand
+//! rules.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -108,8 +109,8 @@ pub(super) struct Dimension {
 }
 
 impl Dimension {
-    /// From the values that each rule mentions, in document order; `None` for a rule that leaves the
-    /// dimension out.
+    /// From the values that each rule mentions, in document order; `None` for a rule that leaves
+    /// the dimension out.
     pub(super) fn new<'a, V: IntoIterator<Item = &'a str>>(
         mentions: impl Iterator<Item = Option<V>>,
     ) -> Self {

@@ -150,7 +150,8 @@ impl<'de> Deserialize<'de> for Grant {
     }
 }
 
-/// Reads a string with a parser of ours. Anything else (`hold: 60`) gives an error that names the expected form.
+/// Reads a string with a parser of ours. Anything else (`hold: 60`) gives an error that names the
+/// expected form.
 struct FromText<T> {
     expected: &'static str,
     read: fn(&str) -> Result<T, InvalidValue>,

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-/// A sentence that says what was expected, without a full stop. Whoever reads the document adds where
-/// it stands.
+/// A sentence that says what was expected, without a full stop. Whoever reads the document adds
+/// where it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvalidValue(pub(super) String);
 

@@ -8,15 +8,16 @@ use super::wire;
 /// Which secrets are masked, blocked or reported, and where.
 ///
 /// Rules add up. Where several name one detector or key, the strictest action counts (`block`, then
-/// `mask`, then `report`), the smallest `keep`, and `restore` only if every rule that masks says so.
+/// `mask`, then `report`), the smallest `keep`, and `restore` only if every rule that masks says
+/// so.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "authoring", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct MaskingRule {
     /// Unique name among masking rules, written as a rule's.
     pub name: String,
-    /// Detectors: `secrets/*` or `custom/*` for all, or one by name, `secrets/github-pat`. May be left out
-    /// where there are `keys`.
+    /// Detectors: `secrets/*` or `custom/*` for all, or one by name, `secrets/github-pat`. May be
+    /// left out where there are `keys`.
     #[serde(
         default,
         skip_serializing_if = "Vec::is_empty",
@@ -24,8 +25,8 @@ pub struct MaskingRule {
     )]
     #[cfg_attr(feature = "authoring", schemars(length(min = 1)))]
     pub detectors: Vec<String>,
-    /// Names of keys whose string values are secrets whatever they look like, where a format has keys:
-    /// `[password, client_secret]`, or `default` for the usual ones.
+    /// Names of keys whose string values are secrets whatever they look like, where a format has
+    /// keys: `[password, client_secret]`, or `default` for the usual ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keys: Option<KeyList>,
     /// Which bodies.
@@ -35,13 +36,13 @@ pub struct MaskingRule {
     /// What happens to a secret.
     #[serde(default)]
     pub action: MaskingAction,
-    /// How many of the secret's last characters its replacement shows, 1 to 16, and never more than a quarter of
-    /// it. None when left out. Only with `action: mask`.
+    /// How many of the secret's last characters its replacement shows, 1 to 16, and never more than
+    /// a quarter of it. None when left out. Only with `action: mask`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "authoring", schemars(range(min = 1, max = 16)))]
     pub keep: Option<u8>,
-    /// Whether the secret comes back where the answer repeats its replacement. Only with `on: [request]` and
-    /// `action: mask`.
+    /// Whether the secret comes back where the answer repeats its replacement. Only with
+    /// `on: [request]` and `action: mask`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub restore: bool,
     /// Only on these connections; everywhere when left out.

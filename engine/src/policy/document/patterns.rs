@@ -85,9 +85,9 @@ checked_string!(
 checked_string!(
     /// A pattern over the path of a request, without its query.
     ///
-    /// `*` stands for any run of characters within one segment; `**`, alone between slashes, for any
-    /// number of segments, none among them: `/v1/**` matches `/v1`, `/v1/a` and `/v1/a/b`. Compared in
-    /// the normal form of [`RequestTarget::path`], which has no trailing slash.
+    /// `*` stands for any run of characters within one segment; `**`, alone between slashes, for
+    /// any number of segments, none among them: `/v1/**` matches `/v1`, `/v1/a` and `/v1/a/b`.
+    /// Compared in the normal form of [`RequestTarget::path`], which has no trailing slash.
     PathPattern, check_path,
     pattern: r"^/[\x21-\x7e]*$"
 );
@@ -219,8 +219,8 @@ fn check_path(text: &str) -> Result<String, String> {
             hint(apart.join("/"))
         ));
     }
-    // The spelling that the paths of requests are brought to. A pattern that is not in it would never
-    // match, which turns a deny rule into a decoration.
+    // The spelling that the paths of requests are brought to. A pattern that is not in it would
+    // never match, which turns a deny rule into a decoration.
     match RequestTarget::parse(text) {
         Ok(target) => Ok(target.path().to_owned()),
         Err(fault) => Err(format!(

@@ -207,8 +207,8 @@ pub struct ApproveTerms {
     #[serde(default = "ApproveTerms::default_count")]
     #[cfg_attr(feature = "authoring", schemars(range(min = 1, max = 10)))]
     pub count: u32,
-    /// How long the request itself waits before its caller gets a ticket, at most `4m`: Envoy ends a
-    /// silent stream after five minutes. `0s` gives the ticket at once.
+    /// How long the request itself waits before its caller gets a ticket, at most `4m`: Envoy ends
+    /// a silent stream after five minutes. `0s` gives the ticket at once.
     #[serde(default = "ApproveTerms::default_hold")]
     pub hold: Duration,
     /// How long the question stays open, `hold` at least and `7d` at most. Silence denies.

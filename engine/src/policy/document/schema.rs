@@ -7,8 +7,9 @@ use super::policy::Policy;
 
 /// The JSON Schema (2020-12) of a policy document.
 ///
-/// It describes the shape. A schema cannot say that names are unique, that references lead somewhere
-/// or that hosts do not overlap; that is checked by [`validate`](crate::policy::validate()) alone.
+/// It describes the shape. A schema cannot say that names are unique, that references lead
+/// somewhere or that hosts do not overlap; that is checked by
+/// [`validate`](crate::policy::validate()) alone.
 pub fn schema() -> Value {
     let schema = SchemaSettings::draft2020_12()
         .into_generator()
@@ -21,8 +22,8 @@ pub fn schema() -> Value {
     schema
 }
 
-/// A document leaves optional keys out; `null` is refused. The generator describes every `Option` as
-/// "or null", so that is taken out here.
+/// A document leaves optional keys out; `null` is refused. The generator describes every `Option`
+/// as "or null", so that is taken out here.
 fn without_null(schema: &mut Value) {
     match schema {
         Value::Object(keys) => {

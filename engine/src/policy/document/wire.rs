@@ -22,7 +22,8 @@ where
     }
 }
 
-/// For a list that may not be left out, or where leaving it out would mean nothing rather than anything.
+/// For a list that may not be left out, or where leaving it out would mean nothing rather than
+/// anything.
 pub(super) fn required_list<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
 where
     D: Deserializer<'de>,

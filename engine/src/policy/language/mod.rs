@@ -48,8 +48,8 @@ type Construct = (u32, &'static str, Takes);
 use Takes::{Anything, Detectors, Free, Words};
 
 /// Every construct of the language. A test compares it with the JSON Schema of the document, so
-/// nothing can be added to the language and forgotten here. Another one does so for the forms of values
-/// (`forms.txt`): a new word in a pattern is in no place of its own.
+/// nothing can be added to the language and forgotten here. Another one does so for the forms of
+/// values (`forms.txt`): a new word in a pattern is in no place of its own.
 ///
 /// A construct that is not released yet gets the revision after the released one, which all
 /// constructs of the next release share; [`REVISION`] is then that number.
@@ -433,8 +433,9 @@ mod tests {
         }
     }
 
-    /// A word in a pattern, a wider range and a member that may be left out are constructs, too, and no
-    /// place tells of them. `forms.txt` has the form of each place, behind the revision that it came with.
+    /// A word in a pattern, a wider range and a member that may be left out are constructs, too,
+    /// and no place tells of them. `forms.txt` has the form of each place, behind the revision that
+    /// it came with.
     #[cfg(feature = "authoring")]
     #[test]
     fn every_form_of_a_value_has_a_revision() {

@@ -1,10 +1,10 @@
 //! Every fault of an item at once.
 //!
-//! Reading a type stops at the first fault. Whoever writes a policy would then see one mistake of a rule, mend
-//! it, and see the next. So a copy of the item is mended where the fault was, by whatever its type takes, and
-//! read again until nothing is left to complain about. What the copy then says is nobody's: its item has
-//! faults, and no policy comes of it. It only lets the checks behind the reading find what is wrong with the
-//! rest.
+//! Reading a type stops at the first fault. Whoever writes a policy would then see one mistake of a
+//! rule, mend it, and see the next. So a copy of the item is mended where the fault was, by
+//! whatever its type takes, and read again until nothing is left to complain about. What the copy
+//! then says is nobody's: its item has faults, and no policy comes of it. It only lets the checks
+//! behind the reading find what is wrong with the rest.
 
 use serde::de::DeserializeOwned;
 
@@ -12,7 +12,8 @@ use super::tree::{Key, TreeNode, Value};
 use super::typed::{FaultKind, ReadError};
 use crate::policy::place::{PathStep, Place};
 
-/// The most faults of one item: as many as are shown of a document. One of another kind has thousands.
+/// The most faults of one item: as many as are shown of a document. One of another kind has
+/// thousands.
 const MAX_FAULTS: usize = 50;
 
 /// An item with faults.
@@ -102,7 +103,8 @@ fn mend<T: DeserializeOwned>(copy: &mut TreeNode, fault: &ReadError) -> Option<M
             };
             let is_there = |wanted: &str| entries.iter().any(|(key, _)| key.name == wanted);
             match meant {
-                // Under its right name its value is looked at, too, and the right name is not missing.
+                // Under its right name its value is looked at, too, and the right name is not
+                // missing.
                 Some(meant) if !is_there(meant) => {
                     let (key, _) = entries.iter_mut().find(|(key, _)| key.name == name)?;
                     key.name = (*meant).to_owned();
@@ -149,8 +151,8 @@ fn stand_in<T: DeserializeOwned>(copy: &mut TreeNode, steps: &[PathStep]) -> Opt
     None
 }
 
-/// One value of each kind that a document has somewhere. The first ones are nothing that anybody writes, so that no
-/// other part of the document is about them.
+/// One value of each kind that a document has somewhere. The first ones are nothing that anybody
+/// writes, so that no other part of the document is about them.
 fn stand_ins() -> impl Iterator<Item = Value> {
     let texts = [
         "(not read)",

@@ -27,7 +27,8 @@ pub const MAX_DOCUMENT_BYTES: usize = 1 << 20;
 #[cfg(feature = "authoring")]
 const DETECTORS_KEYS: [&str; 2] = ["detectors", "detectors_allow"];
 
-/// A document of which more was not read is one of another kind. Nothing is gained by looking at the rest.
+/// A document of which more was not read is one of another kind. Nothing is gained by looking at
+/// the rest.
 const MAX_UNREAD: usize = 500;
 
 const KEYS: [&str; 8] = [
@@ -41,7 +42,8 @@ const KEYS: [&str; 8] = [
     "tests",
 ];
 
-/// A document as somebody wrote it, read: the policy, and what is not wrong with it but probably not meant.
+/// A document as somebody wrote it, read: the policy, and what is not wrong with it but probably
+/// not meant.
 #[cfg(feature = "authoring")]
 #[derive(Debug, Clone, PartialEq)]
 pub struct Draft {
@@ -51,7 +53,8 @@ pub struct Draft {
     pub warnings: Vec<PolicyError>,
 }
 
-/// Reads, [validates](super::validate()) and reviews a policy in YAML or JSON that somebody has written.
+/// Reads, [validates](super::validate()) and reviews a policy in YAML or JSON that somebody has
+/// written.
 ///
 /// # Errors
 /// Everything that is wrong, with path and, for YAML, line and column.
@@ -60,8 +63,8 @@ pub fn parse(text: &str) -> Result<Policy, PolicyErrors> {
     parse_draft(text, None).map(|draft| draft.policy)
 }
 
-/// As [`parse`], with the warnings. `before` is a policy that has passed: where its detectors are the same,
-/// they are not compiled again to see whether they can be, which takes longest by far.
+/// As [`parse`], with the warnings. `before` is a policy that has passed: where its detectors are
+/// the same, they are not compiled again to see whether they can be, which takes longest by far.
 ///
 /// # Errors
 /// As [`parse`].
@@ -70,8 +73,8 @@ pub fn parse_draft(text: &str, before: Option<&Policy>) -> Result<Draft, PolicyE
     draft(text, review::Strictness::New, before)
 }
 
-/// As [`parse_draft`], for a document that was in force before. What a later version has learnt to refuse in a
-/// new document is a warning here: whoever has to go back needs the policy that worked.
+/// As [`parse_draft`], for a document that was in force before. What a later version has learnt to
+/// refuse in a new document is a warning here: whoever has to go back needs the policy that worked.
 ///
 /// # Errors
 /// What no gate could enforce.
@@ -112,7 +115,8 @@ fn draft(
     }
 }
 
-/// Detectors in a file of their own: the keys `detectors` and `detectors_allow` of a policy, and no others.
+/// Detectors in a file of their own: the keys `detectors` and `detectors_allow` of a policy, and no
+/// others.
 #[cfg(feature = "authoring")]
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DetectorsFile {
@@ -147,8 +151,8 @@ pub fn parse_detectors(text: &str) -> Result<DetectorsFile, PolicyErrors> {
     Ok(file)
 }
 
-/// JSON is nearly YAML, and YAML's reader knows positions. But the two can read one text differently.
-/// A text that is JSON is then taken as JSON, because the filter will read it so.
+/// JSON is nearly YAML, and YAML's reader knows positions. But the two can read one text
+/// differently. A text that is JSON is then taken as JSON, because the filter will read it so.
 #[cfg(feature = "authoring")]
 fn tree(text: &str) -> Result<TreeNode, PolicyErrors> {
     if !text.trim_start().starts_with('{') {
@@ -166,7 +170,8 @@ fn tree(text: &str) -> Result<TreeNode, PolicyErrors> {
 /// Reads and [validates](super::validate()) a policy in JSON: the filter's way in.
 ///
 /// # Errors
-/// As [`parse`], with paths only. Whether custom detectors can be compiled is left to whoever compiles them.
+/// As [`parse`], with paths only. Whether custom detectors can be compiled is left to whoever
+/// compiles them.
 pub fn parse_json(bytes: &[u8]) -> Result<Policy, PolicyErrors> {
     check_size(bytes.len())?;
     // Whoever makes a gate of it compiles the detectors anyway.
@@ -184,8 +189,8 @@ fn check_size(bytes: usize) -> Result<(), PolicyErrors> {
     Err(PolicyErrors::one(Place::default(), None, message))
 }
 
-/// The document with each key once and keys under the names that they were probably meant to have, with a
-/// fault for each key that was another one. So what stands below them is looked at, too.
+/// The document with each key once and keys under the names that they were probably meant to have,
+/// with a fault for each key that was another one. So what stands below them is looked at, too.
 fn prepared(mut node: TreeNode, known: &'static [&'static str], faults: &mut Faults) -> TreeNode {
     node.repeated_keys(faults);
     if !faults.is_empty() {
@@ -224,9 +229,9 @@ fn prepared(mut node: TreeNode, known: &'static [&'static str], faults: &mut Fau
     node
 }
 
-/// `behind` finds what else is wrong with a policy. It runs, as the checks do, whatever was found before: whoever
-/// mends one mistake must not learn of the next one only then. The faults that it is given tell what of the policy was not
-/// read.
+/// `behind` finds what else is wrong with a policy. It runs, as the checks do, whatever was found
+/// before: whoever mends one mistake must not learn of the next one only then. The faults that it
+/// is given tell what of the policy was not read.
 fn read(
     node: &TreeNode,
     mut faults: Faults,
@@ -243,8 +248,8 @@ fn read(
     policy.ok_or_else(|| PolicyErrors::one(Place::default(), None, "the document cannot be read"))
 }
 
-/// Item by item rather than through `Policy`'s own `Deserialize`, which stops at the first fault. With a
-/// fault, something that the types take stands in its place, if there is anything.
+/// Item by item rather than through `Policy`'s own `Deserialize`, which stops at the first fault.
+/// With a fault, something that the types take stands in its place, if there is anything.
 fn read_policy(node: &TreeNode, faults: &mut Faults) -> Option<Policy> {
     let Value::Map(_) = &node.value else {
         faults.push(PolicyError {
@@ -317,8 +322,8 @@ fn list<T: DeserializeOwned>(
     read.into_iter().flatten().collect()
 }
 
-/// `None` only with a fault. With one, there may be an item in which something else stands in its place, so
-/// that places of later checks are right.
+/// `None` only with a fault. With one, there may be an item in which something else stands in its
+/// place, so that places of later checks are right.
 #[cfg(feature = "authoring")]
 fn read_at<T: DeserializeOwned>(node: &TreeNode, place: &Place, faults: &mut Faults) -> Option<T> {
     match T::deserialize(node) {

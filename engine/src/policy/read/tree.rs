@@ -73,7 +73,8 @@ impl TreeNode {
                         .iter()
                         .find(|(key, _)| key.name == *name)
                         .map(|(key, value)| {
-                            // The key, not the value, of what spans several lines: that is where one looks.
+                            // The key, not the value, of what spans several lines: that is where
+                            // one looks.
                             let many = matches!(value.value, Value::Map(_) | Value::List(_));
                             (value, if many { key.position } else { value.position })
                         })
@@ -110,8 +111,8 @@ impl TreeNode {
         }
     }
 
-    /// Reports every key that stands twice in one map. Parsers disagree about which of the two counts.
-    /// A reviewer could then read one value while the other runs.
+    /// Reports every key that stands twice in one map. Parsers disagree about which of the two
+    /// counts. A reviewer could then read one value while the other runs.
     pub(super) fn repeated_keys(&self, faults: &mut Faults) {
         self.repeated_keys_below(&mut Place::default(), faults);
     }
@@ -147,7 +148,8 @@ impl TreeNode {
 }
 
 impl TreeNode {
-    /// The same with the first value of each key that stands twice, so that the rest can be looked at.
+    /// The same with the first value of each key that stands twice, so that the rest can be looked
+    /// at.
     pub(super) fn without_repeated_keys(&self) -> Self {
         let value = match &self.value {
             Value::Map(entries) => {

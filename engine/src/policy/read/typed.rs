@@ -228,8 +228,8 @@ pub(super) fn unknown_key(key: &str, expected: &[&str]) -> String {
         "mode" if rule || document => "modes (`mode: shadow`) are not supported yet: \
                                        every rule is enforced"
             .into(),
-        // Programs that read YAML 1.1 (PyYAML, many charts) take the key `on` for the value `true`, and
-        // write it so.
+        // Programs that read YAML 1.1 (PyYAML, many charts) take the key `on` for the value `true`,
+        // and write it so.
         "true" if expected.contains(&"on") => {
             "unknown key `true`; did you mean `on`? A program that reads YAML 1.1 \
                                                has made `true` of it: write it as `\"on\"` there"

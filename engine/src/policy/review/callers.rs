@@ -1,4 +1,5 @@
-//! Who a rule is about: subjects, groups and agents are compared exactly, and look like patterns to some.
+//! Who a rule is about: subjects, groups and agents are compared exactly, and look like patterns to
+//! some.
 
 use super::findings::Findings;
 use crate::policy::document::Rule;

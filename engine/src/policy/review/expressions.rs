@@ -1,8 +1,8 @@
 //! Whether sets of texts, each said by a regular expression, have a text in common.
 //!
-//! A pattern of a rule is one set, the operations that a protocol can produce are another. Where they share
-//! nothing, no request meets the rule. That is asked of the expressions themselves, so a new protocol brings
-//! its set and no code.
+//! A pattern of a rule is one set, the operations that a protocol can produce are another. Where
+//! they share nothing, no request meets the rule. That is asked of the expressions themselves, so a
+//! new protocol brings its set and no code.
 
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
@@ -13,8 +13,8 @@ use regex_automata::util::syntax;
 
 use crate::policy::document::{OperationPattern, PathPattern};
 
-/// The most steps of one comparison. Whatever is not found to be apart by then is taken to meet: a rule that
-/// works must never be refused.
+/// The most steps of one comparison. Whatever is not found to be apart by then is taken to meet: a
+/// rule that works must never be refused.
 const MAX_STEPS: usize = 200_000;
 
 /// A set of texts in lower case.
@@ -119,7 +119,8 @@ fn after(state: &State, byte: u8) -> Option<StateID> {
     }
 }
 
-/// An expression for the paths that a pattern matches, in lower case; `None` for one that matches them all.
+/// An expression for the paths that a pattern matches, in lower case; `None` for one that matches
+/// them all.
 pub(super) fn paths(pattern: &PathPattern) -> Option<String> {
     let pattern = pattern.as_str().to_ascii_lowercase();
     let segments: Vec<&str> = pattern.split('/').skip(1).collect();

@@ -31,15 +31,16 @@ impl Findings {
     }
 }
 
-/// The faults of a document beside which the review runs, and those that it has found itself so far.
+/// The faults of a document beside which the review runs, and those that it has found itself so
+/// far.
 pub(super) struct Faulty<'a> {
     pub(super) faults: &'a Faults,
     pub(super) more: Option<&'a Faults>,
 }
 
 impl Faulty<'_> {
-    /// Whether all of the value at a place was read and is good. What is said of several places would only follow
-    /// from a fault of one of them otherwise.
+    /// Whether all of the value at a place was read and is good. What is said of several places
+    /// would only follow from a fault of one of them otherwise.
     pub(super) fn is_sound(&self, place: &Place) -> bool {
         self.faults.unread().has(place)
             && !self.faults.is_in(place)

@@ -135,8 +135,8 @@ fn placeholders_are_stored(
     }
 }
 
-/// Whether a rule lets through what upstreams usually store: PUT and PATCH, and POST where the rule says
-/// neither to which paths nor for which operations.
+/// Whether a rule lets through what upstreams usually store: PUT and PATCH, and POST where the rule
+/// says neither to which paths nor for which operations.
 fn lets_write(rule: &Rule, protocol: Protocol) -> bool {
     let wanted = &rule.r#match;
     let has = |method: &str| {
@@ -165,8 +165,8 @@ fn connections<'a>(rule: &'a MaskingRule, policy: &'a Policy) -> Vec<&'a str> {
     }
 }
 
-/// Rules add up, and the stricter action counts: one that is milder than another for the same detectors
-/// changes nothing.
+/// Rules add up, and the stricter action counts: one that is milder than another for the same
+/// detectors changes nothing.
 fn is_not_loosened(
     place: &Place,
     index: usize,

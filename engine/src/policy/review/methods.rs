@@ -6,8 +6,8 @@ use crate::policy::error::Place;
 use crate::policy::wording::near_miss;
 use crate::upstreams::MAX_METHOD_BYTES;
 
-/// IANA's registry of HTTP methods (RFC 9110 §16.1), as of November 2026, and two that are no standard and are
-/// used.
+/// IANA's registry of HTTP methods (RFC 9110 §16.1), as of November 2026, and two that are no
+/// standard and are used.
 const KNOWN: [&str; 42] = [
     "ACL",
     "BASELINE-CONTROL",

@@ -1,13 +1,13 @@
 //! What a document can be enforced with, and was probably not meant.
 //!
-//! [`validate`](super::validate()) says what no gate could enforce, and runs in every filter. What stands here is
-//! for whoever writes a document: a rule that no request can meet, a habit from elsewhere that means something
-//! else here, a rule that another one makes idle. It runs where documents are written and published, never in
-//! a filter. So it may learn more with every version, and no filter that is upgraded refuses the policy that
-//! it has enforced until then.
+//! [`validate`](super::validate()) says what no gate could enforce, and runs in every filter. What
+//! stands here is for whoever writes a document: a rule that no request can meet, a habit from
+//! elsewhere that means something else here, a rule that another one makes idle. It runs where
+//! documents are written and published, never in a filter. So it may learn more with every version,
+//! and no filter that is upgraded refuses the policy that it has enforced until then.
 //!
-//! An *error* is what has no effect at all, or cannot be what was meant. A *warning* is what has one that is
-//! easily mistaken for another. Each says what was probably meant.
+//! An *error* is what has no effect at all, or cannot be what was meant. A *warning* is what has
+//! one that is easily mistaken for another. Each says what was probably meant.
 
 mod callers;
 mod expressions;
@@ -28,8 +28,8 @@ use self::scope::Scopes;
 use super::document::Policy;
 use super::error::{Faults, Place};
 
-/// Looks at a policy with the faults that were found so far. Of a place that has one, nothing more is said, and
-/// nothing that only follows from one.
+/// Looks at a policy with the faults that were found so far. Of a place that has one, nothing more
+/// is said, and nothing that only follows from one.
 pub(super) fn review(policy: &Policy, written: &Written<'_>, faults: &Faults) -> Findings {
     let mut found = Findings::beside(faults);
     let scopes = Scopes::of(policy, faults);

@@ -151,7 +151,8 @@ pub(super) fn review(
     }
 }
 
-/// What was probably meant by an operation that cannot be met; `can_be_met` tells which operations can.
+/// What was probably meant by an operation that cannot be met; `can_be_met` tells which operations
+/// can.
 fn meant(
     pattern: &OperationPattern,
     protocols: &[Protocol],

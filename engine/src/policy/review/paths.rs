@@ -1,7 +1,7 @@
 //! Habits of other programs in path patterns.
 //!
-//! A proxy's `location /admin/` and a firewall's `/v1/files*` mean everything below. Here they mean one path,
-//! and a rule that should keep something from happening leaves the rest open.
+//! A proxy's `location /admin/` and a firewall's `/v1/files*` mean everything below. Here they mean
+//! one path, and a rule that should keep something from happening leaves the rest open.
 
 use super::findings::{Findings, Written};
 use super::scope::guards;

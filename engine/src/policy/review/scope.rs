@@ -31,8 +31,9 @@ impl<'a> Scopes<'a> {
         }
     }
 
-    /// The connections that the rule at a place is about, by name, label and host. `None` where that depends on something
-    /// that could not be read or is wrong, and where it is none: that was said already.
+    /// The connections that the rule at a place is about, by name, label and host. `None` where
+    /// that depends on something that could not be read or is wrong, and where it is none: that was
+    /// said already.
     pub(super) fn connections_of(&self, place: &Place, rule: &Rule) -> Option<Vec<&'a Connection>> {
         let wanted = &rule.r#match;
         let place = place.key("match");
@@ -80,8 +81,8 @@ impl<'a> Scopes<'a> {
     }
 }
 
-/// Whether a rule keeps something from happening. One that is narrower than was meant leaves a hole, where
-/// an allowing rule would only leave something out.
+/// Whether a rule keeps something from happening. One that is narrower than was meant leaves a
+/// hole, where an allowing rule would only leave something out.
 pub(super) fn guards(rule: &Rule) -> bool {
     rule.effect != Effect::Allow
 }

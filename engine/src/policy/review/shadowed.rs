@@ -9,15 +9,16 @@ use crate::policy::document::{
 use crate::policy::error::{Faults, Place};
 use crate::policy::hosts;
 
-/// Beyond so many rules nobody wrote the document by hand, and comparing each with each takes seconds.
+/// Beyond so many rules nobody wrote the document by hand, and comparing each with each takes
+/// seconds.
 const MAX_RULES: usize = 1_000;
 
 /// A rule, and the connections that it is about.
 struct Scope<'a> {
     rule: &'a Rule,
     connections: Vec<&'a Connection>,
-    /// The same, a bit for each connection of the document: comparing names would take minutes where there are
-    /// many of both.
+    /// The same, a bit for each connection of the document: comparing names would take minutes
+    /// where there are many of both.
     bits: Vec<u64>,
 }
 
@@ -86,7 +87,8 @@ pub(super) fn review(
     }
 }
 
-/// Why one rule would leave nothing for another, if it covers it. `None` when it leaves something all the same.
+/// Why one rule would leave nothing for another, if it covers it. `None` when it leaves something
+/// all the same.
 fn reason(idle: &Rule, by: &Rule, stands_before: bool) -> Option<fn(&Rule) -> String> {
     match (idle.effect, by.effect) {
         (Effect::Allow | Effect::Approve, Effect::Deny) => Some(|by| {
@@ -126,7 +128,8 @@ fn reason(idle: &Rule, by: &Rule, stands_before: bool) -> Option<fn(&Rule) -> St
     }
 }
 
-/// Whether every request that `narrow` matches is one that `wide` matches. May say no where it is so.
+/// Whether every request that `narrow` matches is one that `wide` matches. May say no where it is
+/// so.
 fn covers(wide: &Scope<'_>, narrow: &Scope<'_>) -> bool {
     let (a, b) = (&wide.rule.r#match, &narrow.rule.r#match);
     each(&a.groups, &b.groups, String::eq)
@@ -143,7 +146,8 @@ fn covers(wide: &Scope<'_>, narrow: &Scope<'_>) -> bool {
         && each(&a.paths, &b.paths, path_covered)
 }
 
-/// Whether each entry of the narrow list is covered by one of the wide list; an empty list is about everything.
+/// Whether each entry of the narrow list is covered by one of the wide list; an empty list is about
+/// everything.
 fn each<T>(wide: &[T], narrow: &[T], covers: impl Fn(&T, &T) -> bool) -> bool {
     wide.is_empty()
         || (!narrow.is_empty()
@@ -168,7 +172,8 @@ fn hosts_covered(
 fn path_covered(wide: &PathPattern, narrow: &PathPattern) -> bool {
     let glob = PathGlob::new(wide, false);
     let segments = wide.as_str().split('/').count();
-    // `**` stands for any number of segments. One more than the wide pattern has tells as much as all others.
+    // `**` stands for any number of segments. One more than the wide pattern has tells as much as
+    // all others.
     [0, 1, 2, segments.saturating_add(1)]
         .into_iter()
         .all(|number| {

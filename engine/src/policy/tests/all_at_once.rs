@@ -31,8 +31,8 @@ tests:
   - { as: { groups: [nobody] }, request: "GET https://management.azure.com/subscriptions/1", expect: deny }
 "#;
 
-/// One mistake of each kind, none of which depends on another: the part of the document, the part with the
-/// mistake, and where it is told.
+/// One mistake of each kind, none of which depends on another: the part of the document, the part
+/// with the mistake, and where it is told.
 const MISTAKES: [(&str, &str, &str); 35] = [
     ("chaperone/v1", "chaperone/v2", "apiVersion"),
     (
@@ -177,7 +177,8 @@ fn every_mistake_is_told_in_one_run_and_in_the_order_of_the_document() {
     assert_eq!(places, warned, "{warnings:#?}");
 }
 
-/// Of two mistakes, both are told as each would be alone, and nothing that only follows from one of them.
+/// Of two mistakes, both are told as each would be alone, and nothing that only follows from one of
+/// them.
 #[test]
 fn one_mistake_never_hides_another_one_elsewhere() {
     let alone: Vec<BTreeSet<String>> = MISTAKES

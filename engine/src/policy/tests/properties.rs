@@ -424,7 +424,8 @@ proptest! {
         prop_assert_eq!(&parse_json(json.as_bytes()).unwrap(), &policy);
         prop_assert_eq!(serde_json::to_string(&parse_json(json.as_bytes()).unwrap()).unwrap(), json.clone());
         #[cfg(feature = "authoring")]
-        // Some of these rules could be met by no request, which is told only to whoever writes a new document.
+        // Some of these rules could be met by no request, which is told only to whoever writes a
+        // new document.
         prop_assert_eq!(&crate::policy::parse_published(&json, None).unwrap().policy, &policy);
     }
 

@@ -639,8 +639,8 @@ fn masking_rules_that_do_something_else_than_they_seem_to() {
     );
 }
 
-/// An upgrade must never keep a filter from the policy that it enforces, nor an operator from the one that
-/// worked yesterday.
+/// An upgrade must never keep a filter from the policy that it enforces, nor an operator from the
+/// one that worked yesterday.
 #[test]
 fn what_is_reviewed_was_enforceable_and_stays_so() {
     let document = format!("{HEAD}rules:\n{}\n", rule("groups: [\"dev-*\"]", "allow"));

@@ -111,7 +111,8 @@ mod properties {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(crate::testing::cases(2000)))]
 
-        /// A rule is refused for an operation that none of these sets has, so none may be missing there.
+        /// A rule is refused for an operation that none of these sets has, so none may be missing
+        /// there.
         #[cfg(feature = "authoring")]
         #[test]
         fn every_operation_is_one_that_the_protocol_says_it_has(

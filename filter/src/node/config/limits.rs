@@ -77,8 +77,8 @@ const HOLD_STREAMS: Bound = bound("hold_streams", 1_000, 0, 10_000);
 const BODY_BYTES: Bound = bound("body_bytes", MIB - 64 * KIB, 0, 64 * MIB);
 /// Longer than a sender that is not waiting itself pauses, and shorter than any client's patience.
 const BODY_WAIT_MS: Bound = bound("body_wait_ms", 3_000, 100, 60_000);
-/// Twice what one body gets, which is more than any list of an API; and with it a worker stays far below the memory that
-/// Envoy's own buffers take under load.
+/// Twice what one body gets, which is more than any list of an API; and with it a worker stays far
+/// below the memory that Envoy's own buffers take under load.
 const EXPANDED_BYTES: Bound = bound("expanded_bytes", 32 * MIB, MIB, 512 * MIB);
 const RECORD_BODY_BYTES: Bound = bound("record_body_bytes", 64 * KIB, 0, 16 * MIB);
 const PREVIEW_BYTES: Bound = bound("preview_bytes", 16 * KIB, 0, 256 * KIB);

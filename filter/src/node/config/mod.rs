@@ -1,12 +1,14 @@
 //! The plugin configuration, which Envoy hands the filter as JSON.
 //!
-//! [`Config::parse`] is a pure function of its bytes: no clock, no shared data, no randomness. Envoy
-//! tries a configuration on its main thread first. A worker that then refuses a configuration which
-//! the main thread accepted lets traffic past the filter silently; so both must always say the same.
+//! [`Config::parse`] is a pure function of its bytes: no clock, no shared data, no randomness.
+//! Envoy tries a configuration on its main thread first. A worker that then refuses a configuration
+//! which the main thread accepted lets traffic past the filter silently; so both must always say
+//! the same.
 //!
 //! Values are read by hand instead of by serde's derive: serde's messages quote the value that they
-//! found, and here that may be the node token under a misspelt key. An error names the place and the
-//! kind of value that was expected, never the value itself. `docs/filter.md` is the reference for people.
+//! found, and here that may be the node token under a misspelt key. An error names the place and
+//! the kind of value that was expected, never the value itself. `docs/filter.md` is the reference
+//! for people.
 
 mod error;
 mod limits;

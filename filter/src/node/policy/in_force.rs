@@ -71,8 +71,8 @@ impl<G> InForce<G> {
         }
     }
 
-    /// Pins other keys. The policy in force stays if one of them has signed it; otherwise it goes, and
-    /// the order of serials starts anew. `true` if they are others than before.
+    /// Pins other keys. The policy in force stays if one of them has signed it; otherwise it goes,
+    /// and the order of serials starts anew. `true` if they are others than before.
     pub(super) fn pin(&mut self, pinned: &PinnedKeys) -> bool {
         if *pinned == self.pinned {
             return false;
@@ -111,7 +111,8 @@ impl<G> InForce<G> {
         self.refused.as_ref()
     }
 
-    /// Enforces the bundle of a configuration, whose signature holds already, if it is newer; `true` if it is.
+    /// Enforces the bundle of a configuration, whose signature holds already, if it is newer;
+    /// `true` if it is.
     ///
     /// # Errors
     /// No gate can be made of it; said whatever is in force.
@@ -174,7 +175,8 @@ impl<G> InForce<G> {
         host.log(Level::Info, &format!("Policy {serial} is in force."));
     }
 
-    /// Notes a bundle that the control plane sent and that is not enforced. Said once while it is sent again.
+    /// Notes a bundle that the control plane sent and that is not enforced. Said once while it is
+    /// sent again.
     pub(super) fn refuse(&mut self, host: &dyn Host, metrics: &Metrics, why: NotEnforced) {
         metrics.add(host, Counter::PolicyRefused, 1);
         if self.refused.as_ref() != Some(&why) {

@@ -1,13 +1,13 @@
 //! Which worker of this Envoy polls for all of them: a lease in shared data.
 //!
-//! The holder writes its boot id and an expiry, and renews it; when it dies (a trap, a shutdown) the
-//! lease runs out and the next worker that looks takes it. Shared data belongs to every plugin of
-//! the process, so its content is believed only as far as a mistake is harmless: two holders poll
-//! twice, and a lease that somebody else keeps is no way to keep policy from a worker, because
+//! The holder writes its boot id and an expiry, and renews it; when it dies (a trap, a shutdown)
+//! the lease runs out and the next worker that looks takes it. Shared data belongs to every plugin
+//! of the process, so its content is believed only as far as a mistake is harmless: two holders
+//! poll twice, and a lease that somebody else keeps is no way to keep policy from a worker, because
 //! each worker's own status report brings a newer bundle too.
 //!
-//! The expiry is by the wall clock, the only one that workers have in common. It is believed no further
-//! ahead than a lease lasts, so a clock that is set costs one lease at most.
+//! The expiry is by the wall clock, the only one that workers have in common. It is believed no
+//! further ahead than a lease lasts, so a clock that is set costs one lease at most.
 
 use chaperone_engine::audit::BootId;
 use chaperone_engine::base::time::UnixMillis;

@@ -13,9 +13,9 @@
 //! | `report`, `unknown_keys` | each worker's report on itself |
 //!
 //! Weighed: a long poll per worker costs the control plane a connection per core of every Envoy;
-//! pushing through Envoy's own configuration (ECDS) needs an xDS server and cannot be reported back.
-//! The lease keeps one poll per Envoy, and a small head key, looked at on each tick, costs the other
-//! workers one short read of shared memory.
+//! pushing through Envoy's own configuration (ECDS) needs an xDS server and cannot be reported
+//! back. The lease keeps one poll per Envoy, and a small head key, looked at on each tick, costs
+//! the other workers one short read of shared memory.
 //!
 //! # Promises
 //! - Whatever the way, an envelope is opened with the pinned keys, and the

@@ -19,8 +19,8 @@ pub(super) struct Report {
     pub(super) unknown: UnknownKeys,
     /// Policy and keys in the report on its way.
     on_its_way: Option<(Option<Serial>, Vec<UnknownKey>)>,
-    /// The policy that this worker enforces by all that the control plane knows; the outer `None` is "never
-    /// reported".
+    /// The policy that this worker enforces by all that the control plane knows; the outer `None`
+    /// is "never reported".
     reported: Option<Option<Serial>>,
     next_at: UnixMillis,
     backoff: Backoff,

@@ -37,8 +37,8 @@ impl SharedPolicy {
         self.look_at = UnixMillis(0);
     }
 
-    /// Adopts the bundle that another worker has published, if it is newer and genuine. With the lease,
-    /// replaces an older or false one. `true` if one was adopted.
+    /// Adopts the bundle that another worker has published, if it is newer and genuine. With the
+    /// lease, replaces an older or false one. `true` if one was adopted.
     pub(super) fn read<G>(
         &mut self,
         host: &dyn Host,

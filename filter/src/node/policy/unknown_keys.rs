@@ -1,15 +1,17 @@
 //! Keys that tokens named and no key set had, on their way to the control plane.
 //!
-//! Anybody can send a token with a made-up `kid`, so the names that are remembered and sent are bounded:
-//! a flood of made-up names must not fill the memory. Nor does it keep a real rotation from being
-//! heard: any report about an issuer makes the control plane look at all of that issuer's keys.
+//! Anybody can send a token with a made-up `kid`, so the names that are remembered and sent are
+//! bounded: a flood of made-up names must not fill the memory. Nor does it keep a real rotation
+//! from being heard: any report about an issuer makes the control plane look at all of that
+//! issuer's keys.
 
 use std::collections::HashMap;
 
 use chaperone_engine::base::time::UnixMillis;
 use chaperone_engine::identity::UnknownKey;
 
-/// Names remembered at once. The issuer is always one of the policy's own, so this is shared by few.
+/// Names remembered at once. The issuer is always one of the policy's own, so this is shared by
+/// few.
 const MAX_KEYS: usize = 64;
 /// Milliseconds for which a name that was reported is not reported again.
 const QUIET_MS: u64 = 30_000;

@@ -1,5 +1,5 @@
-//! Somebody sets the wall clock, forward or back, while something waits: it waits as long as it was to
-//! wait, and no longer.
+//! Somebody sets the wall clock, forward or back, while something waits: it waits as long as it was
+//! to wait, and no longer.
 
 use chaperone_engine::link::WATCH_PATH;
 use serde_json::json;

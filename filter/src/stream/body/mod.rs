@@ -15,19 +15,23 @@
 //! | `Cut` (response) | it ended before a secret, and its reader was told | is dropped | go on | |
 //! | `Stopped` | it must not go on | does not come | do not come | |
 //!
-//! In the states `Awaited`, `Placed` and `Stopped` callbacks return Pause, so that Envoy sends nothing on, and in
-//! `Slowed` Hold ([`BodyWay::flow`]). While the verdict is pending they return one of the two whatever the state.
+//! In the states `Awaited`, `Placed` and `Stopped` callbacks return Pause, so that Envoy sends
+//! nothing on, and in `Slowed` Hold ([`BodyWay::flow`]). While the verdict is pending they return
+//! one of the two whatever the state.
 //!
 //! # Nobody waits for ever
 //!
-//! A sender may wait for an answer in the middle of its body: chunked HTTP/1.1, streams of HTTP/2, upgrades. So what
-//! waits for the next bytes waits for a bounded time only ([`BodyWay::let_go`]): `Awaited` and `Placed` end then, from
-//! a tick. Two facts about Envoy, which stand at the head of `host`, shape how:
+//! A sender may wait for an answer in the middle of its body: chunked HTTP/1.1, streams of HTTP/2,
+//! upgrades. So what waits for the next bytes waits for a bounded time only ([`BodyWay::let_go`]):
+//! `Awaited` and `Placed` end then, from a tick. Two facts about Envoy, which stand at the head of
+//! `host`, shape how:
 //!
-//! - After a pause within reach and a resume from a tick, 1.36.2 loses the piece of a next callback that continues.
-//!   So that callback holds instead, and the next tick lets its piece go: `Regained`, `Slowed`.
-//! - A callback may pause inside of a resume, but if trailers wait behind it, their callback has to stop, too, or the whole
-//!   body is lost. So it does, and the next tick lets everything go: `Placed` with `in_resume`, `Slowed`.
+//! - After a pause within reach and a resume from a tick, 1.36.2 loses the piece of a next callback
+//!   that continues. So that callback holds instead, and the next tick lets its piece go:
+//!   `Regained`, `Slowed`.
+//! - A callback may pause inside of a resume, but if trailers wait behind it, their callback has to
+//!   stop, too, or the whole body is lost. So it does, and the next tick lets everything go:
+//!   `Placed` with `in_resume`, `Slowed`.
 //!
 //! # Bounded
 //!
@@ -40,18 +44,19 @@
 //!
 //! # Where undecided bytes wait
 //!
-//! A masker holds the last bytes of a chunk back while they may begin a secret. Where they wait is a
-//! choice between two faults:
+//! A masker holds the last bytes of a chunk back while they may begin a secret. Where they wait is
+//! a choice between two faults:
 //!
-//! - in wasm memory ([`Tail::InMemory`]): the rest of the chunk goes on at once, but if trailers come
-//!   next there is no buffer left to put the tail into. Only where no trailers are expected; should
-//!   they come nevertheless with a tail held, the stream is broken off, since sending on would
-//!   silently cut the body.
-//! - behind a pause ([`Tail::InBuffer`]): the decided bytes stay in Envoy's buffer, which can be edited
-//!   at trailers too, at the price of delaying the chunk. For gRPC, for announced trailers, and for all
-//!   requests: HTTP/2 requests may end in trailers that nobody announced, and whoever waits for a part of
-//!   a request is served by the next callback, or after the bounded time. Envoy refuses to buffer beyond a limit, so
-//!   after so many bytes the decided ones go on and the tail waits in memory.
+//! - in wasm memory ([`Tail::InMemory`]): the rest of the chunk goes on at once, but if trailers
+//!   come next there is no buffer left to put the tail into. Only where no trailers are expected;
+//!   should they come nevertheless with a tail held, the stream is broken off, since sending on
+//!   would silently cut the body.
+//! - behind a pause ([`Tail::InBuffer`]): the decided bytes stay in Envoy's buffer, which can be
+//!   edited at trailers too, at the price of delaying the chunk. For gRPC, for announced trailers,
+//!   and for all requests: HTTP/2 requests may end in trailers that nobody announced, and whoever
+//!   waits for a part of a request is served by the next callback, or after the bounded time. Envoy
+//!   refuses to buffer beyond a limit, so after so many bytes the decided ones go on and the tail
+//!   waits in memory.
 //!
 //! Either way undecided bytes are never in a buffer that Envoy may send.
 
@@ -74,8 +79,8 @@ use super::room::Room;
 use crate::host::{Direction, Host};
 use crate::node::MAX_REST;
 
-/// So many times as long as other things, bytes that there was no room for wait for the next ones: their sender may have
-/// been slowed down by whoever reads what has gone on.
+/// So many times as long as other things, bytes that there was no room for wait for the next ones:
+/// their sender may have been slowed down by whoever reads what has gone on.
 const REST_WAITS_TIMES: u64 = 20;
 
 /// One direction's body.
@@ -141,15 +146,16 @@ pub(super) enum LetGo {
 /// Why a body must not go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stop {
-    /// The host did not give the bytes that it said there are, and unseen bytes are unmasked bytes; or trailers
-    /// came while undecided bytes had no buffer to go to.
+    /// The host did not give the bytes that it said there are, and unseen bytes are unmasked bytes;
+    /// or trailers came while undecided bytes had no buffer to go to.
     Lost,
     /// Its content encoding cannot be read on.
     Unreadable(DecodingError),
-    /// It has a secret that policy blocks. Bytes that came together with the secret do not go on either.
+    /// It has a secret that policy blocks. Bytes that came together with the secret do not go on
+    /// either.
     Blocked,
-    /// The same in a response whose reader has been told in the body's own format: that still goes on, and the
-    /// stream is to end once it has arrived.
+    /// The same in a response whose reader has been told in the body's own format: that still goes
+    /// on, and the stream is to end once it has arrived.
     Told,
     /// It has to be seen whole, and decoded it is longer than may be kept.
     TooLarge,
@@ -223,7 +229,8 @@ impl BodyWay {
         }
     }
 
-    /// The return value of its callbacks while a verdict is pending that does not wait for more of it.
+    /// The return value of its callbacks while a verdict is pending that does not wait for more of
+    /// it.
     pub(super) fn flow_before_verdict(&self) -> Flow {
         match self.stage {
             // A tick may have to change what Envoy keeps.
@@ -243,7 +250,8 @@ impl BodyWay {
         self.stage.holds_headers()
     }
 
-    /// Another piece of a request's body came while the verdict is pending: Envoy keeps `bytes` of it now.
+    /// Another piece of a request's body came while the verdict is pending: Envoy keeps `bytes` of
+    /// it now.
     pub(super) fn hold(&mut self, bytes: usize, end: bool) {
         self.ended |= end;
         self.stage = Stage::Held(HeldBody { bytes });
@@ -267,7 +275,8 @@ impl BodyWay {
         };
     }
 
-    /// Time passed: whether what waits is to go on now. `most`: milliseconds that it may wait for the next bytes.
+    /// Time passed: whether what waits is to go on now. `most`: milliseconds that it may wait for
+    /// the next bytes.
     pub(super) fn let_go(&mut self, now: UnixMillis, most: u64) -> LetGo {
         let after = match self.stage {
             Stage::Slowed => {
@@ -296,7 +305,8 @@ impl BodyWay {
         LetGo::Now
     }
 
-    /// A tick masks the part of a request's body that Envoy keeps as it came, in its place; more of it will come.
+    /// A tick masks the part of a request's body that Envoy keeps as it came, in its place; more of
+    /// it will come.
     pub(super) fn place(&mut self, host: &dyn Host, room: &mut Room<'_>) -> Passed {
         let Some(held) = self.held() else {
             return Passed::ON;
@@ -465,8 +475,8 @@ impl BodyWay {
         }
     }
 
-    /// Masks a request's whole body, which Envoy keeps, in its place; up to `limit` bytes once it is decoded.
-    /// Gives its bytes, and the event that records them.
+    /// Masks a request's whole body, which Envoy keeps, in its place; up to `limit` bytes once it
+    /// is decoded. Gives its bytes, and the event that records them.
     ///
     /// # Errors
     /// It must not go on.
@@ -487,7 +497,8 @@ impl BodyWay {
     ) -> Result<(Vec<u8>, Option<EventKind>), Stop> {
         self.ended = true;
         self.stage = Stage::Whole;
-        // Without a byte there was no callback that stopped, and Envoy has no buffer that may be read.
+        // Without a byte there was no callback that stopped, and Envoy has no buffer that may be
+        // read.
         let buffer = if size == 0 {
             Vec::new()
         } else {

@@ -10,8 +10,9 @@ pub(super) enum Stage {
         bytes: usize,
         /// The response's headers wait with them.
         with_headers: bool,
-        /// The callback that placed them ran inside of a resume, and none came since. If trailers come now, they
-        /// must stop: were they to go on, Envoy would lose the whole body (seen on 1.36 and 1.40).
+        /// The callback that placed them ran inside of a resume, and none came since. If trailers
+        /// come now, they must stop: were they to go on, Envoy would lose the whole body (seen on
+        /// 1.36 and 1.40).
         in_resume: bool,
     },
     Held(HeldBody),
@@ -43,7 +44,8 @@ impl Stage {
         )
     }
 
-    /// Trailers that come now may have been waiting behind a body callback that paused inside of a resume.
+    /// Trailers that come now may have been waiting behind a body callback that paused inside of a
+    /// resume.
     pub(super) const fn is_in_resume(self) -> bool {
         matches!(
             self,

@@ -2,7 +2,8 @@
 
 use crate::host::Direction;
 
-/// For a body that will end in trailers: half of Envoy's default `per_connection_buffer_limit_bytes`.
+/// For a body that will end in trailers: half of Envoy's default
+/// `per_connection_buffer_limit_bytes`.
 const TRAILERS_EXPECTED: Tail = Tail::InBuffer {
     max: TRAILERS_EXPECTED_BYTES,
 };

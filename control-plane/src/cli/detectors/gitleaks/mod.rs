@@ -1,8 +1,8 @@
 //! Reads a gitleaks configuration (TOML), so that a rule set that exists can be used as it is.
 //!
-//! Source: <https://github.com/gitleaks/gitleaks#configuration>. Keys are read without regard to case, as gitleaks does.
-//! Keys that mean nothing for text on the wire (paths, commits) and `[extend]` are left out. Each is named
-//! in [`Imported::notes`]; nothing is left out in silence.
+//! Source: <https://github.com/gitleaks/gitleaks#configuration>. Keys are read without regard to
+//! case, as gitleaks does. Keys that mean nothing for text on the wire (paths, commits) and
+//! `[extend]` are left out. Each is named in [`Imported::notes`]; nothing is left out in silence.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
@@ -48,8 +48,8 @@ pub(super) struct Refused {
 pub(super) enum ImportError {
     /// So many bytes are more than are read.
     TooLong(usize),
-    /// It is no TOML, or a key of a rule has a value of another type than gitleaks gives it. The line
-    /// counts from 1; it is not known of values, whose keys were changed to lower case.
+    /// It is no TOML, or a key of a rule has a value of another type than gitleaks gives it. The
+    /// line counts from 1; it is not known of values, whose keys were changed to lower case.
     Malformed {
         message: String,
         line: Option<usize>,

@@ -153,8 +153,8 @@ fn what_is_no_configuration_is_refused_with_its_line() {
     }
 }
 
-/// gitleaks' own default configuration, which `scripts/setup --tests` fetches: it is not part of this
-/// repository.
+/// gitleaks' own default configuration, which `scripts/setup --tests` fetches: it is not part of
+/// this repository.
 fn default_configuration() -> Option<Imported> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.tools/gitleaks.toml");
     match fs::read_to_string(&path) {

@@ -1,4 +1,5 @@
-//! Texts that an expression matches, made from the expression itself: what it says it finds is found.
+//! Texts that an expression matches, made from the expression itself: what it says it finds is
+//! found.
 
 use std::collections::VecDeque;
 
@@ -23,7 +24,8 @@ impl Dice {
     }
 }
 
-/// A text that `hir` matches, with the place of each capture group that took part. Assertions are hoped for.
+/// A text that `hir` matches, with the place of each capture group that took part. Assertions are
+/// hoped for.
 pub(super) fn sample(
     hir: &Hir,
     dice: &mut Dice,

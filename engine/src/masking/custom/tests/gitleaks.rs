@@ -1,6 +1,6 @@
 //! The rules of gitleaks' own default configuration. They are not part of this repository:
-//! `scripts/test --only unit` fetches the configuration and has `chaperone detectors import` make the detectors of it,
-//! so these tests see what a user of the import would publish.
+//! `scripts/test --only unit` fetches the configuration and has `chaperone detectors import` make
+//! the detectors of it, so these tests see what a user of the import would publish.
 
 use std::{fs, path::Path};
 
@@ -41,8 +41,8 @@ fn all_its_rules_compile_in_little_memory() {
     assert!(set.memory() < 2 << 20, "{}", set.memory());
 }
 
-/// What its rules are for is found: texts that each of them matches, without its entropy and allow lists, which a
-/// text of chance does not always satisfy.
+/// What its rules are for is found: texts that each of them matches, without its entropy and allow
+/// lists, which a text of chance does not always satisfy.
 #[test]
 fn what_its_rules_match_is_masked_for_every_cut() {
     let Some(imported) = imported() else { return };
@@ -86,7 +86,8 @@ fn what_its_rules_match_is_masked_for_every_cut() {
     }
 }
 
-/// A text that the rule matches, and its secret as gitleaks says: the group, else the first that is not empty, else all.
+/// A text that the rule matches, and its secret as gitleaks says: the group, else the first that is
+/// not empty, else all.
 fn text(detector: &CustomDetector, hir: &Hir, keyword: &str, seed: u32) -> (Vec<u8>, Vec<u8>) {
     let mut text = format!("{keyword} \n").into_bytes();
     let from = text.len();

@@ -194,7 +194,8 @@ fn a_secret_may_begin_with_a_run_or_an_optional_part() {
     );
 }
 
-/// The run begins where no boundary is, the match of the expression further inside: found by generated texts.
+/// The run begins where no boundary is, the match of the expression further inside: found by
+/// generated texts.
 #[test]
 fn a_boundary_that_holds_only_inside_of_a_run_is_enough() {
     check(
@@ -298,7 +299,8 @@ fn keywords_that_stand_everywhere_are_refused() {
     for word in ["a3-", "key", "v1.0-"] {
         assert!(plan(&[with(word, "([a-f0-9]{12})")]).is_ok(), "{word}");
     }
-    // Where they are not looked for, a short one does no harm; a blank one is a mistake all the same.
+    // Where they are not looked for, a short one does no harm; a blank one is a mistake all the
+    // same.
     assert!(plan(&[with("q~", "acme_[a-z]{6}")]).is_ok());
     assert!(refusal(&with(" ", "acme_[a-z]{6}")).contains("blank"));
 }

@@ -1,4 +1,5 @@
-//! How much work can a detector cause? Texts made to cause it, counted in steps of automata for each byte, not in time.
+//! How much work can a detector cause? Texts made to cause it, counted in steps of automata for
+//! each byte, not in time.
 
 use proptest::prelude::*;
 use regex_syntax::hir::Hir;
@@ -9,8 +10,8 @@ use super::{
 };
 use crate::masking::automaton::steps;
 
-/// Most steps for each byte of a text made for one detector: what [`cost`](crate::masking::cost) allows, and a little more. A
-/// step takes a few nanoseconds.
+/// Most steps for each byte of a text made for one detector: what [`cost`](crate::masking::cost)
+/// allows, and a little more. A step takes a few nanoseconds.
 const MOST: u64 = 500;
 
 /// Steps for each byte of `text`.
@@ -20,8 +21,8 @@ fn work(plan: &Arc<Plan>, text: &[u8]) -> u64 {
     steps().wrapping_sub(before) / text.len().max(1) as u64
 }
 
-/// Texts in which attempts begin often and live long: beginnings of what the expression matches, over and over, and
-/// its keywords between.
+/// Texts in which attempts begin often and live long: beginnings of what the expression matches,
+/// over and over, and its keywords between.
 fn texts(detector: &CustomDetector, hir: &Hir, numbers: &[u32]) -> Vec<Vec<u8>> {
     let mut one = Vec::new();
     sample(
@@ -110,7 +111,8 @@ fn what_would_be_in_more_states_than_are_remembered_is_refused() {
     }
 }
 
-/// A thousand detectors that are hard to judge: by their states, by their anchors, and by the anchors they share.
+/// A thousand detectors that are hard to judge: by their states, by their anchors, and by the
+/// anchors they share.
 #[test]
 fn hostile_detectors_are_judged_with_bounded_work() {
     for expression in [
@@ -224,8 +226,8 @@ fn a_set_of_many_rules_costs_a_bounded_number_of_steps() {
     assert!(worst.iter().all(|(work, _)| *work <= MOST), "{worst:?}");
 }
 
-/// Groups that count only in the secret: work on tails is not bounded (see [`cost`](crate::masking::cost)), which more kinds of
-/// tails would show.
+/// Groups that count only in the secret: work on tails is not bounded (see
+/// [`cost`](crate::masking::cost)), which more kinds of tails would show.
 fn hostile() -> impl Strategy<Value = String> {
     let class = prop::sample::select(vec![
         "[a-z]",

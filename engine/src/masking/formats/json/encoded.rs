@@ -18,8 +18,8 @@ pub(super) struct Encoded {
 }
 
 impl Encoded {
-    /// Reads on. Gives whether it still may be base64; if not, it is to be [released](Self::release), and what was pushed
-    /// last is not in it.
+    /// Reads on. Gives whether it still may be base64; if not, it is to be
+    /// [released](Self::release), and what was pushed last is not in it.
     pub(super) fn push(&mut self, text: &[u8], pieces: &[Piece]) -> bool {
         let is_base64 = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'=');
         let length = self.text.len().saturating_add(text.len());

@@ -41,8 +41,8 @@ pub(super) fn read(bytes: &[u8]) -> Escape {
     }
 }
 
-/// Reads `\uXXXX`, or a pair of them for one character beyond the basic plane. A surrogate without its
-/// other half means U+FFFD, as most readers take it.
+/// Reads `\uXXXX`, or a pair of them for one character beyond the basic plane. A surrogate without
+/// its other half means U+FFFD, as most readers take it.
 fn unicode(bytes: &[u8]) -> Escape {
     let first = match unit(bytes) {
         Ok(first) => first,

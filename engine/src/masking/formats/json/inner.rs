@@ -1,8 +1,10 @@
-//! A JSON document in a string of another document: the arguments of a tool, what a tool answers, a log line.
+//! A JSON document in a string of another document: the arguments of a tool, what a tool answers, a
+//! log line.
 //!
-//! The text of such a string is read like any other text. What this adds is what keys say: the value of a key that names a
-//! secret is masked whole, and so are the values of a Kubernetes Secret. The string's decoded text comes in parts as it
-//! is read, and goes through a tokenizer of its own; nothing is copied but half an escape.
+//! The text of such a string is read like any other text. What this adds is what keys say: the
+//! value of a key that names a secret is masked whole, and so are the values of a Kubernetes
+//! Secret. The string's decoded text comes in parts as it is read, and goes through a tokenizer of
+//! its own; nothing is copied but half an escape.
 
 use super::{NotJson, Sink, Tokenizer, keys::Keys};
 use crate::masking::{desk::Desk, tap::Piece};
@@ -62,8 +64,8 @@ impl Inner {
         self.tokenizer.depth() == 0 && !self.tokenizer.in_string()
     }
 
-    /// Reads the next part of the string: bytes that stand for themselves, which hold no quote and no escape, or one
-    /// escape. Gives whether nobody else is to read it.
+    /// Reads the next part of the string: bytes that stand for themselves, which hold no quote and
+    /// no escape, or one escape. Gives whether nobody else is to read it.
     pub(super) fn push(
         &mut self,
         desk: &mut Desk<'_>,
@@ -194,7 +196,8 @@ impl Inner {
     }
 }
 
-/// Where `length` bytes of a text stand, from the offset `at` on; `pieces` begin at the offset `begins`.
+/// Where `length` bytes of a text stand, from the offset `at` on; `pieces` begin at the offset
+/// `begins`.
 fn slice(begins: u64, pieces: &[Piece], (at, length): (u64, u64), out: &mut Vec<Piece>) {
     let to = at.saturating_add(length);
     let mut start = begins;
@@ -253,8 +256,8 @@ impl Reader<'_, '_> {
         }
         let taken = self.keys.take(self.desk, self.rest, text, &pieces);
         if !taken && self.taken {
-            // A value took the beginning of this part and no more of it. Nobody else is to read the part, so what is left of
-            // it would be lost.
+            // A value took the beginning of this part and no more of it. Nobody else is to read the
+            // part, so what is left of it would be lost.
             self.rest.insert(text, &pieces);
             return;
         }

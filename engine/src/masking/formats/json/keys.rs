@@ -1,8 +1,8 @@
 //! Strings that are read in a way of their own because of their key, or of where they stand.
 //!
-//! The value of a key that names a secret is masked whole if it is a string, and so is each string of its array. An
-//! object is looked into like any other: `"password": {"type": "string"}` describes a password. A string that begins like a
-//! document is read as one.
+//! The value of a key that names a secret is masked whole if it is a string, and so is each string
+//! of its array. An object is looked into like any other: `"password": {"type": "string"}`
+//! describes a password. A string that begins like a document is read as one.
 
 use super::{
     encoded::Encoded,
@@ -22,10 +22,12 @@ use crate::masking::{
 #[derive(Default)]
 pub(super) struct Keys {
     kubernetes: Kubernetes,
-    /// The key, or the kind, that is being read; longer than any that is looked for if it is not whole.
+    /// The key, or the kind, that is being read; longer than any that is looked for if it is not
+    /// whole.
     text: Vec<u8>,
     reads: Reads,
-    /// The name that makes the next string a secret, and how many containers are open around its object.
+    /// The name that makes the next string a secret, and how many containers are open around its
+    /// object.
     armed: Option<(String, u8)>,
     /// The value that is being read.
     value: Value,
@@ -171,7 +173,8 @@ impl Keys {
         };
     }
 
-    /// Reads a part of a string: what it means, and where it stands. Gives whether nobody else is to read it.
+    /// Reads a part of a string: what it means, and where it stands. Gives whether nobody else is
+    /// to read it.
     #[inline]
     pub(super) fn take(
         &mut self,
@@ -314,8 +317,8 @@ impl Keys {
         }
     }
 
-    /// Does what is decided. The document was read up to the raw offset `read`, and its other texts are decided up to
-    /// `to`.
+    /// Does what is decided. The document was read up to the raw offset `read`, and its other texts
+    /// are decided up to `to`.
     #[inline]
     pub(super) fn settle(&mut self, desk: &mut Desk<'_>, read: u64, to: u64) {
         if let Some(logprobs) = &mut self.logprobs {

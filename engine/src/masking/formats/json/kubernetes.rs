@@ -1,8 +1,9 @@
 //! Secrets of Kubernetes: objects whose values are secret whatever they look like.
 //!
-//! An object is a Secret if it says so (`kind`), if its list does, or if the request's path does; the last is what helps
-//! where `kind` comes after `data`, as in what `kubectl apply` sends. The path `…/api/v1/…/secrets…` also covers patches.
-//! Where neither is known yet, values of `data` that are base64 are decoded and looked into.
+//! An object is a Secret if it says so (`kind`), if its list does, or if the request's path does;
+//! the last is what helps where `kind` comes after `data`, as in what `kubectl apply` sends. The
+//! path `…/api/v1/…/secrets…` also covers patches. Where neither is known yet, values of `data`
+//! that are base64 are decoded and looked into.
 
 /// Deepest container that is known.
 const MAX_LEVELS: usize = 32;

@@ -1,14 +1,16 @@
-//! Log probabilities in an answer that is there as one document: they repeat its text token by token.
+//! Log probabilities in an answer that is there as one document: they repeat its text token by
+//! token.
 //!
-//! What is masked in the text must not stand in them. Which of the two comes first differs among servers, and neither may
-//! wait for the other, so nothing is compared: the tokens of one list are a text of their own, in which the same secret
-//! is found as in the text that they repeat. What else an element says of a token that is masked, its bytes as numbers
-//! and what might have stood there, goes with it: `null` and `[]`, which the API has for them, too.
+//! What is masked in the text must not stand in them. Which of the two comes first differs among
+//! servers, and neither may wait for the other, so nothing is compared: the tokens of one list are
+//! a text of their own, in which the same secret is found as in the text that they repeat. What
+//! else an element says of a token that is masked, its bytes as numbers and what might have stood
+//! there, goes with it: `null` and `[]`, which the API has for them, too.
 //!
 //! ```text
-//! "logprobs": {"content": [{"token", "bytes", "top_logprobs"}, …], "refusal": […]}   chat completions
-//! "logprobs": [{"token", "bytes", "top_logprobs"}, …]                                responses
-//! "logprobs": {"tokens": ["", …], "top_logprobs": [{"": 0}, …], …}                   completions
+//! "logprobs": {"content": [{"token", "bytes", "top_logprobs"}, …], "refusal": […]} chat
+//! "logprobs": [{"token", "bytes", "top_logprobs"}, …]                              responses
+//! "logprobs": {"tokens": ["", …], "top_logprobs": [{"": 0}, …], …}                 completions
 //! ```
 //!
 //! An element waits until its token is decided, but no more than [`MAX_WAITING`] bytes do.
@@ -21,7 +23,8 @@ use crate::masking::{
 };
 use std::collections::VecDeque;
 
-/// Most raw bytes from the first element that is undecided on. Beyond, its token is masked, whatever it is.
+/// Most raw bytes from the first element that is undecided on. Beyond, its token is masked,
+/// whatever it is.
 const MAX_WAITING: u64 = 32 * 1024;
 
 /// The value of one `logprobs`.
@@ -177,7 +180,8 @@ impl LogProbs {
         self.judge(desk);
     }
 
-    /// Does what is decided. The document was read up to the raw offset `read`, and its other texts are decided up to `to`.
+    /// Does what is decided. The document was read up to the raw offset `read`, and its other texts
+    /// are decided up to `to`.
     pub(super) fn settle(&mut self, desk: &mut Desk<'_>, read: u64, to: u64) {
         if self.token.is_none() {
             self.bound(desk, read);
@@ -248,7 +252,8 @@ impl LogProbs {
             return;
         }
         match (self.key, byte) {
-            // What might have stood there, for each token. Before the tokens nobody knows whether it may pass.
+            // What might have stood there, for each token. Before the tokens nobody knows whether
+            // it may pass.
             (Key::Top, _) if self.tokens == Some(false) => {}
             (Key::Top, _) => self.drops.push(Removal::at(raw, b"null")),
             (key, b'[') => {
@@ -327,8 +332,9 @@ impl LogProbs {
         }
     }
 
-    /// Decides so much that no more than the cap waits before the raw offset `at`, where a token or the end of the list
-    /// stands, or something before them: so it does not depend on where chunks end.
+    /// Decides so much that no more than the cap waits before the raw offset `at`, where a token or
+    /// the end of the list stands, or something before them: so it does not depend on where chunks
+    /// end.
     fn bound(&mut self, desk: &mut Desk<'_>, at: u64) {
         self.abandon(at);
         while let Some(undecided) = self.text.undecided() {

@@ -1,15 +1,16 @@
 //! JSON, alone or one value after the other (NDJSON, JSON text sequences).
 //!
-//! A document is one text whose secrets stand in its strings. Each string, key or value, is a span of its own, in which
-//! escapes mean what they stand for; a secret ends where its string ends. Structure and numbers are never
-//! changed, but they are read: what names a secret stands in another string than the secret
-//! (`"AccountKey": "…"`, `"keyName": "key1", "value": "…"`).
+//! A document is one text whose secrets stand in its strings. Each string, key or value, is a span
+//! of its own, in which escapes mean what they stand for; a secret ends where its string ends.
+//! Structure and numbers are never changed, but they are read: what names a secret stands in
+//! another string than the secret (`"AccountKey": "…"`, `"keyName": "key1", "value": "…"`).
 //!
-//! The alternative, a text for each string, loses those names, and costs a search for each of many short strings; so
-//! there is one search for each chunk, and nothing is copied where there is no escape.
+//! The alternative, a text for each string, loses those names, and costs a search for each of many
+//! short strings; so there is one search for each chunk, and nothing is copied where there is no
+//! escape.
 //!
-//! Bytes that are not JSON make the rest of the body plain text: whatever a malformed or mislabelled body
-//! is, secrets in it are masked.
+//! Bytes that are not JSON make the rest of the body plain text: whatever a malformed or
+//! mislabelled body is, secrets in it are masked.
 
 mod encoded;
 mod escape;
@@ -38,14 +39,15 @@ use crate::masking::{
 
 /// A body of JSON values. Ending it makes it as new.
 ///
-/// What is pushed need not be without gaps: a protocol that reads a string itself leaves its content out.
+/// What is pushed need not be without gaps: a protocol that reads a string itself leaves its
+/// content out.
 pub(in crate::masking) struct Json {
     tap: Tap,
     tokenizer: Tokenizer,
     /// No longer JSON.
     is_text: bool,
-    /// A number or literal that the last chunk cut, and where it stands: if it turns out to be none, it is text. Or a
-    /// bracket that the last chunk ended with: see [`OPENING`].
+    /// A number or literal that the last chunk cut, and where it stands: if it turns out to be
+    /// none, it is text. Or a bracket that the last chunk ended with: see [`OPENING`].
     carry: Vec<u8>,
     carry_at: u64,
     buffers: Buffers,
@@ -53,8 +55,9 @@ pub(in crate::masking) struct Json {
     path: Option<Box<[u8]>>,
 }
 
-/// Begins an array. But `[INFO]` is no array, nor is the placeholder of a secret: a bracket that something follows which
-/// makes it no JSON belongs to that text. So it is decided with the byte behind it.
+/// Begins an array. But `[INFO]` is no array, nor is the placeholder of a secret: a bracket that
+/// something follows which makes it no JSON belongs to that text. So it is decided with the byte
+/// behind it.
 const OPENING: &[u8] = b"[";
 
 const ESCAPING: Escaping = Escaping::Json { nested: 0 };
@@ -107,8 +110,8 @@ impl Json {
             && !self.tokenizer.in_string()
     }
 
-    /// Does what is decided of log probabilities, which other texts may stand in; the document was read up to the raw
-    /// offset `read`.
+    /// Does what is decided of log probabilities, which other texts may stand in; the document was
+    /// read up to the raw offset `read`.
     #[inline]
     fn settle(&mut self, desk: &mut Desk<'_>, read: u64) {
         let to = self.tap.undecided().map_or(read, |at| at.min(read));
@@ -129,8 +132,9 @@ impl Json {
     }
 }
 
-/// Where text begins that goes on at `at`, or that ends there and is not decided: at the bracket before it, if there is
-/// one. `carried_at` is that of a bracket before the chunk. Strings do not end at `at`, so any bracket opens an array.
+/// Where text begins that goes on at `at`, or that ends there and is not decided: at the bracket
+/// before it, if there is one. `carried_at` is that of a bracket before the chunk. Strings do not
+/// end at `at`, so any bracket opens an array.
 fn before_opening(chunk: &[u8], from: u64, carried_at: Option<u64>, at: u64) -> u64 {
     let length = usize::try_from(at.saturating_sub(from)).unwrap_or(0);
     let is_opening = chunk
@@ -235,11 +239,12 @@ impl Rest for Transcript<'_> {
     }
 }
 
-/// Appends what the content of a whole string means to `text`, and where it stands to `pieces`. `raw` is the offset of
-/// its first byte.
+/// Appends what the content of a whole string means to `text`, and where it stands to `pieces`.
+/// `raw` is the offset of its first byte.
 ///
-/// The [`Tokenizer`] reads strings, too, but looks for their end and carries on what is cut. For strings of which the end is
-/// known this loop, in which one byte is looked for, is the faster one: each delta with an escape comes through here.
+/// The [`Tokenizer`] reads strings, too, but looks for their end and carries on what is cut. For
+/// strings of which the end is known this loop, in which one byte is looked for, is the faster one:
+/// each delta with an escape comes through here.
 pub(in crate::masking) fn decode(
     content: &[u8],
     raw: u64,

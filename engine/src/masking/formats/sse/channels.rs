@@ -8,11 +8,12 @@ use crate::masking::{
 };
 use std::collections::VecDeque;
 
-/// Most texts that are followed at once. One more, and the one that has been quiet the longest is given up: what is
-/// undecided in it is masked, and its next piece begins a new text.
+/// Most texts that are followed at once. One more, and the one that has been quiet the longest is
+/// given up: what is undecided in it is masked, and its next piece begins a new text.
 const MAX_TEXTS: usize = 256;
 
-/// Most bytes of whole events that wait. Beyond, the leftmost undecided place is masked, whatever it is.
+/// Most bytes of whole events that wait. Beyond, the leftmost undecided place is masked, whatever
+/// it is.
 pub(super) const MAX_WAITING: u64 = 32 * 1024;
 
 #[derive(Debug, Default)]
@@ -95,7 +96,8 @@ impl Channels {
         }
     }
 
-    /// Says that the event from `start` to `end` was read. If too much waits, the leftmost places are masked.
+    /// Says that the event from `start` to `end` was read. If too much waits, the leftmost places
+    /// are masked.
     pub(super) fn event(&mut self, desk: &mut Desk<'_>, start: u64, end: u64) {
         if std::mem::take(&mut self.is_fed) {
             self.waiting.push_back(start);

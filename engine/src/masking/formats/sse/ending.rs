@@ -1,4 +1,5 @@
-//! The event that tells the reader of a stream that it ended with an error, in the words of its protocol.
+//! The event that tells the reader of a stream that it ended with an error, in the words of its
+//! protocol.
 //!
 //! Official clients raise it: they look for a member `error`, or for an event of the name `error`.
 
@@ -8,8 +9,8 @@ use serde_json::{Value, json};
 /// Why the stream ended, for programs.
 const CODE: &str = "secret_blocked";
 
-/// The same as a code of JSON-RPC: from the range for servers, at the end that no one gives a meaning to. MCP's clients take
-/// -32000 for a closed connection and -32001 for a timeout.
+/// The same as a code of JSON-RPC: from the range for servers, at the end that no one gives a
+/// meaning to. MCP's clients take -32000 for a closed connection and -32001 for a timeout.
 const BLOCKED: i64 = -32099;
 
 /// The bytes of the event; nothing if the protocol has none that its reader would understand.
@@ -23,7 +24,8 @@ pub(super) fn ending(
         json!({"message": message, "type": "policy_violation", "param": null, "code": CODE});
     let (name, data) = match protocol {
         Protocol::ChatCompletions => (None, json!({"error": openai})),
-        // The clients raise what has an `error`; readers of the events themselves look for the type.
+        // The clients raise what has an `error`; readers of the events themselves look for the
+        // type.
         Protocol::Responses => (
             Some("error"),
             json!({
@@ -39,8 +41,9 @@ pub(super) fn ending(
             None,
             json!({"error": {"code": 403, "message": message, "status": "PERMISSION_DENIED"}}),
         ),
-        // An answer that was not to pass is answered by an error; whoever waits for another one has to be told by the
-        // stream's end (JSON-RPC 2.0 §5: an error without its request's id is for requests that cannot be read).
+        // An answer that was not to pass is answered by an error; whoever waits for another one has
+        // to be told by the stream's end (JSON-RPC 2.0 §5: an error without its request's id is for
+        // requests that cannot be read).
         Protocol::JsonRpc => {
             let id: Value = serde_json::from_slice(answers?).ok()?;
             (

@@ -1,9 +1,11 @@
 //! The lines of an event stream (WHATWG HTML §9.2.5): where an event ends, and what its lines say.
 
-/// Finds where events end, in bytes that come cut anywhere. Lines end with LF, CR or CRLF, mixed at will.
+/// Finds where events end, in bytes that come cut anywhere. Lines end with LF, CR or CRLF, mixed at
+/// will.
 ///
-/// An event ends with a blank line. A comment before the first field of an event is taken for an event of its own:
-/// servers send comments so that a quiet connection lives on, and they must not wait for what comes next.
+/// An event ends with a blank line. A comment before the first field of an event is taken for an
+/// event of its own: servers send comments so that a quiet connection lives on, and they must not
+/// wait for what comes next.
 #[derive(Debug, Default)]
 pub(super) struct Ends {
     /// Bytes of the current line before its end; only whether there are some counts.
@@ -16,8 +18,9 @@ pub(super) struct Ends {
 }
 
 impl Ends {
-    /// How many of these bytes, which come next, belong to the current event; `None` if all do and it goes
-    /// on. After an event that ends with CR the next one begins; an LF there is [skipped](Self::skips).
+    /// How many of these bytes, which come next, belong to the current event; `None` if all do and
+    /// it goes on. After an event that ends with CR the next one begins; an LF there is
+    /// [skipped](Self::skips).
     pub(super) fn find(&mut self, bytes: &[u8]) -> Option<usize> {
         let mut at = 0;
         while let Some(rest) = bytes.get(at..)
@@ -47,7 +50,8 @@ impl Ends {
         None
     }
 
-    /// Whether an event has just ended with a CR and `bytes`, which come next, begin with the LF of it.
+    /// Whether an event has just ended with a CR and `bytes`, which come next, begin with the LF of
+    /// it.
     pub(super) fn skips(&mut self, bytes: &[u8]) -> bool {
         std::mem::take(&mut self.after_cr) && bytes.first() == Some(&b'\n')
     }

@@ -2,23 +2,26 @@
 //!
 //! # What is a text
 //!
-//! - A string in an event's JSON is a text of its own, unless it is a piece of a text that goes on over
-//!   events: a delta of a model's answer, of its reasoning, of a tool's arguments, for each choice, block or tool call. See
-//!   [`protocols`].
-//! - Data that is no JSON is a text that goes on over the events of the same name, since models and tools stream
-//!   text like this. It may as well be a text for each event, so a secret may also begin wherever an event does.
-//! - Comments, names of events, identifiers and unknown fields of one event are one text, line by line.
+//! - A string in an event's JSON is a text of its own, unless it is a piece of a text that goes on
+//!   over events: a delta of a model's answer, of its reasoning, of a tool's arguments, for each
+//!   choice, block or tool call. See [`protocols`].
+//! - Data that is no JSON is a text that goes on over the events of the same name, since models and
+//!   tools stream text like this. It may as well be a text for each event, so a secret may also
+//!   begin wherever an event does.
+//! - Comments, names of events, identifiers and unknown fields of one event are one text, line by
+//!   line.
 //!
 //! # What happens to events
 //!
-//! They are never made, dropped or reordered. An event leaves with its last byte, unless a text is undecided: then all
-//! events wait from the first on that holds an undecided byte, and leave as they came if it was a false alarm. The
-//! first piece of a secret gets the replacement, the pieces in later events become empty. A text ends, and is
-//! decided, where its protocol says so, or with the stream.
+//! They are never made, dropped or reordered. An event leaves with its last byte, unless a text is
+//! undecided: then all events wait from the first on that holds an undecided byte, and leave as
+//! they came if it was a false alarm. The first piece of a secret gets the replacement, the pieces
+//! in later events become empty. A text ends, and is decided, where its protocol says so, or with
+//! the stream.
 //!
-//! An event that has not ended waits; no reader can use a part of it. Together no more than
-//! 2 × 32 KiB wait. If more whole events wait, the leftmost undecided places are masked. A longer event is read as it
-//! comes, and each of its strings is a text of its own: no protocol sends such deltas.
+//! An event that has not ended waits; no reader can use a part of it. Together no more than 2 × 32
+//! KiB wait. If more whole events wait, the leftmost undecided places are masked. A longer event is
+//! read as it comes, and each of its strings is a text of its own: no protocol sends such deltas.
 
 mod channels;
 mod ending;
@@ -78,8 +81,8 @@ impl Sse {
         self.was_read(desk, event.len());
     }
 
-    /// Reads the event with which `bytes` begin, from the raw offset `self.start` on, if it is there as a whole and like
-    /// the last one. Gives its length.
+    /// Reads the event with which `bytes` begin, from the raw offset `self.start` on, if it is
+    /// there as a whole and like the last one. Gives its length.
     fn again(&mut self, desk: &mut Desk<'_>, bytes: &[u8]) -> Option<usize> {
         let length = self
             .reader

@@ -1,8 +1,9 @@
 //! The agent protocols that are known: what one edits to add one.
 //!
-//! A protocol is a few lines in [`PATHS`], or in [`TYPES`] where the type of an event says that its `delta` is a piece;
-//! in [`LAST`] if one of its events ends all texts; and a [`Protocol`](super::protocols::Protocol) if its clients know an
-//! event that means an error, which [`ending`](super::ending) writes.
+//! A protocol is a few lines in [`PATHS`], or in [`TYPES`] where the type of an event says that its
+//! `delta` is a piece; in [`LAST`] if one of its events ends all texts; and a
+//! [`Protocol`](super::protocols::Protocol) if its clients know an event that means an error, which
+//! [`ending`](super::ending) writes.
 
 use std::sync::OnceLock;
 
@@ -21,11 +22,12 @@ pub(super) enum Part {
     End,
 }
 
-/// Paths from the root of an event's JSON. The elements of `[]` each have texts of their own, told apart by
-/// their member `index`, or else by their place; those of `[+]` go on with one text. What stands elsewhere
-/// in an object called `delta` is [`Part::Perhaps`].
+/// Paths from the root of an event's JSON. The elements of `[]` each have texts of their own, told
+/// apart by their member `index`, or else by their place; those of `[+]` go on with one text. What
+/// stands elsewhere in an object called `delta` is [`Part::Perhaps`].
 const PATHS: &[(&str, Part)] = &[
-    // OpenAI chat completions, and all that imitate them (`reasoning`, `reasoning_content`, Mistral's `thinking`).
+    // OpenAI chat completions, and all that imitate them (`reasoning`, `reasoning_content`,
+    // Mistral's `thinking`).
     ("choices[].delta.content", Part::Piece),
     ("choices[].delta.content[].text", Part::Piece),
     ("choices[].delta.content[].thinking[].text", Part::Piece),
@@ -81,8 +83,8 @@ pub(super) const NAMES: &[&[u8]] = &[
     b"stop_sequence",
 ];
 
-/// Types of events whose `delta` is the next piece of a text, by the end of their names, and what stands there
-/// when the text ends: OpenAI's responses and its audio, Vercel's streams, AG-UI.
+/// Types of events whose `delta` is the next piece of a text, by the end of their names, and what
+/// stands there when the text ends: OpenAI's responses and its audio, Vercel's streams, AG-UI.
 pub(super) const TYPES: &[(&[u8], &[u8])] = &[
     (b".delta", b".done"),
     (b"-delta", b"-end"),
@@ -90,10 +92,12 @@ pub(super) const TYPES: &[(&[u8], &[u8])] = &[
     (b"_ARGS", b"_END"),
 ];
 
-/// Names under which texts stand that go on over events, wherever an event has them: an upstream may wrap what
-/// a protocol says, or speak one that is not known here. Such a text may as well be whole each time.
+/// Names under which texts stand that go on over events, wherever an event has them: an upstream
+/// may wrap what a protocol says, or speak one that is not known here. Such a text may as well be
+/// whole each time.
 ///
-/// What strings of these names say must decide nothing about the event: a [template](super::template) goes by that.
+/// What strings of these names say must decide nothing about the event: a
+/// [template](super::template) goes by that.
 pub(super) const TEXTS: &[&[u8]] = &[
     b"text",
     b"content",
@@ -119,9 +123,9 @@ pub(super) const TEXTS: &[&[u8]] = &[
     b"v",
 ];
 
-/// Names of strings and numbers that differ from event to event and say nothing about texts: numbers, times, and
-/// what hides how long a text is. An event that differs from the last one in nothing else but its texts is read fast (see
-/// [`template`](super::template)).
+/// Names of strings and numbers that differ from event to event and say nothing about texts:
+/// numbers, times, and what hides how long a text is. An event that differs from the last one in
+/// nothing else but its texts is read fast (see [`template`](super::template)).
 pub(super) const VARYING: &[&[u8]] = &[
     b"sequence_number",
     b"obfuscation",

@@ -1,7 +1,8 @@
-//! What agent protocols say in their events: which strings are pieces of one text, and where such a text ends.
+//! What agent protocols say in their events: which strings are pieces of one text, and where such a
+//! text ends.
 //!
-//! Protocols are recognised by the shape of the JSON, not by who was asked: gateways and local models speak
-//! each other's. What is known of each stands in [`paths`](super::paths).
+//! Protocols are recognised by the shape of the JSON, not by who was asked: gateways and local
+//! models speak each other's. What is known of each stands in [`paths`](super::paths).
 
 use super::{
     paths::{LAST, NAMES, Node, Part, REASONS, TEXTS, TYPES, loose, tree},
@@ -13,8 +14,8 @@ use std::collections::BTreeMap;
 /// Separates what identifies a text. It occurs in no UTF-8.
 const SEPARATOR: u8 = 0xFF;
 
-/// Longest identity of a text. What stands at a longer path is a text of its own: else one long name would be
-/// remembered with each string below it.
+/// Longest identity of a text. What stands at a longer path is a text of its own: else one long
+/// name would be remembered with each string below it.
 const MAX_KEY: usize = 256;
 
 /// What is kept from event to event, in elements.
@@ -63,7 +64,8 @@ pub(super) struct Deltas {
     /// The request (JSON-RPC) that this event answers, as it stands there.
     pub(super) answers: Option<Box<[u8]>>,
     keys: Vec<u8>,
-    /// Keys that name a secret, in the tape: their strings are masked whole, and are pieces of nothing.
+    /// Keys that name a secret, in the tape: their strings are masked whole, and are pieces of
+    /// nothing.
     secret: Vec<usize>,
     /// What is read is the value of such a key, or an element of it.
     is_secret: bool,
@@ -217,7 +219,8 @@ impl Deltas {
         }
         self.ends_by(&kind);
         let typed = self.path.len();
-        // Some gateways give an item a new identifier in each event; where there is an index, it tells items apart.
+        // Some gateways give an item a new identifier in each event; where there is an index, it
+        // tells items apart.
         if let (None, Some(id)) = (facts.indices[1], facts.id) {
             self.path.extend_from_slice(&tape.says(event, id));
         }
@@ -284,8 +287,8 @@ impl Deltas {
         self.ends.push((from, self.keys.len()));
     }
 
-    /// Reads an object, which stands at `node`. `None`: at no path that is known, in a `delta`. The path's first
-    /// `scope` bytes identify the element that it belongs to.
+    /// Reads an object, which stands at `node`. `None`: at no path that is known, in a `delta`. The
+    /// path's first `scope` bytes identify the element that it belongs to.
     fn object(
         &mut self,
         tape: &Tape,
@@ -295,7 +298,8 @@ impl Deltas {
         scope: usize,
     ) {
         let len = self.path.len();
-        // Of many members each would be compared with all others: an event of 32 KiB can have thousands.
+        // Of many members each would be compared with all others: an event of 32 KiB can have
+        // thousands.
         let mut last_of_many = BTreeMap::new();
         if tape.members(at).nth(FEW).is_some() {
             let members = tape.members(at);
@@ -335,7 +339,8 @@ impl Deltas {
                 continue;
             }
             let is_string = tape.kind(value) == Some(Kind::Text);
-            // What is known needs no name but its own: a block's first text and its deltas are one text.
+            // What is known needs no name but its own: a block's first text and its deltas are one
+            // text.
             let is_unknown = is_loose || next.is_none();
             if is_string || is_unknown {
                 self.path.extend_from_slice(&name);

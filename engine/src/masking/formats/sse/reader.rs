@@ -1,9 +1,9 @@
-//! Reads one event, or one record, that is there as a whole: finds its texts, and lets each be read by the tap that knows
-//! what came before.
+//! Reads one event, or one record, that is there as a whole: finds its texts, and lets each be read
+//! by the tap that knows what came before.
 //!
-//! An event like the last one is [compared](Template) with it. Any other is taken to its lines, its JSON to tokens, and the
-//! pieces of texts that go on to their channels; what is left is read once more only if an anchor of a detector stands
-//! there.
+//! An event like the last one is [compared](Template) with it. Any other is taken to its lines, its
+//! JSON to tokens, and the pieces of texts that go on to their channels; what is left is read once
+//! more only if an anchor of a detector stands there.
 
 use super::{
     MAX_EVENT,
@@ -88,8 +88,8 @@ impl Reader {
         }
     }
 
-    /// Reads the event with which `bytes` begin, at the raw offset `base`, if it is like the last one that was
-    /// [read](Self::read). Gives its length.
+    /// Reads the event with which `bytes` begin, at the raw offset `base`, if it is like the last
+    /// one that was [read](Self::read). Gives its length.
     pub(super) fn again(
         &mut self,
         desk: &mut Desk<'_>,
@@ -252,7 +252,8 @@ impl Reader {
         }
     }
 
-    /// The lines that are no data: one text, since what is no event stream at all may say that it is one.
+    /// The lines that are no data: one text, since what is no event stream at all may say that it
+    /// is one.
     fn others(&mut self, desk: &mut Desk<'_>, lines: &[(usize, &[u8])], base: u64) {
         let mut end = None;
         for &(at, line) in lines {
@@ -277,8 +278,9 @@ impl Reader {
         self.line.finish(desk);
     }
 
-    /// Reads a record that is there as a whole, at the raw offset `base`: it is JSON alone, which has pieces of texts that
-    /// go on if it has one of the members `says`, or if these are none. `false` if it is no JSON.
+    /// Reads a record that is there as a whole, at the raw offset `base`: it is JSON alone, which
+    /// has pieces of texts that go on if it has one of the members `says`, or if these are none.
+    /// `false` if it is no JSON.
     pub(super) fn record(
         &mut self,
         desk: &mut Desk<'_>,
@@ -311,8 +313,8 @@ impl Reader {
         said.any(|name| names.contains(&&*name))
     }
 
-    /// Data that is JSON: the tape holds it. If nothing but the pieces of texts that go on had an effect, gives whether
-    /// that could be seen without reading the rest.
+    /// Data that is JSON: the tape holds it. If nothing but the pieces of texts that go on had an
+    /// effect, gives whether that could be seen without reading the rest.
     fn json(&mut self, desk: &mut Desk<'_>, event: &[u8], channels: &mut Channels) -> Option<bool> {
         self.deltas.read(desk.plan, &self.tape, event);
         self.json_read(desk, event, channels)
@@ -349,8 +351,8 @@ impl Reader {
         (holds_none && is_quiet).then_some(is_clean)
     }
 
-    /// Notes where in the event an anchor of a detector stands. Nearly always nowhere, which is known in one
-    /// pass; many short texts, each searched on its own, would cost ten times as much.
+    /// Notes where in the event an anchor of a detector stands. Nearly always nowhere, which is
+    /// known in one pass; many short texts, each searched on its own, would cost ten times as much.
     fn look(&mut self, desk: &Desk<'_>, event: &[u8]) {
         self.places.clear();
         self.places.shrink_to(64);
@@ -361,15 +363,16 @@ impl Reader {
         self.places.sort_unstable();
     }
 
-    /// Whether the texts of their own that stand in this part of the event as they are hold no secret.
+    /// Whether the texts of their own that stand in this part of the event as they are hold no
+    /// secret.
     fn is_clean(&self, event: &[u8], from: usize, to: usize) -> bool {
         let next = self.places.partition_point(|&place| place < from);
         self.places.get(next).is_none_or(|&place| place >= to)
             && !fold::hides(event.get(from..to).unwrap_or_default())
     }
 
-    /// Whether no string that is a text of its own holds a secret. If so, what is no piece of a text that goes on need
-    /// not be read.
+    /// Whether no string that is a text of its own holds a secret. If so, what is no piece of a
+    /// text that goes on need not be read.
     fn own_is_clean(&mut self, desk: &Desk<'_>, event: &[u8]) -> bool {
         let mut from = 0;
         for piece in &self.deltas.pieces {
@@ -453,9 +456,9 @@ impl Reader {
         self.own.finish(desk, last.unwrap_or(0));
     }
 
-    /// Log probabilities repeat a text token by token, as strings and as numbers, with what might have stood there.
-    /// Where something is masked in the object that has them, they go: `null` and `[]` are what an answer without them
-    /// has. Whether there are any.
+    /// Log probabilities repeat a text token by token, as strings and as numbers, with what might
+    /// have stood there. Where something is masked in the object that has them, they go: `null` and
+    /// `[]` are what an answer without them has. Whether there are any.
     fn probabilities(&self, event: &[u8], channels: &mut Channels) -> bool {
         let mut any = false;
         for (object, key) in self.tape.named(event, b"logprobs") {
@@ -482,7 +485,8 @@ impl Reader {
         let mut last: Option<usize> = None;
         for &(raw, from, to) in &self.data {
             if let Some(last) = last {
-                // The end of a line of data, as readers see it: where the next line is data too, it stands between them.
+                // The end of a line of data, as readers see it: where the next line is data too, it
+                // stands between them.
                 let gap = event.get(last..from).unwrap_or_default();
                 let is_next = lines::lines(gap).skip(1).count() <= 1;
                 text.push(b'\n');
@@ -504,9 +508,9 @@ impl Reader {
         let mut key = vec![PLAIN];
         key.extend_from_slice(name.get(..name.len().min(64)).unwrap_or_default());
         channels.push(desk, &key, Escaping::EventData, true, &text, &pieces);
-        // MCP over HTTP+SSE begins with the address that messages are sent to, and goes on when one was. Held because its
-        // end may begin a secret, it would be waited for by the one who is to send it. Only the first: what comes again may
-        // be a text in pieces.
+        // MCP over HTTP+SSE begins with the address that messages are sent to, and goes on when one
+        // was. Held because its end may begin a secret, it would be waited for by the one who is to
+        // send it. Only the first: what comes again may be a text in pieces.
         if name == b"endpoint" && !std::mem::replace(&mut self.has_endpoint, true) {
             channels.end(desk, &key);
         }

@@ -1,11 +1,13 @@
-//! Streams of deltas without events: a line of JSON for each (Ollama), or an array that grows (Gemini without `alt=sse`).
+//! Streams of deltas without events: a line of JSON for each (Ollama), or an array that grows
+//! (Gemini without `alt=sse`).
 //!
-//! Each line, or element, is a record, read as the data of an event is: its pieces of texts that go on are those of
-//! [`protocols`](super::protocols), and what waits, waits by records. A line is taken for one of a stream only if it says so
-//! ([`SAYS`]): lines of other data have members called `text`, too, which have nothing to do with each other.
+//! Each line, or element, is a record, read as the data of an event is: its pieces of texts that go
+//! on are those of [`protocols`](super::protocols), and what waits, waits by records. A line is
+//! taken for one of a stream only if it says so ([`SAYS`]): lines of other data have members called
+//! `text`, too, which have nothing to do with each other.
 //!
-//! A record that is longer than [`MAX_EVENT`] is read as it comes, like any JSON. What is no record makes the rest a body of
-//! JSON, or whatever that takes it for.
+//! A record that is longer than [`MAX_EVENT`] is read as it comes, like any JSON. What is no record
+//! makes the rest a body of JSON, or whatever that takes it for.
 
 use super::{Channels, MAX_EVENT, Reader, blocked_from};
 use crate::masking::{
@@ -150,7 +152,8 @@ impl Records {
         }
     }
 
-    /// Reads a record that is there as a whole, from the raw offset `self.start` on. `false` if it is none.
+    /// Reads a record that is there as a whole, from the raw offset `self.start` on. `false` if it
+    /// is none.
     fn whole(&mut self, desk: &mut Desk<'_>, record: &[u8]) -> bool {
         let says = match self.split {
             Split::Lines => SAYS,
@@ -290,7 +293,8 @@ impl Format for Records {
         }
     }
 
-    /// A line with a member `error`, which clients of Ollama raise. An array would have to be closed.
+    /// A line with a member `error`, which clients of Ollama raise. An array would have to be
+    /// closed.
     fn ending(&self, message: &str) -> Option<Vec<u8>> {
         let is_line = !self.is_torn && matches!(self.split, Split::Lines);
         is_line.then(|| format!("{}\n", serde_json::json!({ "error": message })).into_bytes())

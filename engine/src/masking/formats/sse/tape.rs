@@ -1,6 +1,7 @@
 //! The JSON of one event, flat: where its values, keys and strings stand.
 //!
-//! An event is small and there as a whole, so it is read twice: an index may stand after the delta that it belongs to.
+//! An event is small and there as a whole, so it is read twice: an index may stand after the delta
+//! that it belongs to.
 
 use crate::masking::{
     formats::json::{Sink, Tokenizer, decode},
@@ -73,8 +74,8 @@ impl Room {
 }
 
 impl Tape {
-    /// Reads the JSON that stands in these parts of the event at the raw offset `base`. `false` if it is none, or not
-    /// whole.
+    /// Reads the JSON that stands in these parts of the event at the raw offset `base`. `false` if
+    /// it is none, or not whole.
     pub(super) fn read<'a>(
         &mut self,
         base: u64,

@@ -1,17 +1,20 @@
-//! An event that is the one before it but for its texts, as nearly all events of a model's answer are, is read by comparing.
+//! An event that is the one before it but for its texts, as nearly all events of a model's answer
+//! are, is read by comparing.
 //!
-//! What it promises: the same as reading the event anew, always. A [`Template`] is an event that was read, with *slots*
-//! in it. An event whose bytes outside of the slots are the same, and that has in each slot what may stand there, has the
-//! same JSON with other offsets; so it has the same texts with the same identities. Slots are
+//! What it promises: the same as reading the event anew, always. A [`Template`] is an event that
+//! was read, with *slots* in it. An event whose bytes outside of the slots are the same, and that
+//! has in each slot what may stand there, has the same JSON with other offsets; so it has the same
+//! texts with the same identities. Slots are
 //!
-//! - pieces of texts that go on, under names of [`TEXTS`]: what they say decides nothing about the event;
+//! - pieces of texts that go on, under names of [`TEXTS`]: what they say decides nothing about the
+//!   event;
 //! - strings and numbers under names of [`VARYING`], which are no pieces.
 //!
-//! What is no piece of a text that goes on was searched when the template was made, and nothing was found. That need not be
-//! done again as long as it is the same, or holds no anchor of a detector.
+//! What is no piece of a text that goes on was searched when the template was made, and nothing was
+//! found. That need not be done again as long as it is the same, or holds no anchor of a detector.
 //!
-//! Measured against reading each event with fewer passes: that takes four times as long, since every token of the event
-//! is looked at to find out what has not changed.
+//! Measured against reading each event with fewer passes: that takes four times as long, since
+//! every token of the event is looked at to find out what has not changed.
 
 use super::{
     paths::{TEXTS, VARYING},
@@ -96,9 +99,10 @@ pub(super) struct Piece<'a> {
 }
 
 impl Template {
-    /// Makes the event that was read into `tape` and `deltas` the one to compare with, if it can be. Nothing but its
-    /// pieces may have had an effect, and nothing in the rest of it may be a secret; `is_clean` says that not even an
-    /// anchor stands there. `data` is where its lines of data are.
+    /// Makes the event that was read into `tape` and `deltas` the one to compare with, if it can
+    /// be. Nothing but its pieces may have had an effect, and nothing in the rest of it may be a
+    /// secret; `is_clean` says that not even an anchor stands there. `data` is where its lines of
+    /// data are.
     pub(super) fn set(
         &mut self,
         event: &[u8],

@@ -1,4 +1,5 @@
-//! Made-up secrets of every kind. They are put together here so that no complete token stands in the source.
+//! Made-up secrets of every kind. They are put together here so that no complete token stands in
+//! the source.
 
 mod azure;
 mod harmless;

@@ -81,7 +81,8 @@ fn what_is_no_secret_value_stays() {
     assert!(!fake.contains("hunter2"));
 }
 
-/// Whoever writes the body may write a secret where a placeholder has its name, or what `keep` shows.
+/// Whoever writes the body may write a secret where a placeholder has its name, or what `keep`
+/// shows.
 #[test]
 fn what_looks_like_a_placeholder_and_holds_a_secret_is_masked() {
     let token = format!("ghp_{}", filler(36, ALNUM));

@@ -1,4 +1,5 @@
-//! The promises for each format, over generated bodies of which every byte of the masked output is known.
+//! The promises for each format, over generated bodies of which every byte of the masked output is
+//! known.
 
 mod binary;
 mod evasions;

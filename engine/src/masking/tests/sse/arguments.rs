@@ -42,7 +42,8 @@ fn data(stream: &str) -> Vec<Value> {
         .collect()
 }
 
-/// Streams the text in pieces of so many characters, and gives what a client puts together from what is left of it.
+/// Streams the text in pieces of so many characters, and gives what a client puts together from
+/// what is left of it.
 fn streamed(
     text: &str,
     size: usize,

@@ -26,8 +26,8 @@ fn blocking() -> Arc<Plan> {
     Arc::new(Plan::masking(all()).treating("secrets/github-pat", treatment))
 }
 
-/// Blocks the stream that `event` makes of the pieces of a text; checks that the first two events leave and what
-/// follows is the same wherever it is cut. Gives the last event.
+/// Blocks the stream that `event` makes of the pieces of a text; checks that the first two events
+/// leave and what follows is the same wherever it is cut. Gives the last event.
 fn ended(first: &str, event: impl Fn(&str) -> Value) -> (String, Value) {
     let secret = pat();
     let (a, b) = secret.split_at(20);
@@ -153,7 +153,8 @@ fn where_a_stream_ends_does_not_depend_on_what_comes_after() {
         let event = json!({"choices": [{"index": choice, "delta": {"content": piece}}]});
         format!("data: {event}\n\n")
     };
-    // The first text is undecided when the second one's secret is found, and decided by what follows.
+    // The first text is undecided when the second one's secret is found, and decided by what
+    // follows.
     let secret = format!("{} he said", pat());
     let stream = [event(1, "x gh"), event(0, &secret), event(1, " y")].concat();
     let (expected, _) = cut_with(&blocking(), stream.as_bytes(), &[]);

@@ -94,7 +94,8 @@ fn an_event_without_a_secret_leaves_with_its_last_byte() {
 
 #[test]
 fn the_address_that_mcp_begins_a_stream_with_is_not_waited_for() {
-    // What ends it may begin the key of an Azure function; the server sends nothing more before it was written to.
+    // What ends it may begin the key of an Azure function; the server sends nothing more before it
+    // was written to.
     let address =
         "event: endpoint\ndata: /messages?sessionId=ba6cfd94-e754-4eea-82f2-faa5c7368524\n\n";
     let mut masker = Masker::new(plan(), key(), &super::events());

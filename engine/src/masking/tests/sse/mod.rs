@@ -45,7 +45,8 @@ fn masked(stream: &str) -> String {
     String::from_utf8(cut(stream.as_bytes(), &[]).0).unwrap()
 }
 
-/// An event as its reader sees it (WHATWG HTML §9.2.6), in a way of its own: the stream is there as a whole.
+/// An event as its reader sees it (WHATWG HTML §9.2.6), in a way of its own: the stream is there as
+/// a whole.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 struct Event {
     name: String,

@@ -78,7 +78,8 @@ proptest! {
         for (name, text) in &spoken.texts {
             let out = found.get(name).map_or("", String::as_str);
             if spoken.protocol == Protocol::Plain {
-                // A secret may begin with each event there, so more may be masked; see `nothing_of_a_secret_leaves`.
+                // A secret may begin with each event there, so more may be masked; see
+                // `nothing_of_a_secret_leaves`.
                 continue;
             }
             prop_assert_eq!(out, whole(text), "{}", name);
@@ -91,8 +92,8 @@ proptest! {
         let (out, _) = cut(&spoken.stream, &every);
         let found: String = texts(spoken.protocol, &read(&out)).into_values().collect();
         let allowed: String = spoken.texts.values().map(|text| whole(text)).collect();
-        // What names a secret in plain text may stand in an event of another name: those secrets are not asked for, and
-        // others may have bytes in common with them.
+        // What names a secret in plain text may stand in an event of another name: those secrets
+        // are not asked for, and others may have bytes in common with them.
         let is_asked = |case: &&Case| spoken.protocol != Protocol::Plain || case.before.is_empty();
         let others = spoken.secrets.iter().filter(|case| !is_asked(case));
         let allowed = others.fold(allowed, |all, case| all + &case.secret);

@@ -1,5 +1,5 @@
-//! Events that are like the one before them, as those of a model's answer are: each is masked as if it stood alone. In
-//! builds with debug assertions each is also read anew and compared.
+//! Events that are like the one before them, as those of a model's answer are: each is masked as if
+//! it stood alone. In builds with debug assertions each is also read anew and compared.
 
 use super::{
     super::{

@@ -22,7 +22,8 @@ fn placeholder() -> String {
     replacement("secrets/github-pat", &pat())
 }
 
-/// Streams the events that `event` makes of the pieces of a secret in a sentence, and gives those that come out.
+/// Streams the events that `event` makes of the pieces of a secret in a sentence, and gives those
+/// that come out.
 fn streamed(event: impl Fn(&str) -> Value, end: &[Value]) -> Vec<Value> {
     let text = format!("it is {} he said", pat());
     let mut stream = String::new();
@@ -409,7 +410,8 @@ fn texts_are_followed_in_shapes_that_no_table_knows() {
         .collect();
     type Shape = fn(usize, &str) -> String;
     let shapes: &[Shape] = &[
-        // A protocol that is wrapped: Gemini behind its code assistant, a gateway's envelope, an array.
+        // A protocol that is wrapped: Gemini behind its code assistant, a gateway's envelope, an
+        // array.
         |_, p| {
             format!(
                 r#"{{"response":{{"candidates":[{{"content":{{"parts":[{{"text":"{p}"}}]}}}}]}}}}"#

@@ -1,13 +1,14 @@
 //! Reads JSON (RFC 8259) as it comes, cut anywhere, and says where its strings are.
 //!
-//! What it promises: the same calls for every cutting (but for `plain` and `scalar`, which come in parts), raw
-//! offsets for all, constant memory, and an error at the first byte that is not JSON. Several values may follow each
-//! other, on lines (NDJSON), with record separators (RFC 7464) or as they are. Inside of strings it is lenient: raw
-//! control characters and unknown escapes stand for themselves, since some readers take them.
+//! What it promises: the same calls for every cutting (but for `plain` and `scalar`, which come in
+//! parts), raw offsets for all, constant memory, and an error at the first byte that is not JSON.
+//! Several values may follow each other, on lines (NDJSON), with record separators (RFC 7464) or as
+//! they are. Inside of strings it is lenient: raw control characters and unknown escapes stand for
+//! themselves, since some readers take them.
 //!
-//! Strings and blanks are not read byte by byte: quotes and backslashes are found for 64 bytes at once ([`Marks`]), and what
-//! stands between them is passed over. What the slow way says, byte by byte, is what this one is tested against
-//! (`reference`).
+//! Strings and blanks are not read byte by byte: quotes and backslashes are found for 64 bytes at
+//! once ([`Marks`]), and what stands between them is passed over. What the slow way says, byte by
+//! byte, is what this one is tested against (`reference`).
 //!
 //! No parser that one can depend on does this: they want the document whole, or forget where in the
 //! bytes a string stood, or stop for good at the first fault.
@@ -43,7 +44,8 @@ pub(in crate::masking) trait Sink {
         let _ = (text, raw);
     }
 
-    /// An escape: what it means, and the `raw_len` bytes where it stands. A lone surrogate means U+FFFD.
+    /// An escape: what it means, and the `raw_len` bytes where it stands. A lone surrogate means
+    /// U+FFFD.
     fn unit(&mut self, text: &[u8], raw: u64, raw_len: u32) {
         let _ = (text, raw, raw_len);
     }
@@ -132,8 +134,8 @@ impl Tokenizer {
         }
     }
 
-    /// Reads the next bytes, which stand at the raw offset `raw`. They need not follow the last ones in the stream, but
-    /// must do so in the text.
+    /// Reads the next bytes, which stand at the raw offset `raw`. They need not follow the last
+    /// ones in the stream, but must do so in the text.
     ///
     /// # Errors
     /// The first place that is not JSON. Nothing after it was read, and nothing more can be.
@@ -165,8 +167,9 @@ impl Tokenizer {
                 return Ok(());
             };
             let place = raw.wrapping_add(at as u64);
-            // What nearly all of JSON consists of comes first, a branch of its own for each place in the grammar, so that
-            // the processor learns what follows there; all else, faults too, is for `byte`.
+            // What nearly all of JSON consists of comes first, a branch of its own for each place
+            // in the grammar, so that the processor learns what follows there; all else, faults
+            // too, is for `byte`.
             let length = match self.state {
                 State::Colon if byte == b':' => {
                     sink.structure(byte, place);
@@ -231,7 +234,8 @@ impl Tokenizer {
         self.cut_len = 0;
     }
 
-    /// Raw offset of an escape, a number or a literal that the last bytes cut; nothing is known of it yet.
+    /// Raw offset of an escape, a number or a literal that the last bytes cut; nothing is known of
+    /// it yet.
     pub(in crate::masking) fn pending(&self) -> Option<u64> {
         if self.cut_len > 0 {
             Some(self.cut_at)
@@ -262,7 +266,8 @@ impl Tokenizer {
         }
     }
 
-    /// Reads a string on from the offset `from`; the bytes begin at the raw offset `raw`. Gives where it ended.
+    /// Reads a string on from the offset `from`; the bytes begin at the raw offset `raw`. Gives
+    /// where it ended.
     #[inline]
     fn string(
         &mut self,
@@ -425,8 +430,9 @@ impl Tokenizer {
         self.after_value()
     }
 
-    /// Reads a number or a literal on, up to a byte that does not belong to it, and ends it where a `,`, `]` or `}` does. Gives
-    /// how many bytes that are. What else may end it, and what is a fault, is for [`scalar_byte`](Self::scalar_byte).
+    /// Reads a number or a literal on, up to a byte that does not belong to it, and ends it where a
+    /// `,`, `]` or `}` does. Gives how many bytes that are. What else may end it, and what is a
+    /// fault, is for [`scalar_byte`](Self::scalar_byte).
     #[inline]
     fn scalar_run(&mut self, bytes: &[u8], raw: u64, sink: &mut impl Sink) -> usize {
         let mut length = 0_usize;
@@ -483,7 +489,8 @@ impl Tokenizer {
             State::Literal(rest) => rest.is_empty(),
             _ => false,
         };
-        // Letters and digits right after it make it something else, such as `123-45-6789` or `nullable`.
+        // Letters and digits right after it make it something else, such as `123-45-6789` or
+        // `nullable`.
         let ends = matches!(
             byte,
             b' ' | b'\n' | b'\r' | b'\t' | b',' | b']' | b'}' | 0x1E
@@ -499,8 +506,9 @@ impl Tokenizer {
     }
 }
 
-/// How long the rest of a string is, up to its closing quote, and whether an escape is in it. `None` if it does not end,
-/// or if a control character is in it: those may have a meaning for what the JSON stands in.
+/// How long the rest of a string is, up to its closing quote, and whether an escape is in it.
+/// `None` if it does not end, or if a control character is in it: those may have a meaning for what
+/// the JSON stands in.
 #[inline]
 pub(in crate::masking) fn skip_string(bytes: &[u8]) -> Option<(usize, bool)> {
     let (mut at, mut escaped) = (0_usize, false);
@@ -552,14 +560,15 @@ const HIGH: u64 = u64::from_ne_bytes([0x80; 8]);
 const QUOTES: u64 = u64::from_ne_bytes([b'"'; 8]);
 const BACKSLASHES: u64 = u64::from_ne_bytes([b'\\'; 8]);
 
-/// Sets the high bit of the first byte that is 0; those of bytes after it perhaps wrongly, those before it never.
+/// Sets the high bit of the first byte that is 0; those of bytes after it perhaps wrongly, those
+/// before it never.
 #[inline]
 const fn zero(word: u64) -> u64 {
     word.wrapping_sub(u64::from_ne_bytes([1; 8])) & !word & HIGH
 }
 
-/// Where in some bytes quotes and backslashes stand; asked from left to right. What is known of a window of bytes answers
-/// for all strings that begin and end in it.
+/// Where in some bytes quotes and backslashes stand; asked from left to right. What is known of a
+/// window of bytes answers for all strings that begin and end in it.
 struct Marks<'a> {
     bytes: &'a [u8],
     /// The window.
@@ -583,8 +592,8 @@ impl<'a> Marks<'a> {
         }
     }
 
-    /// The place of the first one at or after `from`, which is not before any that was asked for; the end of the bytes if
-    /// there is none.
+    /// The place of the first one at or after `from`, which is not before any that was asked for;
+    /// the end of the bytes if there is none.
     #[inline]
     fn next(&mut self, from: usize) -> usize {
         if from < self.end {

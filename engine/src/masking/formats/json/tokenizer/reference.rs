@@ -93,8 +93,8 @@ impl Tokenizer {
     }
 }
 
-/// Where the first quote or backslash stands. Most strings are short: a call of the vector search costs more than
-/// looking at a few words.
+/// Where the first quote or backslash stands. Most strings are short: a call of the vector search
+/// costs more than looking at a few words.
 fn special(text: &[u8]) -> Option<usize> {
     let (words, _) = text.as_chunks::<8>();
     let mut at = 0_usize;

@@ -1,4 +1,5 @@
-//! The fast reading against the slow one, over documents, faults, bytes of any kind, and every way of cutting them.
+//! The fast reading against the slow one, over documents, faults, bytes of any kind, and every way
+//! of cutting them.
 
 use super::{MAX_DEPTH, NotJson, Sink, Tokenizer};
 #[cfg(target_arch = "wasm32")]
@@ -55,7 +56,8 @@ impl Sink for Calls {
     }
 }
 
-/// All that can be known of a reading: what was said, the fault, and after each chunk what is pending.
+/// All that can be known of a reading: what was said, the fault, and after each chunk what is
+/// pending.
 type Reading = (Vec<Call>, Result<(), NotJson>, Vec<(Option<u64>, bool, u8)>);
 
 fn reading(chunks: &[&[u8]], fast: bool) -> Reading {
