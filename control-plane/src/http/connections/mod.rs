@@ -2,7 +2,8 @@
 //!
 //! Descriptors are few, and everybody comes to one port: nodes, people, and whoever else can reach
 //! it. So that none of them can keep the others out, [`Places`] counts connections by their
-//! [`Holder`], and each kind of holder has a share that the other kinds cannot take.
+//! [`Holder`](holder::Holder), and each kind of holder has a share that the other kinds cannot
+//! take.
 //!
 //! # How a node's connection is known
 //! By its proof: a connection is a stranger's until a call on it carries a token that is good.
