@@ -354,8 +354,13 @@ fn write_new(path: &Path, text: &str) -> io::Result<()> {
     let written = write_durably(&beside, text).and_then(|()| std::fs::hard_link(&beside, path));
     let removed = std::fs::remove_file(&beside);
     written?;
-    removed?;
-    sync_parent(path)
+    if let Err(error) = removed.and_then(|()| sync_parent(path)) {
+        // Its name may be lost again, and whoever asked was told that there is no file. Were it
+        // left, the next try would find another secret in its place.
+        drop(std::fs::remove_file(path));
+        return Err(error);
+    }
+    Ok(())
 }
 
 /// Written beside, then renamed: whoever reads it finds the old text or the new one.

@@ -46,6 +46,11 @@ class Transactions:
             "revoke": (self._made, lambda token: self._api("DELETE", f"/tokens/{token}")),
             "publish": (self._document, lambda document: self._api("POST", "/policies", {"document": document})),
             "roll back": (self._version, lambda version: self._api("POST", f"/policies/{version}/rollback", {})),
+            "record read": (self._a_record, lambda record: self._api("GET", f"/records/{record}")),
+            "approval read": (self._asked, lambda asked: self._api("GET", f"/approvals/{asked[1]}")),
+            "keys refreshed": (lambda: None, lambda _: self._api("POST", "/keys/refresh", {})),
+            "signing key prepared": (self._none_waits, lambda _: self._api("POST", "/signing-keys/next", {})),
+            "signing key discarded": (self._one_waits, lambda _: self._gone("/signing-keys/next")),
         }
 
     def _api(self, method, path, body=None):
@@ -92,6 +97,24 @@ class Transactions:
             raise Stuck(f"making a token: {status} {made}")
         return made.get("id") or made["token"]["id"]
 
+    def _a_record(self):
+        path = self._path("recorded")()
+        self._well("recording", self._record(path))
+        status, page = self.gate.api("GET", "/records?limit=1")
+        if status != 200 or not page["items"]:
+            raise Stuck(f"listing records: {status}")
+        return page["items"][0]["id"]
+
+    def _none_waits(self):
+        status, said = self.gate.api("DELETE", "/signing-keys/next")
+        if status not in (200, 204, 404):
+            raise Stuck(f"discarding the next signing key: {status} {said}")
+
+    def _one_waits(self):
+        status, said = self.gate.api("POST", "/signing-keys/next", {})
+        if status not in (200, 201):
+            raise Stuck(f"preparing a signing key: {status} {said}")
+
     def _document(self):
         document = policy(self.issuer)
         # The writes are the same, and compiling two hundred detectors for each of them takes minutes.
@@ -117,6 +140,11 @@ class Transactions:
 
     def _ask(self, path):
         return self._sent(path, "403 approval_required")
+
+    def _gone(self, path):
+        """Removes it. Where the first try failed after it had gone, it is gone."""
+        ok, said = self._api("DELETE", path)
+        return ok or said.startswith("404"), said
 
     def _answer(self, asked, how, body):
         return self._api("POST", f"/approvals/{asked[1]}/{how}", body)
