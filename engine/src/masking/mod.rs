@@ -42,21 +42,27 @@
 //! # How
 //!
 //! ```text
-//! raw bytes ─► Masker: holds raw bytes, makes edits                   (masker, edit)
-//!               └ Format: finds the texts in the raw bytes            (formats, content)
-//!                   ├ Tap: one decoded text; maps it to raw bytes     (tap, fold)
-//!                   │   └ Channel: decides which ranges are secrets   (channel)
-//!                   │       ├ DetectorSet: where a secret could begin (set, discovery, …)
-//!                   │       └ Attempt: one rule at one place          (attempt, automaton, known)
-//!                   └ Whole: a value that is secret because of its key (formats/whole, keys)
+//! raw bytes ─► Masker: holds raw bytes, makes edits                   (bodies)
+//!               └ Format: finds the texts in the raw bytes            (formats, streams)
+//!                   ├ Tap: one decoded text; maps it to raw bytes     (text)
+//!                   │   └ Channel: decides which ranges are secrets   (text)
+//!                   │       ├ DetectorSet: where a secret could begin (search)
+//!                   │       └ Attempt: one rule at one place          (text, search::automaton)
+//!                   └ Whole: a value that is secret because of its key (formats::whole)
 //! ```
 //!
-//! Beside it stands the *desk*, which all texts of a body share: the plan, what was found, and the
-//! edits that wait. It alone says what becomes of a secret; `placeholder` writes what then stands
-//! there, and reads it. Detectors come from the `catalogue` and, as regular expressions, from
-//! policies (`custom`); both are written as a `rule`, and `compile` makes them ready. `cost`
-//! bounds, when a policy is published, what text made for them can cost. `decoding` and `encoding`
-//! stand before a masker: they give it the bytes of a body that came compressed.
+//! | folder | is about |
+//! |---|---|
+//! | `bodies` | one body on its way: what is held, found and changed; how its bytes are encoded |
+//! | `formats` | where the texts of a body are, one module for each format |
+//! | `streams` | the same for server-sent events and records, whose texts go on over events |
+//! | `text` | one decoded text: which ranges of it are secrets, and where they stand in the body |
+//! | `search` | detectors made ready, and the pass that finds where a secret could begin |
+//! | `detectors` | what a secret is: the catalogue, and the detectors of a policy |
+//!
+//! Beside a body's texts stands the *desk*, which all of them share: the plan, what was found, and
+//! the edits that wait. It alone says what becomes of a secret; `placeholder` writes what then
+//! stands there, and reads it.
 //!
 //! `docs/extending/` has a page each for a detector, a format, the deltas of a protocol and an
 //! action.
@@ -75,61 +81,31 @@
 //! The alternative, decoding into a document and writing it anew, was not taken: it changes what it
 //! does not mean to (numbers, escapes, order, unknown fields), and it holds documents.
 
-mod attempt;
-mod automaton;
-mod body;
-mod bytes;
-mod catalogue;
-mod channel;
-mod checksum;
-mod compile;
-mod content;
-#[cfg(feature = "authoring")]
-mod cost;
-mod custom;
-mod cut;
-mod decoding;
-mod desk;
-mod detector;
-mod discovery;
-mod edit;
-mod encoding;
-mod findings;
-mod fold;
+mod bodies;
+mod detectors;
 mod formats;
-mod keys;
-mod known;
-mod masker;
-mod placeholder;
-mod plan;
-mod prefilter;
-mod random;
-mod restore;
-mod rule;
-mod set;
-mod tap;
+mod search;
+mod streams;
 #[cfg(test)]
 mod tests;
+mod text;
 
-pub use body::{AsMasked, MaskedBody, MaskedChunk};
-pub use catalogue::catalogue;
-pub use channel::MAX_HELD;
-pub use content::Content;
-pub use custom::{Allow, AllowOn, CustomDetector, MAX_CUSTOM_DETECTORS, compile_custom};
+pub(crate) use bodies::keys::MAX_NAME as MAX_KEY_NAME;
+pub use bodies::{
+    AsMasked, Blocked, Change, Content, Decoder, DecodingError, Encoding, FREE, Finding, Findings,
+    Fingerprint, FingerprintKey, KeyNames, MAX_FINGERPRINTS, MAX_KEEP, MAX_RATIO, MAX_REMEMBERED,
+    MaskedBody, MaskedChunk, Masker, Secrets,
+    plan::{Action, Plan, Treatment},
+};
 #[cfg(feature = "authoring")]
-pub use custom::{UnusableAllow, check_allow, check_custom};
-pub use decoding::{Decoder, DecodingError, FREE, MAX_RATIO};
-pub use detector::{Detector, DetectorError, Severity, chooses};
-pub use edit::Change;
-pub use encoding::Encoding;
-pub use findings::{Finding, Findings, Fingerprint, FingerprintKey, MAX_FINGERPRINTS};
-pub use keys::KeyNames;
-pub(crate) use keys::MAX_NAME as MAX_KEY_NAME;
-pub use masker::{Blocked, Masker};
-pub use placeholder::MAX_KEEP;
-pub use plan::{Action, Plan, Treatment};
-pub use restore::{MAX_REMEMBERED, Secrets};
-pub use set::DetectorSet;
+pub use detectors::custom::{UnusableAllow, check_allow, check_custom};
+pub use detectors::{
+    catalogue::catalogue,
+    custom::{Allow, AllowOn, CustomDetector, MAX_CUSTOM_DETECTORS, compile_custom},
+    detector::{Detector, DetectorError, Severity, chooses},
+};
+pub use search::set::DetectorSet;
+pub use text::channel::MAX_HELD;
 
 use std::sync::Arc;
 

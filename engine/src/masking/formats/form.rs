@@ -11,9 +11,8 @@ use super::{
 };
 use crate::base::percent;
 use crate::masking::{
-    desk::Desk,
-    keys::MAX_NAME,
-    tap::{Escaping, Tap},
+    bodies::{desk::Desk, keys::MAX_NAME},
+    text::tap::{Escaping, Tap},
 };
 
 /// A form.

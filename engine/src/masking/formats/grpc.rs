@@ -2,8 +2,8 @@
 
 use super::Format;
 use crate::masking::{
-    desk::Desk,
-    tap::{Escaping, Tap},
+    bodies::desk::Desk,
+    text::tap::{Escaping, Tap},
 };
 
 /// gRPC and gRPC-Web: messages, each with a flag and its length before it

@@ -1,8 +1,9 @@
 //! Where the texts of a body are: one module for each format.
 //!
-//! A format reads raw bytes as they come, gives every text that it finds a [`Tap`](super::tap::Tap)
-//! of its own, and says how far the stream is decided. It changes nothing but by edits; what it
-//! does not understand it treats as text, so that nothing escapes by being malformed.
+//! A format reads raw bytes as they come, gives every text that it finds a
+//! [`Tap`](crate::masking::text::tap::Tap) of its own, and says how far the stream is decided. It
+//! changes nothing but by edits; what it does not understand it treats as text, so that nothing
+//! escapes by being malformed.
 //!
 //! A new format is a module here, a [`Kind`] with its content types, and a place where it is
 //! chosen: in `open_within` where the type alone decides, in [`sniff`] where the first bytes may
@@ -13,12 +14,11 @@ mod grpc;
 pub(super) mod json;
 mod multipart;
 mod sniff;
-mod sse;
 mod text;
 mod transcript;
 mod whole;
 
-use super::{
+use crate::masking::bodies::{
     content::{Content, Kind},
     desk::Desk,
 };

@@ -7,9 +7,11 @@
 use super::{Format, open_within, whole::Whole};
 use crate::base::percent;
 use crate::masking::{
-    content::{Content, parameter},
-    desk::Desk,
-    tap::{Escaping, Tap},
+    bodies::{
+        content::{Content, parameter},
+        desk::Desk,
+    },
+    text::tap::{Escaping, Tap},
 };
 use memchr::memmem::Finder;
 

@@ -1,13 +1,8 @@
 //! Bodies whose type says little or lies: their first bytes say what they are.
 
-use super::{
-    Format,
-    form::Form,
-    json::Json,
-    sse::{Records, Sse},
-    text::Text,
-};
-use crate::masking::{content::Kind, desk::Desk};
+use super::{Format, form::Form, json::Json, text::Text};
+use crate::masking::bodies::{content::Kind, desk::Desk};
+use crate::masking::streams::{Records, Sse};
 
 /// A body whose format is not known before its first byte that is not blank.
 pub(in crate::masking) struct Sniff {

@@ -3,8 +3,8 @@
 
 use super::Format;
 use crate::masking::{
-    desk::Desk,
-    tap::{Escaping, Tap},
+    bodies::desk::Desk,
+    text::tap::{Escaping, Tap},
 };
 
 pub(in crate::masking) struct Text {

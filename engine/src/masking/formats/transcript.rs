@@ -1,8 +1,8 @@
 //! The text of one chunk while a format decodes it.
 
 use crate::masking::{
-    desk::Desk,
-    tap::{Piece, Tap},
+    bodies::desk::Desk,
+    text::tap::{Piece, Tap},
 };
 
 /// Bytes that are copied before the tap reads them: few, so that they stay in the processor's
@@ -50,7 +50,7 @@ impl<'a> Transcript<'a> {
     }
 
     /// What stands at this raw offset begins or ends a span; see
-    /// [`Seams`](crate::masking::channel::Seams).
+    /// [`Seams`](crate::masking::text::channel::Seams).
     pub(super) fn seam(&mut self, raw: u64) {
         let plain = usize::try_from(raw.saturating_sub(self.plain)).unwrap_or(0);
         let at = self.buffers.text.len().saturating_add(plain);

@@ -1,12 +1,11 @@
 //! Values that are secrets whatever they look like: because of their key, or of where they stand.
 
 use crate::masking::{
-    channel::{MAX_HELD, What},
-    desk::Desk,
-    edit::Edit,
-    placeholder,
-    plan::Action,
-    tap::{Escaping, Piece},
+    bodies::{desk::Desk, edit::Edit, placeholder, plan::Action},
+    text::{
+        channel::{MAX_HELD, What},
+        tap::{Escaping, Piece},
+    },
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 

@@ -1,15 +1,17 @@
 //! Every detector, case by case.
 
 use super::{
-    super::{
-        Content, DetectorError, DetectorSet, Plan,
-        automaton::{Automaton, State},
-        bytes::{Anchor, ByteSet},
-        catalogue, mask_whole,
-        rule::{ContextStart, Lead},
-    },
+    super::{Content, DetectorError, DetectorSet, Plan, mask_whole},
     cases::{ALNUM, Case, cases, filler, harmless},
     key, masked, replacement, whole,
+};
+use crate::masking::{
+    catalogue,
+    detectors::rule::{ContextStart, Lead},
+    search::{
+        automaton::{Automaton, State},
+        bytes::{Anchor, ByteSet},
+    },
 };
 use std::{collections::BTreeSet, sync::Arc};
 #[cfg(target_arch = "wasm32")]

@@ -11,7 +11,7 @@ mod private_keys;
 mod promises;
 mod rules;
 mod semantics;
-mod sse;
+mod streams;
 
 use super::{Content, DetectorSet, Findings, FingerprintKey, Masker, Plan, mask_whole};
 use std::sync::{Arc, OnceLock};
@@ -70,7 +70,7 @@ pub(super) fn devops_pat() -> String {
     let random: Vec<u8> = (0..28)
         .map(|i| b"EXAMPLE!"[i % 8] ^ (i as u8).wrapping_mul(37))
         .collect();
-    let check = (super::checksum::crc32(&random) ^ 0xE0B9_692D).to_be_bytes();
+    let check = (super::detectors::checksum::crc32(&random) ^ 0xE0B9_692D).to_be_bytes();
     let mut bytes = random[..2].to_vec();
     bytes.push(check[0]);
     bytes.extend(&random[2..6]);

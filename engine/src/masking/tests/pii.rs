@@ -1,9 +1,10 @@
 //! Personal data: what is found, and which numbers of the same form are not.
 
 use super::{
-    super::{Content, DetectorSet, Plan, catalogue, mask_whole},
+    super::{Content, DetectorSet, Plan, mask_whole},
     key,
 };
+use crate::masking::catalogue;
 use std::{
     collections::BTreeSet,
     sync::{Arc, OnceLock},

@@ -1,12 +1,12 @@
 //! Rules of every kind against a slow reading of what they say, over every cut.
 
 use super::{
-    super::{
-        Content, Detector, DetectorSet, Masker, Plan, Severity,
-        bytes::{Anchor, ByteSet},
-        rule::{BEHIND, Check, Context, ContextStart, Ends, Found, Lead, Left, RuleSpec},
-    },
+    super::{Content, Detector, DetectorSet, Masker, Plan, Severity},
     key,
+};
+use crate::masking::{
+    detectors::rule::{BEHIND, Check, Context, ContextStart, Ends, Found, Lead, Left, RuleSpec},
+    search::bytes::{Anchor, ByteSet},
 };
 use std::sync::Arc;
 

@@ -2,11 +2,15 @@
 
 use super::inner::Rest;
 use crate::masking::{
-    channel::MAX_HELD,
-    desk::Desk,
-    edit::{Edit, Edits},
+    bodies::{
+        desk::Desk,
+        edit::{Edit, Edits},
+    },
     formats::whole::Whole,
-    tap::{Escaping, Piece, Tap},
+    text::{
+        channel::MAX_HELD,
+        tap::{Escaping, Piece, Tap},
+    },
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 

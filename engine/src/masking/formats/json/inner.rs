@@ -7,7 +7,7 @@
 //! its own; nothing is copied but half an escape.
 
 use super::{NotJson, Sink, Tokenizer, keys::Keys};
-use crate::masking::{desk::Desk, tap::Piece};
+use crate::masking::{bodies::desk::Desk, text::tap::Piece};
 
 /// Most strings that a document whose keys count is in.
 pub(super) const MAX_NESTED: u8 = 3;
@@ -33,7 +33,7 @@ pub(super) struct Inner {
 }
 
 /// Whether a text that begins so may be a document whose keys count; `None`: it is blank so far.
-pub(in crate::masking::formats) fn begins(text: &[u8]) -> Option<bool> {
+pub(in crate::masking) fn begins(text: &[u8]) -> Option<bool> {
     let first = text
         .iter()
         .find(|byte| !matches!(byte, b' ' | b'\n' | b'\r' | b'\t'))?;

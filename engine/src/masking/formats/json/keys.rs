@@ -11,11 +11,9 @@ use super::{
     logprobs::LogProbs,
 };
 use crate::masking::{
-    desk::Desk,
+    bodies::{desk::Desk, keys::MAX_NAME, plan::KUBERNETES},
     formats::whole::Whole,
-    keys::MAX_NAME,
-    plan::KUBERNETES,
-    tap::{Escaping, Piece},
+    text::tap::{Escaping, Piece},
 };
 
 /// What is known of keys at one place of a document.

@@ -17,9 +17,8 @@
 
 use super::JsonText;
 use crate::masking::{
-    desk::Desk,
-    edit::Edit,
-    tap::{Escaping, Piece},
+    bodies::{desk::Desk, edit::Edit},
+    text::tap::{Escaping, Piece},
 };
 use std::collections::VecDeque;
 

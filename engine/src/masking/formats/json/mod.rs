@@ -22,9 +22,9 @@ mod text;
 mod tokenizer;
 
 use inner::Rest;
-pub(super) use inner::begins as begins_json;
+pub(in crate::masking) use inner::begins as begins_json;
 use keys::Keys;
-pub(super) use text::JsonText;
+pub(in crate::masking) use text::JsonText;
 
 pub(in crate::masking) use tokenizer::{NotJson, Sink, Tokenizer, skip_string};
 
@@ -33,8 +33,8 @@ use super::{
     transcript::{Buffers, Transcript},
 };
 use crate::masking::{
-    desk::Desk,
-    tap::{Escaping, Piece, Tap},
+    bodies::desk::Desk,
+    text::tap::{Escaping, Piece, Tap},
 };
 
 /// A body of JSON values. Ending it makes it as new.

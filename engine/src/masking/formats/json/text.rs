@@ -2,12 +2,12 @@
 
 use super::inner::{self, Inner, Rest};
 use crate::masking::{
-    desk::Desk,
-    tap::{Escaping, Piece, Tap},
+    bodies::desk::Desk,
+    text::tap::{Escaping, Piece, Tap},
 };
 
 /// One text: its secrets are masked, and if it is JSON, what its keys say is one.
-pub(in crate::masking::formats) struct JsonText {
+pub(in crate::masking) struct JsonText {
     tap: Tap,
     /// It stands in JSON strings, so it may be a document.
     may_be_json: bool,
@@ -49,7 +49,7 @@ impl std::fmt::Debug for JsonText {
 
 impl JsonText {
     /// A text in JSON strings; any other is no document.
-    pub(in crate::masking::formats) fn new(escaping: Escaping) -> Self {
+    pub(in crate::masking) fn new(escaping: Escaping) -> Self {
         Self {
             tap: Tap::new(escaping),
             may_be_json: matches!(escaping, Escaping::Json { .. }),
@@ -60,12 +60,7 @@ impl JsonText {
     }
 
     /// Reads text as a [`Tap`] does; each piece is a run without escapes, or one escape.
-    pub(in crate::masking::formats) fn push(
-        &mut self,
-        desk: &mut Desk<'_>,
-        text: &[u8],
-        pieces: &[Piece],
-    ) {
+    pub(in crate::masking) fn push(&mut self, desk: &mut Desk<'_>, text: &[u8], pieces: &[Piece]) {
         if self.document == Document::Unseen {
             match inner::begins(text) {
                 _ if !self.may_be_json || !desk.plan.has_keys() => self.document = Document::None,
@@ -98,7 +93,7 @@ impl JsonText {
     }
 
     /// See [`Tap::boundary`]: a document may begin here, too, unless one goes on.
-    pub(in crate::masking::formats) fn boundary(&mut self, desk: &mut Desk<'_>) {
+    pub(in crate::masking) fn boundary(&mut self, desk: &mut Desk<'_>) {
         self.tap.boundary();
         let is_between = match (&self.inner, self.document) {
             (_, Document::None) => true,
@@ -111,13 +106,13 @@ impl JsonText {
     }
 
     /// Ends the text: what was undecided is decided. It is then as new.
-    pub(in crate::masking::formats) fn finish(&mut self, desk: &mut Desk<'_>) {
+    pub(in crate::masking) fn finish(&mut self, desk: &mut Desk<'_>) {
         self.end_document(desk);
         self.tap.finish(desk);
     }
 
     /// Masks the leftmost undecided place, whatever it is. Gives whether that decided something.
-    pub(in crate::masking::formats) fn force(&mut self, desk: &mut Desk<'_>) -> bool {
+    pub(in crate::masking) fn force(&mut self, desk: &mut Desk<'_>) -> bool {
         let before = self.undecided();
         let value = self.inner.as_ref().and_then(|inner| inner.undecided());
         match &mut self.inner {
@@ -128,7 +123,7 @@ impl JsonText {
     }
 
     /// Raw offset of the first byte that is not decided; `None` if all are.
-    pub(in crate::masking::formats) fn undecided(&self) -> Option<u64> {
+    pub(in crate::masking) fn undecided(&self) -> Option<u64> {
         let value = self.inner.as_ref().and_then(|inner| inner.undecided());
         value.into_iter().chain(self.tap.undecided()).min()
     }

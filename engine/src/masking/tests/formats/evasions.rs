@@ -170,9 +170,8 @@ fn what_is_encoded_for_a_reason_does_not_end_a_secret() {
 #[test]
 fn a_secret_that_is_cut_over_the_events_of_a_channel_leaves_what_stands_between() {
     use crate::masking::{
-        desk::Desk,
-        edit::Edits,
-        tap::{Escaping, Piece, Tap},
+        bodies::{desk::Desk, edit::Edits},
+        text::tap::{Escaping, Piece, Tap},
     };
     let token = token();
     let (mut edits, key) = (Edits::default(), crate::masking::tests::key());

@@ -1,0 +1,100 @@
+//! What all texts of one body share while it is masked: the plan, what was found, and what is to be
+//! changed.
+
+use super::{
+    edit::Edits,
+    findings::{Findings, Fingerprint, FingerprintKey},
+    placeholder,
+    plan::{Action, Plan},
+    restore::Secrets,
+};
+use crate::masking::{
+    detectors::detector::Detector,
+    text::channel::{Mark, What},
+};
+
+/// Lent to a format for each chunk.
+pub(in crate::masking) struct Desk<'a> {
+    pub(in crate::masking) plan: &'a Plan,
+    pub(in crate::masking) key: &'a FingerprintKey,
+    pub(in crate::masking) findings: &'a mut Findings,
+    pub(in crate::masking) edits: &'a mut Edits,
+    pub(in crate::masking) secrets: &'a mut Secrets,
+    pub(in crate::masking) blocked: &'a mut Option<Block>,
+    /// What is found is counted and passes.
+    pub(in crate::masking) only_reports: bool,
+    /// Possible secrets so far of which was asked what becomes of them.
+    pub(in crate::masking) judged: u64,
+    /// Room for marks, kept to save allocations.
+    pub(in crate::masking) marks: Vec<Mark>,
+}
+
+/// A secret at which the body has to end.
+#[derive(Debug, Clone)]
+pub(in crate::masking) struct Block {
+    pub(in crate::masking) detector: String,
+    pub(in crate::masking) fingerprint: Fingerprint,
+    /// Raw offset of the secret's first byte; set by the tap that knows it.
+    pub(in crate::masking) at: Option<u64>,
+}
+
+impl Desk<'_> {
+    /// What becomes of a secret; `None` if it passes.
+    pub(in crate::masking) fn judge(
+        &mut self,
+        detector: &Detector,
+        secret: &[u8],
+        confirmed: bool,
+    ) -> Option<What> {
+        self.judged = self.judged.saturating_add(1);
+        if let Some(secrets) = &self.plan.restores {
+            return secrets
+                .get(secret)
+                .map(|secret| What::Replaced(secret.to_vec()));
+        }
+        self.judge_named(detector.name(), detector.short_name(), secret, confirmed)
+    }
+
+    /// The same for a secret that no detector found, such as the value of a key that names a
+    /// secret. `name` is the full name that it is counted under.
+    pub(in crate::masking) fn judge_named(
+        &mut self,
+        name: &str,
+        short_name: &str,
+        secret: &[u8],
+        confirmed: bool,
+    ) -> Option<What> {
+        self.judged = self.judged.saturating_add(1);
+        let fingerprint = self.key.fingerprint(secret);
+        if self.only_reports {
+            self.findings.report(name, fingerprint, confirmed);
+            return None;
+        }
+        self.findings.add(name, fingerprint, confirmed);
+        let treatment = self.plan.treatment(name);
+        if treatment.action == Action::Block {
+            if self.blocked.is_none() {
+                *self.blocked = Some(Block {
+                    detector: name.to_owned(),
+                    fingerprint,
+                    at: None,
+                });
+            }
+            return Some(What::Blocked);
+        }
+        let kept = kept(secret, treatment.keep);
+        let placeholder = placeholder::write(short_name, &fingerprint, kept);
+        if self.plan.remembers_of(name) {
+            self.secrets.remember(&placeholder, secret);
+        }
+        Some(What::Replaced(placeholder))
+    }
+}
+
+/// The last characters of a secret that may be shown. Never more than a quarter of it, since what
+/// is shown of a short secret gives it away; and only characters that mean nothing to any format.
+fn kept(secret: &[u8], keep: u8) -> Option<&str> {
+    let keep = usize::from(keep).min(secret.len() / 4);
+    let text = std::str::from_utf8(secret.get(secret.len().saturating_sub(keep)..)?).ok()?;
+    (!text.is_empty() && text.bytes().all(placeholder::is_shown)).then_some(text)
+}

@@ -1,0 +1,209 @@
+//! One body on its way: holds what is not decided, and makes the edits that its format asks for.
+
+use super::{
+    body::{MaskedBody, MaskedChunk},
+    content::Content,
+    desk::{Block, Desk},
+    edit::{Change, Edits},
+    findings::{Findings, Fingerprint, FingerprintKey},
+    plan::Plan,
+    restore::Secrets,
+};
+use crate::masking::formats::{self, Format};
+use std::{fmt, sync::Arc};
+
+/// Masks one body as it comes.
+///
+/// Dropping a masker drops what it holds: a stream that breaks off must not call
+/// [`finish`](Self::finish).
+pub struct Masker {
+    plan: Arc<Plan>,
+    key: FingerprintKey,
+    format: Box<dyn Format>,
+    /// Raw bytes from `left` on.
+    held: Vec<u8>,
+    /// How many raw bytes have left, or were replaced.
+    left: u64,
+    edits: Edits,
+    findings: Findings,
+    secrets: Secrets,
+    block: Option<Block>,
+    blocked: Option<Blocked>,
+}
+
+/// A secret at which a body ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Blocked {
+    /// The full name of its detector.
+    pub detector: String,
+    /// Its fingerprint.
+    pub fingerprint: Fingerprint,
+    /// Whether the body was ended with its format's own error; if not, whoever reads it must be
+    /// told by breaking the stream off.
+    pub told: bool,
+}
+
+impl Masker {
+    /// A masker for one body, at its beginning.
+    pub fn new(plan: Arc<Plan>, key: FingerprintKey, content: &Content) -> Self {
+        Self {
+            plan,
+            key,
+            format: formats::open(content),
+            held: Vec::new(),
+            left: 0,
+            edits: Edits::default(),
+            findings: Findings::default(),
+            secrets: Secrets::default(),
+            block: None,
+            blocked: None,
+        }
+    }
+
+    /// Keeps every change that is made, for [`changes`](Self::changes). It takes memory for each
+    /// secret.
+    #[must_use]
+    pub fn keeping_changes(mut self) -> Self {
+        self.edits.keep_made();
+        self
+    }
+
+    /// Where the bytes that have left were changed, in order, if changes are
+    /// [kept](Self::keeping_changes).
+    pub fn changes(&self) -> &[Change] {
+        self.edits.made()
+    }
+
+    /// Takes the next bytes of the body and gives what can leave. It neither copies nor allocates
+    /// while nothing is held and nothing is masked.
+    pub fn push<'a>(&mut self, chunk: &'a [u8]) -> MaskedChunk<'a> {
+        if self.blocked.is_some() {
+            return MaskedChunk::owned(Vec::new());
+        }
+        let from = self.left.saturating_add(self.held.len() as u64);
+        let end = from.saturating_add(chunk.len() as u64);
+        let decided = self.read(|format, desk| format.push(desk, chunk, from));
+        if let Some(block) = self.block.take() {
+            self.held.extend_from_slice(chunk);
+            return MaskedChunk::owned(self.end_at(block, decided));
+        }
+        let to = self.edits.can_leave(decided).clamp(self.left, end);
+        if self.held.is_empty() && self.edits.is_empty() {
+            self.left = to;
+            let leaves = usize::try_from(to.saturating_sub(from)).unwrap_or(0);
+            let (leaves, stays) = chunk.split_at_checked(leaves).unwrap_or((chunk, &[]));
+            self.held.extend_from_slice(stays);
+            return match stays {
+                [] => MaskedChunk::unchanged(leaves),
+                _ => MaskedChunk::beginning(leaves),
+            };
+        }
+        let mut out = Vec::new();
+        if self.held.is_empty() {
+            self.edits.apply(chunk, from, to, &mut out);
+            let leaves = usize::try_from(to.saturating_sub(from)).unwrap_or(0);
+            self.held
+                .extend_from_slice(chunk.get(leaves..).unwrap_or_default());
+            self.left = to;
+        } else {
+            self.held.extend_from_slice(chunk);
+            self.leave(to, &mut out);
+        }
+        MaskedChunk::owned(out)
+    }
+
+    /// Ends the body and gives what was held: masked if the end makes it a secret, as it is if not.
+    pub fn finish(&mut self) -> MaskedBody {
+        if self.blocked.is_some() {
+            return MaskedBody::default();
+        }
+        let end = self.left.saturating_add(self.held.len() as u64);
+        self.read(|format, desk| format.finish(desk, end));
+        if let Some(block) = self.block.take() {
+            return MaskedBody::from_masked(self.end_at(block, end));
+        }
+        let mut out = Vec::new();
+        self.leave(end, &mut out);
+        MaskedBody::from_masked(out)
+    }
+
+    /// Raw bytes held back now. 0 unless the last bytes may be (part of) a secret, or what they
+    /// mean is not known yet: half an escape, an event that has not ended.
+    pub fn held(&self) -> usize {
+        self.held.len()
+    }
+
+    /// What was found so far.
+    pub fn findings(&self) -> &Findings {
+        &self.findings
+    }
+
+    /// The secret at which the body ended, if a detector found one that the plan blocks. No byte of
+    /// it has left, and nothing leaves after it.
+    pub fn blocked(&self) -> Option<&Blocked> {
+        self.blocked.as_ref()
+    }
+
+    /// What was masked so far, if the plan [remembers](Plan::remembering) it.
+    pub fn secrets(&self) -> &Secrets {
+        &self.secrets
+    }
+
+    fn read<T>(&mut self, read: impl FnOnce(&mut dyn Format, &mut Desk<'_>) -> T) -> T {
+        let mut desk = Desk {
+            plan: &self.plan,
+            key: &self.key,
+            findings: &mut self.findings,
+            edits: &mut self.edits,
+            secrets: &mut self.secrets,
+            blocked: &mut self.block,
+            only_reports: false,
+            judged: 0,
+            marks: Vec::new(),
+        };
+        read(&mut *self.format, &mut desk)
+    }
+
+    /// Lets the held bytes up to `to` go into `out`, edited.
+    fn leave(&mut self, to: u64, out: &mut Vec<u8>) {
+        self.edits.apply(&self.held, self.left, to, out);
+        let leaves = usize::try_from(to.saturating_sub(self.left)).unwrap_or(0);
+        self.held.drain(..leaves.min(self.held.len()));
+        self.left = to;
+        if self.held.is_empty() {
+            self.held = Vec::new();
+        }
+    }
+
+    /// Ends the body before a secret: gives what could leave before it, and the format's own error.
+    fn end_at(&mut self, block: Block, decided: u64) -> Vec<u8> {
+        let at = self.format.cut(block.at.unwrap_or(self.left));
+        let to = self.edits.can_leave(decided.min(at)).max(self.left);
+        let mut out = Vec::new();
+        self.leave(to, &mut out);
+        self.held = Vec::new();
+        self.edits = Edits::default();
+        let message = format!(
+            "A secret ({}) was found in this body, and policy does not let it pass.",
+            block.detector
+        );
+        let ending = self.format.ending(&message);
+        self.blocked = Some(Blocked {
+            detector: block.detector,
+            fingerprint: block.fingerprint,
+            told: ending.is_some(),
+        });
+        out.extend(ending.into_iter().flatten());
+        out
+    }
+}
+
+impl fmt::Debug for Masker {
+    /// Without the bytes it holds: they may be a secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Masker")
+            .field("held", &self.held.len())
+            .field("findings", &self.findings)
+            .finish_non_exhaustive()
+    }
+}

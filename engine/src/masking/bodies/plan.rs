@@ -1,0 +1,167 @@
+//! What is to be done in one direction of one connection: which detectors look, and what happens to
+//! what they find.
+
+use super::{keys::KeyNames, restore::Secrets};
+use crate::masking::search::set::DetectorSet;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+/// What happens to a secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Action {
+    /// It passes and is counted.
+    Report,
+    /// It is replaced.
+    Mask,
+    /// The body ends before it.
+    Block,
+}
+
+/// What happens to what one detector finds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Treatment {
+    /// The action; never [`Action::Report`] for a detector that acts.
+    pub action: Action,
+    /// How many of the secret's last characters its replacement shows; 0: none.
+    pub keep: u8,
+}
+
+impl Default for Treatment {
+    fn default() -> Self {
+        Self {
+            action: Action::Mask,
+            keep: 0,
+        }
+    }
+}
+
+/// The detector that has no pattern: where a value stands makes it a secret. Chosen like any other.
+pub(in crate::masking) const KUBERNETES: &str = "secrets/kubernetes-secret-data";
+
+/// What is to be done with one direction's bodies. Immutable, shared by all streams behind an
+/// `Arc`.
+#[derive(Debug)]
+pub struct Plan {
+    pub(in crate::masking) acting: Arc<DetectorSet>,
+    /// Looks on its own, so that what is only reported never hides a secret from the acting
+    /// detectors.
+    pub(in crate::masking) reporting: Option<Arc<DetectorSet>>,
+    /// By full detector name; [`Treatment::default`] for those that are not here.
+    pub(in crate::masking) treatments: BTreeMap<String, Treatment>,
+    pub(in crate::masking) keys: KeyNames,
+    /// The values of Kubernetes Secrets are masked whole.
+    pub(in crate::masking) kubernetes: bool,
+    remembers: Remembers,
+    pub(in crate::masking) restores: Option<Arc<Secrets>>,
+}
+
+/// What is remembered of what is masked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Remembers {
+    Nothing,
+    All,
+    /// What these detectors find, by full name.
+    Of(BTreeSet<String>),
+}
+
+impl Plan {
+    /// Masks all that `acting` finds.
+    pub fn masking(acting: Arc<DetectorSet>) -> Self {
+        let kubernetes = acting
+            .detectors()
+            .any(|detector| detector.name() == KUBERNETES);
+        Self {
+            acting,
+            reporting: None,
+            treatments: BTreeMap::new(),
+            keys: KeyNames::default(),
+            kubernetes,
+            remembers: Remembers::Nothing,
+            restores: None,
+        }
+    }
+
+    /// Also counts what `set` finds, and lets it pass.
+    #[must_use]
+    pub fn reporting(mut self, set: Arc<DetectorSet>) -> Self {
+        self.reporting = Some(set);
+        self
+    }
+
+    /// Treats what this detector (full name) finds in this way.
+    #[must_use]
+    pub fn treating(mut self, detector: &str, treatment: Treatment) -> Self {
+        self.treatments.insert(detector.to_owned(), treatment);
+        self
+    }
+
+    /// Masks the string values of these keys whole, where a format has keys.
+    #[must_use]
+    pub fn with_keys(mut self, keys: KeyNames) -> Self {
+        self.keys = keys;
+        self
+    }
+
+    /// Remembers what is masked, so that it can be [restored](Plan::restoring) in the answer.
+    #[must_use]
+    pub fn remembering(mut self) -> Self {
+        self.remembers = Remembers::All;
+        self
+    }
+
+    /// Remembers what these detectors (full names) find and is masked, and nothing else: what one
+    /// rule masks for good is not given back because another rule gives back what it masks.
+    #[must_use]
+    pub fn remembering_only(mut self, detectors: impl IntoIterator<Item = String>) -> Self {
+        let detectors: BTreeSet<String> = detectors.into_iter().collect();
+        self.remembers = if detectors.is_empty() {
+            Remembers::Nothing
+        } else {
+            Remembers::Of(detectors)
+        };
+        self
+    }
+
+    /// Whether anything is remembered, so that an answer may have to be
+    /// [restored](Plan::restoring).
+    pub fn remembers(&self) -> bool {
+        self.remembers != Remembers::Nothing
+    }
+
+    /// Puts secrets back where their placeholders stand, and does nothing else. The result holds
+    /// secrets: it goes to whoever they came from and is never recorded.
+    ///
+    /// # Errors
+    /// None in practice: the detector of placeholders is fixed.
+    pub fn restoring(secrets: Arc<Secrets>) -> Result<Self, crate::masking::DetectorError> {
+        let mut plan = Self::masking(super::restore::placeholders()?);
+        plan.restores = Some(secrets);
+        Ok(plan)
+    }
+
+    /// Whether a body can end because of what is found in it.
+    pub fn blocks(&self) -> bool {
+        let mut treatments = self.treatments.values();
+        treatments.any(|treatment| treatment.action == Action::Block)
+    }
+
+    /// Whether a key can make its value a secret.
+    pub(in crate::masking) fn has_keys(&self) -> bool {
+        self.kubernetes || !self.keys.is_empty()
+    }
+
+    /// Whether what this detector finds is remembered.
+    pub(in crate::masking) fn remembers_of(&self, detector: &str) -> bool {
+        match &self.remembers {
+            Remembers::Nothing => false,
+            Remembers::All => true,
+            Remembers::Of(detectors) => detectors.contains(detector),
+        }
+    }
+
+    pub(in crate::masking) fn treatment(&self, detector: &str) -> Treatment {
+        self.treatments.get(detector).copied().unwrap_or_default()
+    }
+}

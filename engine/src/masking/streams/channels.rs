@@ -1,0 +1,187 @@
+//! The texts that go on over events, and the events that wait for them.
+
+use crate::masking::{
+    bodies::{desk::Desk, edit::Edit},
+    formats::json::JsonText,
+    text::tap::{Escaping, Piece},
+};
+use std::collections::VecDeque;
+
+/// Most texts that are followed at once. One more, and the one that has been quiet the longest is
+/// given up: what is undecided in it is masked, and its next piece begins a new text.
+const MAX_TEXTS: usize = 256;
+
+/// Most bytes of whole events that wait. Beyond, the leftmost undecided place is masked, whatever
+/// it is.
+pub(super) const MAX_WAITING: u64 = 32 * 1024;
+
+#[derive(Debug, Default)]
+pub(super) struct Channels {
+    open: Vec<Open>,
+    /// Counts pieces, to know which text was quiet.
+    clock: u64,
+    /// Raw offsets of events that wait, in order; only those that hold a piece of a text.
+    waiting: VecDeque<u64>,
+    /// The current event holds such a piece.
+    is_fed: bool,
+    ties: Vec<Tie>,
+}
+
+#[derive(Debug)]
+struct Open {
+    key: Box<[u8]>,
+    text: JsonText,
+    used: u64,
+}
+
+/// What goes with a text: if something in `of` is masked, `range` is replaced too.
+#[derive(Debug)]
+pub(super) struct Tie {
+    pub(super) of: (u64, u64),
+    pub(super) range: (u64, u64),
+    pub(super) replacement: &'static [u8],
+}
+
+impl Channels {
+    /// Reads the next piece of a text. `perhaps`: it may also be a text of its own.
+    pub(super) fn push(
+        &mut self,
+        desk: &mut Desk<'_>,
+        key: &[u8],
+        escaping: Escaping,
+        perhaps: bool,
+        text: &[u8],
+        pieces: &[Piece],
+    ) {
+        self.is_fed = true;
+        self.clock = self.clock.saturating_add(1);
+        let clock = self.clock;
+        let at = match self.open.iter().position(|open| *open.key == *key) {
+            Some(at) => at,
+            None => {
+                self.make_room(desk);
+                self.open.push(Open {
+                    key: key.into(),
+                    text: JsonText::new(escaping),
+                    used: clock,
+                });
+                self.open.len().saturating_sub(1)
+            }
+        };
+        if let Some(open) = self.open.get_mut(at) {
+            open.used = clock;
+            if perhaps {
+                open.text.boundary(desk);
+            }
+            open.text.push(desk, text, pieces);
+        }
+    }
+
+    /// Ends the texts whose identity begins so.
+    pub(super) fn end(&mut self, desk: &mut Desk<'_>, key: &[u8]) {
+        self.open.retain_mut(|open| {
+            let ends = open.key.starts_with(key);
+            if ends {
+                open.text.finish(desk);
+            }
+            !ends
+        });
+    }
+
+    /// Decides everything now: what is undecided is masked.
+    pub(super) fn force(&mut self, desk: &mut Desk<'_>) {
+        for open in &mut self.open {
+            open.give_up(desk);
+        }
+    }
+
+    /// Says that the event from `start` to `end` was read. If too much waits, the leftmost places
+    /// are masked.
+    pub(super) fn event(&mut self, desk: &mut Desk<'_>, start: u64, end: u64) {
+        if std::mem::take(&mut self.is_fed) {
+            self.waiting.push_back(start);
+        }
+        // Where a stream is to be ended is still asked for.
+        while desk.blocked.is_none() {
+            let Some(first) = self.waits_from() else {
+                self.waiting.clear();
+                self.waiting.shrink_to(16);
+                return;
+            };
+            while self.waiting.front().is_some_and(|&start| start < first) {
+                self.waiting.pop_front();
+            }
+            if end.saturating_sub(first) <= MAX_WAITING || !self.force_leftmost(desk) {
+                return;
+            }
+        }
+    }
+
+    /// Remembers what goes with a text until that is decided.
+    pub(super) fn tie(&mut self, tie: Tie) {
+        self.ties.push(tie);
+    }
+
+    /// Raw offset of the first event that waits.
+    pub(super) fn waits_from(&self) -> Option<u64> {
+        self.event_at(self.undecided()?)
+    }
+
+    /// The waiting event in which the raw offset `at` lies.
+    pub(super) fn event_at(&self, at: u64) -> Option<u64> {
+        let next = self.waiting.partition_point(|&start| start <= at);
+        self.waiting.get(next.checked_sub(1)?).copied()
+    }
+
+    /// Does what is tied to texts before the raw offset `to`, which are decided.
+    pub(super) fn settle(&mut self, desk: &mut Desk<'_>, to: u64) {
+        self.ties.retain(|tie| {
+            if tie.of.0 >= to {
+                return true;
+            }
+            if desk.edits.touch(tie.of.0, tie.of.1) {
+                desk.edits.replace(Edit {
+                    start: tie.range.0,
+                    end: tie.range.1,
+                    replacement: tie.replacement.to_vec(),
+                });
+            }
+            false
+        });
+        self.ties.shrink_to(16);
+    }
+
+    /// Masks the leftmost undecided place. `false` if that decided nothing.
+    fn force_leftmost(&mut self, desk: &mut Desk<'_>) -> bool {
+        let leftmost = self
+            .open
+            .iter_mut()
+            .filter_map(|open| Some((open.text.undecided()?, open)))
+            .min_by_key(|(at, _)| *at);
+        leftmost.is_some_and(|(_, open)| open.text.force(desk))
+    }
+
+    fn undecided(&self) -> Option<u64> {
+        self.open
+            .iter()
+            .filter_map(|open| open.text.undecided())
+            .min()
+    }
+
+    fn make_room(&mut self, desk: &mut Desk<'_>) {
+        if self.open.len() < MAX_TEXTS {
+            return;
+        }
+        let quiet = (0..).zip(&self.open).min_by_key(|(_, open)| open.used);
+        if let Some((at, _)) = quiet {
+            self.open.swap_remove(at).give_up(desk);
+        }
+    }
+}
+
+impl Open {
+    /// Masks what is undecided.
+    fn give_up(&mut self, desk: &mut Desk<'_>) {
+        while self.text.undecided().is_some() && self.text.force(desk) {}
+    }
+}

@@ -1,0 +1,439 @@
+//! What agent protocols say in their events: which strings are pieces of one text, and where such a
+//! text ends.
+//!
+//! Protocols are recognised by the shape of the JSON, not by who was asked: gateways and local
+//! models speak each other's. What is known of each stands in [`paths`](super::paths).
+
+use super::{
+    paths::{LAST, NAMES, Node, Part, REASONS, TEXTS, TYPES, loose, tree},
+    tape::{Kind, Tape},
+};
+use crate::masking::bodies::plan::Plan;
+use std::collections::BTreeMap;
+
+/// Separates what identifies a text. It occurs in no UTF-8.
+const SEPARATOR: u8 = 0xFF;
+
+/// Longest identity of a text. What stands at a longer path is a text of its own: else one long
+/// name would be remembered with each string below it.
+const MAX_KEY: usize = 256;
+
+/// What is kept from event to event, in elements.
+const KEPT: usize = 64;
+
+/// Members of an object that are compared with each other one by one.
+const FEW: usize = 16;
+
+/// How the reader of a stream is told of an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Protocol {
+    #[default]
+    Unknown,
+    ChatCompletions,
+    Responses,
+    Messages,
+    Gemini,
+    JsonRpc,
+}
+
+/// A piece of a text that goes on over events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Delta {
+    /// The string, in the tape.
+    pub(super) at: usize,
+    /// What identifies the text: a range of [`Deltas::keys`].
+    key: (usize, usize),
+    /// The text is JSON.
+    pub(super) is_json: bool,
+    /// The string may also be a text of its own.
+    pub(super) perhaps: bool,
+}
+
+/// What one event says about texts that go on over events. Kept from event to event for its memory.
+#[derive(Debug, Default)]
+pub(super) struct Deltas {
+    /// In the order of their places.
+    pub(super) pieces: Vec<Delta>,
+    /// Texts that end with this event, by the beginning of what identifies them.
+    ends: Vec<(usize, usize)>,
+    /// All texts end with this event.
+    pub(super) end_all: bool,
+    pub(super) protocol: Option<Protocol>,
+    /// The number of the event among those of the response.
+    pub(super) sequence_number: Option<u64>,
+    /// The request (JSON-RPC) that this event answers, as it stands there.
+    pub(super) answers: Option<Box<[u8]>>,
+    keys: Vec<u8>,
+    /// Keys that name a secret, in the tape: their strings are masked whole, and are pieces of
+    /// nothing.
+    secret: Vec<usize>,
+    /// What is read is the value of such a key, or an element of it.
+    is_secret: bool,
+    /// What identifies the place that is being read.
+    path: Vec<u8>,
+}
+
+/// What the members of the root say.
+#[derive(Default)]
+struct Root {
+    /// `index`, `output_index`, `content_index`, `summary_index`.
+    indices: [Option<usize>; 4],
+    /// `item_id`, `id`, `messageId`, `toolCallId`.
+    id: Option<usize>,
+    kind: Option<usize>,
+    delta: Option<usize>,
+}
+
+impl Delta {
+    /// What identifies its text; `keys` are those of the [`Deltas`] that it is from.
+    pub(super) fn key(self, keys: &[u8]) -> &[u8] {
+        keys.get(self.key.0..self.key.1).unwrap_or_default()
+    }
+}
+
+impl Deltas {
+    /// Forgets what was read.
+    pub(super) fn clear(&mut self) {
+        self.pieces.clear();
+        self.pieces.shrink_to(KEPT);
+        self.ends.clear();
+        self.ends.shrink_to(KEPT);
+        self.keys.clear();
+        self.keys.shrink_to(KEPT.saturating_mul(8));
+        self.path.shrink_to(KEPT);
+        self.end_all = false;
+        self.protocol = None;
+        self.answers = None;
+        self.is_secret = false;
+        self.secret.clear();
+        self.secret.shrink_to(KEPT);
+    }
+
+    /// Reads what the tape holds.
+    pub(super) fn read(&mut self, plan: &Plan, tape: &Tape, event: &[u8]) {
+        self.clear();
+        if !plan.keys.is_empty() {
+            let keys = (0..).zip(tape.tokens());
+            let keys = keys.filter(|(_, token)| token.kind == Kind::Key);
+            let secret = |&at: &usize| plan.keys.get(&tape.says(event, at)).is_some();
+            self.secret.extend(keys.map(|(at, _)| at).filter(secret));
+        }
+        for root in tape.roots() {
+            self.path.clear();
+            match tape.kind(root) {
+                Some(Kind::Object) => self.root(tape, event, root),
+                Some(Kind::Text) => self.piece(tape, root, Part::Perhaps),
+                Some(Kind::Array) => {
+                    for element in tape.elements(root) {
+                        self.path.clear();
+                        if tape.kind(element) == Some(Kind::Object) {
+                            self.root(tape, event, element);
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// What identifies the texts of the pieces.
+    pub(super) fn keys(&self) -> &[u8] {
+        &self.keys
+    }
+
+    /// Whether a text ends with this event.
+    pub(super) fn end_some(&self) -> bool {
+        self.end_all || !self.ends.is_empty()
+    }
+
+    /// The beginnings of what identifies texts that end with this event.
+    pub(super) fn ends(&self) -> impl Iterator<Item = &[u8]> {
+        self.ends
+            .iter()
+            .map(|&(from, to)| self.keys.get(from..to).unwrap_or_default())
+    }
+
+    fn root(&mut self, tape: &Tape, event: &[u8], root: usize) {
+        let mut facts = Root::default();
+        let (mut is_answer, mut has_elements) = (false, false);
+        let mut id = None;
+        for (key, value) in tape.members(root) {
+            let is_text = tape.kind(value) == Some(Kind::Text);
+            match &*tape.says(event, key) {
+                b"type" if is_text => facts.kind = Some(value),
+                b"index" => facts.indices[0] = Some(value),
+                b"output_index" => facts.indices[1] = Some(value),
+                b"content_index" => facts.indices[2] = Some(value),
+                b"summary_index" => facts.indices[3] = Some(value),
+                b"id" => {
+                    facts.id = Some(value);
+                    id = Some(value);
+                }
+                b"item_id" | b"messageId" | b"toolCallId" => facts.id = Some(value),
+                b"delta" if is_text && !self.names_secret(key) => facts.delta = Some(value),
+                b"sequence_number" => {
+                    let number = tape.says(event, value);
+                    self.sequence_number = std::str::from_utf8(&number)
+                        .ok()
+                        .and_then(|n| n.parse().ok());
+                }
+                b"done" if *tape.says(event, value) == *b"true" => self.end_all = true,
+                b"choices" => {
+                    self.protocol = Some(Protocol::ChatCompletions);
+                    has_elements = true;
+                }
+                b"candidates" => {
+                    self.protocol = Some(Protocol::Gemini);
+                    has_elements = true;
+                }
+                b"jsonrpc" => self.protocol = Some(Protocol::JsonRpc),
+                b"result" | b"error" => is_answer = true,
+                _ => {}
+            }
+        }
+        if self.protocol == Some(Protocol::JsonRpc) {
+            if let (true, Some(id)) = (is_answer, id) {
+                let (mut from, mut to) = tape.offsets(id);
+                if tape.kind(id) == Some(Kind::Text) {
+                    (from, to) = (from.saturating_sub(1), to.saturating_add(1));
+                }
+                self.answers = event.get(from..to).map(Into::into);
+            }
+            return;
+        }
+        let kind = facts
+            .kind
+            .map(|at| tape.says(event, at))
+            .unwrap_or_default();
+        if has_elements {
+            // They say themselves which they are, whatever else the event says.
+        } else if kind.starts_with(b"response.") {
+            self.protocol = Some(Protocol::Responses);
+        } else if kind.starts_with(b"message_") || kind.starts_with(b"content_block_") {
+            self.protocol = Some(Protocol::Messages);
+        }
+        for index in facts.indices {
+            let says = index.map(|at| tape.says(event, at)).unwrap_or_default();
+            self.path.extend_from_slice(&says);
+            self.path.push(SEPARATOR);
+        }
+        self.ends_by(&kind);
+        let typed = self.path.len();
+        // Some gateways give an item a new identifier in each event; where there is an index, it
+        // tells items apart.
+        if let (None, Some(id)) = (facts.indices[1], facts.id) {
+            self.path.extend_from_slice(&tape.says(event, id));
+        }
+        self.path.push(SEPARATOR);
+        for (goes_on, ended) in TYPES {
+            if let Some(stem) = kind.strip_suffix(*ended) {
+                let from = self.path.len();
+                self.path.extend_from_slice(stem);
+                self.end(self.path.len());
+                self.path.truncate(from);
+            }
+            if let (Some(delta), Some(stem)) = (facts.delta, kind.strip_suffix(*goes_on)) {
+                self.path.extend_from_slice(stem);
+                let is_json = stem.ends_with(b"arguments") || stem.starts_with(b"tool");
+                let part = if is_json || goes_on == b"_ARGS" {
+                    Part::Json
+                } else {
+                    Part::Piece
+                };
+                self.piece(tape, delta, part);
+                if !has_elements {
+                    return;
+                }
+            }
+        }
+        self.path.truncate(typed);
+        if has_elements {
+            self.path.clear();
+            self.object(tape, event, root, Some(tree()), 0);
+        } else if let Some(delta) = facts.delta {
+            self.path.extend_from_slice(&kind);
+            self.piece(tape, delta, Part::Perhaps);
+        } else if self.protocol != Some(Protocol::Responses) || kind.ends_with(b"delta") {
+            self.object(tape, event, root, Some(tree()), self.path.len());
+        }
+    }
+
+    /// Ends what the type of the event says has ended. The path holds the indices.
+    fn ends_by(&mut self, kind: &[u8]) {
+        self.end_all |= LAST.contains(&kind);
+        match kind {
+            b"content_block_stop" => self.end(self.path.len()),
+            b"response.output_item.done" => {
+                let mut separators = memchr::memchr_iter(SEPARATOR, &self.path);
+                let to = separators.nth(1).unwrap_or(0).saturating_add(1);
+                self.end(to);
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether the value of this key is a secret whatever it looks like.
+    fn names_secret(&self, key: usize) -> bool {
+        self.secret.binary_search(&key).is_ok()
+    }
+
+    fn end(&mut self, to: usize) {
+        if to > MAX_KEY {
+            return;
+        }
+        let from = self.keys.len();
+        self.keys
+            .extend_from_slice(self.path.get(..to).unwrap_or_default());
+        self.ends.push((from, self.keys.len()));
+    }
+
+    /// Reads an object, which stands at `node`. `None`: at no path that is known, in a `delta`. The
+    /// path's first `scope` bytes identify the element that it belongs to.
+    fn object(
+        &mut self,
+        tape: &Tape,
+        event: &[u8],
+        at: usize,
+        node: Option<&'static Node>,
+        scope: usize,
+    ) {
+        let len = self.path.len();
+        // Of many members each would be compared with all others: an event of 32 KiB can have
+        // thousands.
+        let mut last_of_many = BTreeMap::new();
+        if tape.members(at).nth(FEW).is_some() {
+            let members = tape.members(at);
+            last_of_many.extend(members.map(|(key, value)| (tape.says(event, key), value)));
+        }
+        for (key, value) in tape.members(at) {
+            let name = tape.says(event, key);
+            self.is_secret = self.names_secret(key);
+            let mut next = node.and_then(|node| node.child(&name));
+            let is_last = || {
+                if let Some(last) = last_of_many.get(&*name) {
+                    return *last == value;
+                }
+                let same = |&(other, _): &(usize, usize)| *tape.says(event, other) == *name;
+                tape.members(at).filter(same).last().map(|(_, last)| last) == Some(value)
+            };
+            let is_loose = next.is_none() && node.is_some_and(|node| !node.in_delta);
+            if is_loose {
+                let is_text = tape.kind(value) == Some(Kind::Text);
+                let says_text = TEXTS.contains(&&*name)
+                    || name.ends_with(b"Delta")
+                    || name.ends_with(b"_delta");
+                if is_text && says_text && is_last() {
+                    self.path.extend_from_slice(&name);
+                    self.piece(tape, value, Part::Perhaps);
+                    self.path.truncate(len);
+                }
+                if is_text {
+                    continue;
+                }
+                next = (*name != *b"delta").then(loose);
+            } else if next.is_none() && NAMES.contains(&&*name) {
+                continue;
+            }
+            // Of members of one name the last counts, for all that read JSON.
+            if tape.kind(value) == Some(Kind::Text) && !is_last() {
+                continue;
+            }
+            let is_string = tape.kind(value) == Some(Kind::Text);
+            // What is known needs no name but its own: a block's first text and its deltas are one
+            // text.
+            let is_unknown = is_loose || next.is_none();
+            if is_string || is_unknown {
+                self.path.extend_from_slice(&name);
+            }
+            if !is_string && is_unknown {
+                self.path.push(SEPARATOR);
+            }
+            self.value(tape, event, value, next, scope);
+            self.path.truncate(len);
+        }
+        self.is_secret = false;
+    }
+
+    fn value(
+        &mut self,
+        tape: &Tape,
+        event: &[u8],
+        at: usize,
+        node: Option<&'static Node>,
+        scope: usize,
+    ) {
+        match tape.kind(at) {
+            Some(Kind::Text) => match node.map_or(Some(Part::Perhaps), |node| node.part) {
+                Some(Part::End) if REASONS.contains(&&*tape.says(event, at)) => self.end(scope),
+                Some(part @ (Part::Piece | Part::Json | Part::Perhaps)) => {
+                    self.piece(tape, at, part);
+                }
+                _ if node.is_some_and(|node| node.in_delta && node.part.is_none()) => {
+                    self.piece(tape, at, Part::Perhaps);
+                }
+                _ => {}
+            },
+            Some(Kind::Object) if node.is_none_or(|node| node.part != Some(Part::Own)) => {
+                self.object(tape, event, at, node, scope);
+            }
+            Some(Kind::Array) => self.array(tape, event, at, node),
+            _ => {}
+        }
+    }
+
+    fn array(&mut self, tape: &Tape, event: &[u8], at: usize, node: Option<&'static Node>) {
+        let each = match node {
+            None => None,
+            Some(node) => match &node.each {
+                Some(each) => Some(each),
+                None if node.part == Some(Part::Own) => return,
+                None => None,
+            },
+        };
+        // What is not known in a `delta` is a piece whatever its name is.
+        let unknown = node.filter(|node| !node.in_delta).map(|_| loose());
+        let len = self.path.len();
+        for (place, element) in tape.elements(at).enumerate() {
+            self.path.push(SEPARATOR);
+            if each.is_none_or(|each| !each.joined) {
+                let mut index = None;
+                if tape.kind(element) == Some(Kind::Object) {
+                    index = tape
+                        .members(element)
+                        .filter(|&(key, _)| *tape.says(event, key) == *b"index")
+                        .last();
+                }
+                match index {
+                    Some((_, index)) => self.path.extend_from_slice(&tape.says(event, index)),
+                    None => self.path.extend_from_slice(place.to_string().as_bytes()),
+                }
+                self.path.push(SEPARATOR);
+            } else if tape.kind(element) == Some(Kind::Object)
+                && tape.members(element).any(|(key, value)| {
+                    *tape.says(event, key) == *b"thought" && *tape.says(event, value) == *b"true"
+                })
+            {
+                // Gemini's thoughts stand among the parts of its answer and are no part of it.
+                self.path.extend_from_slice(b"thought");
+            }
+            let scope = self.path.len();
+            let inner = each.map(|each| &each.node).or(unknown);
+            self.value(tape, event, element, inner, scope);
+            self.path.truncate(len);
+        }
+    }
+
+    fn piece(&mut self, tape: &Tape, at: usize, part: Part) {
+        if self.is_secret || tape.is_empty(at) || self.path.len() > MAX_KEY {
+            return;
+        }
+        let from = self.keys.len();
+        self.keys.extend_from_slice(&self.path);
+        self.pieces.push(Delta {
+            at,
+            key: (from, self.keys.len()),
+            is_json: part == Part::Json,
+            perhaps: part == Part::Perhaps,
+        });
+    }
+}

@@ -1,0 +1,520 @@
+//! Reads one event, or one record, that is there as a whole: finds its texts, and lets each be read
+//! by the tap that knows what came before.
+//!
+//! An event like the last one is [compared](Template) with it. Any other is taken to its lines, its
+//! JSON to tokens, and the pieces of texts that go on to their channels; what is left is read once
+//! more only if an anchor of a detector stands there.
+
+use super::{
+    MAX_EVENT,
+    channels::{Channels, Tie},
+    lines::{self, Line},
+    protocols::{Delta, Deltas},
+    tape::{Kind, Room, Tape},
+    template::{Alike, Template},
+};
+use crate::masking::{
+    bodies::desk::Desk,
+    formats::{
+        Format as _,
+        json::{Json, begins_json},
+    },
+    text::{
+        fold,
+        tap::{Escaping, Piece, Tap},
+    },
+};
+
+/// What identifies the text of events that hold no JSON begins so; no protocol's does.
+const PLAIN: u8 = 0xFE;
+
+const MARK: &[u8] = &[0xEF, 0xBB, 0xBF];
+
+/// Reads one event; its memory is used again for the next one.
+pub(super) struct Reader {
+    template: Template,
+    tape: Tape,
+    pub(super) deltas: Deltas,
+    room: Room,
+    /// The lines that are no data.
+    line: Tap,
+    /// All of the event's JSON but the pieces of texts that go on.
+    pub(super) own: Json,
+    /// Where anchors of detectors stand in the event.
+    places: Vec<usize>,
+    /// The values of `data`: raw offsets, and offsets in the event.
+    data: Vec<(u64, usize, usize)>,
+    /// An event `endpoint` was read.
+    has_endpoint: bool,
+}
+
+/// What the lines of an event say that are no data.
+struct Lines<'a> {
+    name: &'a [u8],
+    /// With their offsets in the event.
+    others: Vec<(usize, &'a [u8])>,
+    /// They hold no secret.
+    is_clean: bool,
+}
+
+/// What the data of an event is.
+#[derive(Debug, PartialEq, Eq)]
+enum Data {
+    None,
+    /// It is on the tape.
+    Json,
+    /// `[DONE]`, with which OpenAI's streams end.
+    Done,
+    Plain,
+}
+
+/// How a replacement is written in a piece. What stands in JSON in a string is escaped twice.
+fn escaping(delta: Delta) -> Escaping {
+    Escaping::Json {
+        nested: u8::from(delta.is_json),
+    }
+}
+
+impl Reader {
+    pub(super) fn new() -> Self {
+        Self {
+            template: Template::default(),
+            tape: Tape::default(),
+            deltas: Deltas::default(),
+            room: Room::default(),
+            line: Tap::new(Escaping::Plain),
+            own: Json::new(),
+            places: Vec::new(),
+            data: Vec::new(),
+            has_endpoint: false,
+        }
+    }
+
+    /// Reads the event with which `bytes` begin, at the raw offset `base`, if it is like the last
+    /// one that was [read](Self::read). Gives its length.
+    pub(super) fn again(
+        &mut self,
+        desk: &mut Desk<'_>,
+        bytes: &[u8],
+        base: u64,
+        channels: &mut Channels,
+    ) -> Option<usize> {
+        let template = &mut self.template;
+        let Alike {
+            length,
+            is_own_known,
+        } = template.compare(desk.plan, bytes, &mut self.places)?;
+        if length > MAX_EVENT {
+            return None;
+        }
+        let event = bytes.get(..length)?;
+        debug_assert!(self.agrees(desk, event), "an event is not like the last");
+        self.deltas.protocol = self.template.protocol;
+        self.deltas.answers = None;
+        if let Some(number) = self.template.sequence_number {
+            self.deltas.sequence_number = Some(number);
+        }
+        for piece in self.template.pieces() {
+            let (from, to) = piece.place;
+            let raw = event.get(from..to).unwrap_or_default();
+            let start = base.saturating_add(from as u64);
+            let (text, places) = self.room.string(raw, start, piece.escaped);
+            let delta = piece.delta;
+            channels.push(
+                desk,
+                piece.key,
+                escaping(delta),
+                delta.perhaps,
+                text,
+                places,
+            );
+        }
+        if !is_own_known {
+            let lines = self
+                .template
+                .data()
+                .map(|(from, to)| (base.saturating_add(from as u64), from, to));
+            self.data.clear();
+            self.data.extend(lines);
+            let pieces: Vec<_> = self.template.pieces().map(|piece| piece.place).collect();
+            self.own(desk, event, &pieces);
+        }
+        Some(length)
+    }
+
+    /// Whether reading an event gives what comparing it with the template has given.
+    fn agrees(&self, desk: &Desk<'_>, event: &[u8]) -> bool {
+        let mut fresh = Self::new();
+        fresh.lines(event, 1);
+        if fresh.data(event, 1) != Data::Json {
+            return false;
+        }
+        fresh.deltas.read(desk.plan, &fresh.tape, event);
+        let deltas = &fresh.deltas;
+        let read = deltas.pieces.iter().map(|&delta| {
+            let place = fresh.tape.offsets(delta.at);
+            let key = delta.key(deltas.keys());
+            (key, place, delta.is_json, delta.perhaps)
+        });
+        let compared = self.template.pieces().map(|piece| {
+            let delta = piece.delta;
+            (piece.key, piece.place, delta.is_json, delta.perhaps)
+        });
+        let number = self.template.sequence_number;
+        let number = number.or(self.deltas.sequence_number);
+        read.eq(compared)
+            && (deltas.sequence_number.is_none() || deltas.sequence_number == number)
+            && !deltas.end_some()
+            && deltas.answers.is_none()
+            && deltas.protocol == self.template.protocol
+            && lines::Ends::default().find(event) == Some(event.len())
+    }
+
+    /// Reads an event that is there as a whole, at the raw offset `base`.
+    pub(super) fn read(
+        &mut self,
+        desk: &mut Desk<'_>,
+        event: &[u8],
+        base: u64,
+        channels: &mut Channels,
+    ) {
+        self.template.clear();
+        self.look(desk, event);
+        let lines = self.lines(event, base);
+        let judged = desk.judged;
+        // Nothing is restored there: a secret of several lines would become several fields.
+        if !lines.is_clean && desk.plan.restores.is_none() {
+            self.others(desk, &lines.others, base);
+        }
+        let others_hold_none = desk.judged == judged;
+        match self.data(event, base) {
+            Data::None => {}
+            Data::Json => {
+                let own = self.json(desk, event, channels);
+                // What stands before the first line is no part of it.
+                if let (Some(own_is_clean), true, 1..) = (own, others_hold_none, base) {
+                    let lines = self.data.iter().map(|&(_, from, to)| (from, to));
+                    self.template
+                        .set(event, &self.tape, &self.deltas, lines, own_is_clean);
+                }
+            }
+            Data::Done => channels.end(desk, &[]),
+            Data::Plain => self.plain(desk, event, lines.name, channels),
+        }
+    }
+
+    /// Reads the lines of an event.
+    fn lines<'a>(&mut self, event: &'a [u8], base: u64) -> Lines<'a> {
+        self.data.clear();
+        self.data.shrink_to(64);
+        let mut found = Lines {
+            name: b"",
+            others: Vec::new(),
+            is_clean: true,
+        };
+        for (mut at, mut line) in lines::lines(event) {
+            if base == 0
+                && at == 0
+                && let Some(rest) = line.strip_prefix(MARK)
+            {
+                (at, line) = (MARK.len(), rest);
+            }
+            match Line::read(line) {
+                Line::Data(skip, value) => {
+                    let from = at.saturating_add(skip);
+                    let raw = base.saturating_add(from as u64);
+                    self.data
+                        .push((raw, from, from.saturating_add(value.len())));
+                    continue;
+                }
+                Line::Event(value) => found.name = value,
+                Line::Other => {}
+            }
+            found.is_clean &= self.is_clean(event, at, at.saturating_add(line.len()));
+            found.others.push((at, line));
+        }
+        found
+    }
+
+    /// Reads what the lines of data say together. JSON is on the tape then.
+    fn data(&mut self, event: &[u8], base: u64) -> Data {
+        let Self { data, tape, .. } = self;
+        let parts = || {
+            data.iter()
+                .map(|&(raw, from, to)| (raw, event.get(from..to).unwrap_or_default()))
+        };
+        let first = parts()
+            .flat_map(|(_, part)| part)
+            .find(|byte| !byte.is_ascii_whitespace());
+        match first {
+            None => Data::None,
+            Some(b'{' | b'[' | b'"') if tape.read(base, parts()) => Data::Json,
+            Some(_) if parts().all(|(_, part)| part.trim_ascii() == b"[DONE]") => Data::Done,
+            Some(_) => Data::Plain,
+        }
+    }
+
+    /// The lines that are no data: one text, since what is no event stream at all may say that it
+    /// is one.
+    fn others(&mut self, desk: &mut Desk<'_>, lines: &[(usize, &[u8])], base: u64) {
+        let mut end = None;
+        for &(at, line) in lines {
+            if let Some(end) = end.replace(at.saturating_add(line.len())) {
+                // The line's end stays.
+                let piece = Piece {
+                    len: 1,
+                    raw: base.saturating_add(end as u64),
+                    raw_len: 0,
+                };
+                self.line.push(desk, b"\n", &[piece]);
+            }
+            let skip = match line {
+                [b':', b' ', ..] => 2,
+                [b':', ..] => 1,
+                _ => 0,
+            };
+            let raw = base.saturating_add(at.saturating_add(skip) as u64);
+            self.line
+                .push_plain(desk, line.get(skip..).unwrap_or_default(), raw);
+        }
+        self.line.finish(desk);
+    }
+
+    /// Reads a record that is there as a whole, at the raw offset `base`: it is JSON alone, which
+    /// has pieces of texts that go on if it has one of the members `says`, or if these are none.
+    /// `false` if it is no JSON.
+    pub(super) fn record(
+        &mut self,
+        desk: &mut Desk<'_>,
+        record: &[u8],
+        base: u64,
+        says: &[&[u8]],
+        channels: &mut Channels,
+    ) -> bool {
+        self.data.clear();
+        self.data.push((base, 0, record.len()));
+        match self.data(record, base) {
+            Data::None => return true,
+            Data::Json => {}
+            Data::Done | Data::Plain => return false,
+        }
+        self.look(desk, record);
+        if says.is_empty() || self.says(record, says) {
+            self.deltas.read(desk.plan, &self.tape, record);
+        } else {
+            self.deltas.clear();
+        }
+        self.json_read(desk, record, channels);
+        true
+    }
+
+    /// Whether the JSON on the tape has a member of one of these names.
+    fn says(&self, record: &[u8], names: &[&[u8]]) -> bool {
+        let members = self.tape.roots().flat_map(|root| self.tape.members(root));
+        let mut said = members.map(|(key, _)| self.tape.says(record, key));
+        said.any(|name| names.contains(&&*name))
+    }
+
+    /// Data that is JSON: the tape holds it. If nothing but the pieces of texts that go on had an
+    /// effect, gives whether that could be seen without reading the rest.
+    fn json(&mut self, desk: &mut Desk<'_>, event: &[u8], channels: &mut Channels) -> Option<bool> {
+        self.deltas.read(desk.plan, &self.tape, event);
+        self.json_read(desk, event, channels)
+    }
+
+    /// The same, where it is known what pieces it has.
+    fn json_read(
+        &mut self,
+        desk: &mut Desk<'_>,
+        event: &[u8],
+        channels: &mut Channels,
+    ) -> Option<bool> {
+        for &piece in &self.deltas.pieces {
+            let (text, places) = self.tape.text(event, piece.at, &mut self.room);
+            let key = piece.key(self.deltas.keys());
+            channels.push(desk, key, escaping(piece), piece.perhaps, text, places);
+        }
+        let is_clean = self.own_is_clean(desk, event);
+        let judged = desk.judged;
+        if !is_clean {
+            let pieces = self.deltas.pieces.iter();
+            let pieces: Vec<_> = pieces.map(|piece| self.tape.offsets(piece.at)).collect();
+            self.own(desk, event, &pieces);
+        }
+        let holds_none = desk.judged == judged;
+        let is_tied = self.probabilities(event, channels);
+        if self.deltas.end_all {
+            channels.end(desk, &[]);
+        }
+        for key in self.deltas.ends() {
+            channels.end(desk, key);
+        }
+        let is_quiet = !is_tied && !self.deltas.end_some() && self.deltas.answers.is_none();
+        (holds_none && is_quiet).then_some(is_clean)
+    }
+
+    /// Notes where in the event an anchor of a detector stands. Nearly always nowhere, which is
+    /// known in one pass; many short texts, each searched on its own, would cost ten times as much.
+    fn look(&mut self, desk: &Desk<'_>, event: &[u8]) {
+        self.places.clear();
+        self.places.shrink_to(64);
+        let plan = desk.plan;
+        for set in std::iter::once(&plan.acting).chain(&plan.reporting) {
+            set.candidates(event, &mut self.places);
+        }
+        self.places.sort_unstable();
+    }
+
+    /// Whether the texts of their own that stand in this part of the event as they are hold no
+    /// secret.
+    fn is_clean(&self, event: &[u8], from: usize, to: usize) -> bool {
+        let next = self.places.partition_point(|&place| place < from);
+        self.places.get(next).is_none_or(|&place| place >= to)
+            && !fold::hides(event.get(from..to).unwrap_or_default())
+    }
+
+    /// Whether no string that is a text of its own holds a secret. If so, what is no piece of a
+    /// text that goes on need not be read.
+    fn own_is_clean(&mut self, desk: &Desk<'_>, event: &[u8]) -> bool {
+        let mut from = 0;
+        for piece in &self.deltas.pieces {
+            let (start, end) = self.tape.offsets(piece.at);
+            if !self.is_clean(event, from, start) {
+                return false;
+            }
+            from = end;
+        }
+        if !self.is_clean(event, from, event.len()) {
+            return false;
+        }
+        let mut pieces = self.deltas.pieces.iter().peekable();
+        for (at, token) in (0..).zip(self.tape.tokens()) {
+            if pieces.next_if(|piece| piece.at == at).is_some() {
+                continue;
+            }
+            let length = token.end.saturating_sub(token.start);
+            // Nearly no key has the length of one that matters.
+            let may_be_special = !desk.plan.keys.is_empty()
+                || desk.plan.kubernetes && (token.escaped || matches!(length, 4 | 10 | 13..));
+            if token.kind == Kind::Key
+                && may_be_special
+                && Self::is_special(desk, &self.tape.says(event, at))
+            {
+                return false;
+            }
+            if token.escaped {
+                let (text, _) = self.tape.text(event, at, &mut self.room);
+                // Keys stand in quotes, which are escaped in a string.
+                if token.kind == Kind::Text
+                    && desk.plan.has_keys()
+                    && begins_json(text) == Some(true)
+                {
+                    return false;
+                }
+                let plan = desk.plan;
+                let mut sets = std::iter::once(&plan.acting).chain(&plan.reporting);
+                let known = self.places.len();
+                let any = sets.any(|set| {
+                    set.candidates(text, &mut self.places);
+                    self.places.len() > known
+                });
+                if any || fold::hides(text) {
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    /// Whether the value of this key may be a secret whatever it looks like.
+    fn is_special(desk: &Desk<'_>, key: &[u8]) -> bool {
+        let plan = desk.plan;
+        plan.keys.get(key).is_some()
+            || plan.kubernetes
+                && (matches!(key, b"data" | b"stringData") || key.ends_with(b"configuration"))
+    }
+
+    /// Reads what is no piece of a text that goes on. `pieces` says where these are.
+    fn own(&mut self, desk: &mut Desk<'_>, event: &[u8], pieces: &[(usize, usize)]) {
+        let mut last = None;
+        let mut pieces = pieces.iter().copied().peekable();
+        for &(raw, from, to) in &self.data {
+            if let Some(last) = last {
+                self.own.push(desk, b"\n", last);
+            }
+            let base = raw.saturating_sub(from as u64);
+            let mut at = from;
+            let mut push = |from: usize, to: usize| {
+                let text = event.get(from..to).unwrap_or_default();
+                self.own.push(desk, text, base.saturating_add(from as u64));
+            };
+            while let Some((start, end)) = pieces.next_if(|&(start, _)| start < to) {
+                push(at, start);
+                at = end;
+            }
+            push(at, to);
+            last = Some(base.saturating_add(to as u64));
+        }
+        self.own.finish(desk, last.unwrap_or(0));
+    }
+
+    /// Log probabilities repeat a text token by token, as strings and as numbers, with what might
+    /// have stood there. Where something is masked in the object that has them, they go: `null` and
+    /// `[]` are what an answer without them has. Whether there are any.
+    fn probabilities(&self, event: &[u8], channels: &mut Channels) -> bool {
+        let mut any = false;
+        for (object, key) in self.tape.named(event, b"logprobs") {
+            let value = key.saturating_add(1);
+            let replacement: &[u8] = match self.tape.kind(value) {
+                Some(Kind::Object) => b"null",
+                Some(Kind::Array) if self.tape.elements(value).next().is_some() => b"[]",
+                _ => continue,
+            };
+            any = true;
+            channels.tie(Tie {
+                of: self.tape.range(object),
+                range: self.tape.range(value),
+                replacement,
+            });
+        }
+        any
+    }
+
+    /// Data that is no JSON.
+    fn plain(&mut self, desk: &mut Desk<'_>, event: &[u8], name: &[u8], channels: &mut Channels) {
+        let mut text = Vec::new();
+        let mut pieces = Vec::new();
+        let mut last: Option<usize> = None;
+        for &(raw, from, to) in &self.data {
+            if let Some(last) = last {
+                // The end of a line of data, as readers see it: where the next line is data too, it
+                // stands between them.
+                let gap = event.get(last..from).unwrap_or_default();
+                let is_next = lines::lines(gap).skip(1).count() <= 1;
+                text.push(b'\n');
+                pieces.push(Piece {
+                    len: 1,
+                    raw: raw.saturating_sub(gap.len() as u64),
+                    raw_len: if is_next {
+                        u32::try_from(gap.len()).unwrap_or(0)
+                    } else {
+                        0
+                    },
+                });
+            }
+            let value = event.get(from..to).unwrap_or_default();
+            text.extend_from_slice(value);
+            pieces.push(Piece::plain(raw, value.len()));
+            last = Some(to);
+        }
+        let mut key = vec![PLAIN];
+        key.extend_from_slice(name.get(..name.len().min(64)).unwrap_or_default());
+        channels.push(desk, &key, Escaping::EventData, true, &text, &pieces);
+        // MCP over HTTP+SSE begins with the address that messages are sent to, and goes on when one
+        // was. Held because its end may begin a secret, it would be waited for by the one who is to
+        // send it. Only the first: what comes again may be a text in pieces.
+        if name == b"endpoint" && !std::mem::replace(&mut self.has_endpoint, true) {
+            channels.end(desk, &key);
+        }
+    }
+}
