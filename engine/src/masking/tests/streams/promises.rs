@@ -2,8 +2,8 @@
 
 use super::{
     super::{Content, Masker, cases::Case, key, mask_whole, plan},
+    conversations::{Protocol, Spoken, spoken, texts},
     cut, read,
-    streams::{Protocol, Spoken, spoken, texts},
 };
 use proptest::{prelude::*, sample};
 use serde_json::Value;
