@@ -228,7 +228,10 @@ fn a_set_of_many_rules_costs_a_bounded_number_of_steps() {
 }
 
 /// Groups that count only in the secret: work on tails is not bounded (see
-/// [`cost`](crate::masking::detectors::cost)), which more kinds of tails would show.
+/// [`cost`](crate::masking::detectors::cost)), which more kinds of tails would show. Some of these
+/// do, too: `acme[a-z =]{16,}([\s\S]*?)[a-z =]{19,}(?:ab|a|b){5,210}` is accepted and was seen to
+/// take 63,142 steps a byte. So `scripts/test --seed` fails here with some seeds: with 6 of the
+/// first 24, not with the one that is the default.
 fn hostile() -> impl Strategy<Value = String> {
     let class = prop::sample::select(vec![
         "[a-z]",
