@@ -206,9 +206,12 @@ async fn policies(stage: &mut Stage) {
     stage.publish(&rules()).await;
 }
 
-/// The last batch of a node. It does not always get out of an Envoy that stops, so several try.
+/// The last batch of a node, for a recording that is kept. It gets out of an Envoy that stops by
+/// luck only: Envoy destroys the VM and its connections in the moment of `on_done`, whatever that
+/// returns, and does so as well when the VM's listener is taken out of an Envoy that runs on. So
+/// several try, and a run that keeps nothing does not depend on it.
 async fn goodbye(stage: &mut Stage, recorder: &Recorder) {
-    for _ in 0..25 {
+    for _ in 0..200 {
         stage.deployment.restart_envoy().await;
         let closing = recorder
             .exchanges()
@@ -219,7 +222,7 @@ async fn goodbye(stage: &mut Stage, recorder: &Recorder) {
             return;
         }
     }
-    panic!("none of 25 Envoys has sent a closing batch");
+    panic!("none of 200 Envoys has sent a closing batch; record again");
 }
 
 /// Everything up to the first batch that says that events were lost.
@@ -255,7 +258,10 @@ async fn every_kind_of_call_and_answer_of_this_version_can_be_recorded() {
     requests(&stage).await;
     approvals(&stage).await;
     policies(&mut stage).await;
-    goodbye(&mut stage, &recorder).await;
+    let kept_as = std::env::var_os("CHAPERONE_RECORD_AS");
+    if kept_as.is_some() {
+        goodbye(&mut stage, &recorder).await;
+    }
     let records = stage.api.get("/records?limit=500").await;
     let exchanges = losses(&mut stage, &recorder).await;
     let exchanges = without_idle_polls(exchanges);
@@ -301,16 +307,15 @@ async fn every_kind_of_call_and_answer_of_this_version_can_be_recorded() {
         }),
         ["bundle", "enforced", "refused", "unknown_keys"]
     );
-    for flag in [
-        "\"closing\":true",
-        "\"base64\":",
-        "\"reported\":",
-        "\"blocked\":",
-    ] {
+    for flag in ["\"base64\":", "\"reported\":", "\"blocked\":"] {
         assert!(all.contains(flag), "{flag} was not recorded");
     }
 
-    if let Some(name) = std::env::var_os("CHAPERONE_RECORD_AS") {
+    if let Some(name) = kept_as {
+        assert!(
+            all.contains("\"closing\":true"),
+            "no closing batch was recorded"
+        );
         let folder = places::repository().join("tests/recorded").join(name);
         std::fs::create_dir_all(&folder).expect("the repository can be written");
         let config = stage.api.get("/filter-config").await;
