@@ -6,13 +6,16 @@
 //! the intrinsics want `unsafe`, which this crate forbids, and what runs natively is the control
 //! plane and the tests, not the gate.
 //!
-//! The alternatives: `wide` and `fearless_simd` give the same on every target; a dependency for two
-//! comparisons was not worth its share of the module's trust. Loops that the compiler is to turn
-//! into vectors: it does so where the answer is a sum or a choice, but not where it is a bit for
-//! each byte.
+//! The alternatives: `wide` and `fearless_simd` give the same on every target; a dependency for a
+//! few instructions was not worth its share of the module's trust, and natively they have no
+//! shuffle either unless the processor is asked for it at run time. Loops that the compiler is to
+//! turn into vectors: it does so where the answer is a sum or a choice, but not where it is a bit
+//! for each byte, and it never makes a shuffle of a look-up in a table of sixteen.
 
 /// How many bytes are asked at once.
 pub(crate) const LANES: usize = 16;
+/// How many bytes are asked at once whether a [`Wanted`] byte is among them.
+pub(crate) const WIDE: usize = 32;
 
 /// Which bytes are quotes or backslashes: the lowest bit is that of the first byte.
 #[inline]
@@ -40,13 +43,91 @@ pub(crate) fn blanks(block: &[u8; LANES]) -> u16 {
     either([b' ', b'\n', b'\r', b'\t'], block)
 }
 
+/// A few bytes to look for, at most eight, more than it is worth to compare with one after another.
+///
+/// Both halves of a byte choose from a table, in which each of the wanted bytes has a bit: where a
+/// bit is in both answers the byte is that one.
+pub(crate) struct Wanted<const N: usize> {
+    #[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
+    bytes: [u8; N],
+    #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+    halves: [[u8; LANES]; 2],
+}
+
+impl<const N: usize> Wanted<N> {
+    pub(crate) const fn new(bytes: [u8; N]) -> Self {
+        const { assert!(N <= 8) };
+        Self {
+            #[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
+            bytes,
+            #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+            halves: [table(&bytes, 0), table(&bytes, 4)],
+        }
+    }
+
+    /// Whether one of them is in the block.
+    #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+    #[inline]
+    pub(crate) fn any_in(&self, block: &[u8; WIDE]) -> bool {
+        use core::arch::wasm32::{
+            u8x16_shr, u8x16_splat, u8x16_swizzle, v128_and, v128_any_true, v128_or,
+        };
+        let [low, high] = &self.halves;
+        let (low, high) = (load(low), load(high));
+        let (blocks, _) = block.as_chunks();
+        let found = blocks.iter().fold(u8x16_splat(0), |found, block| {
+            let bytes = load(block);
+            let low = u8x16_swizzle(low, v128_and(bytes, u8x16_splat(0xF)));
+            let high = u8x16_swizzle(high, u8x16_shr(bytes, 4));
+            v128_or(found, v128_and(low, high))
+        });
+        v128_any_true(found)
+    }
+
+    /// Whether one of them is in the block.
+    #[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
+    #[inline]
+    pub(crate) fn any_in(&self, block: &[u8; WIDE]) -> bool {
+        // Without a branch, so that the compiler makes vectors of it. Of half as many bytes it
+        // makes none.
+        let is = |byte: u8| {
+            let bytes = self.bytes.iter();
+            bytes.fold(0, |is, wanted| is | u8::from(byte == *wanted))
+        };
+        block.iter().fold(0, |any, byte| any | is(*byte)) != 0
+    }
+}
+
+/// For each half byte, `shift` bits from the foot of the byte, the bits of the bytes that have it.
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+const fn table(bytes: &[u8], shift: u32) -> [u8; LANES] {
+    let mut table = [0; LANES];
+    let (mut rest, mut bit) = (bytes, 1_u8);
+    while let [byte, more @ ..] = rest {
+        let half = (byte.wrapping_shr(shift) & 0xF) as usize;
+        if let Some(slot) = table.split_at_mut(half).1.first_mut() {
+            *slot |= bit;
+        }
+        (rest, bit) = (more, bit.wrapping_shl(1));
+    }
+    table
+}
+
+/// Sixteen bytes as a vector, by one load. (The compiler makes sixteen of the same list of bytes
+/// when it knows too much about where they come from.)
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+#[inline]
+pub(crate) fn load(block: &[u8; LANES]) -> core::arch::wasm32::v128 {
+    let (first, last) = (block.first_chunk(), block.last_chunk());
+    let word = |word: Option<&[u8; 8]>| word.map_or(0, |word| u64::from_le_bytes(*word));
+    core::arch::wasm32::u64x2(word(first), word(last))
+}
+
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
 #[inline]
 fn either<const N: usize>(wanted: [u8; N], block: &[u8; LANES]) -> u16 {
-    use core::arch::wasm32::{u8x16, u8x16_bitmask, u8x16_eq, u8x16_splat, v128_or};
-    // One load of sixteen bytes, as the compiler sees.
-    let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = *block;
-    let bytes = u8x16(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p);
+    use core::arch::wasm32::{u8x16_bitmask, u8x16_eq, u8x16_splat, v128_or};
+    let bytes = load(block);
     let found = wanted.iter().fold(u8x16_splat(0), |found, byte| {
         v128_or(found, u8x16_eq(bytes, u8x16_splat(*byte)))
     });
@@ -93,6 +174,21 @@ mod tests {
         let bits = block.iter().zip(0..);
         bits.filter(|(byte, _)| wanted.contains(byte))
             .fold(0, |bits, (_, place)| bits | 1 << place)
+    }
+
+    #[test]
+    fn a_wanted_byte_is_found_wherever_it_stands() {
+        static WANTED: Wanted<6> = Wanted::new([b'\\', b'%', b'&', 0xE2, 0xEF, 0xC2]);
+        for around in [0, b' ', b'U', 0x7F, 0x80, 0xC6, 0xE6, 0xFF] {
+            for byte in 0..=u8::MAX {
+                for place in 0..WIDE {
+                    let mut block = [around; WIDE];
+                    block[place] = byte;
+                    let expected = b"\\%&\xE2\xEF\xC2".contains(&byte);
+                    assert_eq!(WANTED.any_in(&block), expected, "{byte} in {around}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::{
     bytes::ByteSet,
     compile::{Compiler, Head, Rule},
     cut::Cuts,
-    prefilter::Prefilter,
+    prefilter::{Building, Prefilter, Target},
 };
 use crate::masking::detectors::{
     catalogue::catalogue,
@@ -99,7 +99,7 @@ impl DetectorSet {
             owners,
             ..
         } = compiler;
-        let prefilter = Prefilter::new(targets).map_err(|(target, reason)| {
+        let prefilter = search_for(targets).map_err(|(target, reason)| {
             let owner = owners.get(target).and_then(|heads| heads.first());
             let head = owner.and_then(|&head| heads.get(usize::from(head)));
             let rule = head.and_then(|head| rules.get(usize::from(head.rule)));
@@ -154,6 +154,18 @@ impl DetectorSet {
     pub(in crate::masking) fn lookback(&self) -> usize {
         self.lookback
     }
+}
+
+/// Builds the search for these targets.
+///
+/// # Errors
+/// The number of a target that cannot be searched for, and why.
+fn search_for(targets: Vec<Target>) -> Result<Prefilter, (usize, String)> {
+    let mut building = Building::new();
+    for (number, target) in (0_u16..).zip(&targets) {
+        building.add(number, target)?;
+    }
+    Ok(building.finish(targets))
 }
 
 impl fmt::Debug for DetectorSet {

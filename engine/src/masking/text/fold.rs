@@ -14,6 +14,7 @@
 //! What hides nothing costs one pass that looks for six bytes.
 
 use super::tap::Piece;
+use crate::base::lanes::{WIDE, Wanted};
 
 /// What is carried from push to push.
 #[derive(Default)]
@@ -249,48 +250,39 @@ impl Source<'_> {
 
 /// The next byte at or after `from` that may begin something.
 ///
-/// One pass for all of them, written so that it becomes vector instructions on every target: two
-/// searches, each for three bytes, read a text that has many of one kind and none of the other over
-/// and over.
+/// One pass for all of them: two searches, each for three bytes, read a text that has many of one
+/// kind and none of the other over and over.
 #[inline]
 fn next(text: &[u8], from: usize) -> Option<usize> {
     let rest = text.get(from..)?;
-    let any = |block: &[u8; BLOCK]| block.iter().fold(0, |any, &byte| any | begins(byte)) != 0;
     let (blocks, _) = rest.as_chunks();
-    let clean = blocks.iter().take_while(|block| !any(block)).count();
-    let clean = clean.saturating_mul(BLOCK);
+    let clean = blocks
+        .iter()
+        .take_while(|block| !BEGINNINGS.any_in(block))
+        .count();
+    let clean = clean.saturating_mul(WIDE);
     let begins = |&byte: &u8| BEGINS.get(usize::from(byte)).is_some_and(|begins| *begins);
     let at = rest.get(clean..)?.iter().position(begins)?;
     Some(from.saturating_add(clean).saturating_add(at))
 }
 
-/// How many bytes are asked at once whether one of them begins something.
-const BLOCK: usize = 32;
+/// The bytes that something to fold may begin with.
+const FIRST_BYTES: [u8; 6] = [b'\\', b'%', b'&', 0xE2, 0xEF, 0xC2];
+
+static BEGINNINGS: Wanted<6> = Wanted::new(FIRST_BYTES);
 
 /// The same for each byte: one look-up is less than six comparisons where bytes are asked singly.
 static BEGINS: [bool; 256] = {
     let mut table = [false; 256];
-    let mut byte = 0_u8;
-    while let Some(slot) = table.split_at_mut(byte as usize).1.first_mut() {
-        *slot = begins(byte) != 0;
-        match byte.checked_add(1) {
-            Some(next) => byte = next,
-            None => break,
+    let mut rest: &[u8] = &FIRST_BYTES;
+    while let [byte, more @ ..] = rest {
+        if let Some(slot) = table.split_at_mut(*byte as usize).1.first_mut() {
+            *slot = true;
         }
+        rest = more;
     }
     table
 };
-
-/// Whether something to fold may begin with this byte, as 0 or 1.
-#[inline]
-const fn begins(byte: u8) -> u8 {
-    (byte == b'\\') as u8
-        | (byte == b'%') as u8
-        | (byte == b'&') as u8
-        | (byte == 0xE2) as u8
-        | (byte == 0xEF) as u8
-        | (byte == 0xC2) as u8
-}
 
 /// The first place where there is something to fold, or the beginning of it.
 fn first_found(text: &[u8], seams: &[usize]) -> Option<usize> {

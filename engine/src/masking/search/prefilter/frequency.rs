@@ -1,7 +1,10 @@
 //! How frequent runs of three bytes are in text: of an anchor the rarest are looked for.
 
-use super::gram;
-use std::collections::HashMap;
+use super::runs::gram;
+use std::{
+    collections::HashMap,
+    hash::{BuildHasherDefault, Hasher},
+};
 
 /// Runs of three bytes that are frequent in text, most frequent first: counted, in equal shares,
 /// over documentation, Rust, Python, JavaScript, JSON, YAML and manuals.
@@ -11,14 +14,37 @@ const FREQUENT: &str = include_str!("frequent.txt");
 pub(super) const EVERYWHERE: u64 = 1 << 27;
 
 /// How often runs of three bytes occur in text.
-pub(super) struct Frequencies(HashMap<u32, u32>);
+pub(super) struct Frequencies(HashMap<u32, u32, BuildHasherDefault<Product>>);
+
+/// Hashes a run by one multiplication. Each run of each anchor is asked for, so a hash that
+/// withstands chosen keys took most of the time of building.
+#[derive(Default)]
+struct Product(u64);
+
+impl Hasher for Product {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.write_u32(u32::from(byte));
+        }
+    }
+
+    fn write_u32(&mut self, number: u32) {
+        // 2^64 over the golden ratio; the map takes both ends of the hash.
+        let product = (self.0 ^ u64::from(number)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        self.0 = product ^ (product >> 32);
+    }
+}
 
 impl Frequencies {
     pub(super) fn new() -> Self {
         let runs = FREQUENT
             .lines()
             .flat_map(|line| line.as_bytes().as_chunks().0);
-        let mut ranks = HashMap::new();
+        let mut ranks = HashMap::default();
         for (rank, run) in (0..).zip(runs) {
             // Some bytes are alike when cases are; the more frequent run counts.
             ranks.entry(gram(*run)).or_insert(rank);
@@ -26,9 +52,21 @@ impl Frequencies {
         Self(ranks)
     }
 
+    /// How often any of these runs occurs, very roughly; `None` if that is not below `limit`.
+    pub(super) fn of_all(&self, grams: impl Iterator<Item = u32>, limit: u64) -> Option<u64> {
+        let mut sum = 0_u64;
+        for gram in grams {
+            sum = sum.saturating_add(self.of(gram));
+            if sum >= limit {
+                return None;
+            }
+        }
+        Some(sum)
+    }
+
     /// How often a run occurs, very roughly, in 2^-30; and what a bit costs that is set for
     /// nothing.
-    pub(super) fn of(&self, gram: u32) -> u64 {
+    fn of(&self, gram: u32) -> u64 {
         // Counted: about 0.15 divided by the rank plus 100.
         let by_rank = |rank: u32| {
             let rank = u64::from(rank.saturating_add(100));
