@@ -5,7 +5,12 @@ use std::collections::BTreeSet;
 /// Names of keys. Compared without case and without `-`, `_`, `.` and spaces, so that
 /// `client_secret`, `clientSecret` and `Client-Secret` are one name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct KeyNames(BTreeSet<Box<[u8]>>);
+pub struct KeyNames {
+    names: BTreeSet<Box<[u8]>>,
+    /// A bit for the first and the last letter of each name: nearly every key of a document is
+    /// refuted by it.
+    ends: [u32; 32],
+}
 
 /// Longest name that is compared.
 pub(crate) const MAX_NAME: usize = 64;
@@ -61,12 +66,23 @@ const COMMON: [&str; 42] = [
 impl KeyNames {
     /// These names.
     pub fn of(names: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
-        Self(
+        let names = names.into_iter();
+        Self::of_normalized(
             names
-                .into_iter()
                 .filter_map(|name| Some(normalized(name.as_ref().as_bytes())?.as_slice().into()))
                 .collect(),
         )
+    }
+
+    fn of_normalized(names: BTreeSet<Box<[u8]>>) -> Self {
+        let mut ends = [0; 32];
+        for name in &names {
+            let (word, bit) = ends_of(name);
+            if let Some(word) = ends.get_mut(word) {
+                *word |= bit;
+            }
+        }
+        Self { names, ends }
     }
 
     /// The names that mean a secret nearly everywhere: `password`, `client_secret`, `api_key`,
@@ -77,7 +93,7 @@ impl KeyNames {
 
     /// The names, as they are compared, sorted.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
-        self.0
+        self.names
             .iter()
             .filter_map(|name| std::str::from_utf8(name).ok())
     }
@@ -85,23 +101,41 @@ impl KeyNames {
     /// These names and those.
     #[must_use]
     pub fn and(mut self, others: Self) -> Self {
-        self.0.extend(others.0);
-        self
+        self.names.extend(others.names);
+        Self::of_normalized(self.names)
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.names.is_empty()
     }
 
     /// The name, as it is compared, if it is one of these.
     pub fn get(&self, name: &[u8]) -> Option<&str> {
-        if self.0.is_empty() {
+        let is_left_out = |byte: Option<&u8>| byte.is_some_and(is_left_out);
+        let (word, bit) = ends_of(name);
+        let may_be = self.ends.get(word).is_some_and(|word| word & bit != 0)
+            || is_left_out(name.first())
+            || is_left_out(name.last());
+        if !may_be || self.names.is_empty() {
             return None;
         }
-        let name = self.0.get(normalized(name)?.as_slice())?;
+        let name = self.names.get(normalized(name)?.as_slice())?;
         std::str::from_utf8(name).ok()
     }
+}
+
+/// The first and the last letter of a name, in either case, as a word and a bit in it.
+#[inline]
+fn ends_of(name: &[u8]) -> (usize, u32) {
+    let letter = |byte: Option<&u8>| byte.map_or(0, |byte| byte & 31);
+    let bit = 1_u32.wrapping_shl(u32::from(letter(name.last())));
+    (usize::from(letter(name.first())), bit)
+}
+
+/// What names are compared without.
+fn is_left_out(byte: &u8) -> bool {
+    matches!(byte, b'-' | b'_' | b'.' | b' ')
 }
 
 /// A name as it is compared.
@@ -121,9 +155,7 @@ fn normalized(name: &[u8]) -> Option<Normalized> {
     if name.len() > MAX_NAME {
         return None;
     }
-    let letters = name
-        .iter()
-        .filter(|byte| !matches!(byte, b'-' | b'_' | b'.' | b' '));
+    let letters = name.iter().filter(|byte| !is_left_out(byte));
     let mut bytes = [0; MAX_NAME];
     let mut length = 0_usize;
     for (slot, byte) in bytes.iter_mut().zip(letters) {

@@ -17,6 +17,19 @@ pub(super) struct Buffers {
     seams: Vec<usize>,
 }
 
+impl Buffers {
+    /// Room for a text that is no transcript.
+    pub(super) fn take_text(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.text)
+    }
+
+    /// Gives it back.
+    pub(super) fn give_text(&mut self, mut text: Vec<u8>) {
+        text.clear();
+        self.text = text;
+    }
+}
+
 /// The decoded text of a chunk, or of a part of it. It is the chunk itself up to the first byte
 /// that does not stand for itself, which makes a copy.
 pub(super) struct Transcript<'a> {
@@ -149,7 +162,7 @@ impl<'a> Transcript<'a> {
 /// copy whose length is not known when the module is built is a call to the host's runtime, which
 /// costs more than such a copy. So whole blocks are copied, and what is too much is taken off.
 #[inline]
-fn append(to: &mut Vec<u8>, text: &[u8], length: usize) {
+pub(super) fn append(to: &mut Vec<u8>, text: &[u8], length: usize) {
     let blocks = text.get(..length.next_multiple_of(BLOCK));
     match blocks.filter(|blocks| blocks.len() <= 4 * BLOCK) {
         Some(blocks) => {

@@ -23,6 +23,7 @@ pub(in crate::masking) struct Start {
 }
 
 /// What discovery carries from chunk to chunk.
+#[derive(Clone)]
 pub(in crate::masking) struct Carried {
     /// The last bytes of the stream; `=` before its beginning, which every
     /// [`Left`](crate::masking::detectors::rule::Left) allows.

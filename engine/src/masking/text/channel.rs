@@ -1,6 +1,8 @@
 //! One decoded text: decides which of the discovered places are secrets, and remembers what is not
 //! decided yet. The semantics are those of the [module](super).
 
+mod past;
+
 use super::{
     attempt::{Attempt, Reading},
     known::Known,

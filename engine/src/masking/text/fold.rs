@@ -59,10 +59,15 @@ enum Found {
 const MAX_BACKSLASHES: usize = 16;
 
 impl Fold {
+    /// Whether nothing is carried.
+    pub(in crate::masking) fn is_idle(&self) -> bool {
+        self.carry.is_empty() && !self.soft
+    }
+
     /// Whether `text` stands for itself, so that it need not be [read](Self::read).
     #[inline]
     pub(in crate::masking) fn is_plain(&self, text: &[u8]) -> bool {
-        self.carry.is_empty() && !self.soft && next(text, 0).is_none()
+        self.is_idle() && next(text, 0).is_none()
     }
 
     /// Reads the next bytes of a text into `self.text` and what belongs to it. If there is nothing

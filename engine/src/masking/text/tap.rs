@@ -6,7 +6,7 @@
 
 use super::{
     channel::{Channel, Seams, What},
-    fold::Fold,
+    fold::{self, Fold},
 };
 use crate::masking::bodies::{desk::Desk, edit::Edit};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
@@ -217,6 +217,40 @@ impl Tap {
         }
         desk.marks = marks;
         self.edit(desk);
+    }
+
+    /// Whether nothing is undecided.
+    pub(in crate::masking) fn is_idle(&self) -> bool {
+        let reporting = self.reporting.as_ref();
+        self.acting.is_idle()
+            && reporting.is_none_or(|reporting| reporting.is_idle())
+            && self.fold.is_idle()
+            && self.runs.is_empty()
+    }
+
+    /// Reads text of bounded length without being told where it stands and where spans end in it,
+    /// while the tap is [idle](Self::is_idle), if no secret begins in it. What comes next stands
+    /// `outside` of spans or not. Gives whether it was read; if not, it is to be pushed.
+    pub(in crate::masking) fn pass(&mut self, desk: &Desk<'_>, text: &[u8], outside: bool) -> bool {
+        if fold::hides(text) {
+            return false;
+        }
+        let acting = &desk.plan.acting;
+        let Some(trail) = self.acting.carried_past(acting, text) else {
+            return false;
+        };
+        if let Some(set) = &desk.plan.reporting {
+            let reporting = self
+                .reporting
+                .get_or_insert_with(|| Box::new(Channel::new()));
+            let Some(trail) = reporting.carried_past(set, text) else {
+                return false;
+            };
+            reporting.go_past(set, text, trail, outside);
+        }
+        self.acting.go_past(acting, text, trail, outside);
+        self.read = self.read.saturating_add(text.len() as u64);
+        true
     }
 
     /// Writes replacements in this way from now on.

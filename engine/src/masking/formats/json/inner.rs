@@ -6,8 +6,14 @@
 //! Secret. The string's decoded text comes in parts as it is read, and goes through a tokenizer of
 //! its own; nothing is copied but half an escape.
 
-use super::{NotJson, Sink, Tokenizer, keys::Keys};
-use crate::masking::{bodies::desk::Desk, text::tap::Piece};
+use super::{
+    NotJson, Sink, Tokenizer,
+    keys::{self, Keys},
+};
+use crate::masking::{
+    bodies::{desk::Desk, plan::Plan},
+    text::tap::Piece,
+};
 
 /// Most strings that a document whose keys count is in.
 pub(super) const MAX_NESTED: u8 = 3;
@@ -29,6 +35,14 @@ pub(super) struct Inner {
     cut_pieces: Vec<Piece>,
     /// It stands in a value that nobody else reads.
     cut_taken: bool,
+    is_broken: bool,
+}
+
+/// What is known at one place of a document, to go back to it.
+pub(super) struct Saved {
+    tokenizer: Tokenizer,
+    keys: keys::Saved,
+    at: u64,
     is_broken: bool,
 }
 
@@ -133,11 +147,57 @@ impl Inner {
             self.tokenizer.finish(&mut reader);
             self.keys.finish(desk, rest);
         }
+        self.reset();
+    }
+
+    /// Another document begins.
+    pub(super) fn reset(&mut self) {
         self.forget_cut();
         self.tokenizer = Tokenizer::new();
         self.keys.reset();
         self.at = 0;
         self.is_broken = false;
+    }
+
+    /// Whether nothing in it is more than text so far.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.is_broken || self.cut.is_empty() && self.keys.is_quiet()
+    }
+
+    /// Reads the next part of the string, while all is [quiet](Self::is_quiet). Gives whether
+    /// something in it is more than text.
+    pub(super) fn quiet_push(&mut self, plan: &Plan, text: &[u8]) -> bool {
+        if self.is_broken {
+            return false;
+        }
+        let (tokenizer, keys) = (&mut self.tokenizer, &mut self.keys);
+        let (is_broken, is_stopped) = keys::read_inner(tokenizer, keys, plan, text, self.at);
+        self.is_broken = is_broken;
+        self.at = self.at.saturating_add(text.len() as u64);
+        is_stopped
+    }
+
+    /// Whether half an escape was read, which the other way of reading would have kept.
+    pub(super) fn is_cut(&self) -> bool {
+        !self.is_broken
+            && (self.tokenizer.in_string() && self.tokenizer.pending().is_some()
+                || self.keys.is_cut())
+    }
+
+    pub(super) fn save(&self) -> Saved {
+        Saved {
+            tokenizer: self.tokenizer.clone(),
+            keys: self.keys.save(),
+            at: self.at,
+            is_broken: self.is_broken,
+        }
+    }
+
+    pub(super) fn restore(&mut self, saved: Saved) {
+        self.tokenizer = saved.tokenizer;
+        self.keys.restore(saved.keys);
+        self.at = saved.at;
+        self.is_broken = saved.is_broken;
     }
 
     /// Masks what is undecided, whatever it is.

@@ -4,6 +4,10 @@
 //! of its array. An object is looked into like any other: `"password": {"type": "string"}`
 //! describes a password. A string that begins like a document is read as one.
 
+mod quiet;
+
+pub(super) use quiet::{Saved, read_inner};
+
 use super::{
     encoded::Encoded,
     inner::{self, Inner, MAX_NESTED, Rest},
@@ -80,6 +84,9 @@ impl Keys {
 
     /// Another document begins.
     pub(super) fn reset(&mut self) {
+        if let (Value::Inner, Some(inner)) = (&self.value, &mut self.inner) {
+            inner.reset();
+        }
         *self = Self {
             text: std::mem::take(&mut self.text),
             inner: self.inner.take(),

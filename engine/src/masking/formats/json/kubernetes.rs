@@ -9,7 +9,7 @@
 const MAX_LEVELS: usize = 32;
 
 /// What is known at one place of a document.
-#[derive(Default)]
+#[derive(Default, Clone)]
 pub(super) struct Kubernetes {
     /// The request's path says that this is about Secrets.
     hint: bool,

@@ -18,6 +18,7 @@ mod inner;
 mod keys;
 mod kubernetes;
 mod logprobs;
+mod quiet;
 mod text;
 mod tokenizer;
 
@@ -53,6 +54,8 @@ pub(in crate::masking) struct Json {
     buffers: Buffers,
     keys: Keys,
     path: Option<Box<[u8]>>,
+    /// How often lately a part was not [quiet](quiet).
+    doubts: u8,
 }
 
 /// Begins an array. But `[INFO]` is no array, nor is the placeholder of a secret: a bracket that
@@ -71,6 +74,7 @@ impl Json {
     pub(in crate::masking) fn at_path(path: Option<&[u8]>) -> Self {
         Self {
             path: path.map(Into::into),
+            doubts: 0,
             tap: Tap::new(ESCAPING),
             tokenizer: Tokenizer::new(),
             is_text: false,
@@ -147,8 +151,9 @@ fn before_opening(chunk: &[u8], from: u64, carried_at: Option<u64>, at: u64) -> 
     }
 }
 
-impl Format for Json {
-    fn push(&mut self, desk: &mut Desk<'_>, chunk: &[u8], from: u64) -> u64 {
+impl Json {
+    /// Reads the next bytes.
+    fn read(&mut self, desk: &mut Desk<'_>, chunk: &[u8], from: u64) -> u64 {
         let end = from.saturating_add(chunk.len() as u64);
         if self.is_text {
             self.tap.push_plain(desk, chunk, from);
@@ -203,6 +208,37 @@ impl Format for Json {
         }
         self.settle(desk, read_to);
         self.undecided().unwrap_or(end)
+    }
+}
+
+impl Format for Json {
+    fn push(&mut self, desk: &mut Desk<'_>, chunk: &[u8], from: u64) -> u64 {
+        let mut done = 0_usize;
+        // Up to where the part that comes next is not known to be quiet.
+        let mut until = 0_usize;
+        loop {
+            let mut rest = chunk.get(done..).unwrap_or_default();
+            let mut at = from.saturating_add(done as u64);
+            if done >= until && !self.is_text {
+                let (passed, to) = self.pass_quiet(desk, rest, at);
+                until = done.saturating_add(to);
+                done = done.saturating_add(passed);
+                at = at.saturating_add(passed as u64);
+                rest = rest.get(passed..).unwrap_or_default();
+            }
+            let part = match self.is_text {
+                true => rest,
+                false => {
+                    let length = until.saturating_sub(done).max(quiet::STEP);
+                    rest.get(..length).unwrap_or(rest)
+                }
+            };
+            let undecided = self.read(desk, part, at);
+            done = done.saturating_add(part.len());
+            if done >= chunk.len() {
+                return undecided;
+            }
+        }
     }
 
     fn finish(&mut self, desk: &mut Desk<'_>, end: u64) {

@@ -10,6 +10,7 @@ mod kubernetes;
 mod logprobs;
 mod multipart;
 mod nested;
+mod quiet;
 mod rubble;
 
 use super::{cases::Case, cases::cases, key, plan, replacement};

@@ -1,0 +1,310 @@
+//! Reads JSON in which nothing is masked, and finds out that nothing is.
+//!
+//! Nearly all of a body holds no secret and no key whose value is one. So a part of it is read
+//! without noting where its strings are, and what it says is searched at once. Where a secret may
+//! begin depends on the text alone; where strings end only matters once one does. If none begins,
+//! and no key wants its value, the part is done. Else it is read again in the way that notes all
+//! ([`Reader`](super::Reader)), which goes on until nothing is undecided. Both ways say the same of
+//! a quiet part, so which one read it is never seen in what leaves. Short chunks are always read in
+//! the noting way: tests compare with that.
+//!
+//! The alternatives: searching the raw bytes does not see through escapes (`\u0067hp_`), and most
+//! of what tools send has escapes. Going back only as far as an anchor stands, and not where a
+//! secret begins: words like `token` stand in every few kilobytes of ordinary text.
+
+use super::{
+    Json, Tokenizer,
+    keys::{self, Keys},
+};
+use crate::masking::{
+    bodies::{desk::Desk, plan::Plan},
+    formats::transcript::append,
+};
+
+/// Raw bytes that are read before what they say is searched: so few that they stay in the
+/// processor's cache.
+const PART: usize = 16 * 1024;
+
+/// Fewer are not worth it.
+const LEAST: usize = 256;
+
+/// So many are read in the other way before it is asked again whether something is undecided.
+pub(super) const STEP: usize = 256;
+
+/// A part ends at most so many bytes before it could, so that nothing is cut.
+const END: usize = 64;
+
+/// Most bytes by which a place is moved that stands inside of a number or an escape.
+const MOST_MOVED: usize = 80;
+
+/// What a part of a document says: its bytes, but for escapes, which are what they mean.
+pub(super) struct Decoded<'a> {
+    bytes: &'a [u8],
+    /// Raw offset of the bytes.
+    from: u64,
+    text: Vec<u8>,
+    /// Where in the bytes what is not copied begins.
+    rest: usize,
+}
+
+impl<'a> Decoded<'a> {
+    pub(super) fn new(mut room: Vec<u8>, bytes: &'a [u8], from: u64) -> Self {
+        room.clear();
+        Self {
+            bytes,
+            from,
+            text: room,
+            rest: 0,
+        }
+    }
+
+    #[inline]
+    fn offset(&self, raw: u64) -> usize {
+        usize::try_from(raw.saturating_sub(self.from)).unwrap_or(usize::MAX)
+    }
+
+    /// Where in the text this raw offset is, which is not before any that was told.
+    #[inline]
+    fn place(&self, raw: u64) -> usize {
+        let more = self.offset(raw).saturating_sub(self.rest);
+        self.text.len().saturating_add(more)
+    }
+
+    /// `raw_len` bytes at `raw` stand for `means`.
+    #[inline]
+    fn unit(&mut self, means: &[u8], raw: u64, raw_len: u32) {
+        self.copy_to(self.offset(raw));
+        match means {
+            [byte] => self.text.push(*byte),
+            _ => self.text.extend_from_slice(means),
+        }
+        self.rest = self.offset(raw.saturating_add(u64::from(raw_len)));
+    }
+
+    /// All of the text up to this offset in the bytes.
+    fn up_to(&mut self, end: usize) -> &[u8] {
+        if self.rest == 0 {
+            return self.bytes.get(..end).unwrap_or_default();
+        }
+        self.copy_to(end);
+        &self.text
+    }
+
+    #[inline]
+    fn copy_to(&mut self, to: usize) {
+        let plain = self.bytes.get(self.rest..).unwrap_or_default();
+        let length = to.saturating_sub(self.rest).min(plain.len());
+        append(&mut self.text, plain, length);
+        self.rest = to.max(self.rest);
+    }
+
+    /// The text from one place of it up to a raw offset.
+    #[inline]
+    fn slice(&mut self, start: usize, raw: u64) -> &[u8] {
+        if let Some(plain) = start.checked_sub(self.text.len()) {
+            let start = self.rest.saturating_add(plain);
+            return self.bytes.get(start..self.offset(raw)).unwrap_or_default();
+        }
+        self.copy_to(self.offset(raw));
+        self.text.get(start..).unwrap_or_default()
+    }
+}
+
+/// Reads a part of a document.
+pub(super) struct Quiet<'k, 'a> {
+    keys: &'k mut Keys,
+    plan: &'k Plan,
+    depth: u8,
+    text: Decoded<'a>,
+    /// Where in the text the part of the open string begins that nobody has read yet.
+    start: usize,
+    /// Something was read that is more than text.
+    stopped: bool,
+}
+
+impl<'k, 'a> Quiet<'k, 'a> {
+    pub(super) fn new(keys: &'k mut Keys, plan: &'k Plan, depth: u8, text: Decoded<'a>) -> Self {
+        Self {
+            keys,
+            plan,
+            depth,
+            text,
+            start: 0,
+            stopped: false,
+        }
+    }
+
+    /// Lets the open string be read up to this raw offset.
+    pub(super) fn suspend(&mut self, raw: u64) {
+        if !self.stopped && self.keys.is_read() {
+            let (plan, start) = (self.plan, self.start);
+            let text = self.text.slice(start, raw);
+            let length = text.len();
+            self.stopped = self.keys.quiet_part(plan, text);
+            self.start = start.saturating_add(length);
+        }
+    }
+
+    /// Whether something was read that is more than text.
+    pub(super) fn is_stopped(&self) -> bool {
+        self.stopped
+    }
+}
+
+impl super::Sink for Quiet<'_, '_> {
+    #[inline]
+    fn structure(&mut self, byte: u8, _: u64) {
+        match byte {
+            b'{' | b'[' => self.depth = self.depth.saturating_add(1),
+            b'}' | b']' => self.depth = self.depth.saturating_sub(1),
+            _ => {}
+        }
+        self.stopped |= self.keys.quiet_structure(self.plan, byte);
+    }
+
+    #[inline]
+    fn string_start(&mut self, is_key: bool, raw: u64) {
+        self.stopped |= self.keys.quiet_start(self.plan, is_key);
+        self.start = self.text.place(raw.saturating_add(1));
+    }
+
+    #[inline]
+    fn plain(&mut self, text: &[u8], raw: u64) {
+        if self.keys.is_blank() && self.keys.quiet_begins(text) {
+            self.start = self.text.place(raw);
+        }
+    }
+
+    #[inline]
+    fn unit(&mut self, text: &[u8], raw: u64, raw_len: u32) {
+        if self.keys.is_blank() && self.keys.quiet_begins(text) {
+            self.start = self.text.place(raw);
+        }
+        self.text.unit(text, raw, raw_len);
+    }
+
+    #[inline]
+    fn string_end(&mut self, raw: u64) {
+        let (plan, start) = (self.plan, self.start);
+        let text = match self.keys.is_read() {
+            true => self.text.slice(start, raw),
+            false => &[],
+        };
+        self.stopped |= self.keys.quiet_end(plan, text);
+    }
+}
+
+/// Where reading was, to go back to it.
+struct Saved {
+    tokenizer: Tokenizer,
+    keys: keys::Saved,
+}
+
+impl Json {
+    /// Passes what it can of a chunk, from its beginning, in which nothing is masked. Gives how
+    /// many bytes these are, and up to where bytes are to be read in the other way.
+    pub(super) fn pass_quiet(
+        &mut self,
+        desk: &Desk<'_>,
+        chunk: &[u8],
+        from: u64,
+    ) -> (usize, usize) {
+        let mut done = 0_usize;
+        loop {
+            let rest = chunk.get(done..).unwrap_or_default();
+            if rest.len() < LEAST {
+                return (done, chunk.len());
+            }
+            if !self.is_quiet() {
+                return (done, done.saturating_add(end_of(rest, STEP)));
+            }
+            let end = end_of(rest, PART);
+            match self.pass_part(desk, rest, from.saturating_add(done as u64), end) {
+                Some(passed) => {
+                    done = done.saturating_add(passed);
+                    self.doubts /= 2;
+                }
+                None => {
+                    // Where secrets stand, more will: reading all twice would cost more than it
+                    // saves.
+                    let more = usize::from(self.doubts).saturating_mul(PART);
+                    self.doubts = self.doubts.saturating_mul(2).saturating_add(1).min(7);
+                    return (done, done.saturating_add(end).saturating_add(more));
+                }
+            }
+        }
+    }
+
+    /// Whether nothing is undecided, nor anything known that makes more of what comes next.
+    fn is_quiet(&self) -> bool {
+        let pending = self.tokenizer.pending();
+        self.tap.is_idle() && self.keys.is_quiet() && self.carry.is_empty() && pending.is_none()
+    }
+
+    /// Passes the part that ends at `end`, or a little later, and gives its length; `None` if
+    /// something in it is to be read in the other way. Then all is as before.
+    fn pass_part(&mut self, desk: &Desk<'_>, rest: &[u8], at: u64, end: usize) -> Option<usize> {
+        let before = Saved {
+            tokenizer: self.tokenizer.clone(),
+            keys: self.keys.save(),
+        };
+        let bytes = rest.get(..end.saturating_add(MOST_MOVED)).unwrap_or(rest);
+        let text = Decoded::new(self.buffers.take_text(), bytes, at);
+        let mut quiet = Quiet::new(&mut self.keys, desk.plan, self.tokenizer.depth(), text);
+        let end = read_to(&mut self.tokenizer, &mut quiet, at, end);
+        let end = end.filter(|_| !quiet.stopped);
+        let mut text = quiet.text;
+        let is_passed = end.is_some_and(|end| {
+            let outside = self.tokenizer.depth() > 0 && !self.tokenizer.in_string();
+            self.tap.pass(desk, text.up_to(end), outside)
+        });
+        self.buffers.give_text(text.text);
+        if is_passed {
+            return end;
+        }
+        self.tokenizer = before.tokenizer;
+        self.keys.restore(before.keys);
+        None
+    }
+}
+
+/// Where a part of at most so many bytes ends: behind a byte that hardly any secret goes on after,
+/// if there is one near. What is cut has to wait, and waiting text is read in the other way.
+fn end_of(bytes: &[u8], most: usize) -> usize {
+    let bytes = bytes.get(..most).unwrap_or(bytes);
+    let last = bytes
+        .get(bytes.len().saturating_sub(END)..)
+        .unwrap_or(bytes);
+    let after = |ends: fn(&u8) -> bool| last.iter().rev().position(ends);
+    let left = after(|byte| matches!(byte, b',' | b'}' | b')' | b';'))
+        .or_else(|| after(|byte| matches!(byte, b' ' | b'"')));
+    bytes.len().saturating_sub(left.unwrap_or(0))
+}
+
+/// Reads the first bytes of a part, so many or a few more, so that nothing is cut at their end.
+/// Gives how many. `None` if there is no such place, or if it is not JSON.
+fn read_to(
+    tokenizer: &mut Tokenizer,
+    quiet: &mut Quiet<'_, '_>,
+    at: u64,
+    to: usize,
+) -> Option<usize> {
+    let part = quiet.text.bytes;
+    let mut from = 0;
+    let mut to = to.min(part.len());
+    loop {
+        let bytes = part.get(from..to)?;
+        let raw = at.saturating_add(from as u64);
+        tokenizer.read(bytes, raw, quiet).ok()?;
+        let is_cut = tokenizer.pending().is_some()
+            || !tokenizer.in_string() && bytes.ends_with(super::OPENING);
+        if !is_cut {
+            quiet.suspend(at.saturating_add(to as u64));
+            if !quiet.keys.is_cut() {
+                return Some(to);
+            }
+        }
+        from = to;
+        to = to.saturating_add(1);
+    }
+}

@@ -1,0 +1,42 @@
+//! Going past text in which no secret begins, without being told where its spans are.
+
+use super::Channel;
+use crate::masking::search::{discovery::Carried, set::DetectorSet};
+
+impl Channel {
+    /// Whether nothing is undecided.
+    pub(in crate::masking) fn is_idle(&self) -> bool {
+        self.held.is_empty()
+            && self.starts.is_empty()
+            && self.open.is_none()
+            && self.runaway.is_none()
+    }
+
+    /// What is carried past a text, of bounded length, that comes next while the channel is
+    /// [idle](Self::is_idle); `None` if a secret may begin in it.
+    pub(in crate::masking) fn carried_past(
+        &self,
+        set: &DetectorSet,
+        text: &[u8],
+    ) -> Option<Carried> {
+        let (mut trail, mut starts) = (self.trail.clone(), Vec::new());
+        set.discover(text, 0, &mut trail, &mut starts);
+        starts.is_empty().then_some(trail)
+    }
+
+    /// Goes [past](Self::carried_past) this text, as if it had been pushed with the seams that it
+    /// has: without a start they change nothing. What comes next stands `outside` of spans or not.
+    pub(in crate::masking) fn go_past(
+        &mut self,
+        set: &DetectorSet,
+        text: &[u8],
+        trail: Carried,
+        outside: bool,
+    ) {
+        debug_assert!(self.is_idle());
+        self.trail = trail;
+        self.remember(set, text);
+        self.base = self.base.saturating_add(text.len() as u64);
+        self.outside = outside;
+    }
+}
