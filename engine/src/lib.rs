@@ -6,7 +6,7 @@
 //!
 //! | module | answers |
 //! |---|---|
-//! | [`base`] | how is that written? Time, digests, percent-encoding, JSON that is read strictly |
+//! | [`base`] | how is that written? Time, digests, percent-encoding, JSON, strict or streamed |
 //! | [`identity`] | who is calling? |
 //! | [`request`] | where does the request go? |
 //! | [`upstreams`] | what does it do there, in the upstream's own terms? |

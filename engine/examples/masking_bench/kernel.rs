@@ -2,6 +2,7 @@
 //! format, one set of rules, one kind of text and one size of chunks.
 
 use aho_corasick::AhoCorasick;
+use chaperone_engine::base::members::{Members, Wanted};
 use chaperone_engine::masking::{
     Content, CustomDetector, DetectorSet, FingerprintKey, Masker, Plan, compile_custom,
 };
@@ -269,6 +270,7 @@ pub fn run(order: &str, mut say: impl FnMut(&serde_json::Value)) -> Result<(), S
             }
         }
     }
+    members(&mut cells)?;
     for _ in 0..order.rounds {
         for cell in &mut cells {
             let begin = Instant::now();
@@ -296,6 +298,58 @@ pub fn run(order: &str, mut say: impl FnMut(&serde_json::Value)) -> Result<(), S
     for (format, content_type) in &order.formats {
         streams(format, content_type, &sets[0].1, &mut say);
     }
+    Ok(())
+}
+
+/// Two members of a chat request of 64 KiB, and the same by `serde_json`.
+fn members(cells: &mut Vec<Cell>) -> Result<(), String> {
+    #[derive(Deserialize)]
+    struct Two {
+        model: String,
+        stream: bool,
+    }
+    let text: String = PROSE.iter().zip(CODE).flat_map(|(p, c)| [*p, *c]).collect();
+    let messages: Vec<_> = text
+        .split("\n\n")
+        .scan(0, |length, part| {
+            *length += part.len() + part.matches(['\n', '"']).count() + 32;
+            (*length < 64 << 10).then(|| serde_json::json!({ "role": "user", "content": part }))
+        })
+        .collect();
+    let request = serde_json::json!({ "messages": messages, "model": "m", "stream": true });
+    let body = Arc::new(serde_json::to_vec(&request).map_err(|e| e.to_string())?);
+    let wanted = Wanted::of(&["model", "stream"], 256).map_err(|e| e.to_string())?;
+    let (wanted, whole) = (Arc::new(wanted), Arc::clone(&body));
+    let ways: [(&str, Work); 2] = [
+        (
+            "two members",
+            Box::new(move || {
+                let (mut members, mut found) = (Members::new(Arc::clone(&wanted)), 0);
+                let read = members.push(black_box(&body), &mut |_| found += 1);
+                black_box(
+                    read.and_then(|()| members.finish(&mut |_| found += 1))
+                        .is_ok(),
+                );
+                found
+            }),
+        ),
+        (
+            "two members, serde_json",
+            Box::new(move || {
+                let two: Result<Two, _> = serde_json::from_slice(black_box(&whole));
+                two.map_or(0, |two| 1 + u64::from(two.stream && !two.model.is_empty()))
+            }),
+        ),
+    ];
+    let bytes = serde_json::to_vec(&request).map_or(0, |body| body.len());
+    cells.extend(ways.map(|(way, work)| Cell {
+        what: serde_json::json!({ "kind": "speed", "way": way, "format": "json", "set": "none",
+            "text": "clean", "chunk": bytes }),
+        bytes,
+        work,
+        rates: Vec::new(),
+        found: 0,
+    }));
     Ok(())
 }
 

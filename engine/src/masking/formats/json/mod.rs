@@ -13,26 +13,25 @@
 //! mislabelled body is, secrets in it are masked.
 
 mod encoded;
-mod escape;
 mod inner;
 mod keys;
 mod kubernetes;
 mod logprobs;
 mod quiet;
 mod text;
-mod tokenizer;
 
 use inner::Rest;
 pub(in crate::masking) use inner::begins as begins_json;
 use keys::Keys;
 pub(in crate::masking) use text::JsonText;
 
-pub(in crate::masking) use tokenizer::{NotJson, Sink, Tokenizer, skip_string};
+pub(in crate::masking) use crate::base::tokens::{NotJson, Sink, Tokenizer, skip_string};
 
 use super::{
     Format,
     transcript::{Buffers, Transcript},
 };
+use crate::base::tokens::escape;
 use crate::masking::{
     bodies::desk::Desk,
     text::tap::{Escaping, Piece, Tap},

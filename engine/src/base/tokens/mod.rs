@@ -13,22 +13,27 @@
 //! No parser that one can depend on does this: they want the document whole, or forget where in the
 //! bytes a string stood, or stop for good at the first fault.
 
-use super::escape::{self, Escape};
-use crate::base::lanes::{self, LANES};
-
+pub(crate) mod escape;
+mod marks;
 #[cfg(test)]
 mod reference;
+mod skip;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use skip::skip_string;
+
+use escape::Escape;
+use marks::{Marks, blank};
+
 /// Deepest nesting that is read as JSON.
-pub(in crate::masking) const MAX_DEPTH: u8 = 128;
+pub(crate) const MAX_DEPTH: u8 = 128;
 
 /// Longest number or literal that is read as one; longer ones are no JSON.
-pub(in crate::masking) const MAX_SCALAR: u8 = 64;
+pub(crate) const MAX_SCALAR: u8 = 64;
 
 /// Where a [`Tokenizer`] says what it reads. `raw` is an offset from the beginning of the stream.
-pub(in crate::masking) trait Sink {
+pub(crate) trait Sink {
     /// One of `{ } [ ] , :`.
     fn structure(&mut self, byte: u8, raw: u64) {
         let _ = (byte, raw);
@@ -63,7 +68,7 @@ pub(in crate::masking) trait Sink {
 
 /// What the bytes so far leave open.
 #[derive(Debug, Clone)]
-pub(in crate::masking) struct Tokenizer {
+pub(crate) struct Tokenizer {
     state: State,
     /// One bit for each open container: 1 for an object.
     containers: u128,
@@ -113,16 +118,16 @@ enum Number {
 
 /// The bytes are not JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::masking) struct NotJson {
+pub(crate) struct NotJson {
     /// Raw offset from which on they are not; the beginning of a number or literal that is none.
-    pub(in crate::masking) raw: u64,
+    pub(crate) raw: u64,
 }
 
 const MARK: [u8; 3] = [0xEF, 0xBB, 0xBF];
 
 impl Tokenizer {
     /// At the beginning of a stream.
-    pub(in crate::masking) const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self {
             state: State::Beginning(0),
             containers: 0,
@@ -140,7 +145,7 @@ impl Tokenizer {
     /// # Errors
     /// The first place that is not JSON. Nothing after it was read, and nothing more can be.
     #[inline]
-    pub(in crate::masking) fn read(
+    pub(crate) fn read(
         &mut self,
         bytes: &[u8],
         raw: u64,
@@ -228,7 +233,7 @@ impl Tokenizer {
     }
 
     /// The text ended: a cut escape stands for itself.
-    pub(in crate::masking) fn finish(&mut self, sink: &mut impl Sink) {
+    pub(crate) fn finish(&mut self, sink: &mut impl Sink) {
         let cut = self.cut;
         sink.plain(cut.get(..self.cut_len).unwrap_or_default(), self.cut_at);
         self.cut_len = 0;
@@ -236,7 +241,7 @@ impl Tokenizer {
 
     /// Raw offset of an escape, a number or a literal that the last bytes cut; nothing is known of
     /// it yet.
-    pub(in crate::masking) fn pending(&self) -> Option<u64> {
+    pub(crate) fn pending(&self) -> Option<u64> {
         if self.cut_len > 0 {
             Some(self.cut_at)
         } else {
@@ -245,13 +250,24 @@ impl Tokenizer {
     }
 
     /// Whether the next byte is in a string.
-    pub(in crate::masking) fn in_string(&self) -> bool {
+    pub(crate) fn in_string(&self) -> bool {
         matches!(self.state, State::Inside(_))
     }
 
     /// How many containers are open; 0 between values.
-    pub(in crate::masking) fn depth(&self) -> u8 {
+    pub(crate) fn depth(&self) -> u8 {
         self.depth
+    }
+
+    /// Whether the bytes so far are whole values.
+    pub(crate) fn is_whole(&self) -> bool {
+        let is_whole = match self.state {
+            State::Number(number) => number.is_complete(),
+            State::Literal(rest) => rest.is_empty(),
+            State::Inside(_) => false,
+            _ => true,
+        };
+        is_whole && self.depth == 0 && self.cut_len == 0
     }
 
     fn in_scalar(&self) -> bool {
@@ -504,162 +520,6 @@ impl Tokenizer {
             _ => self.byte(byte, raw, sink),
         }
     }
-}
-
-/// How long the rest of a string is, up to its closing quote, and whether an escape is in it.
-/// `None` if it does not end, or if a control character is in it: those may have a meaning for what
-/// the JSON stands in.
-#[inline]
-pub(in crate::masking) fn skip_string(bytes: &[u8]) -> Option<(usize, bool)> {
-    let (mut at, mut escaped) = (0_usize, false);
-    loop {
-        let rest = bytes.get(at..)?;
-        let found = quote_or_control(rest)?;
-        let special = rest.get(found..)?;
-        at = at.saturating_add(found);
-        match special.first()? {
-            b'"' => return Some((at, escaped)),
-            b'\\' => {
-                let raw = match escape::read(special) {
-                    Escape::Means { raw, .. } => {
-                        escaped = true;
-                        raw
-                    }
-                    Escape::Nothing { raw } => raw,
-                    Escape::Cut => return None,
-                };
-                at = at.saturating_add(raw);
-            }
-            _ => return None,
-        }
-    }
-}
-
-/// Where the first quote, backslash or control character stands.
-#[inline]
-fn quote_or_control(text: &[u8]) -> Option<usize> {
-    let is_special = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..0x20);
-    let (words, rest) = text.as_chunks::<8>();
-    let mut at = 0_usize;
-    for word in words {
-        let word = u64::from_le_bytes(*word);
-        // The same with a borrow from 0x20: a byte below it sets its high bit.
-        let control = word.wrapping_sub(u64::from_ne_bytes([0x20; 8])) & !word & HIGH;
-        let found = control | zero(word ^ QUOTES) | zero(word ^ BACKSLASHES);
-        if found != 0 {
-            let byte = found.trailing_zeros() >> 3;
-            return Some(at.saturating_add(byte as usize));
-        }
-        at = at.saturating_add(8);
-    }
-    let found = rest.iter().position(is_special)?;
-    Some(at.saturating_add(found))
-}
-
-const HIGH: u64 = u64::from_ne_bytes([0x80; 8]);
-const QUOTES: u64 = u64::from_ne_bytes([b'"'; 8]);
-const BACKSLASHES: u64 = u64::from_ne_bytes([b'\\'; 8]);
-
-/// Sets the high bit of the first byte that is 0; those of bytes after it perhaps wrongly, those
-/// before it never.
-#[inline]
-const fn zero(word: u64) -> u64 {
-    word.wrapping_sub(u64::from_ne_bytes([1; 8])) & !word & HIGH
-}
-
-/// Where in some bytes quotes and backslashes stand; asked from left to right. What is known of a
-/// window of bytes answers for all strings that begin and end in it.
-struct Marks<'a> {
-    bytes: &'a [u8],
-    /// The window.
-    start: usize,
-    end: usize,
-    /// A bit for each of its bytes; the lowest is that of the first one.
-    bits: u64,
-}
-
-/// Bytes in a whole window.
-const WINDOW: usize = 4 * LANES;
-
-impl<'a> Marks<'a> {
-    #[inline]
-    fn new(bytes: &'a [u8]) -> Self {
-        Self {
-            bytes,
-            start: 0,
-            end: 0,
-            bits: 0,
-        }
-    }
-
-    /// The place of the first one at or after `from`, which is not before any that was asked for;
-    /// the end of the bytes if there is none.
-    #[inline]
-    fn next(&mut self, from: usize) -> usize {
-        if from < self.end {
-            let bits = self.bits >> (from.wrapping_sub(self.start) & (WINDOW - 1));
-            if bits != 0 {
-                return from.wrapping_add(bits.trailing_zeros() as usize);
-            }
-        }
-        self.search(from.max(self.end))
-    }
-
-    /// Moves the window to `from` or, if it holds none there, to where the next one stands.
-    #[inline(never)]
-    fn search(&mut self, mut from: usize) -> usize {
-        loop {
-            let rest = self.bytes.get(from..).unwrap_or_default();
-            let (bits, length) = match rest.first_chunk::<WINDOW>() {
-                Some(window) => (marks(window), WINDOW),
-                None => (marks(rest), rest.len()),
-            };
-            (self.start, self.bits) = (from, bits);
-            self.end = from.wrapping_add(length);
-            if bits != 0 {
-                return from.wrapping_add(bits.trailing_zeros() as usize);
-            }
-            let rest = self.bytes.get(self.end..).unwrap_or_default();
-            if rest.is_empty() {
-                return self.end;
-            }
-            // A long string: one call of the vector search that needs to find no more than this.
-            let found = memchr::memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
-            from = self.end.wrapping_add(found);
-        }
-    }
-}
-
-/// The quotes and backslashes of a window.
-#[inline]
-fn marks(window: &[u8]) -> u64 {
-    let (blocks, rest) = window.as_chunks::<LANES>();
-    let known = blocks.iter().rev().fold(0, |bits, block| {
-        bits << LANES | u64::from(lanes::quotes_and_backslashes(block))
-    });
-    let last = u64::from(lanes::quotes_and_backslashes_of_few(rest));
-    known | last << (blocks.len().wrapping_mul(LANES) & (WINDOW - 1))
-}
-
-/// How many blanks stand at `at`, where there is one.
-#[inline]
-fn blank(bytes: &[u8], at: usize) -> usize {
-    let rest = bytes.get(at..).unwrap_or_default();
-    let is_blank = |byte: &u8| matches!(byte, b' ' | b'\n' | b'\r' | b'\t');
-    // Mostly one, or the indentation of a line.
-    if !rest.get(1).is_some_and(is_blank) {
-        return 1;
-    }
-    let (blocks, last) = rest.as_chunks::<LANES>();
-    let mut length = 0_usize;
-    for block in blocks {
-        let others = !lanes::blanks(block);
-        if others != 0 {
-            return length.wrapping_add(others.trailing_zeros() as usize);
-        }
-        length = length.wrapping_add(LANES);
-    }
-    length.wrapping_add(last.iter().take_while(|byte| is_blank(byte)).count())
 }
 
 impl Number {

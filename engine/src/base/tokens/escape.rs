@@ -1,11 +1,11 @@
 //! Escapes in JSON strings (RFC 8259 §7).
 
 /// Most bytes that one escape has: a surrogate pair, `\ud83d\ude00`.
-pub(super) const LONGEST: usize = 12;
+pub(crate) const LONGEST: usize = 12;
 
 /// What stands at a backslash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Escape {
+pub(crate) enum Escape {
     /// `raw` bytes that mean the first `len` bytes of `text`.
     Means {
         text: [u8; 4],
@@ -20,7 +20,7 @@ pub(super) enum Escape {
 
 /// Reads the escape with which `bytes` begin.
 #[inline]
-pub(super) fn read(bytes: &[u8]) -> Escape {
+pub(crate) fn read(bytes: &[u8]) -> Escape {
     let Some(&kind) = bytes.get(1) else {
         return Escape::Cut;
     };

@@ -1,7 +1,8 @@
 //! The same reading byte by byte: what the fast one must say, and what it is compared with.
 
 use super::escape::{self, Escape};
-use super::{BACKSLASHES, NotJson, QUOTES, Quoted, Sink, State, Tokenizer, zero};
+use super::skip::{BACKSLASHES, QUOTES, zero};
+use super::{NotJson, Quoted, Sink, State, Tokenizer};
 
 impl Tokenizer {
     /// See [`read`](Self::read).
