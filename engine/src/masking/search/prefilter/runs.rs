@@ -15,7 +15,7 @@ pub(super) struct Run {
 }
 
 /// Most runs at one offset of one anchor.
-const MAX_RUNS: u32 = 4096;
+pub(super) const MAX_RUNS: u32 = 4096;
 /// The share of a byte (see [`share`]) that is rare enough to be searched for singly.
 const RARE: u64 = 2;
 
@@ -34,7 +34,7 @@ pub(super) fn folded(set: ByteSet) -> ByteSet {
 }
 
 /// All runs that these three sets, whose case bits are set, can form.
-fn grams(sets: [ByteSet; 3]) -> impl Iterator<Item = u32> {
+pub(super) fn grams(sets: [ByteSet; 3]) -> impl Iterator<Item = u32> {
     let [a, b, c] = sets;
     let pairs = a.iter().flat_map(move |a| b.iter().map(move |b| (a, b)));
     pairs.flat_map(move |(a, b)| c.iter().map(move |c| gram([a, b, c])))
@@ -42,7 +42,7 @@ fn grams(sets: [ByteSet; 3]) -> impl Iterator<Item = u32> {
 
 impl Target {
     /// Every position that is known, with its offset from the anchor's beginning.
-    fn positions(&self) -> Vec<(i8, ByteSet)> {
+    pub(super) fn positions(&self) -> Vec<(i8, ByteSet)> {
         let before = self.before.map(|set| (-1, set));
         let own = (0_i8..).zip(self.text.sets().iter().copied());
         before.into_iter().chain(own).collect()
@@ -56,21 +56,31 @@ impl Target {
             .into_iter()
             .map(|(at, set)| (at, folded(set)))
             .collect();
-        let mut best: [Option<(u64, i8, [ByteSet; 3])>; 2] = [None, None];
+        let mut windows: Vec<(u32, i8, [ByteSet; 3])> = Vec::new();
         for run in positions.windows(3) {
             let [(at, a), (_, b), (_, c)] = *run else {
                 continue;
             };
             let sets = [a, b, c];
-            let size = sets.iter().map(|set| set.len());
-            if size.fold(1, u32::saturating_mul) > MAX_RUNS {
-                continue;
+            let sizes = sets.iter().map(|set| set.len());
+            let size = sizes.fold(1, u32::saturating_mul);
+            if size <= MAX_RUNS {
+                windows.push((size, at, sets));
             }
+        }
+        // The smallest first: most of the others are then too large to be the rarest.
+        windows.sort_by_key(|&(size, at, _)| (size, at));
+        let mut best: [Option<(u64, i8, [ByteSet; 3])>; 2] = [None, None];
+        for (size, at, sets) in windows {
             let Some(slot) = best.get_mut(usize::from(at.rem_euclid(2) == 1)) else {
                 continue;
             };
-            let least = slot.as_ref().map_or(u64::MAX, |(least, ..)| *least);
-            if let Some(cost) = frequencies.of_all(grams(sets), least) {
+            let most = slot.as_ref().map_or(u64::MAX, |(least, ..)| *least);
+            let Some(cost) = frequencies.sum(size, most, grams(sets)) else {
+                continue;
+            };
+            // Of equals the one that stands first.
+            if slot.is_none_or(|(least, known, _)| (cost, at) < (least, known)) {
                 *slot = Some((cost, at, sets));
             }
         }

@@ -1,5 +1,7 @@
 //! The search against its definition, and against the search as it was.
 
+use super::frequency::Frequencies;
+use super::runs::{FOLD, MAX_RUNS, Run, folded, grams};
 use super::*;
 use crate::masking::search::set::DetectorSet;
 use proptest::prelude::*;
@@ -122,4 +124,69 @@ fn the_search_finds_what_it_found_when_its_look_ups_were_no_vectors() {
             assert_eq!(found(|f| set.prefilter.search(text, f)), expected);
         }
     }
+}
+
+/// The runs of [`Target::runs`] by their definition: of all at even and at odd offsets the rarest,
+/// and the first of them.
+fn rarest(target: &Target, frequencies: &Frequencies) -> Option<(u64, [Run; 2])> {
+    let positions = target.positions();
+    let mut best: [Option<(u64, Run)>; 2] = [None, None];
+    for run in positions.windows(3) {
+        let [(at, a), (_, b), (_, c)] = *run else {
+            continue;
+        };
+        let grams: Vec<u32> = grams([a, b, c].map(folded)).collect();
+        if grams.len() > MAX_RUNS as usize {
+            continue;
+        }
+        let cost = grams.iter().map(|&gram| frequencies.of(gram)).sum();
+        let slot = &mut best[usize::from(at.rem_euclid(2) == 1)];
+        if slot.as_ref().is_none_or(|(least, _)| cost < *least) {
+            *slot = Some((cost, Run { offset: at, grams }));
+        }
+    }
+    let [even, odd] = best;
+    let ((even_cost, even), (odd_cost, odd)) = (even?, odd?);
+    Some((even_cost + odd_cost, [even, odd]))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+    #[test]
+    fn the_rarest_runs_of_an_anchor_are_looked_for(
+        target in (
+            proptest::collection::vec(prop_oneof![
+                3 => set(),
+                1 => proptest::sample::select(vec![ByteSet::ALL, ByteSet::range(b'0', b'9')]),
+            ], WINDOW..9),
+            proptest::option::of(set()),
+        ).prop_map(|(sets, before)| Target { text: sets.into(), before }),
+    ) {
+        let frequencies = Frequencies::new();
+        let shown = |runs: Option<(u64, [Run; 2])>| {
+            runs.map(|(cost, runs)| (cost, runs.map(|run| (run.offset, run.grams))))
+        };
+        prop_assert_eq!(shown(target.runs(&frequencies)), shown(rarest(&target, &frequencies)));
+    }
+}
+
+#[test]
+fn the_rank_of_every_frequent_run_is_known_and_no_other() {
+    let frequencies = Frequencies::new();
+    let known: std::collections::BTreeSet<u32> = include_str!("frequent.txt")
+        .lines()
+        .flat_map(|line| line.as_bytes().as_chunks().0)
+        .map(|run| gram(*run))
+        .collect();
+    assert!(frequencies.of(gram(*b"the")) > frequencies.of(gram(*b"qzx")));
+    for run in &known {
+        assert!(frequencies.rank(*run).is_some(), "{run:x}");
+    }
+    let others = (0..1 << 24_u32).step_by(7).map(|run| run | FOLD);
+    let others = others.filter(|run| !known.contains(run));
+    assert!(
+        others
+            .take(100_000)
+            .all(|run| frequencies.rank(run).is_none())
+    );
 }
