@@ -15,6 +15,7 @@
 mod admission;
 mod code;
 mod error;
+mod making;
 mod plans;
 mod problem;
 mod refused;
@@ -28,6 +29,7 @@ pub use admission::{
 };
 pub use code::Code;
 pub use error::{GateError, Oversize, PlanError};
+pub use making::GateMaking;
 pub use plans::{InTarget, MAX_COMPILED_BYTES, MaskingPlans, look_in_target};
 pub use problem::{MEDIA_TYPE, Problem, problem_type};
 pub use refused::Refused;
@@ -35,8 +37,7 @@ pub use refused::Refused;
 use crate::base::time::UnixMillis;
 use crate::bundle::{Bundle, Serial};
 use crate::identity::{
-    KeySet, Principal, Refusal, SignatureVerifier, TokenCache, VerifiedToken, Verifier,
-    bearer_token,
+    Principal, Refusal, SignatureVerifier, TokenCache, VerifiedToken, Verifier, bearer_token,
 };
 use crate::masking::Plan;
 use crate::policy::{CompiledPolicy, Connection, Decision, Direction, RequestFacts};
@@ -76,7 +77,7 @@ impl Gate {
     /// # Errors
     /// [`GateError`], whose words say which part of the bundle cannot be used.
     pub fn from_bundle(bundle: Bundle) -> Result<Self, GateError> {
-        Self::make(bundle, None)
+        GateMaking::new(bundle, None).finish()
     }
 
     /// Makes the bundle ready that follows this gate's, and takes over compiled detectors that have
@@ -86,43 +87,7 @@ impl Gate {
     /// # Errors
     /// As [`from_bundle`](Self::from_bundle).
     pub fn next(&self, bundle: Bundle) -> Result<Self, GateError> {
-        Self::make(bundle, Some(&self.masking))
-    }
-
-    fn make(bundle: Bundle, before: Option<&MaskingPlans>) -> Result<Self, GateError> {
-        let Bundle {
-            serial,
-            policy,
-            keys,
-            ..
-        } = bundle;
-        let issuers = policy
-            .issuers
-            .iter()
-            .map(|issuer| {
-                let keys = match keys.get(&issuer.issuer) {
-                    Some(jwks) => {
-                        let read = KeySet::from_value(jwks).map_err(|why| GateError::KeySet {
-                            issuer: issuer.issuer.clone(),
-                            why,
-                        });
-                        let (keys, _problems) = read?;
-                        keys
-                    }
-                    None => KeySet::default(),
-                };
-                Ok((issuer.clone(), keys))
-            })
-            .collect::<Result<Vec<_>, GateError>>()?;
-        let verifier = Verifier::new(issuers).map_err(GateError::Issuer)?;
-        let policy = CompiledPolicy::compile(policy).map_err(GateError::Policy)?;
-        let masking = MaskingPlans::compile(policy.policy(), before).map_err(GateError::Masking)?;
-        Ok(Self {
-            serial,
-            verifier,
-            policy,
-            masking,
-        })
+        GateMaking::new(bundle, Some(self)).finish()
     }
 
     /// Which policy version, and which revision of its keys.

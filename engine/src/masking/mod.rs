@@ -97,6 +97,7 @@ pub use bodies::{
     MaskedBody, MaskedChunk, Masker, Secrets,
     plan::{Action, Plan, Treatment},
 };
+pub(crate) use detectors::custom::Planning;
 #[cfg(feature = "authoring")]
 pub use detectors::custom::{UnusableAllow, check_allow, check_custom};
 pub use detectors::{
@@ -104,6 +105,9 @@ pub use detectors::{
     custom::{Allow, AllowOn, CustomDetector, MAX_CUSTOM_DETECTORS, compile_custom},
     detector::{Detector, DetectorError, Severity, chooses},
 };
+#[cfg(test)]
+pub(crate) use search::automaton::compiled;
+pub(crate) use search::set::Compiling;
 pub use search::set::DetectorSet;
 pub use text::channel::MAX_HELD;
 

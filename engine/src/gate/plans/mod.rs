@@ -4,6 +4,7 @@
 //! the action in the order block, mask, report; the smallest `keep`; and a secret is restored only
 //! if every rule that masks it says so. So adding a rule never loosens masking.
 
+mod making;
 mod target;
 #[cfg(test)]
 mod tests;
@@ -11,11 +12,12 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+pub(super) use self::making::PlansMaking;
 pub use self::target::{InTarget, look_in_target};
-use super::error::{Oversize, PlanError};
+use super::error::PlanError;
 use crate::masking::{
-    Action, Allow, CustomDetector, Detector, DetectorSet, KeyNames, Plan, Treatment, catalogue,
-    chooses, compile_custom,
+    Action, Allow, Compiling, CustomDetector, Detector, DetectorSet, KeyNames, Plan, Treatment,
+    catalogue, chooses, compile_custom,
 };
 use crate::policy::{Connection, Direction, MaskingAction, MaskingRule, Policy, rules_for};
 
@@ -26,20 +28,37 @@ pub const MAX_COMPILED_BYTES: usize = 8 * 1024 * 1024;
 /// The plans of one policy, with the detectors that they share, compiled.
 #[derive(Debug, Default)]
 pub struct MaskingPlans {
-    /// Sets that the next version can take over: compiling takes longest by far, and detectors
-    /// rarely change.
-    sets: BTreeMap<SetKey, Arc<DetectorSet>>,
-    /// The policy's own detectors, with their part of a [`SetKey`].
-    custom: Arc<Custom>,
+    /// What the next version can take over: compiling takes longest by far, and detectors rarely
+    /// change.
+    compiled: Compiled,
     connections: BTreeMap<String, ByDirection>,
     shown: Option<Arc<Plan>>,
 }
 
+/// Compiled detectors, shared by the versions that have them.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Compiled {
+    sets: BTreeMap<SetKey, Arc<DetectorSet>>,
+    custom: Arc<Custom>,
+}
+
+/// The policy's own detectors, with their part of a [`SetKey`].
 #[derive(Debug, Default)]
 struct Custom {
-    texts: Vec<String>,
+    identities: Vec<Identity>,
     detectors: Vec<Detector>,
 }
+
+impl Custom {
+    fn detector(&self, identity: &Identity) -> Option<&Detector> {
+        let at = self.identities.iter().position(|known| known == identity)?;
+        self.detectors.get(at)
+    }
+}
+
+/// What tells a detector of the policy's own from others: two versions may use one name for two
+/// detectors. SHA-256 of all that is said of it.
+type Identity = [u8; 32];
 
 /// The plan for requests, then for responses; nothing where there is nothing to do.
 type ByDirection = [Option<Arc<Plan>>; 2];
@@ -49,9 +68,8 @@ type ByDirection = [Option<Arc<Plan>>; 2];
 struct SetKey {
     /// Full names, in the order of precedence.
     names: Vec<String>,
-    /// The policy's own detectors among them, as JSON: two versions may use one name for two
-    /// detectors.
-    custom: String,
+    /// Of the policy's own detectors among them.
+    custom: Vec<Identity>,
 }
 
 /// The treatment of the secrets of one detector, or of the values of one key.
@@ -73,39 +91,18 @@ impl MaskingPlans {
         Self::within(MAX_COMPILED_BYTES, policy, before)
     }
 
+    /// The same, a piece at a time.
+    pub(super) fn making(before: Option<&Self>) -> PlansMaking {
+        PlansMaking::within(MAX_COMPILED_BYTES, before)
+    }
+
     fn within(limit: usize, policy: &Policy, before: Option<&Self>) -> Result<Self, PlanError> {
-        let mut maker = Maker::new(
-            limit,
-            &policy.masking,
-            &policy.detectors,
-            &policy.detectors_allow,
-            before,
-        )?;
-        let mut connections = BTreeMap::new();
-        for Connection { name, .. } in &policy.connections {
-            let by_direction = [
-                maker.plan(name, Direction::Request)?,
-                maker.plan(name, Direction::Response)?,
-            ];
-            connections.insert(name.clone(), by_direction);
+        let mut making = PlansMaking::within(limit, before);
+        loop {
+            if let Some(plans) = making.step(policy)? {
+                return Ok(plans);
+            }
         }
-        // Not the author's choice, so not held against their limit; most policies mask with the
-        // same set.
-        maker.limit = usize::MAX;
-        let hides = |rule: &&MaskingRule| rule.action != MaskingAction::Report;
-        let hidden = |name: &str| {
-            let rules = policy.masking.iter().filter(hides);
-            let mut selectors = rules.flat_map(|rule| &rule.detectors);
-            selectors.any(|selector| chooses(selector, name))
-        };
-        let own = |name: &str| policy.detectors.iter().any(|own| own.name == name);
-        let shown = maker.set(|name| name.starts_with("secrets/") || own(name) || hidden(name))?;
-        Ok(Self {
-            sets: maker.sets,
-            custom: maker.custom,
-            connections,
-            shown: Some(Arc::new(Plan::masking(shown))),
-        })
     }
 
     /// The plan of one rule that stands in no policy, whatever connection and direction the rule
@@ -119,7 +116,14 @@ impl MaskingPlans {
         allow: &[Allow],
     ) -> Result<Arc<Plan>, PlanError> {
         let rules = std::slice::from_ref(rule);
-        let mut maker = Maker::new(usize::MAX, rules, detectors, allow, None)?;
+        let compiled = Compiled {
+            sets: BTreeMap::new(),
+            custom: Arc::new(Custom {
+                identities: vec![Identity::default(); detectors.len()],
+                detectors: compile_custom(detectors, allow).map_err(PlanError::Detector)?,
+            }),
+        };
+        let mut maker = Maker::new(rules, &compiled);
         Ok(Arc::new(maker.make(&[0])?))
     }
 
@@ -142,58 +146,83 @@ impl MaskingPlans {
 
     /// Bytes that the compiled detectors take.
     pub fn memory(&self) -> usize {
-        let sizes = self.sets.values().map(|set| set.memory());
+        let sizes = self.compiled.sets.values().map(|set| set.memory());
         sizes.fold(0, usize::saturating_add)
     }
 }
 
 /// The parts that plans are made from, and the plans made so far.
 struct Maker<'a> {
-    /// Bytes of compiled detectors.
-    limit: usize,
     rules: &'a [MaskingRule],
-    before: Option<&'a MaskingPlans>,
-    custom: Arc<Custom>,
+    /// Sets that are there already; others are compiled when they are asked for.
+    compiled: &'a Compiled,
     /// Names of all detectors, in the order of precedence, each with its part of a [`SetKey`].
-    known: Vec<(String, String)>,
+    known: Vec<(&'a str, Option<Identity>)>,
     sets: BTreeMap<SetKey, Arc<DetectorSet>>,
+    /// Sets that are not there, in the order in which they were asked for, if they are only listed
+    /// and not compiled: plans have an empty set in the place of each.
+    missing: Option<Missing>,
     /// By the rules that apply: most connections have the same.
     plans: BTreeMap<Vec<usize>, Arc<Plan>>,
 }
 
+struct Missing {
+    keys: Vec<SetKey>,
+    stand_in: Arc<DetectorSet>,
+}
+
 impl<'a> Maker<'a> {
-    fn new(
-        limit: usize,
-        rules: &'a [MaskingRule],
-        detectors: &[CustomDetector],
-        allow: &[Allow],
-        before: Option<&'a MaskingPlans>,
-    ) -> Result<Self, PlanError> {
-        let texts = detectors.iter().map(|detector| {
-            serde_json::to_string(&(detector, allow)).map_err(PlanError::Unwritable)
-        });
-        let texts: Vec<String> = texts.collect::<Result<_, _>>()?;
-        let custom = match before.filter(|before| before.custom.texts == texts) {
-            Some(before) => Arc::clone(&before.custom),
-            None => Arc::new(Custom {
-                detectors: compile_custom(detectors, allow).map_err(PlanError::Detector)?,
-                texts,
-            }),
-        };
-        let built_in = catalogue().iter();
-        let mut known: Vec<(String, String)> = built_in
-            .map(|detector| (detector.name().to_owned(), String::new()))
-            .collect();
-        let names = detectors.iter().map(|detector| detector.name.clone());
-        known.extend(names.zip(custom.texts.iter().cloned()));
-        Ok(Self {
-            limit,
+    fn new(rules: &'a [MaskingRule], compiled: &'a Compiled) -> Self {
+        let built_in = catalogue().iter().map(|detector| (detector.name(), None));
+        let custom = &compiled.custom;
+        let own = custom.detectors.iter().map(Detector::name);
+        let own = own.zip(custom.identities.iter().copied().map(Some));
+        Self {
             rules,
-            before,
-            custom,
-            known,
+            compiled,
+            known: built_in.chain(own).collect(),
             sets: BTreeMap::new(),
+            missing: None,
             plans: BTreeMap::new(),
+        }
+    }
+
+    /// One that compiles nothing.
+    fn listing(rules: &'a [MaskingRule], compiled: &'a Compiled) -> Result<Self, PlanError> {
+        let stand_in = DetectorSet::compile(&[] as &[&str]).map_err(PlanError::Detector)?;
+        Ok(Self {
+            missing: Some(Missing {
+                keys: Vec::new(),
+                stand_in: Arc::new(stand_in),
+            }),
+            ..Self::new(rules, compiled)
+        })
+    }
+
+    /// The plans for all bodies, and how many of the sets in [`Self::sets`] they have asked for:
+    /// the one for all that is shown, which comes last, is not the author's choice.
+    fn all(&mut self, policy: &Policy) -> Result<Bodies, PlanError> {
+        let mut connections = BTreeMap::new();
+        for Connection { name, .. } in &policy.connections {
+            let by_direction = [
+                self.plan(name, Direction::Request)?,
+                self.plan(name, Direction::Response)?,
+            ];
+            connections.insert(name.clone(), by_direction);
+        }
+        let chosen: BTreeSet<SetKey> = self.sets.keys().cloned().collect();
+        let hides = |rule: &&MaskingRule| rule.action != MaskingAction::Report;
+        let hidden = |name: &str| {
+            let rules = policy.masking.iter().filter(hides);
+            let mut selectors = rules.flat_map(|rule| &rule.detectors);
+            selectors.any(|selector| chooses(selector, name))
+        };
+        let own = |name: &str| policy.detectors.iter().any(|own| own.name == name);
+        let shown = self.set(|name| name.starts_with("secrets/") || own(name) || hidden(name))?;
+        Ok(Bodies {
+            connections,
+            chosen,
+            shown: Arc::new(Plan::masking(shown)),
         })
     }
 
@@ -218,10 +247,10 @@ impl<'a> Maker<'a> {
         let mut wanted: BTreeMap<String, Wanted> = BTreeMap::new();
         let mut keys = KeyNames::default();
         for rule in rules.iter().filter_map(|at| self.rules.get(*at)) {
-            let chosen = self.known.iter().map(|(name, _)| name);
+            let chosen = self.known.iter().map(|(name, _)| *name);
             let chosen = chosen.filter(|name| rule.detectors.iter().any(|s| chooses(s, name)));
             for name in chosen {
-                Wanted::add(&mut wanted, name.clone(), rule);
+                Wanted::add(&mut wanted, name.to_owned(), rule);
             }
             if let Some(list) = &rule.keys {
                 let names = list.names();
@@ -260,46 +289,40 @@ impl<'a> Maker<'a> {
     /// The compiled set of the detectors that `chosen` chooses.
     fn set(&mut self, chosen: impl Fn(&str) -> bool) -> Result<Arc<DetectorSet>, PlanError> {
         let known = self.known.iter().filter(|(name, _)| chosen(name));
-        let (names, custom): (Vec<String>, Vec<&str>) = known
-            .map(|(name, custom)| (name.clone(), custom.as_str()))
+        let (names, custom): (Vec<String>, Vec<Option<Identity>>) = known
+            .map(|&(name, identity)| (name.to_owned(), identity))
             .unzip();
         let key = SetKey {
-            custom: custom.concat(),
+            custom: custom.into_iter().flatten().collect(),
             names,
         };
-        let made = self.sets.get(&key);
-        if let Some(set) = made.or_else(|| self.before.and_then(|before| before.sets.get(&key))) {
-            let set = Arc::clone(set);
-            self.sets.insert(key, Arc::clone(&set));
-            return self.bounded(set);
-        }
-        let set = DetectorSet::compile_with(&key.names, &self.custom.detectors)
-            .map_err(PlanError::Detector)?;
-        let set = Arc::new(set);
+        let made = self.sets.get(&key).or_else(|| self.compiled.sets.get(&key));
+        let set = match (made, &mut self.missing) {
+            (Some(set), _) => Arc::clone(set),
+            (None, Some(missing)) => {
+                missing.keys.push(key.clone());
+                Arc::clone(&missing.stand_in)
+            }
+            (None, None) => {
+                let mut compiling = Compiling::named(&key.names, &self.compiled.custom.detectors);
+                loop {
+                    if let Some(set) = compiling.step().map_err(PlanError::Detector)? {
+                        break Arc::new(set);
+                    }
+                }
+            }
+        };
         self.sets.insert(key, Arc::clone(&set));
-        self.bounded(set)
+        Ok(set)
     }
+}
 
-    /// Asked after every set, so that a policy with too many of them is refused before they are all
-    /// compiled.
-    fn bounded(&self, set: Arc<DetectorSet>) -> Result<Arc<DetectorSet>, PlanError> {
-        let sizes = self.sets.values().map(|set| set.memory());
-        let all = sizes.fold(0, usize::saturating_add);
-        if all <= self.limit {
-            return Ok(set);
-        }
-        let largest = self.sets.iter().max_by_key(|(_, set)| set.memory());
-        let (detectors, memory) = largest.map_or((Vec::new(), 0), |(key, set)| {
-            (key.names.clone(), set.memory())
-        });
-        Err(PlanError::TooLarge(Oversize {
-            all,
-            limit: self.limit,
-            sets: self.sets.len(),
-            largest: memory,
-            detectors,
-        }))
-    }
+/// The plans for bodies.
+struct Bodies {
+    connections: BTreeMap<String, ByDirection>,
+    /// The sets in them.
+    chosen: BTreeSet<SetKey>,
+    shown: Arc<Plan>,
 }
 
 impl Wanted {

@@ -139,7 +139,7 @@ fn what_is_shown_hides_every_secret_and_shares_its_detectors_with_the_plans() {
             &format!("acme_0example {}", github()),
         );
         assert!(text.starts_with("[masked:acme:") && !text.contains(&github()));
-        assert_eq!(plans.sets.len(), sets, "{rule}");
+        assert_eq!(plans.compiled.sets.len(), sets, "{rule}");
     }
 }
 
@@ -168,7 +168,7 @@ fn the_next_version_compiles_only_what_is_new() {
             r#""detectors":[{{"name":"custom/acme","regex":"{regex}"}}],"masking":[{rule}]"#
         ))
     };
-    let set = |plans: &MaskingPlans| Arc::clone(plans.sets.values().next().unwrap());
+    let set = |plans: &MaskingPlans| Arc::clone(plans.compiled.sets.values().next().unwrap());
     let first = MaskingPlans::compile(&of("acme_[a-z0-9]{8}"), None).unwrap();
     let same = MaskingPlans::compile(&of("acme_[a-z0-9]{8}"), Some(&first)).unwrap();
     assert!(Arc::ptr_eq(&set(&first), &set(&same)));
@@ -215,7 +215,65 @@ fn a_gate_takes_over_the_compiled_detectors_of_the_one_before() {
     };
     let first = crate::gate::Gate::from_bundle(bundle(1)).unwrap();
     let second = first.next(bundle(2)).unwrap();
-    let set = |gate: &crate::gate::Gate| Arc::clone(gate.masking.sets.values().next().unwrap());
+    let set =
+        |gate: &crate::gate::Gate| Arc::clone(gate.masking.compiled.sets.values().next().unwrap());
     assert!(Arc::ptr_eq(&set(&first), &set(&second)));
     assert_eq!(second.serial().policy_version, 2);
+}
+
+/// Automata that were begun while plans were made, piece by piece: in all, and most in one piece.
+fn pieces(policy: &Policy, before: Option<&MaskingPlans>) -> (MaskingPlans, u64, u64) {
+    let mut making = MaskingPlans::making(before);
+    let (mut all, mut most) = (0, 0);
+    loop {
+        let began = crate::masking::compiled();
+        let made = making.step(policy).unwrap();
+        let now = crate::masking::compiled() - began;
+        (all, most) = (all + now, most.max(now));
+        if let Some(plans) = made {
+            return (plans, all, most);
+        }
+    }
+}
+
+/// Policy with detectors of its own, of which the second is planned with several automata that do
+/// not fit.
+fn with_detectors(first: &str) -> Policy {
+    policy(&format!(
+        r#""detectors":[
+            {{"name":"custom/first","regex":"{first}[a-z]{{20}}[0-9]"}},
+            {{"name":"custom/large","regex":"(?:[a-z]{{0,60}}[0-9a-f]{{0,70}}=){{1,3}}piecewise_([a-f0-9]{{32}})"}}],
+          "masking":[
+            {{"name":"m","detectors":["custom/*","secrets/github-pat"],"on":["request"],"action":"mask"}},
+            {{"name":"r","detectors":["secrets/npm-token"],"on":["request"],"action":"report"}}]"#
+    ))
+}
+
+#[test]
+fn no_piece_of_making_plans_builds_more_than_one_automaton() {
+    let (plans, all, most) = pieces(&with_detectors("piece_one_"), None);
+    assert!(all > 5 && most == 1, "{all} {most}");
+    let plan = plans.plan("api", Direction::Request).unwrap();
+    for (name, text) in [
+        ("custom/first", format!("piece_one_{}7", "k".repeat(20))),
+        (
+            "custom/large",
+            format!("ab12=piecewise_{}", "0a".repeat(16)),
+        ),
+        ("secrets/github-pat", github()),
+    ] {
+        let (_, findings) = mask_whole(&plan, &key(), &Content::text(), text.as_bytes());
+        let found: Vec<&str> = findings.iter().map(|(detector, _)| detector).collect();
+        assert_eq!(found, [name], "{text}");
+    }
+}
+
+#[test]
+fn what_has_not_changed_is_not_compiled_again() {
+    let (before, _, _) = pieces(&with_detectors("piece_two_"), None);
+    let (same, all, _) = pieces(&with_detectors("piece_two_"), Some(&before));
+    assert_eq!(all, 0, "new keys compile nothing");
+    assert_eq!(same.memory(), before.memory());
+    let (_, all, _) = pieces(&with_detectors("piece_three_"), Some(&before));
+    assert_eq!(all, 1, "one detector has changed, and has one automaton");
 }

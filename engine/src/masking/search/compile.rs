@@ -69,6 +69,7 @@ pub(in crate::masking) struct Compiler {
 
 impl Compiler {
     /// Adds all rules of a detector.
+    #[cfg(feature = "authoring")]
     pub(in crate::masking) fn add(
         &mut self,
         detector: &Arc<Detector>,
@@ -81,6 +82,27 @@ impl Compiler {
                 })?;
         }
         Ok(())
+    }
+
+    /// Does one piece of adding a rule of a detector: builds one automaton that it needs and that is
+    /// not there yet, or adds the rule. `true` once it is added.
+    pub(super) fn add_piece(
+        &mut self,
+        detector: &Arc<Detector>,
+        rule: &RuleSpec,
+    ) -> Result<bool, DetectorError> {
+        let context = rule.context.as_ref().map(|context| &context.pattern);
+        let patterns = [context, Some(&rule.secret), rule.tail.as_ref()];
+        let mut patterns = patterns.into_iter().flatten();
+        let missing = patterns.find(|&pattern| !self.automata.contains_key(pattern));
+        let done = match missing {
+            Some(pattern) => self.automaton(pattern).map(|_| false),
+            None => self.add_rule(detector, rule).map(|()| true),
+        };
+        done.map_err(|reason| DetectorError::Invalid {
+            detector: detector.name().to_owned(),
+            reason,
+        })
     }
 
     /// Whether nothing more can be added.

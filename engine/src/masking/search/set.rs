@@ -4,13 +4,13 @@ use super::{
     bytes::ByteSet,
     compile::{Compiler, Head, Rule},
     cut::Cuts,
-    prefilter::{Building, Prefilter, Target},
+    prefilter::{Building, Prefilter},
 };
 use crate::masking::detectors::{
     catalogue::catalogue,
     detector::{Detector, DetectorError, chooses, near},
 };
-use std::{fmt, sync::Arc};
+use std::{collections::BTreeSet, fmt, sync::Arc};
 
 /// Detectors compiled for use: immutable, shared by all streams behind an `Arc`.
 pub struct DetectorSet {
@@ -86,50 +86,12 @@ impl DetectorSet {
     pub(in crate::masking) fn of(
         detectors: impl IntoIterator<Item = Detector>,
     ) -> Result<Self, DetectorError> {
-        let mut compiler = Compiler::default();
-        let detectors: Vec<Arc<Detector>> = detectors.into_iter().map(Arc::new).collect();
-        for detector in &detectors {
-            compiler.add(detector)?;
-        }
-        let memory = compiler.memory();
-        let Compiler {
-            rules,
-            heads,
-            targets,
-            owners,
-            ..
-        } = compiler;
-        let prefilter = search_for(targets).map_err(|(target, reason)| {
-            let owner = owners.get(target).and_then(|heads| heads.first());
-            let head = owner.and_then(|&head| heads.get(usize::from(head)));
-            let rule = head.and_then(|head| rules.get(usize::from(head.rule)));
-            DetectorError::Invalid {
-                detector: rule.map_or_else(String::new, |rule| rule.detector.name().to_owned()),
-                reason,
-            }
-        })?;
-        let mut runs: Vec<Run> = Vec::new();
-        for (number, rule) in (0_u16..).zip(&rules) {
-            if let Some((class, max)) = rule.run {
-                let own = (0_u16..).zip(&heads).filter(|(_, h)| h.rule == number);
-                runs.push(Run {
-                    class,
-                    max,
-                    heads: own.map(|(head, _)| head).collect(),
-                });
+        let mut compiling = Compiling::of(detectors);
+        loop {
+            if let Some(set) = compiling.step()? {
+                return Ok(set);
             }
         }
-        Ok(Self {
-            cuts: Cuts::of(&heads, &rules),
-            lookback: rules.iter().map(Rule::lookback).max().unwrap_or(0),
-            memory: memory.saturating_add(prefilter.memory()),
-            detectors,
-            rules,
-            prefilter,
-            heads,
-            owners: owners.into_iter().map(Into::into).collect(),
-            runs,
-        })
     }
 
     /// The detectors in this set.
@@ -156,16 +118,115 @@ impl DetectorSet {
     }
 }
 
-/// Builds the search for these targets.
-///
-/// # Errors
-/// The number of a target that cannot be searched for, and why.
-fn search_for(targets: Vec<Target>) -> Result<Prefilter, (usize, String)> {
-    let mut building = Building::new();
-    for (number, target) in (0_u16..).zip(&targets) {
-        building.add(number, target)?;
+/// A set while it is compiled, a piece at a time: an automaton, a rule, an anchor of the search.
+pub(crate) struct Compiling {
+    detectors: Vec<Arc<Detector>>,
+    compiler: Compiler,
+    /// Which rule of which detector comes next.
+    next: (usize, usize),
+    search: Building,
+    /// How many targets the search has.
+    searched: usize,
+}
+
+impl Compiling {
+    /// Of the catalogue and `custom`, in this order, the detectors of these names.
+    pub(crate) fn named(names: &[String], custom: &[Detector]) -> Self {
+        let names: BTreeSet<&str> = names.iter().map(String::as_str).collect();
+        let all = catalogue().iter().chain(custom);
+        Self::of(
+            all.filter(|detector| names.contains(detector.name()))
+                .cloned(),
+        )
     }
-    Ok(building.finish(targets))
+
+    fn of(detectors: impl IntoIterator<Item = Detector>) -> Self {
+        Self {
+            detectors: detectors.into_iter().map(Arc::new).collect(),
+            compiler: Compiler::default(),
+            next: (0, 0),
+            search: Building::new(),
+            searched: 0,
+        }
+    }
+
+    /// Does one piece; gives the set once all is done, and an empty one after that.
+    ///
+    /// # Errors
+    /// A detector is wrong, or together they are too large.
+    pub(crate) fn step(&mut self) -> Result<Option<DetectorSet>, DetectorError> {
+        if let Some(detector) = self.detectors.get(self.next.0) {
+            match detector.rules.get(self.next.1) {
+                Some(rule) if self.compiler.add_piece(detector, rule)? => {
+                    self.next.1 = self.next.1.saturating_add(1);
+                }
+                Some(_) => {}
+                None => self.next = (self.next.0.saturating_add(1), 0),
+            }
+            return Ok(None);
+        }
+        if let Some(target) = self.compiler.targets.get(self.searched) {
+            let number = u16::try_from(self.searched).unwrap_or(u16::MAX);
+            let added = self.search.add(number, target);
+            added.map_err(|(target, reason)| self.unsearchable(target, reason))?;
+            self.searched = self.searched.saturating_add(1);
+            return Ok(None);
+        }
+        let done = std::mem::replace(self, Self::of([]));
+        Ok(Some(done.finish()))
+    }
+
+    fn unsearchable(&self, target: usize, reason: String) -> DetectorError {
+        let owner = self.compiler.owners.get(target);
+        let head = owner.and_then(|heads| heads.first());
+        let head = head.and_then(|&head| self.compiler.heads.get(usize::from(head)));
+        let rule = head.and_then(|head| self.compiler.rules.get(usize::from(head.rule)));
+        DetectorError::Invalid {
+            detector: rule.map_or_else(String::new, |rule| rule.detector.name().to_owned()),
+            reason,
+        }
+    }
+
+    fn finish(self) -> DetectorSet {
+        let memory = self.compiler.memory();
+        let Compiler {
+            rules,
+            heads,
+            targets,
+            owners,
+            ..
+        } = self.compiler;
+        let prefilter = self.search.finish(targets);
+        let mut runs: Vec<Run> = Vec::new();
+        for (number, rule) in (0_u16..).zip(&rules) {
+            if let Some((class, max)) = rule.run {
+                let own = (0_u16..).zip(&heads).filter(|(_, h)| h.rule == number);
+                runs.push(Run {
+                    class,
+                    max,
+                    heads: own.map(|(head, _)| head).collect(),
+                });
+            }
+        }
+        DetectorSet {
+            cuts: Cuts::of(&heads, &rules),
+            lookback: rules.iter().map(Rule::lookback).max().unwrap_or(0),
+            memory: memory.saturating_add(prefilter.memory()),
+            detectors: self.detectors,
+            rules,
+            prefilter,
+            heads,
+            owners: owners.into_iter().map(Into::into).collect(),
+            runs,
+        }
+    }
+}
+
+impl fmt::Debug for Compiling {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (detectors, at) = (self.detectors.len(), self.next.0);
+        write!(f, "Compiling({at} of {detectors})")
+    }
 }
 
 impl fmt::Debug for DetectorSet {

@@ -187,6 +187,11 @@ fn takes_all(hir: &Hir) -> Result<bool, String> {
 pub(super) struct Allows(HashMap<Allow, Arc<Allowed>>);
 
 impl Allows {
+    /// Whether a list is compiled already.
+    pub(super) fn has(&self, allow: &Allow) -> bool {
+        self.0.contains_key(allow)
+    }
+
     pub(super) fn get(&mut self, allow: &Allow) -> Result<Arc<Allowed>, String> {
         if let Some(known) = self.0.get(allow) {
             return Ok(Arc::clone(known));

@@ -24,12 +24,38 @@ pub(super) struct Fits {
     states: usize,
     /// Patterns of the present detector that do not fit.
     misfits: u32,
+    /// Whether automata are built one at a time: after one, what was not tried is not known.
+    one_at_a_time: bool,
+    /// Whether one was built since the detector was last begun.
+    built_one: bool,
+    /// Whether something was asked that is not known yet.
+    paused: bool,
 }
 
 impl Fits {
-    /// The next detector is looked at.
-    pub(super) fn next(&mut self) {
-        self.misfits = 0;
+    /// To be asked by a [`Planning`](super::Planning): building one automaton takes as long as all
+    /// else about a detector, so one is built at a time, and the detector is begun anew with what
+    /// is known then. That costs little, and a function that calls itself need not be cut.
+    pub(super) fn one_at_a_time() -> Self {
+        Self {
+            one_at_a_time: true,
+            ..Self::default()
+        }
+    }
+
+    /// A detector is looked at: the next one, or the present one again after a pause.
+    pub(super) fn begin(&mut self) {
+        if !self.paused {
+            self.misfits = 0;
+        }
+        self.paused = false;
+        self.built_one = false;
+    }
+
+    /// Whether the present detector has to be begun anew, as something is not known yet that was
+    /// asked. All answers since then are void.
+    pub(super) fn is_paused(&self) -> bool {
+        self.paused
     }
 
     /// Whether all the work that is allowed was done. What does not fit then is not known.
@@ -49,6 +75,11 @@ impl Fits {
         if self.misfits >= MAX_MISFITS || self.is_spent() {
             return false;
         }
+        if self.paused || (self.one_at_a_time && self.built_one) {
+            self.paused = true;
+            return false;
+        }
+        self.built_one = true;
         let built = Automaton::compile_within(&key.0, limit).ok();
         let states = built.as_ref().map_or(limit / STATE, Automaton::states);
         self.states = self.states.saturating_add(states);

@@ -74,25 +74,80 @@ pub fn compile_custom(
     detectors: &[CustomDetector],
     shared: &[Allow],
 ) -> Result<Vec<Detector>, DetectorError> {
-    let mut compiler = Compiler::default();
-    let mut names = HashSet::new();
-    let mut out = Vec::with_capacity(detectors.len().min(MAX_CUSTOM_DETECTORS));
-    for detector in detectors {
+    let mut planning = Planning::default();
+    while !planning.step(detectors, shared)? {}
+    Ok(planning.into_detectors())
+}
+
+/// Detectors of a policy while rules are made of them, a piece at a time: an allow list, an
+/// automaton that is built to find out whether it fits, or all else of one detector.
+#[derive(Default)]
+pub(crate) struct Planning {
+    compiler: Option<Compiler>,
+    names: HashSet<String>,
+    out: Vec<Detector>,
+}
+
+impl Planning {
+    /// Does one piece; `true` once all is done. Always called with the same detectors.
+    ///
+    /// # Errors
+    /// As [`compile_custom`].
+    pub(crate) fn step(
+        &mut self,
+        detectors: &[CustomDetector],
+        shared: &[Allow],
+    ) -> Result<bool, DetectorError> {
+        let Some(detector) = detectors.get(self.out.len()) else {
+            return Ok(true);
+        };
         let invalid = |reason: String| DetectorError::Invalid {
             detector: detector.name.clone(),
             reason,
         };
-        if out.len() >= MAX_CUSTOM_DETECTORS {
+        if self.out.len() >= MAX_CUSTOM_DETECTORS {
             return Err(invalid(format!(
                 "there are more than {MAX_CUSTOM_DETECTORS} custom detectors"
             )));
         }
-        if !names.insert(detector.name.as_str()) {
-            return Err(invalid("another detector has this name".to_owned()));
+        let compiler = self.compiler.get_or_insert_with(|| Compiler {
+            allows: Allows::default(),
+            fits: Fits::one_at_a_time(),
+        });
+        let mut allows = detector.allow.iter().chain(shared);
+        if let Some(allow) = allows.find(|allow| !compiler.allows.has(allow)) {
+            compiler.allows.get(allow).map_err(invalid)?;
+            return Ok(false);
         }
-        out.push(compiler.detector(detector, shared).map_err(invalid)?);
+        if let Some(made) = compiler.detector(detector, shared).map_err(invalid)? {
+            if !self.names.insert(detector.name.clone()) {
+                return Err(invalid("another detector has this name".to_owned()));
+            }
+            self.out.push(made);
+        }
+        Ok(self.out.len() >= detectors.len())
     }
-    Ok(out)
+
+    /// How many are done.
+    pub(crate) fn done(&self) -> usize {
+        self.out.len()
+    }
+
+    /// Takes the next one from who has made it already, of the same words. `false` if it is not to
+    /// be taken: [`step`](Self::step) then says why.
+    pub(crate) fn take_over(&mut self, detector: &Detector) -> bool {
+        let new =
+            self.out.len() < MAX_CUSTOM_DETECTORS && self.names.insert(detector.name().to_owned());
+        if new {
+            self.out.push(detector.clone());
+        }
+        new
+    }
+
+    /// The detectors, in the order of the policy.
+    pub(crate) fn into_detectors(self) -> Vec<Detector> {
+        self.out
+    }
 }
 
 /// All detectors that cannot be used, by their place in the list, and why as a sentence. `shared`
@@ -103,7 +158,7 @@ pub fn check_custom(detectors: &[CustomDetector], shared: &[Allow]) -> Vec<(usiz
     let (mut bad, mut good) = (Vec::new(), Vec::new());
     for (place, detector) in detectors.iter().enumerate() {
         match compiler.detector(detector, shared) {
-            Ok(compiled) => good.push((place, compiled)),
+            Ok(compiled) => good.extend(compiled.map(|compiled| (place, compiled))),
             Err(reason) => bad.push((place, reason)),
         }
         if compiler.fits.is_spent() {
@@ -188,18 +243,21 @@ struct Compiler {
 }
 
 impl Compiler {
+    /// `None`: to be called again, see [`Fits::one_at_a_time`].
     fn detector(
         &mut self,
         detector: &CustomDetector,
         shared: &[Allow],
-    ) -> Result<Detector, String> {
+    ) -> Result<Option<Detector>, String> {
         if !is_name(&detector.name) {
             return Err(
                 "the name must be `custom/` and then 1 to 63 of a-z, 0-9, `.`, `_` and `-`, beginning with a letter or digit"
                     .to_owned(),
             );
         }
-        let rules = self.rules(detector, shared)?;
+        let Some(rules) = self.rules(detector, shared)? else {
+            return Ok(None);
+        };
         let patterns = rules.iter().flat_map(|rule| {
             let context = rule.context.as_ref().map(|context| &*context.pattern);
             [Some(&*rule.secret), rule.tail.as_deref(), context]
@@ -212,14 +270,14 @@ impl Compiler {
             String::new(),
             rules,
         );
-        Ok(detector.with_built(built))
+        Ok(Some(detector.with_built(built)))
     }
 
     fn rules(
         &mut self,
         detector: &CustomDetector,
         shared: &[Allow],
-    ) -> Result<Vec<RuleSpec>, String> {
+    ) -> Result<Option<Vec<RuleSpec>>, String> {
         if let Some(bits) = detector.entropy
             && !(0.0..=8.0).contains(&bits)
         {
@@ -234,13 +292,16 @@ impl Compiler {
             ));
         }
         let hir = syntax::parse(&detector.regex)?;
-        self.fits.next();
+        self.fits.begin();
         let mut drafter = Drafter::new(&detector.keywords, &mut self.fits);
         let branches = branch::branches(&hir, detector.secret_group)?;
         let added = branches
             .into_iter()
             .try_for_each(|branch| drafter.add(branch, 0));
         let drafts = drafter.into_drafts();
+        if self.fits.is_paused() {
+            return Ok(None);
+        }
         if self.fits.is_spent() {
             return Err(
                 "with this one the detectors take too long to compile; make what they repeat after a choice smaller \
@@ -258,21 +319,19 @@ impl Compiler {
         }
         let on_match = detector.allow.iter().chain(shared);
         let on_match = on_match.filter(|allow| allow.on == On::Match).count() > 0;
-        drafts
-            .into_iter()
-            .map(|draft| {
-                let judge = Judge {
-                    entropy: detector.entropy.filter(|&bits| bits > 0.0),
-                    allows: allows.clone(),
-                    context: draft.verify.as_ref().map(Lazy::backwards).transpose()?,
-                    whole: match on_match {
-                        true => Some(Arc::new(Lazy::backwards(&draft.all)?)),
-                        false => None,
-                    },
-                };
-                Ok(spec(draft, judge))
-            })
-            .collect()
+        let rules = drafts.into_iter().map(|draft| {
+            let judge = Judge {
+                entropy: detector.entropy.filter(|&bits| bits > 0.0),
+                allows: allows.clone(),
+                context: draft.verify.as_ref().map(Lazy::backwards).transpose()?,
+                whole: match on_match {
+                    true => Some(Arc::new(Lazy::backwards(&draft.all)?)),
+                    false => None,
+                },
+            };
+            Ok(spec(draft, judge))
+        });
+        rules.collect::<Result<_, String>>().map(Some)
     }
 }
 

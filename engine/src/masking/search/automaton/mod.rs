@@ -180,6 +180,8 @@ impl Automaton {
 
     /// The same with a limit, in bytes, on the machine that is built first.
     pub(in crate::masking) fn compile_within(pattern: &str, limit: usize) -> Result<Self, String> {
+        #[cfg(test)]
+        COMPILED.set(COMPILED.get().wrapping_add(1));
         // `MatchKind::All`: ends are what matters, the longest one wins; no alternative may hide
         // another.
         let dfa = dense::Builder::new()
@@ -375,12 +377,19 @@ impl Automaton {
 
 #[cfg(test)]
 thread_local! {
+    static COMPILED: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
     static STEPS: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
 }
 
 #[cfg(test)]
 fn count_step() {
     STEPS.set(STEPS.get().wrapping_add(1));
+}
+
+/// How many automata this thread has begun to build so far, whether or not they fit.
+#[cfg(test)]
+pub(crate) fn compiled() -> u64 {
+    COMPILED.get()
 }
 
 /// How many bytes the automata of this thread have read so far, each counted once for each attempt
