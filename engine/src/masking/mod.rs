@@ -92,9 +92,9 @@ mod text;
 
 pub(crate) use bodies::keys::MAX_NAME as MAX_KEY_NAME;
 pub use bodies::{
-    AsMasked, Blocked, Change, Content, Decoder, DecodingError, Encoding, FREE, Finding, Findings,
-    Fingerprint, FingerprintKey, KeyNames, MAX_FINGERPRINTS, MAX_KEEP, MAX_RATIO, MAX_REMEMBERED,
-    MaskedBody, MaskedChunk, Masker, Secrets,
+    AsMasked, Blocked, Budget, Change, Content, Decoder, DecodingError, Encoding, FREE, Finding,
+    Findings, Fingerprint, FingerprintKey, KeyNames, MAX_FINGERPRINTS, MAX_KEEP, MAX_RATIO,
+    MAX_REMEMBERED, MaskedBody, MaskedChunk, Masker, Secrets,
     plan::{Action, Plan, Treatment},
 };
 pub(crate) use detectors::custom::Planning;

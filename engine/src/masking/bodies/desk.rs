@@ -25,6 +25,8 @@ pub(in crate::masking) struct Desk<'a> {
     pub(in crate::masking) only_reports: bool,
     /// Possible secrets so far of which was asked what becomes of them.
     pub(in crate::masking) judged: u64,
+    /// What was done so far; see [`Budget`](super::Budget).
+    pub(in crate::masking) work: u64,
     /// Room for marks, kept to save allocations.
     pub(in crate::masking) marks: Vec<Mark>,
 }
@@ -38,7 +40,17 @@ pub(in crate::masking) struct Block {
     pub(in crate::masking) at: Option<u64>,
 }
 
+/// What a finding costs, and each byte of its secret: the fingerprint's two blocks, and what hashes
+/// them; see [`Budget`](super::Budget).
+const FOUND: u64 = 800;
+const HASHED: u64 = 6;
+
 impl Desk<'_> {
+    /// Counts work.
+    pub(in crate::masking) fn worked(&mut self, work: u64) {
+        self.work = self.work.saturating_add(work);
+    }
+
     /// What becomes of a secret; `None` if it passes.
     pub(in crate::masking) fn judge(
         &mut self,
@@ -65,6 +77,8 @@ impl Desk<'_> {
         confirmed: bool,
     ) -> Option<What> {
         self.judged = self.judged.saturating_add(1);
+        let hashed = (secret.len() as u64).saturating_mul(HASHED);
+        self.worked(hashed.saturating_add(FOUND));
         let fingerprint = self.key.fingerprint(secret);
         if self.only_reports {
             self.findings.report(name, fingerprint, confirmed);

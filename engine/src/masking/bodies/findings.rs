@@ -6,29 +6,31 @@ use sha2::Sha256;
 use std::{
     borrow::Cow,
     collections::{BTreeMap, BTreeSet},
-    fmt,
+    fmt::{self, Write as _},
+    sync::Arc,
 };
 
 /// The key of all fingerprints of an installation. Whoever has it can test whether a guessed secret
 /// was seen, so it is itself a secret: it has no `Debug` of its content and no way out.
 #[derive(Clone)]
-pub struct FingerprintKey([u8; 32]);
+pub struct FingerprintKey(Arc<Hmac<Sha256>>);
 
 impl FingerprintKey {
     /// A key from 32 random bytes.
-    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
-        Self(bytes)
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        // RFC 2104 §2 pads a short key with zeros to the block size; doing it here makes a
+        // constructor fit that cannot fail.
+        let mut block = [0; 64];
+        for (to, from) in block.iter_mut().zip(bytes) {
+            *to = from;
+        }
+        Self(Arc::new(<Hmac<Sha256> as KeyInit>::new((&block).into())))
     }
 
     /// The fingerprint of a secret: the first four bytes of HMAC-SHA256 (RFC 2104).
     pub fn fingerprint(&self, secret: &[u8]) -> Fingerprint {
-        // RFC 2104 §2 pads a short key with zeros to the block size; doing it here makes a
-        // constructor fit that cannot fail.
-        let mut block = [0; 64];
-        for (to, from) in block.iter_mut().zip(self.0) {
-            *to = from;
-        }
-        let mut mac = <Hmac<Sha256> as KeyInit>::new((&block).into());
+        // The key's own two blocks are hashed already, which is half of the work for most secrets.
+        let mut mac = Hmac::clone(&self.0);
         mac.update(secret);
         let [a, b, c, d, ..] = <[u8; 32]>::from(mac.finalize().into_bytes());
         Fingerprint([a, b, c, d])
@@ -45,9 +47,27 @@ impl fmt::Debug for FingerprintKey {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Fingerprint([u8; 4]);
 
+impl Fingerprint {
+    /// The hex digits that it is shown as.
+    pub(in crate::masking) fn digits(self) -> [u8; 8] {
+        let digit = |n: u8| {
+            if n < 10 {
+                n | b'0'
+            } else {
+                n.wrapping_add(b'a' - 10)
+            }
+        };
+        let [a, b, c, d] = self.0.map(|byte| [digit(byte >> 4), digit(byte & 15)]);
+        let ([a, b], [c, d], [e, f], [g, h]) = (a, b, c, d);
+        [a, b, c, d, e, f, g, h]
+    }
+}
+
 impl fmt::Display for Fingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:08x}", u32::from_be_bytes(self.0))
+        self.digits()
+            .iter()
+            .try_for_each(|&digit| f.write_char(digit.into()))
     }
 }
 
@@ -144,22 +164,28 @@ impl Findings {
 
     /// Counts a secret that did not pass.
     pub(in crate::masking) fn add(&mut self, detector: &str, of: Fingerprint, confirmed: bool) {
-        let finding = self.finding(detector);
-        finding.count = finding.count.saturating_add(1);
-        finding.confirmed = finding.confirmed.saturating_add(u64::from(confirmed));
-        finding.keep(of);
+        self.count(detector, |finding| {
+            finding.count = finding.count.saturating_add(1);
+            finding.confirmed = finding.confirmed.saturating_add(u64::from(confirmed));
+            finding.keep(of);
+        });
     }
 
     /// Counts a secret that passed because it is only reported.
     pub(in crate::masking) fn report(&mut self, detector: &str, of: Fingerprint, confirmed: bool) {
-        let finding = self.finding(detector);
-        finding.reported = finding.reported.saturating_add(1);
-        finding.confirmed = finding.confirmed.saturating_add(u64::from(confirmed));
-        finding.keep(of);
+        self.count(detector, |finding| {
+            finding.reported = finding.reported.saturating_add(1);
+            finding.confirmed = finding.confirmed.saturating_add(u64::from(confirmed));
+            finding.keep(of);
+        });
     }
 
-    fn finding(&mut self, detector: &str) -> &mut Finding {
-        self.0.entry(detector.to_owned()).or_default()
+    fn count(&mut self, detector: &str, count: impl FnOnce(&mut Finding)) {
+        // A name is copied once, not with each finding.
+        match self.0.get_mut(detector) {
+            Some(finding) => count(finding),
+            None => count(self.0.entry(detector.to_owned()).or_default()),
+        }
     }
 }
 

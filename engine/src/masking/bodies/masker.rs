@@ -2,6 +2,7 @@
 
 use super::{
     body::{MaskedBody, MaskedChunk},
+    budget::{self, Budget},
     content::Content,
     desk::{Block, Desk},
     edit::{Change, Edits},
@@ -29,6 +30,10 @@ pub struct Masker {
     secrets: Secrets,
     block: Option<Block>,
     blocked: Option<Blocked>,
+    /// What was done so far.
+    work: u64,
+    /// How much of a chunk is taken at once, where a budget bounds it.
+    slice: usize,
 }
 
 /// A secret at which a body ended.
@@ -57,6 +62,8 @@ impl Masker {
             secrets: Secrets::default(),
             block: None,
             blocked: None,
+            work: 0,
+            slice: budget::FIRST_SLICE,
         }
     }
 
@@ -82,6 +89,7 @@ impl Masker {
         }
         let from = self.left.saturating_add(self.held.len() as u64);
         let end = from.saturating_add(chunk.len() as u64);
+        self.work = self.work.saturating_add(chunk.len() as u64);
         let decided = self.read(|format, desk| format.push(desk, chunk, from));
         if let Some(block) = self.block.take() {
             self.held.extend_from_slice(chunk);
@@ -110,6 +118,63 @@ impl Masker {
             self.leave(to, &mut out);
         }
         MaskedChunk::owned(out)
+    }
+
+    /// The same as far as `budget` goes: gives what can leave, and how many bytes of `chunk` were
+    /// taken. The caller keeps the others, and brings them again before any later ones. What leaves
+    /// in all does not depend on budgets, since it does not depend on how a body is cut. Nothing is
+    /// taken if the budget is spent; else at least something is, and the budget may be overdrawn by
+    /// the work that one slice can cause.
+    pub fn push_within<'a>(
+        &mut self,
+        chunk: &'a [u8],
+        budget: &mut Budget,
+    ) -> (MaskedChunk<'a>, usize) {
+        let mut taken = 0_usize;
+        let mut out: Option<Vec<u8>> = None;
+        loop {
+            let rest = chunk.get(taken..).unwrap_or_default();
+            if budget.is_spent() || (rest.is_empty() && taken > 0) {
+                break;
+            }
+            let slice = rest.get(..self.slice).unwrap_or(rest);
+            let before = self.work;
+            let masked = self.push(slice);
+            self.account(slice.len(), before, budget);
+            if slice.len() == chunk.len() {
+                // The common case: nothing is put together.
+                return (masked, slice.len());
+            }
+            match &mut out {
+                // What passed so far lies in the chunk as it is.
+                None if masked.is_unchanged() => {}
+                None => {
+                    let mut begun = chunk.get(..taken).unwrap_or_default().to_vec();
+                    begun.extend_from_slice(masked.as_bytes());
+                    out = Some(begun);
+                }
+                Some(out) => out.extend_from_slice(masked.as_bytes()),
+            }
+            taken = taken.saturating_add(slice.len());
+        }
+        let masked = match out {
+            Some(out) => MaskedChunk::owned(out),
+            None if taken == chunk.len() => MaskedChunk::unchanged(chunk),
+            None => MaskedChunk::beginning(chunk.get(..taken).unwrap_or_default()),
+        };
+        (masked, taken)
+    }
+
+    /// What was done so far, in the units of [`Budget`].
+    pub fn work(&self) -> u64 {
+        self.work
+    }
+
+    /// Takes from the budget what a slice cost, and chooses how long the next one may be.
+    fn account(&mut self, length: usize, before: u64, budget: &mut Budget) {
+        let work = self.work.saturating_sub(before);
+        budget.spend(work);
+        self.slice = budget::next_slice(self.slice, length, work);
     }
 
     /// Ends the body and gives what was held: masked if the end makes it a secret, as it is if not.
@@ -159,9 +224,12 @@ impl Masker {
             blocked: &mut self.block,
             only_reports: false,
             judged: 0,
+            work: 0,
             marks: Vec::new(),
         };
-        read(&mut *self.format, &mut desk)
+        let read = read(&mut *self.format, &mut desk);
+        self.work = self.work.saturating_add(desk.work);
+        read
     }
 
     /// Lets the held bytes up to `to` go into `out`, edited.

@@ -5,6 +5,7 @@
 //! to be read.
 
 mod body;
+mod budget;
 pub(in crate::masking) mod content;
 mod decoding;
 pub(in crate::masking) mod desk;
@@ -18,6 +19,7 @@ pub(in crate::masking) mod plan;
 pub(in crate::masking) mod restore;
 
 pub use body::{AsMasked, MaskedBody, MaskedChunk};
+pub use budget::Budget;
 pub use content::Content;
 pub use decoding::{Decoder, DecodingError, FREE, MAX_RATIO};
 pub use edit::Change;

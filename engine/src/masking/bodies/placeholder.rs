@@ -3,6 +3,8 @@
 //!
 //! The one place that writes it, reads it and says by which pattern it is found.
 
+use std::borrow::Cow;
+
 use super::{
     findings::Fingerprint,
     plan::{KUBERNETES, Plan},
@@ -34,12 +36,22 @@ pub(in crate::masking) fn write(
     fingerprint: &Fingerprint,
     kept: Option<&str>,
 ) -> Vec<u8> {
-    let name = written(name);
-    match kept {
-        Some(kept) => format!("{BEGINNING}{name}:{fingerprint}:{kept}]"),
-        None => format!("{BEGINNING}{name}:{fingerprint}]"),
-    }
-    .into_bytes()
+    let is_written = (1..=MAX_NAME).contains(&name.len()) && name.bytes().all(is_named);
+    let name = match is_written {
+        true => Cow::Borrowed(name),
+        false => Cow::Owned(written(name)),
+    };
+    let kept = kept.unwrap_or_default();
+    let parts: [&[u8]; 7] = [
+        BEGINNING.as_bytes(),
+        name.as_bytes(),
+        b":",
+        &fingerprint.digits(),
+        if kept.is_empty() { b"" } else { b":" },
+        kept.as_bytes(),
+        b"]",
+    ];
+    parts.concat()
 }
 
 /// Reads a text that is a placeholder and nothing else.

@@ -1,7 +1,7 @@
 //! From rules as they are written to rules as they run.
 
 use super::{
-    automaton::{Automaton, State},
+    automaton::{Automaton, Follow, State},
     bytes::{Anchor, ByteSet},
     prefilter::{MAX_ANCHOR, Target, WINDOW},
 };
@@ -25,6 +25,8 @@ pub(in crate::masking) struct Rule {
     pub(in crate::masking) context: Option<(Arc<Automaton>, ContextStart)>,
     pub(in crate::masking) secret: Arc<Automaton>,
     pub(in crate::masking) tail: Option<Arc<Automaton>>,
+    /// The tail, if one byte decides on it and the last end counts.
+    pub(in crate::masking) follow: Option<Follow>,
     /// Whether the tail may be undecided for more than a few bytes, and only the last end counts:
     /// then what is known of it at one place is the same for all attempts.
     pub(in crate::masking) long_tail: bool,
@@ -140,7 +142,12 @@ impl Compiler {
             Some(tail) => Some(self.automaton(tail)?),
             None => None,
         };
+        let follow = match spec.ends {
+            Ends::Longest => tail.as_ref().and_then(|tail| tail.follow()),
+            Ends::First => None,
+        };
         let rule = Rule {
+            follow,
             detector: Arc::clone(detector),
             left: spec.left,
             run: match spec.lead {

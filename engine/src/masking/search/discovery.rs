@@ -77,16 +77,17 @@ impl DetectorSet {
 
     /// Appends to `starts` every place in `chunk` where a secret could begin, sorted; positions are
     /// offsets in `chunk` plus `base`. What it finds does not depend on how the stream was cut: an
-    /// anchor or context cut by the end of the chunk counts until a later byte refutes it.
+    /// anchor or context cut by the end of the chunk counts until a later byte refutes it. Gives the
+    /// work that it was beyond reading the chunk once.
     pub(in crate::masking) fn discover(
         &self,
         chunk: &[u8],
         base: usize,
         trail: &mut Carried,
         starts: &mut Vec<Start>,
-    ) {
+    ) -> u64 {
         if chunk.is_empty() {
-            return;
+            return 0;
         }
         let from = starts.len();
         let mut sweep = Sweep {
@@ -100,6 +101,7 @@ impl DetectorSet {
             cut: Vec::new(),
             tried: BTreeSet::new(),
             seen: BTreeSet::new(),
+            work: 0,
         };
         sweep.resume();
         self.prefilter
@@ -107,7 +109,10 @@ impl DetectorSet {
         sweep.tail();
         sweep.near();
         let Sweep {
-            mut contexts, cut, ..
+            mut contexts,
+            cut,
+            work,
+            ..
         } = sweep;
         contexts.sort_unstable();
         contexts.dedup();
@@ -122,6 +127,7 @@ impl DetectorSet {
             }
             starts.dedup();
         }
+        work
     }
 }
 
@@ -140,6 +146,8 @@ struct Sweep<'a> {
     tried: BTreeSet<(u16, usize)>,
     /// Where long contexts have come by: rule, state, position.
     seen: BTreeSet<(u16, State, usize)>,
+    /// What was done beyond reading the chunk once; see [`Budget`](crate::masking::Budget).
+    work: u64,
 }
 
 impl Sweep<'_> {
@@ -342,6 +350,7 @@ impl Sweep<'_> {
 
     /// A secret of `number` may begin at `at`.
     fn start(&mut self, number: u16, at: usize) {
+        self.work = self.work.saturating_add(TRIED);
         let after_context = self.set.rule(number).is_some_and(|r| r.context.is_some());
         if after_context && !self.tried.insert((number, at)) {
             return;
@@ -353,7 +362,9 @@ impl Sweep<'_> {
         let ahead = ahead.get(..GLANCE).unwrap_or(ahead);
         let state = secret.and_then(|secret| Some((secret, secret.start(look)?)));
         let mut matched = false;
-        let open = state.and_then(|(secret, state)| secret.read(state, ahead, |_| matched = true));
+        let open = state.and_then(|(secret, state)| {
+            secret.read(state, ahead, |_| matched = true, &mut self.work)
+        });
         if matched || open.is_some() {
             self.starts.push(Start {
                 at: self.base.saturating_add(at),
@@ -393,7 +404,14 @@ impl Sweep<'_> {
         loop {
             let to = CHECKPOINT.saturating_sub(at & CHECKPOINT.wrapping_sub(1));
             let (piece, rest) = bytes.split_at_checked(to).unwrap_or((bytes, &[]));
-            let next = context.read(state, piece, |i| self.start(number, at.saturating_add(i)));
+            let mut read = 0_u64;
+            let next = context.read(
+                state,
+                piece,
+                |i| self.start(number, at.saturating_add(i)),
+                &mut read,
+            );
+            self.work = self.work.saturating_add(read);
             let Some(next) = next else { return };
             (state, bytes) = (next, rest);
             at = at.saturating_add(piece.len());
@@ -413,6 +431,9 @@ pub(in crate::masking) const NEAR: usize = 255;
 
 /// How many bytes of a secret are read when its place is found.
 pub(in crate::masking) const GLANCE: usize = 32;
+
+/// What it costs to try a place, beside the bytes that are read: searching what was tried before.
+const TRIED: u64 = 16;
 
 /// At every position that is a multiple of this, contexts in the same state become one. A power of
 /// two.

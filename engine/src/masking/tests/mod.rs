@@ -1,6 +1,8 @@
 //! Tests of the five promises and of every detector.
 
 mod actions;
+#[cfg(not(target_arch = "wasm32"))]
+mod budgets;
 mod cases;
 mod detectors;
 #[cfg(not(target_arch = "wasm32"))]

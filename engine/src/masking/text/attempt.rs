@@ -18,6 +18,11 @@ pub(in crate::masking) struct Reading<'a> {
     pub(in crate::masking) known: &'a Known,
 }
 
+/// What it costs to compare an attempt with earlier ones, and what each byte of a tail costs:
+/// several times what a byte of a secret does.
+const COMPARED: u64 = 32;
+const TAIL: u64 = 4;
+
 impl Reading<'_> {
     fn place(self, at: usize) -> u64 {
         self.base.saturating_add(at as u64)
@@ -49,6 +54,8 @@ pub(in crate::masking) struct Attempt {
     waiting: usize,
     /// Where the tail was looked for, if it is a long one, and whether it matches there.
     looked: Vec<(u64, bool)>,
+    /// What it has cost since this was last asked; see [`Budget`](crate::masking::Budget).
+    work: u64,
 }
 
 impl Attempt {
@@ -59,6 +66,7 @@ impl Attempt {
             waypoints: Vec::new(),
             waiting: 0,
             looked: Vec::new(),
+            work: 0,
             rule: start.rule,
             state: set
                 .rule(start.rule)
@@ -66,6 +74,11 @@ impl Attempt {
             tails: Vec::new(),
             matched: None,
         }
+    }
+
+    /// What it has cost since this was last asked.
+    pub(in crate::masking) fn take_work(&mut self) -> u64 {
+        std::mem::take(&mut self.work)
     }
 
     /// The number of the rule.
@@ -100,7 +113,7 @@ impl Attempt {
             self.state = None;
             return;
         };
-        if rule.tail.is_none() && !rule.first_end {
+        if (rule.tail.is_none() || rule.follow.is_some()) && !rule.first_end {
             self.read_secret(rule, on, from, to);
             return;
         }
@@ -108,6 +121,8 @@ impl Attempt {
         let mut behind = from.checked_sub(1).and_then(|at| on.bytes.get(at).copied());
         let mut waypoint = from.saturating_add(on.to_waypoint(from));
         for (at, &byte) in (from..).zip(new) {
+            let tails = (self.tails.len() as u64).saturating_mul(TAIL);
+            self.work = self.work.saturating_add(tails).saturating_add(1);
             if let Some(state) = self.state {
                 let step = rule.secret.step(state, byte);
                 self.state = step.next;
@@ -132,7 +147,7 @@ impl Attempt {
         }
     }
 
-    /// Reads a rule that is nothing but a secret.
+    /// Reads a rule that is nothing but a secret, or one with a byte behind it.
     fn read_secret(&mut self, rule: &Rule, on: Reading<'_>, from: usize, to: usize) {
         let mut at = from;
         while let Some(state) = self.state
@@ -141,9 +156,20 @@ impl Attempt {
             let stop = at.saturating_add(on.to_waypoint(at)).min(to);
             let new = on.bytes.get(at..stop).unwrap_or_default();
             let matched = &mut self.matched;
-            self.state = rule
-                .secret
-                .read(state, new, |i| *matched = Some(at.saturating_add(i)));
+            self.state = match &rule.follow {
+                None => {
+                    let ended = |i| *matched = Some(at.saturating_add(i));
+                    rule.secret.read(state, new, ended, &mut self.work)
+                }
+                Some(follow) => {
+                    let ended = |i| {
+                        if new.get(i).is_some_and(|&byte| follow.bytes.contains(byte)) {
+                            *matched = Some(at.saturating_add(i));
+                        }
+                    };
+                    rule.secret.read(state, new, ended, &mut self.work)
+                }
+            };
             at = stop;
             if on.to_waypoint(at) == WAYPOINT {
                 self.come_by(on, at);
@@ -160,6 +186,7 @@ impl Attempt {
         if place.saturating_sub(self.begun) < WAYPOINT as u64 {
             return;
         }
+        self.work = self.work.saturating_add(COMPARED);
         let Some(waiting) = self.waiting(at) else {
             return;
         };
@@ -213,15 +240,20 @@ impl Attempt {
             .state
             .is_some_and(|state| rule.secret.matches_at_end(state))
         {
-            match rule.tail {
-                Some(_) => {
+            match (&rule.follow, &rule.tail) {
+                (Some(follow), _) => {
+                    if follow.at_end {
+                        self.matched = Some(to);
+                    }
+                }
+                (None, Some(_)) => {
                     let behind = to.checked_sub(1).and_then(|at| bytes.get(at).copied());
                     self.begin_tail_at_end(rule, behind, to);
                 }
-                None => self.matched = Some(to),
+                (None, None) => self.matched = Some(to),
             }
         }
-        if let Some(tail) = &rule.tail {
+        if let (None, Some(tail)) = (&rule.follow, &rule.tail) {
             let ends = self.tails.iter().filter(|(s, _)| tail.matches_at_end(*s));
             let ends = ends.map(|&(_, end)| end).chain(self.matched);
             self.matched = if rule.first_end {

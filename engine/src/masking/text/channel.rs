@@ -44,6 +44,10 @@ pub(in crate::masking) struct Channel {
     marked: u64,
 }
 
+/// What deciding a place costs, beside the bytes that are read for it; see
+/// [`Budget`](crate::masking::Budget).
+const PLACE: u64 = 32;
+
 /// Most bytes that are looked through before what was found in them is decided.
 const PIECE: usize = 1 << 16;
 
@@ -148,7 +152,8 @@ impl Channel {
         };
         self.outside ^= seams.len() % 2 == 1;
         self.trail.breaks.extend_from_slice(breaks);
-        set.discover(text, self.held.len(), &mut self.trail, &mut self.starts);
+        let work = set.discover(text, self.held.len(), &mut self.trail, &mut self.starts);
+        desk.worked(work);
         self.trail.breaks.clear();
         if !self.held.is_empty() {
             let mut bytes = std::mem::take(&mut self.held);
@@ -241,7 +246,11 @@ impl Channel {
             if let Some(runaway) = self.runaway.take() {
                 let span = spans.end(done).map_or(done, |end| end.min(bytes.len()));
                 let known = bytes.get(..span).unwrap_or_default();
+                let threads = runaway.threads.len() as u64;
+                let from = done;
                 done = self.run_away(set, runaway, known, done, marks);
+                let read = done.saturating_sub(from) as u64;
+                desk.worked(read.saturating_mul(threads.saturating_mul(2)));
                 floor = done;
                 if span < bytes.len() {
                     self.runaway = None;
@@ -269,7 +278,10 @@ impl Channel {
                 base: self.base,
                 known: &self.known,
             };
-            if let Verdict::Undecided = open.read_on(set, on, ended) {
+            let verdict = open.read_on(set, on, ended);
+            let work = open.attempts.iter_mut().map(Attempt::take_work);
+            desk.worked(work.fold(PLACE, u64::saturating_add));
+            if let Verdict::Undecided = verdict {
                 if open.read.saturating_sub(at) < MAX_HELD {
                     self.open = Some(open);
                     break at;

@@ -68,7 +68,7 @@ impl Encoded {
         };
         let mut edits = Edits::default();
         let blocked = desk.blocked.is_some();
-        desk.judged = {
+        (desk.judged, desk.work) = {
             let mut inner = Desk {
                 plan: desk.plan,
                 key: desk.key,
@@ -78,12 +78,13 @@ impl Encoded {
                 blocked: desk.blocked,
                 only_reports: desk.only_reports,
                 judged: desk.judged,
+                work: desk.work,
                 marks: Vec::new(),
             };
             let mut tap = Tap::new(Escaping::Plain);
             tap.push_plain(&mut inner, decoded, 0);
             tap.finish(&mut inner);
-            inner.judged
+            (inner.judged, inner.work)
         };
         if let (false, Some(block)) = (blocked, &mut desk.blocked) {
             block.at = Some(start);

@@ -121,6 +121,15 @@ impl States {
     }
 }
 
+/// What must follow a match, if one byte says so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::masking) struct Follow {
+    /// One of these bytes.
+    pub(in crate::masking) bytes: ByteSet,
+    /// Or the end of the text.
+    pub(in crate::masking) at_end: bool,
+}
+
 /// A compiled pattern, anchored at its start; every end at which it matches is reported.
 pub(in crate::masking) struct Automaton {
     classes: [u8; 256],
@@ -235,21 +244,28 @@ impl Automaton {
     }
 
     /// Reads `bytes` until no match can come any more, and calls `matched` with every offset at
-    /// which one ended. Gives the state behind the last byte if there is one.
+    /// which one ended. Gives the state behind the last byte if there is one, and adds how many
+    /// bytes it read to `count`.
     #[inline]
     pub(in crate::masking) fn read(
         &self,
         mut state: State,
         bytes: &[u8],
         mut matched: impl FnMut(usize),
+        count: &mut u64,
     ) -> Option<State> {
         for (at, &byte) in bytes.iter().enumerate() {
             let step = self.step(state, byte);
             if step.matched_before {
                 matched(at);
             }
-            state = step.next?;
+            let Some(next) = step.next else {
+                *count = count.saturating_add(at as u64).saturating_add(1);
+                return None;
+            };
+            state = next;
         }
+        *count = count.saturating_add(bytes.len() as u64);
         Some(state)
     }
 
@@ -267,6 +283,44 @@ impl Automaton {
         self.at_end
             .get(usize::from(state.0 >> 6))
             .is_some_and(|word| word.wrapping_shr(u32::from(state.0)) & 1 != 0)
+    }
+
+    /// What may follow, if the pattern asks for one byte and no more, whatever stands before it.
+    pub(in crate::masking) fn follow(&self) -> Option<Follow> {
+        let mut all = self.starts.map(|start| self.follow_from(State(start)));
+        let [first, others @ ..] = &mut all;
+        let first = first.take();
+        others
+            .iter()
+            .all(|other| *other == first)
+            .then_some(first)?
+    }
+
+    fn follow_from(&self, start: State) -> Option<Follow> {
+        if start.0 == DEAD {
+            return None;
+        }
+        let mut bytes = ByteSet::EMPTY;
+        for byte in 0..=255 {
+            let step = self.step(start, byte);
+            let Some(next) = step.next else {
+                if step.matched_before {
+                    bytes = bytes.with(byte);
+                }
+                continue;
+            };
+            // A match shows one byte late: behind this byte it must be there whatever comes.
+            let is_done = |byte| {
+                let step = self.step(next, byte);
+                step.matched_before && step.next.is_none()
+            };
+            if step.matched_before || !self.matches_at_end(next) || !(0..=255).all(is_done) {
+                return None;
+            }
+            bytes = bytes.with(byte);
+        }
+        let at_end = self.matches_at_end(start);
+        Some(Follow { bytes, at_end })
     }
 
     /// Whether the empty text can match.

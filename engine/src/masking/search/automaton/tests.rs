@@ -114,3 +114,23 @@ fn patterns_that_cannot_run_are_refused_with_a_reason() {
     assert!(Automaton::compile(r"[^\x00-\xff]").is_err());
     assert!(Automaton::compile("[ab]*a[ab]{14}").is_err());
 }
+
+#[test]
+fn a_tail_that_one_byte_decides_on_is_known_as_such() {
+    let follow = |pattern: &str| Automaton::compile(pattern).unwrap().follow();
+    let quoted = follow(r#"(?:$|[\s"])"#).unwrap();
+    assert!(quoted.at_end && quoted.bytes.contains(b'"') && quoted.bytes.contains(b'\n'));
+    assert!(!quoted.bytes.contains(b'a'));
+    assert!(!follow("[@;]").unwrap().at_end);
+    for longer in [
+        r"(?:\\n|x)",
+        "ab",
+        "a?",
+        "a*",
+        r"\b",
+        r"(?:x\b|y)",
+        r"[a-z]\b",
+    ] {
+        assert_eq!(follow(longer), None, "{longer}");
+    }
+}

@@ -186,6 +186,7 @@ fn a_secret_that_is_cut_over_the_events_of_a_channel_leaves_what_stands_between(
         blocked: &mut None,
         only_reports: false,
         judged: 0,
+        work: 0,
         marks: Vec::new(),
     };
     // `%5` stands in one event, `F` in the next one.
