@@ -8,8 +8,8 @@
 //! 3. *Nothing else changes*: what holds no secret passes byte for byte.
 //! 4. *Bounded*: a text holds less than [`MAX_HELD`] bytes, whatever its escapes less than 64 KiB
 //!    of the raw stream; a stream of events, or of deltas without events, also holds the one that
-//!    has not ended, and whole ones that wait, 32 KiB of each; log probabilities wait with up to 32
-//!    KiB. At a cap the possible secret is masked.
+//!    has not ended, up to 32 KiB, and whole ones that wait, up to 256 KiB; log probabilities wait
+//!    with up to 256 KiB. At a cap the possible secret is masked.
 //! 5. *Closed*: what cannot be read is refused by the caller: an encoding ([`Encoding::of`],
 //!    [`DecodingError`]), a character set ([`Content::is_readable`]).
 //!
@@ -34,8 +34,12 @@
 //!   which the rest is masked: patterns are lenient at the end, and take in the beginning of a
 //!   token that follows without a gap.
 //! - A match that is still open after [`MAX_HELD`] bytes is taken for a secret, whether or not it
-//!   would have matched; its fingerprint is that of these bytes. It ends before the first byte that
-//!   cannot belong to it.
+//!   would have matched. It ends where its longest match ends, if no more than some 128 bytes were
+//!   read since, or else before the first byte that cannot belong to it. Its replacement stands at
+//!   its end, and its fingerprint is that of all of it. The same holds where a format cannot wait
+//!   for more raw bytes: the text is held still, so that what is found does not depend on it.
+//! - What has begun like a JSON Web Token and has no dot among its first 256 bytes is none if it is
+//!   not JSON, or has no registered name of a header (`detectors::doubt`).
 //! - The end of the text decides what is open: a match that is complete is a secret, all else
 //!   passes.
 //!

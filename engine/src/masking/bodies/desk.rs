@@ -43,7 +43,7 @@ pub(in crate::masking) struct Block {
 /// What a finding costs, and each byte of its secret: the fingerprint's two blocks, and what hashes
 /// them; see [`Budget`](super::Budget).
 const FOUND: u64 = 800;
-const HASHED: u64 = 6;
+pub(in crate::masking) const HASHED: u64 = 6;
 
 impl Desk<'_> {
     /// Counts work.
@@ -76,17 +76,46 @@ impl Desk<'_> {
         secret: &[u8],
         confirmed: bool,
     ) -> Option<What> {
-        self.judged = self.judged.saturating_add(1);
         let hashed = (secret.len() as u64).saturating_mul(HASHED);
         self.worked(hashed.saturating_add(FOUND));
         let fingerprint = self.key.fingerprint(secret);
+        let what = self.count(name, fingerprint, confirmed)?;
+        let placeholder = match what {
+            What::Replaced(_) => self.placeholder(name, short_name, fingerprint, secret),
+            other => return Some(other),
+        };
+        if self.plan.remembers_of(name) {
+            self.secrets.remember(&placeholder, secret);
+        }
+        Some(What::Replaced(placeholder))
+    }
+
+    /// The same for a secret too long to be held, of which only the fingerprint and the end are
+    /// known. It is not remembered: what is not whole cannot be given back.
+    pub(in crate::masking) fn judge_long(
+        &mut self,
+        (name, short_name): (&str, &str),
+        fingerprint: Fingerprint,
+        end: &[u8],
+    ) -> Option<What> {
+        self.worked(FOUND);
+        Some(match self.count(name, fingerprint, false)? {
+            What::Replaced(_) => {
+                What::Replaced(self.placeholder(name, short_name, fingerprint, end))
+            }
+            other => other,
+        })
+    }
+
+    /// Counts a secret, and says what becomes of it; the replacement is still to be written.
+    fn count(&mut self, name: &str, fingerprint: Fingerprint, confirmed: bool) -> Option<What> {
+        self.judged = self.judged.saturating_add(1);
         if self.only_reports {
             self.findings.report(name, fingerprint, confirmed);
             return None;
         }
         self.findings.add(name, fingerprint, confirmed);
-        let treatment = self.plan.treatment(name);
-        if treatment.action == Action::Block {
+        if self.plan.treatment(name).action == Action::Block {
             if self.blocked.is_none() {
                 *self.blocked = Some(Block {
                     detector: name.to_owned(),
@@ -96,12 +125,18 @@ impl Desk<'_> {
             }
             return Some(What::Blocked);
         }
-        let kept = kept(secret, treatment.keep);
-        let placeholder = placeholder::write(short_name, &fingerprint, kept);
-        if self.plan.remembers_of(name) {
-            self.secrets.remember(&placeholder, secret);
-        }
-        Some(What::Replaced(placeholder))
+        Some(What::Replaced(Vec::new()))
+    }
+
+    fn placeholder(
+        &self,
+        name: &str,
+        short_name: &str,
+        fingerprint: Fingerprint,
+        secret: &[u8],
+    ) -> Vec<u8> {
+        let kept = kept(secret, self.plan.treatment(name).keep);
+        placeholder::write(short_name, &fingerprint, kept)
     }
 }
 

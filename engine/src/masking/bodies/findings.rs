@@ -29,10 +29,30 @@ impl FingerprintKey {
 
     /// The fingerprint of a secret: the first four bytes of HMAC-SHA256 (RFC 2104).
     pub fn fingerprint(&self, secret: &[u8]) -> Fingerprint {
+        let mut taking = self.taking();
+        taking.update(secret);
+        taking.fingerprint()
+    }
+
+    /// Takes the fingerprint of a secret that comes in parts.
+    pub(in crate::masking) fn taking(&self) -> Taking {
         // The key's own two blocks are hashed already, which is half of the work for most secrets.
-        let mut mac = Hmac::clone(&self.0);
-        mac.update(secret);
-        let [a, b, c, d, ..] = <[u8; 32]>::from(mac.finalize().into_bytes());
+        Taking(Hmac::clone(&self.0))
+    }
+}
+
+/// A fingerprint that is being taken. Nothing can be told from it but the fingerprint.
+pub(in crate::masking) struct Taking(Hmac<Sha256>);
+
+impl Taking {
+    /// Reads the next part of the secret.
+    pub(in crate::masking) fn update(&mut self, part: &[u8]) {
+        self.0.update(part);
+    }
+
+    /// The fingerprint of all parts.
+    pub(in crate::masking) fn fingerprint(self) -> Fingerprint {
+        let [a, b, c, d, ..] = <[u8; 32]>::from(self.0.finalize().into_bytes());
         Fingerprint([a, b, c, d])
     }
 }

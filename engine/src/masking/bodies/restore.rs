@@ -96,6 +96,7 @@ fn detector() -> Detector {
         after: 0,
         ends: Ends::Longest,
         must: None,
+        refuted: None,
     };
     Detector::custom(
         "chaperone/placeholder".to_owned(),

@@ -170,6 +170,8 @@ pub(in crate::masking) struct Shape {
     pub(in crate::masking) after: u8,
     /// What must hold of the secret beyond its pattern, for shapes that harmless text has too.
     pub(in crate::masking) must: Option<fn(&[u8]) -> bool>,
+    /// See [`RuleSpec::refuted`].
+    pub(in crate::masking) refuted: Option<fn(&[u8]) -> bool>,
 }
 
 impl Shape {
@@ -195,6 +197,7 @@ impl Shape {
             after: self.after,
             ends: Ends::Longest,
             must: self.must.map(Check::Secret),
+            refuted: self.refuted,
         }
     }
 }

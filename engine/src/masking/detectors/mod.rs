@@ -10,5 +10,6 @@ pub(in crate::masking) mod checksum;
 pub(in crate::masking) mod cost;
 pub(in crate::masking) mod custom;
 pub(in crate::masking) mod detector;
+pub(in crate::masking) mod doubt;
 pub(in crate::masking) mod random;
 pub(in crate::masking) mod rule;

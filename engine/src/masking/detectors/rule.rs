@@ -27,6 +27,9 @@ pub(in crate::masking) struct RuleSpec {
     pub(in crate::masking) ends: Ends,
     /// What must hold of the secret beyond its pattern, for shapes that harmless text has too.
     pub(in crate::masking) must: Option<Check>,
+    /// Whether what begins so, with the first [`DOUBTED`](super::doubt::DOUBTED) bytes of which
+    /// nothing has matched, is no secret whatever follows.
+    pub(in crate::masking) refuted: Option<fn(&[u8]) -> bool>,
 }
 
 /// What stands between the beginning of a match and its anchor.

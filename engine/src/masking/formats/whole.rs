@@ -1,7 +1,7 @@
 //! Values that are secrets whatever they look like: because of their key, or of where they stand.
 
 use crate::masking::{
-    bodies::{desk::Desk, edit::Edit, placeholder, plan::Action},
+    bodies::{desk::Desk, edit::Edit, findings::Taking, placeholder, plan::Action},
     text::{
         channel::{MAX_HELD, What},
         tap::{Escaping, Piece},
@@ -9,17 +9,43 @@ use crate::masking::{
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 
+/// How much of a long value is held: what a replacement may show of it, and more. A multiple of 4.
+const MAX_KEPT: usize = 128;
+
 /// One value, masked whole.
 pub(super) struct Whole {
     /// The full name that it is counted under.
     name: String,
     escaping: Escaping,
-    /// The value so far, until its replacement is given.
+    /// The value so far, or what the fingerprint was not taken of, until its replacement is given.
     value: Vec<u8>,
-    /// Where it stands.
+    /// Fingerprints of what came before `value`, if it is too long to be held.
+    long: Option<Box<Long>>,
+    /// Where it stands, but for what was let go.
     ranges: Vec<(u64, u64)>,
     given: bool,
     passes: bool,
+}
+
+/// A value too long to be held.
+struct Long {
+    /// Of the value as it stands there.
+    written: Taking,
+    /// Of what it encodes; `None` if it encodes nothing.
+    meant: Option<Taking>,
+}
+
+impl Long {
+    /// Reads on; all parts but the last have four characters for each three bytes.
+    fn update(&mut self, part: &[u8]) {
+        self.written.update(part);
+        if let Some(meant) = &mut self.meant {
+            match BASE64_STANDARD.decode(part) {
+                Ok(bytes) => meant.update(&bytes),
+                Err(_) => self.meant = None,
+            }
+        }
+    }
 }
 
 impl Whole {
@@ -30,6 +56,7 @@ impl Whole {
             name,
             escaping,
             value: Vec::new(),
+            long: None,
             ranges: Vec::new(),
             given: false,
         }
@@ -43,33 +70,23 @@ impl Whole {
     /// Reads a part of the value: what it means, and where it stands.
     pub(super) fn push(&mut self, desk: &mut Desk<'_>, text: &[u8], raw: u64, raw_len: u64) {
         let end = raw.saturating_add(raw_len);
-        let mut rest = text;
-        let mut at = raw;
-        if !self.given {
-            let room = MAX_HELD.saturating_sub(self.value.len());
-            // A part of an escape cannot be left over: then all of it counts.
-            let room = if raw_len == text.len() as u64 {
-                room
-            } else {
-                text.len()
-            };
-            let (known, beyond) = text.split_at_checked(room).unwrap_or((text, &[]));
-            self.value.extend_from_slice(known);
-            let until = end.saturating_sub(beyond.len() as u64);
-            self.add(at, until);
-            (rest, at) = (beyond, until);
-            if self.value.len() >= MAX_HELD {
-                self.give(desk);
+        if self.given {
+            if raw < end && !self.passes {
+                drop_range(desk, (raw, end));
             }
+            return;
         }
-        // Raw bytes may mean nothing by themselves: the second half of an escape.
-        let is_left = !rest.is_empty() || text.is_empty() && raw_len > 0;
-        if self.given && is_left && at < end && !self.passes {
-            desk.edits.add(Edit {
-                start: at,
-                end,
-                replacement: Vec::new(),
-            });
+        self.add(raw, end);
+        let mut rest = text;
+        while !rest.is_empty() {
+            let room = MAX_HELD.saturating_sub(self.value.len());
+            let (some, later) = rest.split_at_checked(room).unwrap_or((rest, &[]));
+            self.value.extend_from_slice(some);
+            rest = later;
+            if self.value.len() >= MAX_HELD {
+                self.take(desk);
+                self.let_go(desk);
+            }
         }
     }
 
@@ -82,6 +99,40 @@ impl Whole {
             self.push(desk, part, piece.raw, u64::from(piece.raw_len));
             rest = after;
         }
+    }
+
+    /// Takes the fingerprint of what came so far, but for its last bytes, and holds these alone.
+    fn take(&mut self, desk: &Desk<'_>) {
+        let long = self.long.get_or_insert_with(|| {
+            let is_encoded = self.escaping == Escaping::Base64;
+            Box::new(Long {
+                written: desk.key.taking(),
+                meant: is_encoded.then(|| desk.key.taking()),
+            })
+        });
+        let length = self.value.len().saturating_sub(MAX_KEPT);
+        let rest = self.value.split_off(length);
+        long.update(&self.value);
+        self.value = rest;
+    }
+
+    /// Lets what came so far go, but for its last byte: there the replacement stands, with the
+    /// fingerprint of all of it.
+    pub(super) fn let_go(&mut self, desk: &mut Desk<'_>) {
+        if self.given || self.passes {
+            return;
+        }
+        let Some((start, end)) = self.ranges.pop() else {
+            return;
+        };
+        for range in self.ranges.drain(..) {
+            drop_range(desk, range);
+        }
+        let last = end.saturating_sub(1).max(start);
+        if start < last {
+            drop_range(desk, (start, last));
+        }
+        self.ranges.push((last, end));
     }
 
     /// Masks what came so far, and what still comes.
@@ -110,13 +161,38 @@ impl Whole {
     fn meaning(&mut self) -> Vec<u8> {
         let value = std::mem::take(&mut self.value);
         match self.escaping {
-            Escaping::Base64 => {
-                let whole = value.len().saturating_sub(value.len() % 4);
-                let text = value.get(..whole).unwrap_or_default();
-                BASE64_STANDARD.decode(text).unwrap_or(value)
-            }
+            Escaping::Base64 => BASE64_STANDARD.decode(whole(&value)).unwrap_or(value),
             _ => value,
         }
+    }
+
+    /// What becomes of it; `None` if it passes.
+    fn judge(&mut self, desk: &mut Desk<'_>) -> Option<What> {
+        let meant = match self.long {
+            Some(_) => Vec::new(),
+            None => self.meaning(),
+        };
+        let short = self.name.split_once('/').map_or("key", |(_, short)| short);
+        let Some(mut long) = self.long.take() else {
+            let value = meant;
+            // What masking has put there, here or before, stays.
+            if placeholder::read(&value).is_some_and(|found| found.is_known(desk.plan)) {
+                return None;
+            }
+            return desk.judge_named(&self.name, short, &value, false);
+        };
+        let value = std::mem::take(&mut self.value);
+        // What is cut off in the middle of four characters does not encode so many bytes more.
+        match long.meant.is_some() {
+            true => {
+                long.update(whole(&value));
+                long.written
+                    .update(value.get(whole(&value).len()..).unwrap_or_default());
+            }
+            false => long.update(&value),
+        }
+        let fingerprint = long.meant.unwrap_or(long.written).fingerprint();
+        desk.judge_long((&self.name, short), fingerprint, &value)
     }
 
     fn add(&mut self, start: u64, end: u64) {
@@ -128,14 +204,8 @@ impl Whole {
 
     fn give(&mut self, desk: &mut Desk<'_>) {
         self.given = true;
-        let value = self.meaning();
-        // What masking has put there, here or before, stays.
-        if placeholder::read(&value).is_some_and(|found| found.is_known(desk.plan)) {
-            return;
-        }
-        let short = self.name.split_once('/').map_or("key", |(_, short)| short);
         let only_reports = std::mem::replace(&mut desk.only_reports, self.passes);
-        let what = desk.judge_named(&self.name, short, &value, false);
+        let what = self.judge(desk);
         desk.only_reports = only_reports;
         let ranges = std::mem::take(&mut self.ranges);
         let mut replacement = match what {
@@ -160,4 +230,18 @@ impl Whole {
             });
         }
     }
+}
+
+/// As much of a text in base64 as stands for whole bytes.
+fn whole(value: &[u8]) -> &[u8] {
+    let length = value.len().saturating_sub(value.len() % 4);
+    value.get(..length).unwrap_or_default()
+}
+
+fn drop_range(desk: &mut Desk<'_>, (start, end): (u64, u64)) {
+    desk.edits.add(Edit {
+        start,
+        end,
+        replacement: Vec::new(),
+    });
 }

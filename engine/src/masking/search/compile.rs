@@ -34,6 +34,8 @@ pub(in crate::masking) struct Rule {
     /// Whether the first end counts; otherwise the last one does.
     pub(in crate::masking) first_end: bool,
     pub(in crate::masking) must: Option<Check>,
+    /// See [`RuleSpec::refuted`].
+    pub(in crate::masking) refuted: Option<fn(&[u8]) -> bool>,
 }
 
 impl Rule {
@@ -162,6 +164,7 @@ impl Compiler {
             after: usize::from(spec.after),
             first_end: spec.ends == Ends::First,
             must: spec.must.clone(),
+            refuted: spec.refuted,
         };
         if spec.anchors.is_empty() {
             return Err(

@@ -13,7 +13,12 @@ const MAX_TEXTS: usize = 256;
 
 /// Most bytes of whole events that wait. Beyond, the leftmost undecided place is masked, whatever
 /// it is.
-pub(super) const MAX_WAITING: u64 = 32 * 1024;
+///
+/// It bounds memory, and is not meant to be reached: what may be a secret is bounded as a text, by
+/// [`MAX_HELD`](crate::masking::MAX_HELD), and what only begins like one is refuted after
+/// [`DOUBTED`](crate::masking::detectors::doubt::DOUBTED) characters. So many, of which each comes
+/// in an event of its own, are 90 KB of OpenAI's largest events (350 bytes), 35 KB of Anthropic's.
+pub(super) const MAX_WAITING: u64 = 256 * 1024;
 
 #[derive(Debug, Default)]
 pub(super) struct Channels {
@@ -158,7 +163,7 @@ impl Channels {
             .iter_mut()
             .filter_map(|open| Some((open.text.undecided()?, open)))
             .min_by_key(|(at, _)| *at);
-        leftmost.is_some_and(|(_, open)| open.text.force(desk))
+        leftmost.is_some_and(|(_, open)| open.text.let_go(desk) || open.text.force(desk))
     }
 
     fn undecided(&self) -> Option<u64> {

@@ -19,9 +19,11 @@
 //! in later events become empty. A text ends, and is decided, where its protocol says so, or with
 //! the stream.
 //!
-//! An event that has not ended waits; no reader can use a part of it. Together no more than 2 × 32
-//! KiB wait. If more whole events wait, the leftmost undecided places are masked. A longer event is
-//! read as it comes, and each of its strings is a text of its own: no protocol sends such deltas.
+//! An event that has not ended waits; no reader can use a part of it. No more than 32 KiB of it
+//! wait, and 256 KiB of whole events. If more whole events wait, the leftmost undecided places are
+//! let go, emptied: their text is held still, and the replacement stands in the last piece. A
+//! longer event is read as it comes, and each of its strings is a text of its own: no protocol
+//! sends such deltas.
 
 mod channels;
 mod ending;

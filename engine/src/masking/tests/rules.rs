@@ -21,6 +21,7 @@ fn rule(anchor: Anchor, secret: &str) -> RuleSpec {
         after: 0,
         ends: Ends::Longest,
         must: None,
+        refuted: None,
     }
 }
 
@@ -443,6 +444,7 @@ mod generated {
                         after: 0,
                         ends: Ends::Longest,
                         must: None,
+                        refuted: None,
                     };
                     (spec, whole)
                 },

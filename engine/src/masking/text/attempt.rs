@@ -1,11 +1,14 @@
 //! One rule tried at one place.
 
 use super::known::{Known, MAX_WAITING, WAYPOINT, Waiting, Waypoint};
-use crate::masking::search::{
-    automaton::{Look, State},
-    compile::Rule,
-    discovery::Start,
-    set::DetectorSet,
+use crate::masking::{
+    detectors::doubt::DOUBTED,
+    search::{
+        automaton::{Look, State},
+        compile::Rule,
+        discovery::Start,
+        set::DetectorSet,
+    },
 };
 
 /// The bytes that an attempt reads.
@@ -99,6 +102,33 @@ impl Attempt {
     /// Whether more bytes can change anything.
     pub(in crate::masking) fn is_open(&self) -> bool {
         self.state.is_some() || !self.tails.is_empty()
+    }
+
+    /// Reads on up to `to`, from the place where it was begun and up to which it was read. On the
+    /// way the rule may say that what begins so is no secret.
+    pub(super) fn read_in_doubt(
+        &mut self,
+        set: &DetectorSet,
+        on: Reading<'_>,
+        (begun, read): (usize, usize),
+        to: usize,
+    ) {
+        let mut from = read;
+        let doubted = begun.saturating_add(DOUBTED);
+        if let Some(is_none) = set.rule(self.rule).and_then(|rule| rule.refuted)
+            && (read..to).contains(&doubted)
+        {
+            self.read(set, on, from, doubted);
+            from = doubted;
+            let text = on.bytes.get(begun..doubted).unwrap_or_default();
+            if self.is_open() && self.matched.is_none() && is_none(text) {
+                self.state = None;
+                self.tails.clear();
+                // What others find here, this one does not know.
+                self.waypoints.clear();
+            }
+        }
+        self.read(set, on, from, to);
     }
 
     /// Reads the bytes `from..to`; everything before `from` was read.

@@ -1,17 +1,18 @@
 //! One decoded text: decides which of the discovered places are secrets, and remembers what is not
 //! decided yet. The semantics are those of the [module](super).
 
+mod caps;
 mod past;
 
 use super::{
     attempt::{Attempt, Reading},
     known::Known,
+    runaway::{Course, Runaway},
 };
 use crate::masking::{
-    bodies::desk::Desk,
+    bodies::{desk::Desk, findings::Taking},
     detectors::{detector::Detector, rule::Found},
     search::{
-        automaton::State,
         discovery::{Carried, Start},
         set::DetectorSet,
     },
@@ -19,8 +20,8 @@ use crate::masking::{
 use std::{borrow::Cow, fmt, iter::Peekable};
 
 /// Most bytes of one text that wait for a decision. A secret that is still undecided after so many
-/// bytes is masked, with all that belongs to it. Real secrets are shorter: an RSA key of 4096 bits
-/// has 3.2 KB in PEM.
+/// bytes is masked, with all that belongs to it. Most real secrets are shorter: an RSA key of 4096
+/// bits has 3.2 KB in PEM.
 pub const MAX_HELD: usize = 8192;
 
 /// The state of one decoded text. Small while nothing is undecided.
@@ -42,6 +43,8 @@ pub(in crate::masking) struct Channel {
     outside: bool,
     /// Offset in the text up to which secrets were marked; what is held may begin before it.
     marked: u64,
+    /// Offset in the text up to which bytes were let go that are held still, to see what they are.
+    gone: u64,
 }
 
 /// What deciding a place costs, beside the bytes that are read for it; see
@@ -85,12 +88,8 @@ struct Open {
     /// Every attempt that is open has read up to here.
     read: usize,
     attempts: Vec<Attempt>,
-}
-
-/// A secret longer than [`MAX_HELD`], whose replacement was given: its bytes are dropped as they
-/// come, until it ends.
-struct Runaway {
-    threads: Vec<(u16, State)>,
+    /// The rule that gives it its name if bytes of it were let go and it turns out to be none.
+    name: Option<u16>,
 }
 
 impl Channel {
@@ -107,6 +106,7 @@ impl Channel {
             before: Vec::new(),
             outside: false,
             marked: 0,
+            gone: 0,
         }
     }
 
@@ -192,6 +192,7 @@ impl Channel {
         self.before.clear();
         self.outside = false;
         self.marked = 0;
+        self.gone = 0;
         self.held = bytes;
         self.base = 0;
     }
@@ -201,29 +202,14 @@ impl Channel {
         self.trail.boundary();
     }
 
-    /// Decides the leftmost undecided place now, as if it had reached [`MAX_HELD`]: for formats
-    /// whose raw bytes outgrow their own cap while one text waits. Places after it may stay
-    /// undecided.
-    pub(in crate::masking) fn force(
-        &mut self,
-        set: &DetectorSet,
-        desk: &mut Desk<'_>,
-        marks: &mut Vec<Mark>,
-    ) {
-        let Some(open) = self.open.take() else { return };
-        let bytes = std::mem::take(&mut self.held);
-        let marked = usize::try_from(self.marked.saturating_sub(self.base)).unwrap_or(0);
-        let done = self.give_up(set, desk, open, (&bytes, marked), marks);
-        self.remember(set, bytes.get(..done).unwrap_or_default());
-        self.marked = self.base.saturating_add(done as u64);
-        self.base = self.base.saturating_add(done as u64);
-        self.starts.clear();
-        self.held = bytes.get(done..).unwrap_or_default().to_vec();
-    }
-
     /// Offset in the text of the first byte that is not decided; `None` if all are.
     pub(in crate::masking) fn undecided(&self) -> Option<u64> {
-        (!self.held.is_empty()).then_some(self.base)
+        (!self.held.is_empty()).then_some(self.base.max(self.gone))
+    }
+
+    /// Where in the text a byte at hand stands.
+    fn place(&self, at: usize) -> u64 {
+        self.base.saturating_add(at as u64)
     }
 
     /// Decides what can be decided about `bytes`: what was held, then what is new. Gives from where
@@ -243,22 +229,27 @@ impl Channel {
         let mut starts = std::mem::take(&mut self.starts);
         let mut queue = starts.iter().copied().peekable();
         let keep = loop {
-            if let Some(runaway) = self.runaway.take() {
+            if let Some(mut runaway) = self.runaway.take() {
                 let span = spans.end(done).map_or(done, |end| end.min(bytes.len()));
                 let known = bytes.get(..span).unwrap_or_default();
-                let threads = runaway.threads.len() as u64;
-                let from = done;
-                done = self.run_away(set, runaway, known, done, marks);
-                let read = done.saturating_sub(from) as u64;
-                desk.worked(read.saturating_mul(threads.saturating_mul(2)));
-                floor = done;
-                if span < bytes.len() {
-                    self.runaway = None;
-                }
-                if self.runaway.is_some() {
+                let ended = ended || span < bytes.len();
+                let course = runaway.read(set, (known, self.base), ended);
+                let (Course::Runs(gone) | Course::Ends(gone, _)) = course;
+                runaway.take((bytes, self.base), gone);
+                self.drop_until(gone, self.place(done), marks);
+                if let Course::Ends(_, end) = course {
+                    runaway.take((bytes, self.base), end);
+                    desk.worked(runaway.take_work());
+                    self.give(set, desk, &mut runaway, bytes, end, marks);
+                    done = self.at(end.max(gone).max(self.gone));
+                    floor = done;
+                } else {
+                    desk.worked(runaway.take_work());
+                    self.runaway = Some(runaway);
+                    done = self.at(gone);
                     // What began inside it is part of it.
-                    while queue.next().is_some() {}
-                    break bytes.len();
+                    while queue.next_if(|start| start.at < done).is_some() {}
+                    break done;
                 }
             }
             let Some(mut open) = self.open.take().or_else(|| {
@@ -287,27 +278,36 @@ impl Channel {
                     break at;
                 }
                 // The cap: masked whatever it turns out to be.
-                done = self.give_up(set, desk, open, (bytes, done), marks);
+                let (place, taking) = ((self.place(at), self.place(open.read)), desk.key.taking());
+                self.runaway = open.into_runaway(set, place, Some(taking));
+                self.gone = self.gone.max(self.place(at.max(done)));
                 continue;
             }
             for attempt in &open.attempts {
                 attempt.teach(&mut self.known, self.base);
             }
             let text = (self.before.as_slice(), bytes, self.base);
-            if let Some((end, detector)) = open.secret(set, &mut self.known, text)
-                && end > done
-            {
-                let secret = bytes.get(at..end).unwrap_or_default();
-                let confirmed = detector.confirm.is_some_and(|confirm| confirm(secret));
-                self.mark(
-                    desk,
-                    detector,
-                    secret,
-                    confirmed,
-                    (at.max(done), end),
-                    marks,
-                );
-                done = end;
+            let gone = self.at(self.gone);
+            match open.secret(set, &mut self.known, text) {
+                Some((end, detector)) if end > done => {
+                    let secret = bytes.get(at..end).unwrap_or_default();
+                    let confirmed = detector.confirm.is_some_and(|confirm| confirm(secret));
+                    let from = at.max(done).max(gone);
+                    let place = (self.place(from), self.place(end.max(from)));
+                    self.mark(desk, detector, secret, confirmed, place, marks);
+                    done = end.max(gone);
+                }
+                // Nothing that would have been masked, had all of it been there still.
+                _ if gone > done => {
+                    let name = open.name.and_then(|rule| set.rule(rule));
+                    if let Some(rule) = name {
+                        let secret = bytes.get(at..gone).unwrap_or_default();
+                        let place = (self.gone, self.gone);
+                        self.mark(desk, &rule.detector, secret, false, place, marks);
+                    }
+                    done = gone;
+                }
+                _ => {}
             }
         };
         // Positions become offsets in what is held from now on.
@@ -339,59 +339,9 @@ impl Channel {
         self.before.extend_from_slice(new);
     }
 
-    /// Masks a place that is undecided still, as far as it is not marked before `done`; gives where
-    /// its bytes read so far end.
-    fn give_up(
-        &mut self,
-        set: &DetectorSet,
-        desk: &mut Desk<'_>,
-        open: Open,
-        (bytes, done): (&[u8], usize),
-        marks: &mut Vec<Mark>,
-    ) -> usize {
-        let (at, read) = (open.at, open.read);
-        if let Some((runaway, detector)) = open.into_runaway(set) {
-            let secret = bytes.get(at..read).unwrap_or_default();
-            self.mark(desk, detector, secret, false, (at.max(done), read), marks);
-            self.runaway = Some(runaway);
-        }
-        read
-    }
-
-    /// Drops the bytes from `from` on that belong to a runaway secret; gives where it ended.
-    fn run_away(
-        &mut self,
-        set: &DetectorSet,
-        mut runaway: Runaway,
-        bytes: &[u8],
-        from: usize,
-        marks: &mut Vec<Mark>,
-    ) -> usize {
-        let mut end = from;
-        for (at, &byte) in bytes.iter().enumerate().skip(from) {
-            runaway.threads.retain_mut(|(rule, state)| {
-                let next = set
-                    .rule(*rule)
-                    .and_then(|r| r.secret.step(*state, byte).next);
-                *state = next.unwrap_or(*state);
-                next.is_some()
-            });
-            if runaway.threads.is_empty() {
-                break;
-            }
-            end = at.saturating_add(1);
-        }
-        if end > from {
-            marks.push(Mark {
-                start: self.base.saturating_add(from as u64),
-                end: self.base.saturating_add(end as u64),
-                what: What::Dropped,
-            });
-        }
-        if !runaway.threads.is_empty() {
-            self.runaway = Some(runaway);
-        }
-        end
+    /// Offset in the bytes at hand of a place in the text; 0 if it lies before them.
+    fn at(&self, place: u64) -> usize {
+        usize::try_from(place.saturating_sub(self.base)).unwrap_or(usize::MAX)
     }
 
     fn mark(
@@ -400,15 +350,11 @@ impl Channel {
         detector: &Detector,
         secret: &[u8],
         confirmed: bool,
-        (start, end): (usize, usize),
+        (start, end): (u64, u64),
         marks: &mut Vec<Mark>,
     ) {
         if let Some(what) = desk.judge(detector, secret, confirmed) {
-            marks.push(Mark {
-                start: self.base.saturating_add(start as u64),
-                end: self.base.saturating_add(end as u64),
-                what,
-            });
+            marks.push(Mark { start, end, what });
         }
     }
 }
@@ -473,6 +419,7 @@ fn next_open(
         at,
         read: at,
         attempts,
+        name: None,
     })
 }
 
@@ -489,7 +436,7 @@ impl Open {
         let to = bytes.len().min(self.at.saturating_add(MAX_HELD));
         let mut undecided = false;
         for attempt in &mut self.attempts {
-            attempt.read(set, on, self.read, to);
+            attempt.read_in_doubt(set, on, (self.at, self.read), to);
             undecided |= attempt.is_open();
         }
         self.read = to;
@@ -544,28 +491,42 @@ impl Open {
         best
     }
 
-    /// Named after the first rule that has matched, or else the first that may.
-    fn into_runaway(self, set: &DetectorSet) -> Option<(Runaway, &Detector)> {
-        let name = self
-            .attempts
-            .iter()
-            .filter(|attempt| attempt.is_open())
-            .min_by_key(|attempt| {
-                // What a rule demands beyond its pattern was not asked: a rule that demands nothing
-                // gives the name.
-                let demands = set
-                    .rule(attempt.rule())
-                    .is_some_and(|rule| rule.must.is_some());
-                (demands, attempt.matched().is_none(), attempt.rule())
-            })?;
-        let runaway = Runaway {
-            threads: self
-                .attempts
-                .iter()
-                .filter_map(|attempt| Some((attempt.rule(), attempt.state()?)))
-                .collect(),
-        };
-        Some((runaway, &set.rule(name.rule())?.detector))
+    /// The first rule that has matched, or else the first that may.
+    fn name(&self, set: &DetectorSet) -> Option<u16> {
+        let open = self.attempts.iter().filter(|attempt| attempt.is_open());
+        let name = open.min_by_key(|attempt| {
+            // What a rule demands beyond its pattern was not asked: a rule that demands nothing
+            // gives the name.
+            let demands = set
+                .rule(attempt.rule())
+                .is_some_and(|rule| rule.must.is_some());
+            (demands, attempt.matched().is_none(), attempt.rule())
+        })?;
+        Some(name.rule())
+    }
+
+    /// Takes it for a secret that stands at this place of the text so far.
+    fn into_runaway(
+        self,
+        set: &DetectorSet,
+        place: (u64, u64),
+        taking: Option<Taking>,
+    ) -> Option<Runaway> {
+        let rule = self.name(set)?;
+        let open = self.attempts.iter();
+        let threads = open.filter_map(|attempt| Some((attempt.rule(), attempt.state()?)));
+        let matched = self.attempts.iter().filter_map(|attempt| {
+            let after = set.rule(attempt.rule()).map_or(0, |rule| rule.after);
+            let end = attempt.matched()?.saturating_sub(after);
+            Some(place.0.saturating_add(end.saturating_sub(self.at) as u64))
+        });
+        Some(Runaway::new(
+            rule,
+            threads.collect(),
+            place,
+            matched.max(),
+            taking,
+        ))
     }
 
     fn rebase(&mut self, by: usize) {

@@ -10,4 +10,5 @@ pub(in crate::masking) mod attempt;
 pub(in crate::masking) mod channel;
 pub(in crate::masking) mod fold;
 pub(in crate::masking) mod known;
+mod runaway;
 pub(in crate::masking) mod tap;

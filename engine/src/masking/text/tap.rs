@@ -152,6 +152,9 @@ impl Tap {
             let (some, later) = rest.split_at_checked(plain.max(1)).unwrap_or((rest, &[]));
             rest = later;
             if self.wide.saturating_add(first.wide()) > MAX_WIDE {
+                self.let_go(desk);
+            }
+            if self.wide.saturating_add(first.wide()) > MAX_WIDE {
                 self.force(desk);
             }
             let length = some.iter().map(|piece| u64::from(piece.len));
@@ -289,8 +292,28 @@ impl Tap {
         }
     }
 
-    /// Decides the leftmost undecided place now: it is masked. For formats whose raw bytes outgrow
-    /// their cap.
+    /// Lets the raw bytes of what is undecided go, all but the last: it is masked, with the
+    /// fingerprint of all of it. For formats whose raw bytes outgrow their cap. Gives whether there
+    /// were any.
+    pub(in crate::masking) fn let_go(&mut self, desk: &mut Desk<'_>) -> bool {
+        let before = self.undecided();
+        // What may be half an escape stands for itself from now on, and may refute what waits.
+        let mut fold = std::mem::take(&mut self.fold);
+        if fold.read(&[], &[], &[], true) {
+            self.read(desk, &fold.text, &fold.pieces, &[], &fold.breaks);
+        }
+        if self.undecided() != before {
+            return true;
+        }
+        let mut marks = std::mem::take(&mut desk.marks);
+        let plan = desk.plan;
+        self.acting.let_go(&plan.acting, desk, &mut marks);
+        desk.marks = marks;
+        self.edit(desk);
+        self.undecided() != before
+    }
+
+    /// Decides the leftmost undecided place now: it is masked. For formats that cannot wait.
     pub(in crate::masking) fn force(&mut self, desk: &mut Desk<'_>) {
         // What may be half an escape stands for itself from now on.
         let mut fold = std::mem::take(&mut self.fold);
@@ -359,6 +382,11 @@ impl Tap {
         let mut marks = std::mem::take(&mut desk.marks);
         for mark in marks.drain(..) {
             let mut ranges = self.raw_ranges(mark.start, mark.end);
+            if ranges.is_empty() {
+                // All of it was let go.
+                let place = self.raw_at(mark.start).max(self.edited);
+                ranges.push((place, place));
+            }
             let mut first = match mark.what {
                 What::Replaced(text) => text,
                 What::Dropped => Vec::new(),
@@ -369,9 +397,6 @@ impl Tap {
                     continue;
                 }
             };
-            if ranges.is_empty() {
-                ranges.push((self.edited, self.edited));
-            }
             let length = ranges.iter().fold(0, |sum: u64, (start, end)| {
                 sum.saturating_add(end.saturating_sub(*start))
             });
@@ -406,6 +431,22 @@ impl Tap {
             }
         }
         self.runs.shrink_to(16);
+    }
+
+    /// Where this place of the text stands.
+    fn raw_at(&self, place: u64) -> u64 {
+        let after = |(at, piece): &(u64, Piece)| at.saturating_add(u64::from(piece.len)) <= place;
+        let run = self.runs.get(self.runs.partition_point(after));
+        match (run, self.runs.back()) {
+            (Some((at, piece)), _) if piece.len == piece.raw_len => {
+                piece.raw.saturating_add(place.saturating_sub(*at))
+            }
+            (Some((at, piece)), _) if place <= *at => piece.raw,
+            (Some((_, piece)), _) | (None, Some((_, piece))) => {
+                piece.raw.saturating_add(u64::from(piece.raw_len))
+            }
+            (None, None) => self.edited,
+        }
     }
 
     /// The raw ranges of the text from `start` to `end`, in order, those that touch joined.

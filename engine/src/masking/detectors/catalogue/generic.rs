@@ -8,7 +8,7 @@ use super::{
         detector::{Builtin, Left, Severity, Shape},
         random,
     },
-    after, confirmed, detector, keyed, only_if, token,
+    after, confirmed, detector, keyed, only_if, web_token,
 };
 
 /// What assigns, and an opening quote.
@@ -98,18 +98,14 @@ pub(super) const FAMILY: &[Builtin] = &[
             Severity::High,
             "JSON Web Token: signed, unsigned or encrypted",
             "https://www.rfc-editor.org/rfc/rfc7519",
-            &[token(
-                &["eyJ"],
-                // Also in a path, where encoded data could stand: the first part is bounded, so
-                // that such data is not taken for a token that never ends.
-                Left::NotWord,
-                concat!(
-                    r"eyJ[A-Za-z0-9_-]{10,4000}(?:",
-                    r"\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]*",
-                    r"|\.[A-Za-z0-9_-]*(?:\.[A-Za-z0-9_-]{8,}){3}",
-                    r")",
-                ),
-            )],
+            // The first part is bounded, so that encoded data is not taken for a token that never
+            // ends.
+            &[web_token(concat!(
+                r"eyJ[A-Za-z0-9_-]{10,4000}(?:",
+                r"\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]*",
+                r"|\.[A-Za-z0-9_-]*(?:\.[A-Za-z0-9_-]{8,}){3}",
+                r")",
+            ))],
         ),
     ),
     detector(

@@ -3,9 +3,9 @@
 use super::{
     super::{
         checksum,
-        detector::{Builtin, Left, Severity},
+        detector::{Builtin, Severity},
     },
-    after, confirmed, detector, keyed, led, only_if, prefixed, token,
+    after, confirmed, detector, keyed, led, only_if, prefixed, web_token,
 };
 
 pub(super) const FAMILY: &[Builtin] = &[
@@ -18,11 +18,7 @@ pub(super) const FAMILY: &[Builtin] = &[
             "https://kubernetes.io/docs/reference/access-authn-authz/service-accounts-admin/",
             &[only_if(
                 checksum::kubernetes,
-                token(
-                    &["eyJ"],
-                    Left::NotWord,
-                    r"eyJ[A-Za-z0-9_-]{10,4000}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]*",
-                ),
+                web_token(r"eyJ[A-Za-z0-9_-]{10,4000}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]*"),
             )],
         ),
     ),

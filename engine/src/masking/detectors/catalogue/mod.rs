@@ -32,6 +32,7 @@ mod pii;
 
 use super::{
     detector::{Builtin, Detector, Severity, Shape},
+    doubt,
     rule::{ContextStart, Left},
 };
 use std::sync::LazyLock;
@@ -108,6 +109,16 @@ const fn token(anchors: &'static [&'static str], left: Left, secret: &'static st
         tail: None,
         after: 0,
         must: None,
+        refuted: None,
+    }
+}
+
+/// A JSON Web Token, which is refuted where base64 of other JSON goes on too long.
+const fn web_token(secret: &'static str) -> Shape {
+    Shape {
+        refuted: Some(doubt::is_no_header),
+        // Also in a path, where encoded data could stand.
+        ..token(&["eyJ"], Left::NotWord, secret)
     }
 }
 

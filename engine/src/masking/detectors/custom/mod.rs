@@ -353,6 +353,7 @@ fn spec(draft: Draft, judge: Judge) -> RuleSpec {
         after: 0,
         ends: draft.ends,
         must,
+        refuted: None,
     }
 }
 

@@ -200,6 +200,11 @@ impl Inner {
         self.is_broken = saved.is_broken;
     }
 
+    /// Lets what is undecided go, all but its last bytes, if it is a value.
+    pub(super) fn let_go(&mut self, desk: &mut Desk<'_>) {
+        self.keys.let_go(desk);
+    }
+
     /// Masks what is undecided, whatever it is.
     pub(super) fn force(&mut self, desk: &mut Desk<'_>) {
         if self.cut_taken && !self.cut.is_empty() {

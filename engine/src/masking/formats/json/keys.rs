@@ -266,6 +266,16 @@ impl Keys {
         }
     }
 
+    /// Lets the value go as far as it came, but for its last byte.
+    pub(super) fn let_go(&mut self, desk: &mut Desk<'_>) {
+        self.mask_encoded(desk);
+        match (&mut self.value, &mut self.inner) {
+            (Value::Whole(whole), _) => whole.let_go(desk),
+            (Value::Inner, Some(inner)) => inner.let_go(desk),
+            _ => {}
+        }
+    }
+
     /// Masks the value as far as it came, whatever it is, and the rest of it.
     pub(super) fn force(&mut self, desk: &mut Desk<'_>) {
         self.mask_encoded(desk);

@@ -23,8 +23,8 @@ use crate::masking::{
 use std::collections::VecDeque;
 
 /// Most raw bytes from the first element that is undecided on. Beyond, its token is masked,
-/// whatever it is.
-const MAX_WAITING: u64 = 32 * 1024;
+/// whatever it is. An element has 60 bytes, or 1.2 KB with twenty alternatives.
+const MAX_WAITING: u64 = 256 * 1024;
 
 /// The value of one `logprobs`.
 pub(super) struct LogProbs {
@@ -338,7 +338,9 @@ impl LogProbs {
         self.abandon(at);
         while let Some(undecided) = self.text.undecided() {
             let from = self.waits().unwrap_or(undecided).min(undecided);
-            if at.saturating_sub(from) <= MAX_WAITING || !self.text.force(desk) {
+            if at.saturating_sub(from) <= MAX_WAITING
+                || !self.text.let_go(desk) && !self.text.force(desk)
+            {
                 break;
             }
             self.judge(desk);

@@ -111,6 +111,20 @@ impl JsonText {
         self.tap.finish(desk);
     }
 
+    /// Lets the raw bytes of the leftmost undecided place go, all but the last, whatever it is: see
+    /// [`Tap::let_go`]. Gives whether there were any.
+    pub(in crate::masking) fn let_go(&mut self, desk: &mut Desk<'_>) -> bool {
+        let before = self.undecided();
+        let value = self.inner.as_ref().and_then(|inner| inner.undecided());
+        match &mut self.inner {
+            Some(inner) if value.is_some() && value == before => inner.let_go(desk),
+            _ => {
+                self.tap.let_go(desk);
+            }
+        }
+        self.undecided() != before
+    }
+
     /// Masks the leftmost undecided place, whatever it is. Gives whether that decided something.
     pub(in crate::masking) fn force(&mut self, desk: &mut Desk<'_>) -> bool {
         let before = self.undecided();

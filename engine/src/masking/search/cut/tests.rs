@@ -45,6 +45,7 @@ fn rule() -> impl Strategy<Value = RuleSpec> {
             after: 0,
             ends: Ends::Longest,
             must: None,
+            refuted: None,
         },
     )
 }

@@ -2,7 +2,7 @@
 
 use super::masked_as;
 use crate::masking::{
-    Action, Content, KeyNames, MAX_HELD, Plan, Treatment,
+    Action, Content, KeyNames, Plan, Treatment,
     tests::{
         all,
         cases::{ALNUM, filler},
@@ -177,7 +177,7 @@ fn a_long_value_is_masked_whole_in_constant_memory() {
     let content = Content::of(Some(b"application/json"));
     let expected = format!(
         "{{\"password\":\"{}\",\"a\":\"b\"}}",
-        replacement("password", &value[..MAX_HELD])
+        replacement("password", &value)
     );
     let cuts: Vec<usize> = (1..body.len()).step_by(1000).collect();
     for cuts in [&[][..], &cuts] {

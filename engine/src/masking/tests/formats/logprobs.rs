@@ -289,11 +289,11 @@ fn elements_wait_only_up_to_a_cap_and_are_masked_there() {
     // What is said of a token before it, without end.
     let body = format!(
         r#"{{"logprobs":[{{"bytes":[{}1],"token":"gh","top_logprobs":[{{"token":"gh"}}]}},{{"bytes":[1],"token":"x"}}]}}"#,
-        "103,104,".repeat(9000)
+        "103,104,".repeat(40_000)
     );
     let expected =
         r#"{"logprobs":[{"bytes":null,"token":"gh","top_logprobs":[]},{"bytes":[1],"token":"x"}]}"#;
-    for size in [1, 777, 40_000, 100_000] {
+    for size in [777, 40_000, 300_000] {
         let cuts: Vec<usize> = (size..body.len()).step_by(size).collect();
         let (out, _) = masked_as(&plan(), &content(), body.as_bytes(), &cuts);
         assert_eq!(String::from_utf8(out).unwrap(), expected, "cut each {size}");

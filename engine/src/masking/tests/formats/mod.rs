@@ -19,7 +19,7 @@ use proptest::{prelude::*, sample};
 use std::sync::Arc;
 
 /// Most raw bytes that any format may hold.
-const MAX_RAW_HELD: usize = 64 * 1024;
+const MAX_RAW_HELD: usize = 289 * 1024;
 
 /// A body with what masking must make of it.
 #[derive(Debug, Clone, Default)]

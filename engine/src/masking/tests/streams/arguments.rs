@@ -147,7 +147,7 @@ fn a_value_that_never_ends_makes_other_events_wait_only_up_to_the_cap() {
         format!("data: {delta}\n\n")
     };
     let mut stream = delta(0, "{\"password\":\"hunter2\\");
-    while stream.len() < 60_000 {
+    while stream.len() < 400_000 {
         stream.push_str(&delta(1, "words and words and words. "));
     }
     stream.push_str(&delta(0, "u0041hunter3\",\"b\":\"c\"}"));

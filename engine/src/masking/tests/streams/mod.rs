@@ -4,6 +4,8 @@ mod arguments;
 mod blocked;
 mod bounds;
 mod conversations;
+#[cfg(not(target_arch = "wasm32"))]
+mod fingerprints;
 mod framing;
 #[cfg(not(target_arch = "wasm32"))]
 mod promises;
@@ -29,7 +31,7 @@ fn cut_with(plan: &Arc<Plan>, stream: &[u8], cuts: &[usize]) -> (Vec<u8>, Findin
     let mut from = 0;
     for &to in cuts.iter().chain([&stream.len()]) {
         out.extend_from_slice(masker.push(&stream[from..to]).as_bytes());
-        assert!(masker.held() <= 65 * 1024, "{} bytes wait", masker.held());
+        assert!(masker.held() <= 289 * 1024, "{} bytes wait", masker.held());
         from = to;
     }
     out.extend_from_slice(masker.finish().as_bytes());
