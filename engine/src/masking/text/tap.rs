@@ -8,7 +8,7 @@ use super::{
     channel::{Channel, Seams, What},
     fold::{self, Fold},
 };
-use crate::masking::bodies::{desk::Desk, edit::Edit};
+use crate::masking::bodies::{desk::Desk, edit::Edit, plan::Plan};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use std::collections::VecDeque;
 
@@ -234,19 +234,31 @@ impl Tap {
     /// Reads text of bounded length without being told where it stands and where spans end in it,
     /// while the tap is [idle](Self::is_idle), if no secret begins in it. What comes next stands
     /// `outside` of spans or not. Gives whether it was read; if not, it is to be pushed.
-    pub(in crate::masking) fn pass(&mut self, desk: &Desk<'_>, text: &[u8], outside: bool) -> bool {
+    pub(in crate::masking) fn pass(
+        &mut self,
+        desk: &mut Desk<'_>,
+        text: &[u8],
+        outside: bool,
+    ) -> bool {
         if fold::hides(text) {
             return false;
         }
-        let acting = &desk.plan.acting;
-        let Some(trail) = self.acting.carried_past(acting, text) else {
+        let (plan, mut work) = (desk.plan, 0);
+        let passed = self.passes(plan, text, outside, &mut work);
+        desk.worked(work);
+        passed
+    }
+
+    fn passes(&mut self, plan: &Plan, text: &[u8], outside: bool, work: &mut u64) -> bool {
+        let acting = &plan.acting;
+        let Some(trail) = self.acting.carried_past(acting, text, work) else {
             return false;
         };
-        if let Some(set) = &desk.plan.reporting {
+        if let Some(set) = &plan.reporting {
             let reporting = self
                 .reporting
                 .get_or_insert_with(|| Box::new(Channel::new()));
-            let Some(trail) = reporting.carried_past(set, text) else {
+            let Some(trail) = reporting.carried_past(set, text, work) else {
                 return false;
             };
             reporting.go_past(set, text, trail, outside);

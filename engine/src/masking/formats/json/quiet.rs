@@ -205,7 +205,7 @@ impl Json {
     /// many bytes these are, and up to where bytes are to be read in the other way.
     pub(super) fn pass_quiet(
         &mut self,
-        desk: &Desk<'_>,
+        desk: &mut Desk<'_>,
         chunk: &[u8],
         from: u64,
     ) -> (usize, usize) {
@@ -243,7 +243,13 @@ impl Json {
 
     /// Passes the part that ends at `end`, or a little later, and gives its length; `None` if
     /// something in it is to be read in the other way. Then all is as before.
-    fn pass_part(&mut self, desk: &Desk<'_>, rest: &[u8], at: u64, end: usize) -> Option<usize> {
+    fn pass_part(
+        &mut self,
+        desk: &mut Desk<'_>,
+        rest: &[u8],
+        at: u64,
+        end: usize,
+    ) -> Option<usize> {
         let before = Saved {
             tokenizer: self.tokenizer.clone(),
             keys: self.keys.save(),

@@ -13,14 +13,16 @@ impl Channel {
     }
 
     /// What is carried past a text, of bounded length, that comes next while the channel is
-    /// [idle](Self::is_idle); `None` if a secret may begin in it.
+    /// [idle](Self::is_idle); `None` if a secret may begin in it. What that took is added to `work`.
     pub(in crate::masking) fn carried_past(
         &self,
         set: &DetectorSet,
         text: &[u8],
+        work: &mut u64,
     ) -> Option<Carried> {
         let (mut trail, mut starts) = (self.trail.clone(), Vec::new());
-        set.discover(text, 0, &mut trail, &mut starts);
+        let read = set.discover(text, 0, &mut trail, &mut starts);
+        *work = work.saturating_add(read);
         starts.is_empty().then_some(trail)
     }
 
