@@ -68,6 +68,9 @@ pub type SharedData = std::rc::Rc<RefCell<HashMap<String, (Vec<u8>, u32)>>>;
 pub struct FakeHost {
     /// The clock, milliseconds.
     pub now: Cell<u64>,
+    /// Microseconds that pass whenever the fine clock is read.
+    pub reading_takes: Cell<u64>,
+    passed: Cell<u64>,
     /// How far somebody has set the clock forward in all.
     stepped: Cell<i64>,
     /// Log lines.
@@ -155,7 +158,9 @@ impl Host for FakeHost {
     }
 
     fn micros(&self) -> u64 {
-        self.steady().0 * 1000
+        let passed = self.passed.get() + self.reading_takes.get();
+        self.passed.set(passed);
+        self.steady().0 * 1000 + passed
     }
 
     fn random(&self) -> u128 {

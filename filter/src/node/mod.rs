@@ -45,7 +45,7 @@ use std::rc::Rc;
 
 use chaperone_engine::audit::BootId;
 use chaperone_engine::base::time::UnixMillis;
-use chaperone_engine::gate::Gate;
+use chaperone_engine::gate::{Gate, GateMaking};
 use chaperone_engine::identity::TokenCache;
 
 use self::approvals::Approvals;
@@ -118,19 +118,14 @@ impl Node {
     /// A node with a fresh boot id.
     pub fn new(host: &dyn Host) -> Self {
         Self::with_build(host, |bundle, before| {
-            let gate = match before {
-                Some(before) => before.next(bundle),
-                None => Gate::from_bundle(bundle),
-            };
-            gate.map_err(|error| error.to_string())
+            Box::new(GateMaking::new(bundle, before))
         })
     }
 }
 
 impl<G> NodeOf<G> {
-    /// A node that makes its gates with `build`. Whether `build` succeeds may depend on nothing but
-    /// the bundle.
-    pub(crate) fn with_build(host: &dyn Host, build: Build<G>) -> Self {
+    /// A node that makes its gates with `build`.
+    fn with_build(host: &dyn Host, build: Build<G>) -> Self {
         let random = host.random();
         // Any part of the random bits does: the seed only spreads retries.
         let seed = u64::try_from(random & u128::from(u64::MAX)).unwrap_or(1);

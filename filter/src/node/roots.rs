@@ -117,12 +117,14 @@ impl<G> NodeOf<G> {
             self.handle(host, root, purpose, None);
         }
         self.with_wire(host, root, |parts, wire, _| {
+            parts.policy.go_on(wire);
             let mut wakes = parts.events.tick(wire);
             wakes.extend(parts.approvals.tick(wire));
             wakes
         });
         self.end_due(host.steady());
         self.send_due(host, root);
+        self.hurry(host);
         self.show_tokens(host);
     }
 
@@ -141,6 +143,7 @@ impl<G> NodeOf<G> {
         self.handle(host, root, purpose, Some(answer));
         if self.is_in_charge(root) {
             self.send_due(host, root);
+            self.hurry(host);
         } else {
             self.urge(host);
         }
@@ -217,6 +220,14 @@ impl<G> NodeOf<G> {
 
     fn is_in_charge(&self, root: ContextId) -> bool {
         self.in_charge().is_some_and(|charge| charge.id == root)
+    }
+
+    /// Makes the next tick an early one while a gate is being made.
+    fn hurry(&mut self, host: &dyn Host) {
+        let is_making = self.parts.as_ref().is_some_and(|p| p.policy.is_making());
+        if is_making && self.leaving.is_none() {
+            self.urge(host);
+        }
     }
 
     /// Makes the next tick an early one.

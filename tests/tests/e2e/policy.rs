@@ -5,6 +5,8 @@ use chaperone_tests::api::text;
 use chaperone_tests::client::Call;
 use chaperone_tests::load::Load;
 use chaperone_tests::stage::{Setting, Stage, allow, answer, approve};
+use chaperone_tests::upstream::Reply;
+use chaperone_tests::wait;
 use serde_json::{Value, json};
 
 fn deny_all() -> Value {
@@ -172,4 +174,58 @@ async fn what_is_wrong_is_not_published_and_the_version_in_force_stays() {
         (conflict.status, text(&conflict.json()["code"])),
         (409, "version_conflict")
     );
+}
+
+/// As many detectors as a rule file of the field has. None of another `version` is the same.
+fn detectors(version: u32) -> Vec<Value> {
+    let detector = |number| {
+        let regex = format!(
+            r"svc{number:03}-v{version}[_-](?:[a-z0-9]{{4}}-){{2,6}}[a-zA-Z0-9_-]{{20,60}}=?[A-F]{{8}}"
+        );
+        json!({"name": format!("custom/service-{number}"), "regex": regex})
+    };
+    (0..200).map(detector).collect()
+}
+
+#[tokio::test]
+async fn a_policy_with_hundreds_of_new_detectors_is_made_between_the_requests_of_a_worker() {
+    let masking = [
+        json!({"name": "services", "detectors": ["custom/*"], "on": ["response"],
+        "connections": ["api"]}),
+    ];
+    let closed = json!({"name": "closed", "match": {"paths": ["/new"]}, "effect": "deny"});
+    let rules = [closed, allow("platform", "platform")];
+    let stage = Setting::with(&rules)
+        .detectors(&detectors(1))
+        .masking(&masking)
+        .workers(1)
+        .start()
+        .await;
+    let found = "svc042-v2-ab12-cd34-EXAMPLEEXAMPLEEXAMPLE0ABCDEF12";
+    stage
+        .upstream
+        .always(Reply::ok(found).header("content-type", "text/plain"));
+    let alice = stage.agent("alice", &["platform"]);
+    assert_eq!(alice.send(Call::get("/old")).await.text(), found);
+
+    let mut next: Value = serde_json::from_str(&stage.policy(&rules[1..])).expect("JSON");
+    next["detectors"] = detectors(2).into();
+    let file = stage.deployment.folder().join("next.yaml");
+    std::fs::write(file, next.to_string()).expect("the folder can be written");
+    let commands = &stage.deployment.commands;
+    commands.run(&["policy", "publish", "next.yaml"]).await.ok();
+    // On the one worker, which has the whole policy by now.
+    let mut by_the_old = 0;
+    let answer = wait::until("the new policy", async || {
+        let answer = alice.send(Call::get("/new")).await;
+        by_the_old += 1;
+        (answer.status == 200).then_some(answer)
+    })
+    .await;
+    assert!(
+        answer.text().starts_with("[masked:service-42:"),
+        "{}",
+        answer.text()
+    );
+    assert!(by_the_old > 20, "only {by_the_old} requests had their turn");
 }

@@ -5,13 +5,10 @@ use std::rc::Rc;
 
 use chaperone_engine::bundle::{self, Bundle, BundleError, PinnedKeys, Serial};
 
+use super::coming::{Build, Coming, Made};
 use crate::host::{Host, Level};
 use crate::node::config::StartingBundle;
 use crate::node::metrics::{Counter, Gauge, Metrics};
-
-/// Makes a gate of a bundle; the gate that decides now is there to take over from. Injected so that
-/// this module knows nothing of deciding.
-pub(in crate::node) type Build<G> = fn(Bundle, Option<&G>) -> Result<G, String>;
 
 /// Why a bundle is not enforced.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +38,8 @@ impl std::error::Error for NotEnforced {}
 pub(super) enum Offer {
     /// It is in force now.
     Adopted,
+    /// A gate is being made of it; it will be adopted or refused.
+    Coming,
     /// It is not newer than the bundle in force; nothing changed.
     NotNewer(Serial),
     /// It cannot be enforced; nothing changed.
@@ -52,6 +51,7 @@ pub(super) struct InForce<G> {
     build: Build<G>,
     pinned: PinnedKeys,
     enforced: Option<Enforced<G>>,
+    coming: Option<Coming<G>>,
     refused: Option<NotEnforced>,
 }
 
@@ -67,6 +67,7 @@ impl<G> InForce<G> {
             build,
             pinned,
             enforced: None,
+            coming: None,
             refused: None,
         }
     }
@@ -81,6 +82,8 @@ impl<G> InForce<G> {
         self.refused = None;
         self.enforced
             .take_if(|enforced| bundle::open(&enforced.envelope, pinned).is_err());
+        self.coming
+            .take_if(|coming| bundle::open(&coming.envelope, pinned).is_err());
         true
     }
 
@@ -97,6 +100,11 @@ impl<G> InForce<G> {
 
     pub(super) fn serial(&self) -> Option<Serial> {
         self.enforced.as_ref().map(|enforced| enforced.serial)
+    }
+
+    /// The bundle of which a gate is being made.
+    pub(super) fn coming(&self) -> Option<Serial> {
+        self.coming.as_ref().map(|coming| coming.serial)
     }
 
     /// The bundle in force, as it was signed.
@@ -122,16 +130,22 @@ impl<G> InForce<G> {
         metrics: &Metrics,
         starting: &StartingBundle,
     ) -> Result<bool, NotEnforced> {
-        let gate = self.make(starting.bundle.clone())?;
-        let serial = starting.bundle.serial;
+        // At once: this is judged while Envoy takes up its configuration.
+        let mut coming = self.begin(starting.bundle.clone(), Rc::clone(&starting.envelope));
+        let serial = coming.serial;
+        let gate = match coming.finish() {
+            Made::Gate(gate) => gate,
+            Made::Failed(why) => return Err(NotEnforced::Unusable(serial, why)),
+            Made::NotYet => return Ok(false),
+        };
         let is_newer = self.serial().is_none_or(|current| serial > current);
         if is_newer {
-            self.enforce(host, metrics, serial, gate, Rc::clone(&starting.envelope));
+            self.enforce(host, metrics, coming, gate);
         }
         Ok(is_newer)
     }
 
-    /// Enforces a bundle if it is genuine and newer.
+    /// Enforces a bundle if it is genuine and newer, now or after some [goes](Self::go_on).
     pub(super) fn offer(&mut self, host: &dyn Host, metrics: &Metrics, envelope: &[u8]) -> Offer {
         let bundle = match bundle::open(envelope, &self.pinned) {
             Ok(bundle) => bundle,
@@ -141,34 +155,60 @@ impl<G> InForce<G> {
         if self.serial().is_some_and(|current| serial <= current) {
             return Offer::NotNewer(serial);
         }
-        match self.make(bundle) {
-            Ok(gate) => {
-                self.enforce(host, metrics, serial, gate, envelope.into());
-                Offer::Adopted
-            }
-            Err(why) => Offer::Refused(why),
+        if self.coming().is_some_and(|coming| serial <= coming) {
+            return Offer::Coming;
+        }
+        let coming = self.begin(bundle, envelope.into());
+        self.make_on(host, metrics, coming)
+    }
+
+    /// Makes on what is coming; its fate, if it is decided now.
+    pub(super) fn go_on(&mut self, host: &dyn Host, metrics: &Metrics) -> Option<Offer> {
+        let coming = self.coming.take()?;
+        let offer = self.make_on(host, metrics, coming);
+        (offer != Offer::Coming).then_some(offer)
+    }
+
+    fn begin(&self, bundle: Bundle, envelope: Rc<[u8]>) -> Coming<G> {
+        let before = self.enforced.as_ref().map(|enforced| &*enforced.gate);
+        Coming {
+            serial: bundle.serial,
+            envelope,
+            making: (self.build)(bundle, before),
         }
     }
 
-    fn make(&self, bundle: Bundle) -> Result<G, NotEnforced> {
-        let serial = bundle.serial;
-        let before = self.enforced.as_ref().map(|enforced| &*enforced.gate);
-        (self.build)(bundle, before).map_err(|why| NotEnforced::Unusable(serial, why))
+    fn make_on(&mut self, host: &dyn Host, metrics: &Metrics, mut coming: Coming<G>) -> Offer {
+        let made = match self.enforced {
+            Some(_) => coming.go(host),
+            // Without a policy no request can be decided, so nobody is served by turns.
+            None => coming.finish(),
+        };
+        match made {
+            Made::NotYet => {
+                self.coming = Some(coming);
+                Offer::Coming
+            }
+            Made::Gate(gate) => {
+                self.enforce(host, metrics, coming, gate);
+                Offer::Adopted
+            }
+            Made::Failed(why) => {
+                self.coming = None;
+                Offer::Refused(NotEnforced::Unusable(coming.serial, why))
+            }
+        }
     }
 
-    fn enforce(
-        &mut self,
-        host: &dyn Host,
-        metrics: &Metrics,
-        serial: Serial,
-        gate: G,
-        envelope: Rc<[u8]>,
-    ) {
+    fn enforce(&mut self, host: &dyn Host, metrics: &Metrics, made_of: Coming<G>, gate: G) {
+        let serial = made_of.serial;
         self.enforced = Some(Enforced {
             serial,
             gate: Rc::new(gate),
-            envelope,
+            envelope: made_of.envelope,
         });
+        // One that is newer still goes on.
+        self.coming.take_if(|coming| coming.serial <= serial);
         self.refused = None;
         metrics.add(host, Counter::PolicyAdopted, 1);
         metrics.set_gauge(host, Gauge::PolicyVersion, serial.policy_version);

@@ -8,6 +8,7 @@
 //! | module | is about |
 //! |---|---|
 //! | `in_force` | which bundle is enforced, and which is refused |
+//! | `coming` | making a gate of the next one, a piece at a time |
 //! | `poll`, `lease` | the long poll, and which worker makes it |
 //! | `shared` | handing a bundle from worker to worker |
 //! | `report`, `unknown_keys` | each worker's report on itself |
@@ -23,7 +24,10 @@
 //!   neither the network, nor the control plane's database, nor another plugin that writes our
 //!   shared data can loosen policy or bring back an old one.
 //! - A bundle that is refused changes nothing: the policy in force stays.
+//! - While a gate is being made of a bundle the policy in force stays, and a newer bundle takes the
+//!   place of the one that is being made.
 
+mod coming;
 mod in_force;
 pub(in crate::node) mod lease;
 mod poll;
@@ -51,7 +55,10 @@ use super::config::{Config, StartingBundle};
 use super::metrics::Metrics;
 use crate::host::Host;
 
-pub(super) use self::in_force::{Build, NotEnforced};
+pub(super) use self::coming::Build;
+#[cfg(test)]
+pub(super) use self::coming::Making;
+pub(super) use self::in_force::NotEnforced;
 
 /// Everything about policy that outlives a callback.
 pub(super) struct PolicySync<G> {
@@ -117,11 +124,28 @@ impl<G> PolicySync<G> {
         self.report.nudge(now);
     }
 
+    /// Whether a gate is being made, and ticks are to come quickly.
+    pub(super) fn is_making(&self) -> bool {
+        self.in_force.coming().is_some()
+    }
+
+    /// Makes on a gate that is being made.
+    pub(super) fn go_on(&mut self, wire: &Wire<'_>) {
+        let Some(offer) = self.in_force.go_on(wire.host, wire.metrics) else {
+            return;
+        };
+        if let Offer::Refused(_) = offer {
+            self.shared.look_later(wire.now);
+        }
+        self.poll.settled(wire.now, &offer);
+        self.settle(wire, &offer);
+    }
+
     /// Looks into shared data and, with the lease, polls; reports when there is news or it is time.
     pub(super) fn tick(&mut self, wire: &mut Wire<'_>, me: &NodeId) {
         let leads = self.lease.hold(wire.host, &me.boot, wire.host.now());
         self.read_shared(wire.host, wire.metrics, wire.now, leads);
-        if leads && self.poll.is_due(wire.now) {
+        if leads && !self.is_making() && self.poll.is_due(wire.now) {
             self.poll.send(wire, &self.in_force, me);
         }
         self.report.send_due(wire, &self.in_force, me);
@@ -167,11 +191,18 @@ impl<G> PolicySync<G> {
     fn accept(&mut self, wire: &Wire<'_>, answer: &Answer<'_>) -> Option<Offer> {
         let envelope = answer.bundle?.get().as_bytes();
         let offer = self.in_force.offer(wire.host, wire.metrics, envelope);
-        match &offer {
+        self.settle(wire, &offer);
+        Some(offer)
+    }
+
+    /// Does what the fate of a bundle of the control plane asks for.
+    fn settle(&mut self, wire: &Wire<'_>, offer: &Offer) {
+        match offer {
             Offer::Adopted => {
                 self.poll.adopted();
                 self.shared.publish(wire.host, &self.in_force);
             }
+            Offer::Coming => {}
             // Another worker was quicker: usual when both asked. Older is not usual.
             Offer::NotNewer(serial) if self.in_force.serial() > Some(*serial) => {
                 let why = NotEnforced::Older(*serial);
@@ -180,7 +211,6 @@ impl<G> PolicySync<G> {
             Offer::NotNewer(_) => {}
             Offer::Refused(why) => self.in_force.refuse(wire.host, wire.metrics, why.clone()),
         }
-        Some(offer)
     }
 
     /// Lets another worker poll: this one shuts down.

@@ -77,8 +77,18 @@ impl Poll {
     pub(super) fn answered(&mut self, now: UnixMillis, offer: Option<&Offer>) {
         self.on_its_way = false;
         self.backoff.reset();
+        self.pause(now, offer);
+    }
+
+    /// The fate of a bundle is decided of which a gate was being made.
+    pub(super) fn settled(&mut self, now: UnixMillis, offer: &Offer) {
+        self.pause(now, Some(offer));
+    }
+
+    fn pause(&mut self, now: UnixMillis, offer: Option<&Offer>) {
         let pause = match offer {
-            Some(Offer::Adopted) => 0,
+            // While a gate is being made no poll is due.
+            Some(Offer::Adopted | Offer::Coming) => 0,
             None => PACE_MS.saturating_sub(now.since(self.sent_at)),
             // The same bundle will most likely come again, and at once.
             Some(Offer::NotNewer(_) | Offer::Refused(_)) => self.refused_backoff.next_ms(),

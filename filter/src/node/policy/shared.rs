@@ -53,19 +53,23 @@ impl SharedPolicy {
         let head = host
             .shared(&self.head)
             .and_then(|(value, _)| parse_serial(&value));
-        let ours = in_force.serial();
-        if head == ours {
+        let (ours, coming) = (in_force.serial(), in_force.coming());
+        // A gate is being made of what stands there, or of a newer one.
+        if head == ours || head > ours && head <= coming {
             return false;
         }
         if head > ours
             && let Some((envelope, _)) = host.shared(&self.bundle)
         {
-            if let Offer::Adopted = in_force.offer(host, metrics, &envelope) {
-                self.backoff.reset();
-                return true;
+            match in_force.offer(host, metrics, &envelope) {
+                Offer::Adopted => {
+                    self.backoff.reset();
+                    return true;
+                }
+                Offer::Coming => return false,
+                Offer::NotNewer(_) | Offer::Refused(_) => {}
             }
-            // Verifying costs a signature and up to 8 MiB of parsing: not on each tick.
-            self.look_at = now.saturating_add(self.backoff.next_ms());
+            self.look_later(now);
             metrics.add(host, Counter::SharedDataRejected, 1);
             if self.backoff.failures() == 1 {
                 let line = "The policy in Envoy's shared data is not a newer, genuine bundle; \
@@ -79,11 +83,22 @@ impl SharedPolicy {
         false
     }
 
+    /// What stands there is of no use. Verifying costs a signature, up to 8 MiB of parsing, and a
+    /// gate: not on each tick.
+    pub(super) fn look_later(&mut self, now: UnixMillis) {
+        self.look_at = now.saturating_add(self.backoff.next_ms());
+    }
+
     /// Writes the bundle in force for the other workers.
     pub(super) fn publish<G>(&self, host: &dyn Host, in_force: &InForce<G>) {
         let Some((serial, envelope)) = in_force.envelope() else {
             return;
         };
+        let known = host.shared(&self.head);
+        if known.and_then(|(head, _)| parse_serial(&head)) == Some(serial) {
+            // It came from there.
+            return;
+        }
         // The bundle first: who sees the head must find what it names.
         let head = serial.to_string();
         let bundle = host.set_shared(&self.bundle, envelope, None);

@@ -8,6 +8,7 @@ mod config;
 mod events;
 mod identity;
 mod lease;
+mod making;
 mod metrics;
 mod newer;
 mod policy;
@@ -22,6 +23,7 @@ use chaperone_engine::identity::Principal;
 use chaperone_engine::link::{EVENTS_PATH, MARKER, MARKER_VALUE, POLICY_PATH};
 use serde_json::{Value, json};
 
+use super::policy::Making;
 use super::{Config, NodeOf, Wake};
 use crate::host::fake::{FakeHost, SentCall, SharedData};
 use crate::host::{CallAnswer, CallId, ContextId, Host as _};
@@ -69,12 +71,47 @@ pub(super) fn parsed(document: &Value) -> Rc<Config> {
     Rc::new(Config::parse(&serde_json::to_vec(document).unwrap()).unwrap())
 }
 
-/// A policy version that builds into its own serial; version 13 cannot be enforced.
-fn build(bundle: Bundle, _before: Option<&Serial>) -> Result<Serial, String> {
-    match bundle.serial.policy_version {
-        13 => Err("it is the thirteenth".to_owned()),
-        _ => Ok(bundle.serial),
+/// The policy version whose gate takes so many pieces.
+pub(super) fn version_of_pieces(pieces: u64) -> u64 {
+    100 + pieces
+}
+
+/// The policy version whose gate takes so many pieces, of which the last one fails.
+pub(super) fn version_that_fails_after(pieces: u64) -> u64 {
+    200 + pieces
+}
+
+/// A policy version that is made into its own serial, in one piece if it has no more; version 13
+/// cannot be enforced.
+struct Pieces {
+    serial: Serial,
+    left: u64,
+    fails: bool,
+}
+
+impl Making<Serial> for Pieces {
+    fn step(&mut self) -> Result<Option<Serial>, String> {
+        self.left = self.left.saturating_sub(1);
+        match self.left {
+            0 if self.fails => Err("it is the thirteenth".to_owned()),
+            0 => Ok(Some(self.serial)),
+            _ => Ok(None),
+        }
     }
+}
+
+fn build(bundle: Bundle, _before: Option<&Serial>) -> Box<dyn Making<Serial>> {
+    let version = bundle.serial.policy_version;
+    let (left, fails) = match version {
+        100..200 => (version - 100, false),
+        200..300 => (version - 200, true),
+        _ => (1, version == 13),
+    };
+    Box::new(Pieces {
+        serial: bundle.serial,
+        left,
+        fails,
+    })
 }
 
 /// One worker.

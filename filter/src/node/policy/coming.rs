@@ -1,0 +1,83 @@
+//! The gate that is being made of a newer bundle, while the older one decides.
+//!
+//! Compiling a few hundred detectors takes a second or two, and all streams of a worker wait for
+//! whatever it does. So it is done a piece at a time, and after a millisecond of it the streams have
+//! their turn. Ticks come quickly meanwhile; see [`NodeOf::on_tick`](crate::node::NodeOf::on_tick).
+//!
+//! Weighed: shipping what the control plane has compiled. Its form would have to be versioned,
+//! verified at load and kept apart from the signed document; pieces need none of it, and what is
+//! compiled already is taken over, so that most policies are in force after one go.
+//!
+//! The longest piece is one automaton, which cannot be divided: up to some tens of milliseconds for
+//! the largest that a policy may have.
+
+use std::rc::Rc;
+
+use chaperone_engine::bundle::{Bundle, Serial};
+use chaperone_engine::gate::{Gate, GateMaking};
+
+use crate::host::Host;
+
+/// Microseconds of making in one go. With the shortest pause between two ticks it is about half of
+/// the worker's time.
+const GO_US: u64 = 1_000;
+
+/// Begins to make a gate of a bundle; the gate that decides now is there to take over from. Injected
+/// so that this module knows nothing of deciding.
+pub(in crate::node) type Build<G> = fn(Bundle, Option<&G>) -> Box<dyn Making<G>>;
+
+/// A gate while it is made.
+pub(in crate::node) trait Making<G> {
+    /// Does one piece; gives the gate once all is done. Not called again after that.
+    ///
+    /// # Errors
+    /// Why no gate can be made of the bundle. Depends on nothing but the bundle.
+    fn step(&mut self) -> Result<Option<G>, String>;
+}
+
+impl Making<Gate> for GateMaking {
+    fn step(&mut self) -> Result<Option<Gate>, String> {
+        Self::step(self).map_err(|error| error.to_string())
+    }
+}
+
+/// A genuine bundle of which a gate is being made.
+pub(super) struct Coming<G> {
+    pub(super) serial: Serial,
+    pub(super) envelope: Rc<[u8]>,
+    pub(super) making: Box<dyn Making<G>>,
+}
+
+/// How far the making has come.
+pub(super) enum Made<G> {
+    /// There is more to do.
+    NotYet,
+    /// All is done.
+    Gate(G),
+    /// No gate can be made of the bundle, for this reason.
+    Failed(String),
+}
+
+impl<G> Coming<G> {
+    /// Makes on, for one go.
+    pub(super) fn go(&mut self, host: &dyn Host) -> Made<G> {
+        let from = host.micros();
+        self.until(|| host.micros().saturating_sub(from) >= GO_US)
+    }
+
+    /// Does all that is left.
+    pub(super) fn finish(&mut self) -> Made<G> {
+        self.until(|| false)
+    }
+
+    fn until(&mut self, is_over: impl Fn() -> bool) -> Made<G> {
+        loop {
+            match self.making.step() {
+                Ok(Some(gate)) => return Made::Gate(gate),
+                Ok(None) if is_over() => return Made::NotYet,
+                Ok(None) => {}
+                Err(why) => return Made::Failed(why),
+            }
+        }
+    }
+}
