@@ -8,6 +8,7 @@ use chaperone_tests::stage::{Setting, Stage, allow, answer, approve};
 use chaperone_tests::upstream::Reply;
 use chaperone_tests::wait;
 use serde_json::{Value, json};
+use std::time::{Duration, Instant};
 
 fn deny_all() -> Value {
     json!({"name": "freeze", "match": {"any": true}, "effect": "deny", "reason": "Release freeze."})
@@ -180,7 +181,7 @@ async fn what_is_wrong_is_not_published_and_the_version_in_force_stays() {
 fn detectors(version: u32) -> Vec<Value> {
     let detector = |number| {
         let regex = format!(
-            r"svc{number:03}-v{version}[_-](?:[a-z0-9]{{4}}-){{2,6}}[a-zA-Z0-9_-]{{20,60}}=?[A-F]{{8}}"
+            r"svc{number:03}-v{version}[_-](?:[a-z0-9]{{4}}-){{2,6}}[a-zA-Z0-9_-]{{20,36}}=?[A-F]{{6}}"
         );
         json!({"name": format!("custom/service-{number}"), "regex": regex})
     };
@@ -201,7 +202,7 @@ async fn a_policy_with_hundreds_of_new_detectors_is_made_between_the_requests_of
         .workers(1)
         .start()
         .await;
-    let found = "svc042-v2-ab12-cd34-EXAMPLEEXAMPLEEXAMPLE0ABCDEF12";
+    let found = "svc042-v2-ab12-cd34-EXAMPLEEXAMPLEEXAMPLE0ABCDEF";
     stage
         .upstream
         .always(Reply::ok(found).header("content-type", "text/plain"));
@@ -214,18 +215,22 @@ async fn a_policy_with_hundreds_of_new_detectors_is_made_between_the_requests_of
     std::fs::write(file, next.to_string()).expect("the folder can be written");
     let commands = &stage.deployment.commands;
     commands.run(&["policy", "publish", "next.yaml"]).await.ok();
-    // On the one worker, which has the whole policy by now.
-    let mut by_the_old = 0;
+    let began = Instant::now();
+    let mut longest = Duration::ZERO;
     let answer = wait::until("the new policy", async || {
+        let sent = Instant::now();
         let answer = alice.send(Call::get("/new")).await;
-        by_the_old += 1;
+        longest = longest.max(sent.elapsed());
         (answer.status == 200).then_some(answer)
     })
     .await;
+    let all = began.elapsed();
+    let text = answer.text();
+    assert!(text.starts_with("[masked:service-42:"), "{text}");
+    // Envoy's main thread makes a gate as well, and hands the bundle on to the worker when it has.
+    // So in one go the worker would stand still for almost half of the time.
     assert!(
-        answer.text().starts_with("[masked:service-42:"),
-        "{}",
-        answer.text()
+        longest * 3 < all,
+        "one of {all:?} in which the policy was made waited {longest:?}"
     );
-    assert!(by_the_old > 20, "only {by_the_old} requests had their turn");
 }
