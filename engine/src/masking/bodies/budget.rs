@@ -1,8 +1,8 @@
 //! How much work one call may do.
 //!
-//! The engine knows no clock, so it counts. One unit is about what a step of an automaton takes: two
-//! to three nanoseconds in V8. A byte that is only read counts as one, a byte counts once more for
-//! each attempt that reads it, and a finding as much as its fingerprint costs.
+//! The engine knows no clock, so it counts. One unit is about what a step of an automaton takes:
+//! two to three nanoseconds in V8. A byte that is only read counts as one, a byte counts once more
+//! for each attempt that reads it, and a finding as much as its fingerprint costs.
 //!
 //! What is counted is known when it is done. So a chunk is taken in slices, and between two of them
 //! the budget is asked. Slices are long while there is little to do, since each costs something by

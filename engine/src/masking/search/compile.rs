@@ -88,8 +88,8 @@ impl Compiler {
         Ok(())
     }
 
-    /// Does one piece of adding a rule of a detector: builds one automaton that it needs and that is
-    /// not there yet, or adds the rule. `true` once it is added.
+    /// Does one piece of adding a rule of a detector: builds one automaton that it needs and that
+    /// is not there yet, or adds the rule. `true` once it is added.
     pub(super) fn add_piece(
         &mut self,
         detector: &Arc<Detector>,

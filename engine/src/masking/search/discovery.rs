@@ -77,8 +77,8 @@ impl DetectorSet {
 
     /// Appends to `starts` every place in `chunk` where a secret could begin, sorted; positions are
     /// offsets in `chunk` plus `base`. What it finds does not depend on how the stream was cut: an
-    /// anchor or context cut by the end of the chunk counts until a later byte refutes it. Gives the
-    /// work that it was beyond reading the chunk once.
+    /// anchor or context cut by the end of the chunk counts until a later byte refutes it. Gives
+    /// the work that it was beyond reading the chunk once.
     pub(in crate::masking) fn discover(
         &self,
         chunk: &[u8],

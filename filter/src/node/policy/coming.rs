@@ -1,8 +1,9 @@
 //! The gate that is being made of a newer bundle, while the older one decides.
 //!
 //! Compiling a few hundred detectors takes a second or two, and all streams of a worker wait for
-//! whatever it does. So it is done a piece at a time, and after a millisecond of it the streams have
-//! their turn. Ticks come quickly meanwhile; see [`NodeOf::on_tick`](crate::node::NodeOf::on_tick).
+//! whatever it does. So it is done a piece at a time, and after a millisecond of it the streams
+//! have their turn. Ticks come quickly meanwhile; see
+//! [`NodeOf::on_tick`](crate::node::NodeOf::on_tick).
 //!
 //! Weighed: shipping what the control plane has compiled. Its form would have to be versioned,
 //! verified at load and kept apart from the signed document; pieces need none of it, and what is
@@ -22,8 +23,8 @@ use crate::host::Host;
 /// the worker's time.
 const GO_US: u64 = 1_000;
 
-/// Begins to make a gate of a bundle; the gate that decides now is there to take over from. Injected
-/// so that this module knows nothing of deciding.
+/// Begins to make a gate of a bundle; the gate that decides now is there to take over from.
+/// Injected so that this module knows nothing of deciding.
 pub(in crate::node) type Build<G> = fn(Bundle, Option<&G>) -> Box<dyn Making<G>>;
 
 /// A gate while it is made.

@@ -13,7 +13,8 @@ impl Channel {
     }
 
     /// What is carried past a text, of bounded length, that comes next while the channel is
-    /// [idle](Self::is_idle); `None` if a secret may begin in it. What that took is added to `work`.
+    /// [idle](Self::is_idle); `None` if a secret may begin in it. What that took is added to
+    /// `work`.
     pub(in crate::masking) fn carried_past(
         &self,
         set: &DetectorSet,
