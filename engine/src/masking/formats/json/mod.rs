@@ -53,7 +53,7 @@ pub(in crate::masking) struct Json {
     buffers: Buffers,
     keys: Keys,
     path: Option<Box<[u8]>>,
-    /// How often lately a part was not [quiet](quiet).
+    /// How often lately a part was not [quiet].
     doubts: u8,
 }
 

@@ -1,7 +1,7 @@
 //! Finds the few places where a secret could begin, at memory speed.
 //!
 //! Every match of a rule holds one of its *anchors* (`ghp_`, `AccountKey`, four digits) at a known
-//! place. Of each anchor two [runs](runs) of three bytes are chosen, one that begins at an even
+//! place. Of each anchor two [runs] of three bytes are chosen, one that begins at an even
 //! offset and one that begins at an odd one, those that are rarest in text. One of them begins at
 //! an even position of the chunk wherever the anchor stands. So one look at every second position,
 //! in a hashed [bit set](table) of all runs that matter (8 or 32 KiB, in the first-level cache),
