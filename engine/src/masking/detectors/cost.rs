@@ -12,10 +12,13 @@
 //! are counted that no text brings together. Of rules with different anchors it says nothing: a
 //! text that has one anchor has no room for another. Of patterns that repeat without end and may be
 //! in all their states at any age, it takes attempts of the last [`AGES`] bytes for all: that older
-//! ones have become one is likely there, and not proven. Tails are not counted: attempts whose
-//! secret is complete do not become one, and a tail without end (`[a-z]*aaa`) is read by each of
-//! them. Twice the work cannot be ruled out where anchors overlap (`abc`, `bca`), and is not
-//! counted.
+//! ones have become one is likely there, and not proven. Twice the work cannot be ruled out where
+//! anchors overlap (`abc`, `bca`), and is not counted.
+//!
+//! A tail is read once from each place at which a secret may end, whichever attempt has that end,
+//! and readers in the same state become one as well ([`tails`](crate::masking::text::tails)). So it
+//! counts like a secret that may begin at every byte, once for all rules that have it. A tail that
+//! one byte decides on is not read at all.
 
 use super::rule::ContextStart;
 use crate::masking::{
@@ -27,7 +30,7 @@ use crate::masking::{
     },
     text::{
         channel::MAX_HELD,
-        known::{MAX_STATES, WAYPOINT},
+        reading::{MAX_STATES, WAYPOINT},
     },
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,6 +39,9 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Rules of gitleaks need most of both.
 const MAX_ONE: usize = 448;
 const MAX_TOGETHER: usize = MAX_STATES;
+/// Most different tails of rules with the same anchor: what is known of each is 4 bytes for every
+/// byte that a text holds.
+const MAX_TAILS: usize = 16;
 /// Most work to find out, for all rules of a policy: states that are looked at, times their ways
 /// on. Text for which this is not known cannot be bounded, so the rule that comes then is refused.
 const MAX_WORK: usize = 1 << 29;
@@ -58,25 +64,49 @@ pub(in crate::masking) fn excesses(compiler: &Compiler) -> Vec<(u16, String)> {
         }
     };
     let single = (0_u16..).zip(&costs);
-    let single = single.filter(|&(_, &cost)| cost > MAX_ONE);
-    let single: Vec<(u16, String)> = single
-        .map(|(rule, cost)| {
-            let reason = format!(
-                "in text made for it, it would be tried at {cost} places at once, each of which reads on; at most \
-                 {MAX_ONE} are allowed: count to less (`{{32,}}` instead of `{{500}}`), or begin with more fixed \
-                 characters that cannot stand inside of the secret"
-            );
-            (rule, reason)
-        })
-        .collect();
+    let single = single.filter(|(_, cost)| cost.all() > MAX_ONE);
+    let single: Vec<(u16, String)> = single.map(|(rule, cost)| (rule, cost.excess())).collect();
     if !single.is_empty() {
         return single;
     }
     together(&compiler.heads, &costs).into_iter().collect()
 }
 
+/// How many readers a rule may have at one byte.
+#[derive(Debug, Clone, Copy)]
+struct Cost {
+    /// Of what leads to the secret and of the secret.
+    attempts: usize,
+    /// The number of its tail, if that is read, and how many readers it may have.
+    tail: Option<(u16, usize)>,
+}
+
+impl Cost {
+    fn all(&self) -> usize {
+        let tail = self.tail.map_or(0, |(_, readers)| readers);
+        self.attempts.saturating_add(tail)
+    }
+
+    /// For the author of a rule that costs too much.
+    fn excess(&self) -> String {
+        let Self { attempts, tail } = self;
+        match tail {
+            Some((_, tail)) if tail >= attempts || *attempts <= MAX_ONE => format!(
+                "in text made for it, it would be tried at {attempts} places at once, and what must follow the secret \
+                 at {tail}, each of which reads on; at most {MAX_ONE} are allowed together: count to less in what \
+                 follows the secret (`{{32,}}` instead of `{{300}}`), or ask for less of it"
+            ),
+            _ => format!(
+                "in text made for it, it would be tried at {attempts} places at once, each of which reads on; at most \
+                 {MAX_ONE} are allowed: count to less (`{{32,}}` instead of `{{500}}`), or begin with more fixed \
+                 characters that cannot stand inside of the secret"
+            ),
+        }
+    }
+}
+
 /// What each rule costs, or the first of which it is too much work to find out.
-fn costs(compiler: &Compiler) -> Result<Vec<usize>, u16> {
+fn costs(compiler: &Compiler) -> Result<Vec<Cost>, u16> {
     let mut heads: BTreeMap<u16, Vec<&Head>> = BTreeMap::new();
     for head in &compiler.heads {
         heads.entry(head.rule).or_default().push(head);
@@ -86,7 +116,7 @@ fn costs(compiler: &Compiler) -> Result<Vec<usize>, u16> {
     rules
         .map(|(number, rule)| {
             let own = heads.get(&number).map(Vec::as_slice).unwrap_or_default();
-            alive(rule, own, &mut work).ok_or(number)
+            Cost::of(rule, own, &mut work).ok_or(number)
         })
         .collect()
 }
@@ -105,8 +135,9 @@ impl Work {
 type Owned<'a> = (&'a [ByteSet], &'a BTreeSet<u16>);
 
 /// The most expensive of the rules that share an anchor, if they are too expensive together.
-fn together(heads: &[Head], costs: &[usize]) -> Option<(u16, String)> {
-    let cost = |rule: u16| costs.get(usize::from(rule)).copied().unwrap_or(0);
+fn together(heads: &[Head], costs: &[Cost]) -> Option<(u16, String)> {
+    let cost = |rule: &u16| costs.get(usize::from(*rule));
+    let all_of = |rule: &u16| cost(rule).map_or(0, Cost::all);
     let mut anchors: BTreeMap<&[ByteSet], BTreeSet<u16>> = BTreeMap::new();
     for head in heads {
         anchors.entry(own(head)).or_default().insert(head.rule);
@@ -123,15 +154,24 @@ fn together(heads: &[Head], costs: &[usize]) -> Option<(u16, String)> {
         let near = near.flat_map(|(_, near)| near);
         let same = near.filter(|(other, _)| end_alike(anchor, other));
         let rules: BTreeSet<u16> = same.flat_map(|(_, rules)| *rules).copied().collect();
-        let all = rules.iter().map(|&rule| cost(rule));
+        let tails: BTreeMap<u16, usize> = rules.iter().filter_map(|rule| cost(rule)?.tail).collect();
+        let attempts = rules.iter().filter_map(|rule| Some(cost(rule)?.attempts));
+        let all = attempts.chain(tails.values().copied());
         let all = all.fold(0, usize::saturating_add);
-        if all <= MAX_TOGETHER {
+        if all <= MAX_TOGETHER && tails.len() <= MAX_TAILS {
             return None;
         }
-        let largest = rules
-            .iter()
-            .copied()
-            .max_by_key(|&rule| cost(rule))?;
+        let largest = rules.iter().copied().max_by_key(all_of)?;
+        if all <= MAX_TOGETHER {
+            let reason = format!(
+                "{} patterns are looked for at the same characters as this one, and what must follow their secrets \
+                 differs in {} ways; at most {MAX_TAILS} are allowed: let some of them ask for the same, or for one \
+                 character only, or give each a beginning of its own",
+                rules.len(),
+                tails.len()
+            );
+            return Some((largest, reason));
+        }
         let reason = format!(
             "{} patterns are looked for at the same characters as this one, and in text made for them they would be tried \
              at {all} places at once, each of which reads on; at most {MAX_TOGETHER} are allowed: give each a beginning \
@@ -157,8 +197,26 @@ fn end_alike(one: &[ByteSet], other: &[ByteSet]) -> bool {
         .all(|(a, b)| !a.common(*b).is_empty())
 }
 
-/// What a rule with these anchors costs; `None` if that is too much work to find out.
-fn alive(rule: &Rule, heads: &[&Head], work: &mut Work) -> Option<usize> {
+impl Cost {
+    /// What a rule with these anchors costs; `None` if that is too much work to find out.
+    fn of(rule: &Rule, heads: &[&Head], work: &mut Work) -> Option<Self> {
+        let tail = match (&rule.tail, &rule.follow) {
+            (Some(tail), None) => {
+                let readers = at_once(&tail.automaton, &Begins::Anywhere, WAYPOINT, work)?;
+                Some((tail.number, readers))
+            }
+            _ => None,
+        };
+        Some(Self {
+            attempts: attempts(rule, heads, work)?,
+            tail,
+        })
+    }
+}
+
+/// How many attempts of a rule with these anchors may be alive at one byte, and readers of its
+/// context.
+fn attempts(rule: &Rule, heads: &[&Head], work: &mut Work) -> Option<usize> {
     let anchors: BTreeSet<&[ByteSet]> = heads
         .iter()
         .map(|head| head.text.sets().get(..head.own).unwrap_or_default())
@@ -230,14 +288,24 @@ fn at_once(
     let early = ages.iter().filter(|&&age| age < young).count();
     let late = ages.len().saturating_sub(early);
     let (early, late) = (spaced(early, young), spaced(late, span));
-    let late = match late {
-        0 => 0,
+    let mut late = late;
+    if late > 0 {
+        let states = reachable(automaton, layers.at(young).to_vec(), work)?;
         // States beyond what is remembered do not become one.
-        _ => match reachable(automaton, layers.at(young).to_vec(), work)? {
-            states if states <= MAX_STATES => late.min(states),
-            _ => late,
-        },
-    };
+        if states <= MAX_STATES {
+            late = late.min(states);
+        }
+        // Where a pattern counts far and ends with what repeats (`.{0,200}key: *!`), the states
+        // that repeat are few.
+        if layers.endless {
+            let before = ages
+                .iter()
+                .filter(|&&age| (young..layers.last()).contains(&age));
+            let before = spaced(before.count(), layers.last());
+            let behind = reachable(automaton, layers.at(layers.last()).to_vec(), work)?;
+            late = late.min(before.saturating_add(behind));
+        }
+    }
     Some(early.saturating_add(late).saturating_add(1))
 }
 
@@ -409,7 +477,7 @@ mod tests {
             compiler.add(&std::sync::Arc::new(detector)).unwrap();
         }
         let costs = costs(&compiler).unwrap();
-        (costs, excesses(&compiler))
+        (costs.iter().map(Cost::all).collect(), excesses(&compiler))
     }
 
     #[test]
@@ -424,6 +492,11 @@ mod tests {
             // A secret behind something may begin at each byte.
             ("acme[=]{1,5}([a-z=]{60})", 60, 70),
             ("[a-f0-9]{40}", 40, 50),
+            // A tail is read from each byte, until its readers are in the same state: 64 and 32.
+            ("acme([a-z]*)[a-z]*==", 90, 110),
+            ("acme_([a-z]{9})[a-z]{200}==", 200, 220),
+            // One byte is looked at and not read.
+            ("acme_([a-z]{9})(?:=|$)", 9, 14),
         ] {
             let (costs, excesses) = rated(&[expression]);
             assert!(
@@ -443,6 +516,45 @@ mod tests {
             panic!("{excesses:?}")
         };
         assert!(reason.contains("count to less"), "{reason}");
+    }
+
+    #[test]
+    fn a_tail_that_is_read_from_too_many_places_is_too_expensive() {
+        let (costs, excesses) = rated(&[
+            "acme([a-z]{9})(?:[a-z]{60}|[a-z]{59})*==",
+            "acme([a-z]{140})(?:[a-z]{24}|[a-z]{23})*==",
+        ]);
+        assert!(costs.iter().all(|&cost| cost > MAX_ONE), "{costs:?}");
+        assert_eq!(excesses.len(), 2);
+        for (_, reason) in excesses {
+            assert!(reason.contains("in what follows the secret"), "{reason}");
+        }
+    }
+
+    #[test]
+    fn a_tail_counts_once_for_all_rules_that_share_an_anchor() {
+        let rules = |most: usize, tail: &dyn Fn(usize) -> String| -> Vec<String> {
+            (2..most)
+                .map(|n| format!("acme_([a-z]{{{n}}}){}", tail(n)))
+                .collect()
+        };
+        let one = rules(12, &|_| "[a-z]{100}!!".to_owned());
+        let one: Vec<&str> = one.iter().map(String::as_str).collect();
+        assert_eq!(rated(&one).1, []);
+        let many = rules(12, &|n| format!("[a-z]{{{}}}!!", 60 + n));
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        let (_, excesses) = rated(&many);
+        assert!(
+            matches!(excesses.as_slice(), [(_, said)] if said.contains("places at once")),
+            "{excesses:?}"
+        );
+        let short = rules(22, &|n| format!("{n}!!"));
+        let short: Vec<&str> = short.iter().map(String::as_str).collect();
+        let (_, excesses) = rated(&short);
+        assert!(
+            matches!(excesses.as_slice(), [(_, said)] if said.contains("differs in 20 ways")),
+            "{excesses:?}"
+        );
     }
 
     #[test]

@@ -24,12 +24,9 @@ pub(in crate::masking) struct Rule {
     pub(in crate::masking) run: Option<(ByteSet, usize)>,
     pub(in crate::masking) context: Option<(Arc<Automaton>, ContextStart)>,
     pub(in crate::masking) secret: Arc<Automaton>,
-    pub(in crate::masking) tail: Option<Arc<Automaton>>,
+    pub(in crate::masking) tail: Option<Tail>,
     /// The tail, if one byte decides on it and the last end counts.
     pub(in crate::masking) follow: Option<Follow>,
-    /// Whether the tail may be undecided for more than a few bytes, and only the last end counts:
-    /// then what is known of it at one place is the same for all attempts.
-    pub(in crate::masking) long_tail: bool,
     pub(in crate::masking) after: usize,
     /// Whether the first end counts; otherwise the last one does.
     pub(in crate::masking) first_end: bool,
@@ -43,6 +40,13 @@ impl Rule {
     pub(in crate::masking) fn lookback(&self) -> usize {
         self.must.as_ref().map_or(0, Check::lookback)
     }
+}
+
+/// What must follow a secret.
+pub(in crate::masking) struct Tail {
+    /// The same for all rules that have it: what is known of it at a place is known for all.
+    pub(in crate::masking) number: u16,
+    pub(in crate::masking) automaton: Arc<Automaton>,
 }
 
 /// The beginning of a match: one anchor of one rule, with what stands before and after it.
@@ -68,6 +72,8 @@ pub(in crate::masking) struct Compiler {
     numbers: HashMap<Target, usize>,
     /// Patterns that are equal become one automaton.
     automata: HashMap<Cow<'static, str>, Arc<Automaton>>,
+    /// Of each tail the first rule that has it.
+    tails: HashMap<Cow<'static, str>, u16>,
     memory: usize,
 }
 
@@ -141,11 +147,17 @@ impl Compiler {
             return Err("its pattern also matches the empty text".to_owned());
         }
         let tail = match &spec.tail {
-            Some(tail) => Some(self.automaton(tail)?),
+            Some(tail) => {
+                let next = u16::try_from(number).unwrap_or(u16::MAX);
+                Some(Tail {
+                    number: *self.tails.entry(tail.clone()).or_insert(next),
+                    automaton: self.automaton(tail)?,
+                })
+            }
             None => None,
         };
         let follow = match spec.ends {
-            Ends::Longest => tail.as_ref().and_then(|tail| tail.follow()),
+            Ends::Longest => tail.as_ref().and_then(|tail| tail.automaton.follow()),
             Ends::First => None,
         };
         let rule = Rule {
@@ -156,8 +168,6 @@ impl Compiler {
                 Lead::Fixed(_) => None,
                 Lead::Run { class, max } => Some((class, usize::from(max))),
             },
-            long_tail: spec.ends == Ends::Longest
-                && tail.as_ref().is_some_and(|tail| reads_many(tail)),
             context,
             secret,
             tail,
@@ -300,15 +310,6 @@ impl Compiler {
             .insert(pattern.clone(), Arc::clone(&automaton));
         Ok(automaton)
     }
-}
-
-/// Whether a pattern may read more than 8 bytes.
-fn reads_many(automaton: &Automaton) -> bool {
-    let mut states = automaton.beginnings();
-    for _ in 0..8 {
-        states = automaton.after_any(&states);
-    }
-    !states.is_empty()
 }
 
 /// The states after one to `max` bytes of `class`.

@@ -1,42 +1,23 @@
 //! One rule tried at one place.
 
-use super::known::{Known, MAX_WAITING, WAYPOINT, Waiting, Waypoint};
+use super::{
+    known::{End, Known, Waypoint},
+    reading::{Reading, WAYPOINT},
+    tails::{Answer, Tails},
+};
 use crate::masking::{
     detectors::doubt::DOUBTED,
     search::{
-        automaton::{Look, State},
-        compile::Rule,
+        automaton::State,
+        compile::{Rule, Tail},
         discovery::Start,
         set::DetectorSet,
     },
 };
+use std::collections::BTreeSet;
 
-/// The bytes that an attempt reads.
-#[derive(Clone, Copy)]
-pub(in crate::masking) struct Reading<'a> {
-    pub(in crate::masking) bytes: &'a [u8],
-    /// Where they begin in the text.
-    pub(in crate::masking) base: u64,
-    /// What earlier attempts found in them.
-    pub(in crate::masking) known: &'a Known,
-}
-
-/// What it costs to compare an attempt with earlier ones, and what each byte of a tail costs:
-/// several times what a byte of a secret does.
+/// What it costs to compare an attempt with earlier ones; see [`Budget`](crate::masking::Budget).
 const COMPARED: u64 = 32;
-const TAIL: u64 = 4;
-
-impl Reading<'_> {
-    fn place(self, at: usize) -> u64 {
-        self.base.saturating_add(at as u64)
-    }
-
-    /// How many bytes it is from `at` to the next waypoint.
-    fn to_waypoint(self, at: usize) -> usize {
-        let past = self.place(at) & (WAYPOINT as u64).wrapping_sub(1);
-        WAYPOINT.saturating_sub(usize::try_from(past).unwrap_or(0))
-    }
-}
 
 /// A rule that reads on from a place where its secret may begin.
 #[derive(Debug)]
@@ -44,19 +25,17 @@ pub(in crate::masking) struct Attempt {
     rule: u16,
     /// `None` when no longer match can come.
     state: Option<State>,
-    /// Ends of the secret after which its tail is not decided, the longest for each state of the
-    /// tail.
-    tails: Vec<(State, usize)>,
-    /// Where the longest match so far ends.
+    /// Ends of the secret of which it is not decided whether the tail follows, in order: of those
+    /// with the same answer the one that counts.
+    waiting: Vec<usize>,
+    /// Where the match so far ends that counts.
     matched: Option<usize>,
+    /// The offset in the text of the byte that said so.
+    known: u64,
     /// Where in the text it began.
     begun: u64,
-    /// Where it came by, and where its longest match ended then.
-    waypoints: Vec<(Waypoint, Option<usize>)>,
-    /// How many tails waited at all of these.
-    waiting: usize,
-    /// Where the tail was looked for, if it is a long one, and whether it matches there.
-    looked: Vec<(u64, bool)>,
+    /// Where it came by.
+    waypoints: Vec<(u64, State)>,
     /// What it has cost since this was last asked; see [`Budget`](crate::masking::Budget).
     work: u64,
 }
@@ -67,15 +46,14 @@ impl Attempt {
         Self {
             begun: base.saturating_add(start.at as u64),
             waypoints: Vec::new(),
-            waiting: 0,
-            looked: Vec::new(),
             work: 0,
             rule: start.rule,
             state: set
                 .rule(start.rule)
                 .and_then(|rule| rule.secret.start(start.look)),
-            tails: Vec::new(),
+            waiting: Vec::new(),
             matched: None,
+            known: 0,
         }
     }
 
@@ -89,7 +67,7 @@ impl Attempt {
         self.rule
     }
 
-    /// Where the longest match so far ends.
+    /// Where the match so far ends that counts.
     pub(in crate::masking) fn matched(&self) -> Option<usize> {
         self.matched
     }
@@ -101,7 +79,7 @@ impl Attempt {
 
     /// Whether more bytes can change anything.
     pub(in crate::masking) fn is_open(&self) -> bool {
-        self.state.is_some() || !self.tails.is_empty()
+        self.state.is_some() || !self.waiting.is_empty()
     }
 
     /// Reads on up to `to`, from the place where it was begun and up to which it was read. On the
@@ -110,6 +88,7 @@ impl Attempt {
         &mut self,
         set: &DetectorSet,
         on: Reading<'_>,
+        known: &mut Known,
         (begun, read): (usize, usize),
         to: usize,
     ) {
@@ -118,17 +97,17 @@ impl Attempt {
         if let Some(is_none) = set.rule(self.rule).and_then(|rule| rule.refuted)
             && (read..to).contains(&doubted)
         {
-            self.read(set, on, from, doubted);
+            self.read(set, on, known, from, doubted);
             from = doubted;
             let text = on.bytes.get(begun..doubted).unwrap_or_default();
             if self.is_open() && self.matched.is_none() && is_none(text) {
                 self.state = None;
-                self.tails.clear();
+                self.waiting.clear();
                 // What others find here, this one does not know.
                 self.waypoints.clear();
             }
         }
-        self.read(set, on, from, to);
+        self.read(set, on, known, from, to);
     }
 
     /// Reads the bytes `from..to`; everything before `from` was read.
@@ -136,6 +115,7 @@ impl Attempt {
         &mut self,
         set: &DetectorSet,
         on: Reading<'_>,
+        known: &mut Known,
         from: usize,
         to: usize,
     ) {
@@ -143,55 +123,17 @@ impl Attempt {
             self.state = None;
             return;
         };
-        if (rule.tail.is_none() || rule.follow.is_some()) && !rule.first_end {
-            self.read_secret(rule, on, from, to);
-            return;
-        }
-        let new = on.bytes.get(from..to).unwrap_or_default();
-        let mut behind = from.checked_sub(1).and_then(|at| on.bytes.get(at).copied());
-        let mut waypoint = from.saturating_add(on.to_waypoint(from));
-        for (at, &byte) in (from..).zip(new) {
-            let tails = (self.tails.len() as u64).saturating_mul(TAIL);
-            self.work = self.work.saturating_add(tails).saturating_add(1);
-            if let Some(state) = self.state {
-                let step = rule.secret.step(state, byte);
-                self.state = step.next;
-                if step.matched_before {
-                    self.begin_tail(rule, on, behind, at);
-                }
-            }
-            self.read_tails(rule, on, byte);
-            if rule.first_end && self.matched.is_some() {
-                self.state = None;
-                self.tails.clear();
-            }
-            if !self.is_open() {
-                return;
-            }
-            behind = Some(byte);
-            let next = at.saturating_add(1);
-            if next == waypoint {
-                self.come_by(on, next);
-                waypoint = next.saturating_add(WAYPOINT);
-            }
-        }
-    }
-
-    /// Reads a rule that is nothing but a secret, or one with a byte behind it.
-    fn read_secret(&mut self, rule: &Rule, on: Reading<'_>, from: usize, to: usize) {
+        self.look_again(rule, on, &mut known.tails, to);
         let mut at = from;
         while let Some(state) = self.state
             && at < to
+            && !(rule.first_end && self.is_known(on, at))
         {
             let stop = at.saturating_add(on.to_waypoint(at)).min(to);
             let new = on.bytes.get(at..stop).unwrap_or_default();
-            let matched = &mut self.matched;
-            self.state = match &rule.follow {
-                None => {
-                    let ended = |i| *matched = Some(at.saturating_add(i));
-                    rule.secret.read(state, new, ended, &mut self.work)
-                }
-                Some(follow) => {
+            self.state = match (&rule.follow, rule.tail.as_ref()) {
+                (Some(follow), _) => {
+                    let matched = &mut self.matched;
                     let ended = |i| {
                         if new.get(i).is_some_and(|&byte| follow.bytes.contains(byte)) {
                             *matched = Some(at.saturating_add(i));
@@ -199,17 +141,120 @@ impl Attempt {
                     };
                     rule.secret.read(state, new, ended, &mut self.work)
                 }
+                (None, None) if !rule.first_end => {
+                    let matched = &mut self.matched;
+                    let ended = |i| *matched = Some(at.saturating_add(i));
+                    rule.secret.read(state, new, ended, &mut self.work)
+                }
+                (None, tail) => {
+                    let mut work = 0;
+                    let ended = |i| {
+                        let end = at.saturating_add(i);
+                        self.ended(rule, tail, on, &mut known.tails, end, to);
+                    };
+                    let state = rule.secret.read(state, new, ended, &mut work);
+                    self.work = self.work.saturating_add(work);
+                    state
+                }
             };
             at = stop;
-            if on.to_waypoint(at) == WAYPOINT {
-                self.come_by(on, at);
+            if on.is_waypoint(at) {
+                self.come_by(rule, on, known, at);
             }
+        }
+        if rule.first_end && self.matched.is_some() {
+            // What waits could only be known later.
+            self.state = None;
+            self.waiting.clear();
+        }
+        self.leave_out_alike(rule, on, &mut known.tails, to);
+    }
+
+    /// Whether the end that counts was known before the byte at `at` was read.
+    fn is_known(&self, on: Reading<'_>, at: usize) -> bool {
+        self.matched.is_some() && self.known < on.place(at)
+    }
+
+    /// The secret may end at `end`, if its tail stands there or it has none.
+    fn ended(
+        &mut self,
+        rule: &Rule,
+        tail: Option<&Tail>,
+        on: Reading<'_>,
+        tails: &mut Tails,
+        end: usize,
+        to: usize,
+    ) {
+        if rule.first_end && self.is_known(on, end) {
+            return;
+        }
+        let answer = match tail {
+            Some(tail) => tails.ask(tail, on, end, to, &mut self.work),
+            None => Answer::Stands(on.place(end)),
+        };
+        match answer {
+            Answer::Stands(known) => self.take(rule, end, known),
+            Answer::Fails => {}
+            Answer::Waits(_) => self.waiting.push(end),
         }
     }
 
-    /// All before `at` is read: if another came by here in the same state, what it found is what
-    /// this one would.
-    fn come_by(&mut self, on: Reading<'_>, at: usize) {
+    /// The secret ends at `end`, which was known at `known`, unless another end counts. Ends come
+    /// in order.
+    fn take(&mut self, rule: &Rule, end: usize, known: u64) {
+        if rule.first_end && self.matched.is_some() && self.known <= known {
+            return;
+        }
+        (self.matched, self.known) = (Some(end), known);
+    }
+
+    /// Asks again about the ends that wait: there are new bytes, up to `to`.
+    fn look_again(&mut self, rule: &Rule, on: Reading<'_>, tails: &mut Tails, to: usize) {
+        let Some(tail) = rule.tail.as_ref().filter(|_| !self.waiting.is_empty()) else {
+            return;
+        };
+        let mut waiting = std::mem::take(&mut self.waiting);
+        waiting.retain(|&end| match tails.ask(tail, on, end, to, &mut self.work) {
+            Answer::Stands(known) => {
+                self.take(rule, end, known);
+                false
+            }
+            Answer::Fails => false,
+            Answer::Waits(_) => true,
+        });
+        self.waiting = waiting;
+    }
+
+    /// Of the ends that wait and have the same answer only one counts, and none before one that is
+    /// sure.
+    fn leave_out_alike(&mut self, rule: &Rule, on: Reading<'_>, tails: &mut Tails, to: usize) {
+        let Some(tail) = rule.tail.as_ref().filter(|_| !self.waiting.is_empty()) else {
+            return;
+        };
+        if let (false, Some(matched)) = (rule.first_end, self.matched) {
+            self.waiting.retain(|&end| end > matched);
+        }
+        if self.waiting.len() < 2 {
+            return;
+        }
+        let mut seen = BTreeSet::new();
+        let work = &mut self.work;
+        let mut counts = |&end: &usize| match tails.ask(tail, on, end, to, work) {
+            Answer::Waits(reader) => seen.insert(reader),
+            _ => true,
+        };
+        if rule.first_end {
+            self.waiting.retain(&mut counts);
+        } else {
+            self.waiting.reverse();
+            self.waiting.retain(&mut counts);
+            self.waiting.reverse();
+        }
+    }
+
+    /// All before `at` is read: if another came by here in the same state, the ends that it found
+    /// from here on are those of this one.
+    fn come_by(&mut self, rule: &Rule, on: Reading<'_>, known: &Known, at: usize) {
         let (Some(state), place) = (self.state, on.place(at)) else {
             return;
         };
@@ -217,152 +262,98 @@ impl Attempt {
             return;
         }
         self.work = self.work.saturating_add(COMPARED);
-        let Some(waiting) = self.waiting(at) else {
-            return;
-        };
         let here = Waypoint {
             at: place,
             rule: self.rule,
             state,
-            waiting,
         };
-        let Some(end) = on.known.end(&here) else {
-            self.waiting = self.waiting.saturating_add(here.waiting.len());
-            self.waypoints.push((here, self.matched));
+        let Some(end) = known.end(&here) else {
+            self.waypoints.push((place, state));
             return;
         };
-        let end = end.and_then(|end| usize::try_from(end.saturating_sub(on.base)).ok());
-        self.matched = end.or(self.matched);
         self.state = None;
-        self.tails.clear();
-    }
-
-    /// The tails that are not decided, as seen from `at`; `None` if they are too many to be
-    /// remembered.
-    fn waiting(&self, at: usize) -> Option<Waiting> {
-        if self.waiting.saturating_add(self.tails.len()) > MAX_WAITING {
-            return None;
+        if let Some(end) = end {
+            self.take(rule, on.at(end.at), end.known);
         }
-        let tails = self.tails.iter();
-        tails
-            .map(|&(state, end)| Some((state, u16::try_from(at.checked_sub(end)?).ok()?)))
-            .collect()
     }
 
     /// It is decided: leaves behind what it found.
-    pub(in crate::masking) fn teach(&self, known: &mut Known, base: u64) {
-        for (here, before) in &self.waypoints {
-            let end = self.matched.filter(|_| self.matched != *before);
-            let end = end.map(|end| base.saturating_add(end as u64));
-            known.learn_end(here, end, self.begun);
-        }
-        for &(at, matches) in &self.looked {
-            known.learn_tail(self.rule, at, matches);
+    pub(in crate::masking) fn teach(&self, set: &DetectorSet, known: &mut Known, base: u64) {
+        let first_end = set.rule(self.rule).is_some_and(|rule| rule.first_end);
+        let matched = self.matched.map(|end| End {
+            at: base.saturating_add(end as u64),
+            known: self.known,
+        });
+        for &(at, state) in &self.waypoints {
+            let end = matched.filter(|end| end.at >= at);
+            if first_end && end != matched {
+                // It did not go on to see which end there is after this place.
+                continue;
+            }
+            let end = end.map(|end| End {
+                known: end.known.max(at),
+                ..end
+            });
+            let here = Waypoint {
+                at,
+                rule: self.rule,
+                state,
+            };
+            known.learn_end(&here, end, self.begun);
         }
     }
 
     /// The text ends at `to`, up to which all was read.
-    pub(in crate::masking) fn finish(&mut self, set: &DetectorSet, bytes: &[u8], to: usize) {
+    pub(in crate::masking) fn finish(
+        &mut self,
+        set: &DetectorSet,
+        on: Reading<'_>,
+        tails: &mut Tails,
+        to: usize,
+    ) {
         let Some(rule) = set.rule(self.rule) else {
             return;
         };
-        if self
+        if !self.is_open() {
+            return;
+        }
+        let complete = self
             .state
-            .is_some_and(|state| rule.secret.matches_at_end(state))
-        {
-            match (&rule.follow, &rule.tail) {
-                (Some(follow), _) => {
-                    if follow.at_end {
-                        self.matched = Some(to);
-                    }
-                }
-                (None, Some(_)) => {
-                    let behind = to.checked_sub(1).and_then(|at| bytes.get(at).copied());
-                    self.begin_tail_at_end(rule, behind, to);
-                }
-                (None, None) => self.matched = Some(to),
-            }
+            .is_some_and(|state| rule.secret.matches_at_end(state));
+        let last = match (&rule.follow, rule.tail.as_ref()) {
+            (Some(follow), _) => complete && follow.at_end,
+            (None, Some(tail)) => complete && tail.automaton.stands_at_end(on.look(to)),
+            (None, None) => complete,
+        };
+        let mut ends: Vec<usize> = last.then_some(to).into_iter().collect();
+        if let Some(tail) = rule.tail.as_ref() {
+            ends.extend(self.waiting.iter().filter(|&&end| {
+                let answer = tails.ask(tail, on, end, to, &mut self.work);
+                let state = match answer {
+                    Answer::Waits(reader) => tails.state(reader),
+                    _ => None,
+                };
+                state.is_some_and(|state| tail.automaton.matches_at_end(state))
+            }));
         }
-        if let (None, Some(tail)) = (&rule.follow, &rule.tail) {
-            let ends = self.tails.iter().filter(|(s, _)| tail.matches_at_end(*s));
-            let ends = ends.map(|&(_, end)| end).chain(self.matched);
-            self.matched = if rule.first_end {
-                ends.min()
-            } else {
-                ends.max()
-            };
-        }
+        ends.extend(self.matched);
+        self.matched = match rule.first_end {
+            true => ends.into_iter().min(),
+            false => ends.into_iter().max(),
+        };
+        self.known = self.known.max(on.place(to));
         self.state = None;
-        self.tails.clear();
+        self.waiting.clear();
     }
 
     /// Positions become smaller by `by`.
     pub(in crate::masking) fn rebase(&mut self, by: usize) {
         self.matched = self.matched.map(|end| end.saturating_sub(by));
-        for (_, end) in &mut self.waypoints {
-            *end = end.map(|end| end.saturating_sub(by));
-        }
-        for (_, end) in &mut self.tails {
+        for end in &mut self.waiting {
             *end = end.saturating_sub(by);
         }
     }
-
-    /// The secret may end before `at`, if its tail stands there or it has none.
-    fn begin_tail(&mut self, rule: &Rule, on: Reading<'_>, behind: Option<u8>, at: usize) {
-        let known = match rule.long_tail {
-            true => on.known.tail(self.rule, on.place(at)),
-            false => None,
-        };
-        match known {
-            Some(true) => self.matched = Some(at),
-            Some(false) => {}
-            None => self.begin_tail_at_end(rule, behind, at),
-        }
-    }
-
-    fn begin_tail_at_end(&mut self, rule: &Rule, behind: Option<u8>, at: usize) {
-        let look = behind.map_or(Look::Text, Look::behind);
-        let Some(tail) = &rule.tail else {
-            self.matched = Some(at);
-            return;
-        };
-        if let Some(state) = tail.start(look) {
-            self.tails.push((state, at));
-        }
-    }
-
-    fn read_tails(&mut self, rule: &Rule, on: Reading<'_>, byte: u8) {
-        let Some(tail) = &rule.tail else { return };
-        let (matched, looked) = (&mut self.matched, &mut self.looked);
-        self.tails.retain_mut(|(state, end)| {
-            let step = tail.step(*state, byte);
-            if step.matched_before {
-                *matched = (*matched).max(Some(*end));
-            }
-            if rule.long_tail && (step.matched_before || step.next.is_none()) {
-                looked.push((on.place(*end), step.matched_before));
-            }
-            match step.next {
-                Some(next) => *state = next,
-                None => return false,
-            }
-            true
-        });
-        if self.tails.len() > 1 {
-            // They lie in the order of their ends. Of equal ones the end that counts is what
-            // matters.
-            if !rule.first_end {
-                self.tails.reverse();
-            }
-            let mut seen = tail.no_states();
-            self.tails.retain(|(state, end)| {
-                matched.is_none_or(|matched| *end > matched) && seen.insert(*state)
-            });
-            if !rule.first_end {
-                self.tails.reverse();
-            }
-        } else if let Some(matched) = matched {
-            self.tails.retain(|(_, end)| *end > *matched);
-        }
-    }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,8 +5,9 @@ mod caps;
 mod past;
 
 use super::{
-    attempt::{Attempt, Reading},
+    attempt::Attempt,
     known::Known,
+    reading::Reading,
     runaway::{Course, Runaway},
 };
 use crate::masking::{
@@ -267,9 +268,9 @@ impl Channel {
             let on = Reading {
                 bytes,
                 base: self.base,
-                known: &self.known,
             };
-            let verdict = open.read_on(set, on, ended);
+            self.known.tails.forget_before(on.place(at));
+            let verdict = open.read_on(set, on, &mut self.known, ended);
             let work = open.attempts.iter_mut().map(Attempt::take_work);
             desk.worked(work.fold(PLACE, u64::saturating_add));
             if let Verdict::Undecided = verdict {
@@ -284,7 +285,7 @@ impl Channel {
                 continue;
             }
             for attempt in &open.attempts {
-                attempt.teach(&mut self.known, self.base);
+                attempt.teach(set, &mut self.known, self.base);
             }
             let text = (self.before.as_slice(), bytes, self.base);
             let gone = self.at(self.gone);
@@ -431,12 +432,19 @@ enum Verdict {
 
 impl Open {
     /// Reads on until nothing longer can come, or the bytes or the cap are reached.
-    fn read_on(&mut self, set: &DetectorSet, on: Reading<'_>, ended: bool) -> Verdict {
+    fn read_on(
+        &mut self,
+        set: &DetectorSet,
+        on: Reading<'_>,
+        known: &mut Known,
+        ended: bool,
+    ) -> Verdict {
         let bytes = on.bytes;
+        known.tails.tidy();
         let to = bytes.len().min(self.at.saturating_add(MAX_HELD));
         let mut undecided = false;
         for attempt in &mut self.attempts {
-            attempt.read_in_doubt(set, on, (self.at, self.read), to);
+            attempt.read_in_doubt(set, on, known, (self.at, self.read), to);
             undecided |= attempt.is_open();
         }
         self.read = to;
@@ -445,7 +453,7 @@ impl Open {
         }
         if ended && to == bytes.len() {
             for attempt in &mut self.attempts {
-                attempt.finish(set, bytes, to);
+                attempt.finish(set, on, &mut known.tails, to);
             }
             return Verdict::Decided;
         }

@@ -11,118 +11,97 @@
 //! for a secret at the next, and so is one whose end is beyond the first [`MAX_REFUSED`] at which
 //! long finds were refused, among the bytes that a text holds.
 
+use super::{reading::MAX_STATES, tails::Tails};
 use crate::masking::search::automaton::State;
 use std::collections::BTreeMap;
 
-/// How far apart the places are at which attempts compare their states, in bytes. A power of two;
-/// attempts that are younger, such as those of most secrets, never do.
-pub(in crate::masking) const WAYPOINT: usize = 32;
 /// Finds of more bytes than this are long.
 const LONG: usize = 512;
 /// How many beginnings of a long find are refused, with the same end, before the next is masked
 /// without being asked about. Text made for it has a beginning at every byte of a find of 8 KiB,
 /// and each is asked about all of it.
 const MAX_REFUSALS: u32 = 64;
-/// In how many states rules with the same anchor may come by at one place so that each is
-/// remembered; what counts on being in more is refused at publish (`cost`), because each attempt
-/// would read on.
-pub(in crate::masking) const MAX_STATES: usize = 640;
 /// Most places that are remembered with states: 256 waypoints in what a text holds, and
 /// [`MAX_STATES`] at each.
 const MAX_ENDS: usize = 256 * MAX_STATES;
-/// Most tails that wait at all remembered places. Beyond that attempts are not compared, and read
-/// on.
-pub(in crate::masking) const MAX_WAITING: usize = 1 << 16;
-/// Most places where a tail was looked for: twice what a text holds, as rules may share them.
-const MAX_TAILS: usize = 1 << 14;
 /// Most ends of long finds of which refusals are counted. At others a long find is masked without
 /// being asked about.
 const MAX_REFUSED: usize = 1 << 12;
 
-/// Tails that are not decided: their states, and how many bytes before the place they began.
-pub(in crate::masking) type Waiting = Box<[(State, u16)]>;
-
-/// A place at which an attempt came by, and all that decides what it finds from there on.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+/// A place at which an attempt came by. Its state there and the text decide which ends it has from
+/// there on; where its secret might have ended before does not count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::masking) struct Waypoint {
     /// Offset in the text.
     pub(in crate::masking) at: u64,
     /// The number of the rule.
     pub(in crate::masking) rule: u16,
     pub(in crate::masking) state: State,
-    /// Compared whole: were it by a hash, two that differ could be taken for one, and a secret be
-    /// missed.
-    pub(in crate::masking) waiting: Waiting,
 }
 
-/// Where the last end lies that follows a place, counted from there (it lies before it where a tail
-/// waited), if one does.
-type End = Option<i16>;
+/// Where a secret ends, and where that is known: the offset of the byte that said so. The latter
+/// counts for rules whose first end counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::masking) struct End {
+    pub(in crate::masking) at: u64,
+    pub(in crate::masking) known: u64,
+}
+
+/// An end that follows a place, counted from there; [`NO_END`] if none does.
+type Distances = (u16, u16);
+const NO_END: Distances = (u16::MAX, u16::MAX);
 /// A rule, its state, and the end.
-type Entry = ((u16, State), End);
+type Entry = ((u16, State), Distances);
 
 /// What one text remembers of places that were decided, as far as it still holds their bytes.
 /// Positions are offsets in the text.
 #[derive(Default)]
 pub(in crate::masking) struct Known {
-    /// By place, and there sorted by rule and state, where no tail waits. 8 bytes each, 2 MiB at
-    /// most.
+    /// By place, and there sorted by rule and state. 8 bytes each.
     ends: BTreeMap<u64, Vec<Entry>>,
     /// How many `ends` has.
     count: usize,
-    /// Where tails wait.
-    waiting: BTreeMap<Waypoint, End>,
-    /// How many wait at these places.
-    all_waiting: usize,
-    /// By place and rule: whether its tail matches there.
-    tails: BTreeMap<(u64, u16), bool>,
+    /// Where what must follow secrets stands.
+    pub(super) tails: Tails,
     /// By end and rule: how many long finds were refused.
     refusals: BTreeMap<(u64, u16), u32>,
 }
 
 impl Known {
-    /// What an attempt finds from here on: where its match ends, if it has a longer one. `None` if
-    /// none was here before.
-    pub(in crate::masking) fn end(&self, here: &Waypoint) -> Option<Option<u64>> {
-        let end = match here.waiting.is_empty() {
-            true => {
-                let place = self.ends.get(&here.at)?;
-                let found = place.binary_search_by_key(&(here.rule, here.state), |&(key, _)| key);
-                found.ok().and_then(|i| place.get(i)).map(|(_, end)| end)
-            }
-            false => self.waiting.get(here),
-        };
-        end.map(|end| end.map(|end| here.at.saturating_add_signed(end.into())))
+    /// Where the match of an attempt ends that is here, if that is at this place or after it.
+    /// `None` if none was here before.
+    pub(in crate::masking) fn end(&self, here: &Waypoint) -> Option<Option<End>> {
+        let place = self.ends.get(&here.at)?;
+        let key = (here.rule, here.state);
+        let found = place.binary_search_by_key(&key, |&(key, _)| key).ok()?;
+        let &(_, distances) = place.get(found)?;
+        let (at, known) = distances;
+        Some((distances != NO_END).then(|| End {
+            at: here.at.saturating_add(at.into()),
+            known: here.at.saturating_add(known.into()),
+        }))
     }
 
-    /// An attempt that came by here is decided, and found its last end only after that, or no more.
-    /// It had begun at `begun`, and no later one comes by at places before that: they make room.
-    pub(in crate::masking) fn learn_end(&mut self, here: &Waypoint, end: Option<u64>, begun: u64) {
-        if self.count >= MAX_ENDS || self.all_waiting >= MAX_WAITING {
+    /// An attempt that came by here is decided, and its match ends at this place or after it, or it
+    /// has no such end. It had begun at `begun`, and no later one comes by at places before that:
+    /// they make room.
+    pub(in crate::masking) fn learn_end(&mut self, here: &Waypoint, end: Option<End>, begun: u64) {
+        if self.count >= MAX_ENDS {
             self.forget_ends(begun);
         }
-        let distance = |end: u64| {
-            let distance = i64::try_from(end).ok()?;
-            i16::try_from(distance.checked_sub_unsigned(here.at)?).ok()
+        let distance = |to: u64| u16::try_from(to.checked_sub(here.at)?).ok();
+        let end = match end {
+            None => Some(NO_END),
+            Some(end) => distance(end.at).zip(distance(end.known)),
         };
-        let end = match end.map(distance) {
-            Some(None) => return,
-            Some(end) => end,
-            None => None,
+        let Some(end) = end.filter(|_| self.count < MAX_ENDS) else {
+            return;
         };
-        if here.waiting.is_empty() {
-            if self.count < MAX_ENDS {
-                let place = self.ends.entry(here.at).or_default();
-                let key = (here.rule, here.state);
-                if let Err(i) = place.binary_search_by_key(&key, |&(key, _)| key) {
-                    place.insert(i, (key, end));
-                    self.count = self.count.saturating_add(1);
-                }
-            }
-        } else if self.all_waiting.saturating_add(here.waiting.len()) <= MAX_WAITING
-            && self.waiting.insert(here.clone(), end).is_none()
-        {
-            self.all_waiting = self.all_waiting.saturating_add(here.waiting.len());
+        let place = self.ends.entry(here.at).or_default();
+        let key = (here.rule, here.state);
+        if let Err(i) = place.binary_search_by_key(&key, |&(key, _)| key) {
+            place.insert(i, (key, end));
+            self.count = self.count.saturating_add(1);
         }
     }
 
@@ -130,25 +109,6 @@ impl Known {
         while let Some(first) = self.ends.first_entry().filter(|e| *e.key() < before) {
             self.count = self.count.saturating_sub(first.get().len());
             first.remove();
-        }
-        while let Some(first) = self.waiting.first_entry().filter(|e| e.key().at < before) {
-            self.all_waiting = self.all_waiting.saturating_sub(first.key().waiting.len());
-            first.remove();
-        }
-    }
-
-    /// Whether the tail of `rule` matches at `at`, if that is known.
-    pub(in crate::masking) fn tail(&self, rule: u16, at: u64) -> Option<bool> {
-        if self.tails.is_empty() {
-            return None;
-        }
-        self.tails.get(&(at, rule)).copied()
-    }
-
-    /// The tail of `rule` was looked for at `at`.
-    pub(in crate::masking) fn learn_tail(&mut self, rule: u16, at: u64, matches: bool) {
-        if self.tails.len() < MAX_TAILS {
-            self.tails.insert((at, rule), matches);
         }
     }
 
@@ -175,9 +135,7 @@ impl Known {
             *self = Self::default();
         }
         self.forget_ends(at);
-        if !self.tails.is_empty() {
-            self.tails = self.tails.split_off(&(at, 0));
-        }
+        self.tails.forget_before(at);
         if !self.refusals.is_empty() {
             self.refusals = self.refusals.split_off(&(at, 0));
         }

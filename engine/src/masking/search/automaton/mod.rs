@@ -285,6 +285,12 @@ impl Automaton {
             .is_some_and(|word| word.wrapping_shr(u32::from(state.0)) & 1 != 0)
     }
 
+    /// Whether it matches at the end of a text, behind what stands there.
+    pub(in crate::masking) fn stands_at_end(&self, look: Look) -> bool {
+        self.start(look)
+            .is_some_and(|state| self.matches_at_end(state))
+    }
+
     /// What may follow, if the pattern asks for one byte and no more, whatever stands before it.
     pub(in crate::masking) fn follow(&self) -> Option<Follow> {
         let mut all = self.starts.map(|start| self.follow_from(State(start)));

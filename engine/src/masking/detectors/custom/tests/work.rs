@@ -64,7 +64,22 @@ fn texts(detector: &CustomDetector, hir: &Hir, numbers: &[u32]) -> Vec<Vec<u8>> 
         text.extend(unit.iter().cycle().take(6000));
         text
     });
-    texts.collect()
+    // And texts that go on as it ends: what must follow a secret is read there.
+    let ends = [1, 4, 20].into_iter().filter(|&length| length <= whole);
+    let ends = ends.map(|length| {
+        let mut text = [keyword.as_bytes(), &one].concat();
+        text.extend(one[whole - length..].iter().cycle().take(6000));
+        text
+    });
+    texts.chain(ends).collect()
+}
+
+/// A plan of a detector, whether or not it is accepted.
+fn worked(detector: &CustomDetector, numbers: &[u32]) -> (u64, Vec<u8>) {
+    let plan = plan(std::slice::from_ref(detector)).unwrap();
+    let hir = syntax::parse(&detector.regex).unwrap();
+    let texts = texts(detector, &hir, numbers).into_iter();
+    texts.map(|text| (work(&plan, &text), text)).max().unwrap()
 }
 
 fn keyed(expression: &str, keyword: &str) -> CustomDetector {
@@ -227,11 +242,73 @@ fn a_set_of_many_rules_costs_a_bounded_number_of_steps() {
     assert!(worst.iter().all(|(work, _)| *work <= MOST), "{worst:?}");
 }
 
-/// Groups that count only in the secret: work on tails is not bounded (see
-/// [`cost`](crate::masking::detectors::cost)), which more kinds of tails would show. Some of these
-/// do, too: `acme[a-z =]{16,}([\s\S]*?)[a-z =]{19,}(?:ab|a|b){5,210}` is accepted and was seen to
-/// take 63,142 steps a byte. So `scripts/test --seed` fails here with some seeds: with 6 of the
-/// first 24, not with the one that is the default.
+/// What must follow a secret, and reads on from each place where the secret may end: each was read
+/// anew by every attempt once, which cost up to 63,142 steps for each byte of its text.
+#[test]
+fn text_made_for_what_must_follow_a_secret_costs_a_bounded_number_of_steps() {
+    for expression in [
+        r"acme[a-z =]{16,}([\s\S]*?)[a-z =]{19,}(?:ab|a|b){5,210}",
+        "acme([a-z]*?)[a-z]*=",
+        "acme([a-z]*)[a-z]*==",
+        r"acme((?:ab|a|b)*)\w*!",
+        r"acme\w{28,}.*(\w{3,267}).{12,}acme",
+        r"acme.*?((?:[a-z]{28})*)\w{10,}(?:ab|a|b){25,}",
+        r"acme[a-z =]{216}\w{0,}(.{0,18}).*![a-z]{136}",
+        r"acme[^!]*.{1}.+([a-z]*?)[a-z]{32}\w+\w{13,}",
+        r"acme([\s\S]+?=)[a-z =]*[a-z]{90}!!",
+        r"acme([a-z]+?)(?:[a-z]{64})+!!",
+        r"acme([a-z]*)(?:[a-z]{90}|[ac]{70}|[me]{80})*==",
+        "acme([a-z]{0,99})[a-z]{99}==",
+        r"acme([\s\S]*)(?:(?:acme)*!|(?:cmea)*=|(?:meac)*;)!",
+    ] {
+        let detector = keyed(expression, "acm");
+        assert_eq!(
+            check_custom(std::slice::from_ref(&detector), &[]),
+            [],
+            "{expression}"
+        );
+        for seed in 0..8 {
+            let (work, text) = worked(
+                &detector,
+                &[seed, 7, seed.wrapping_mul(0x9e37_79b9), 77, 777, 7777, 5, 3],
+            );
+            let text = String::from_utf8_lossy(&text[..40]).into_owned();
+            assert!(
+                work <= MOST,
+                "{work} steps for each byte of {text:?}: {expression}"
+            );
+        }
+    }
+}
+
+/// The bound is needed: what it refuses would cost more.
+#[test]
+fn what_is_refused_would_cost_more_than_what_is_accepted_may() {
+    for (expression, said) in [
+        (
+            "acme([a-z]*?)(?:[a-z]{60}|[a-z]{59})*==",
+            "in what follows the secret",
+        ),
+        ("aaa[a-z]{900}!", "count to less"),
+        ("aaa(?:[a-z]{1000})+!", "count to less"),
+    ] {
+        let detector = keyed(expression, "acm");
+        let refused = check_custom(std::slice::from_ref(&detector), &[]);
+        assert!(
+            matches!(refused.as_slice(), [(0, reason)] if reason.contains(said)),
+            "{expression}: {refused:?}"
+        );
+        let text = detector.regex[..4].replace(['[', '('], "a").repeat(2000);
+        let work = work(
+            &plan(std::slice::from_ref(&detector)).unwrap(),
+            text.as_bytes(),
+        );
+        assert!(work > MOST, "{work} steps for each byte: {expression}");
+    }
+}
+
+/// Weighted to what is hard: beginnings that fit into what follows them, ambiguous repetitions,
+/// groups that count under a star, and tails.
 fn hostile() -> impl Strategy<Value = String> {
     let class = prop::sample::select(vec![
         "[a-z]",
@@ -240,6 +317,7 @@ fn hostile() -> impl Strategy<Value = String> {
         r"\w",
         r"[\s\S]",
         "(?:ab|a|b)",
+        "(?:acme|[acme])",
         "[^!]",
         ".",
     ]);
@@ -251,29 +329,35 @@ fn hostile() -> impl Strategy<Value = String> {
         (0..9_u32, 1..300_u32).prop_map(|(n, more)| format!("{{{n},{}}}", n + more)),
         (0..40_u32).prop_map(|n| format!("{{{n},}}")),
     ];
-    let group = (
-        class.clone(),
-        2..400_u32,
-        prop::sample::select(vec!["*", "+", "{2,}"]),
-    )
+    let star = prop::sample::select(vec!["*", "+", "{2,}"]);
+    let group = (class.clone(), 2..400_u32, star.clone())
         .prop_map(|(class, n, star)| format!("(?:{class}{{{n}}}){star}"));
+    // The second has as many states as both numbers multiplied.
+    let groups = (class.clone(), 20..70_u32, star)
+        .prop_map(|(class, n, star)| format!("(?:{class}{{{n}}}|{class}{{{}}}){star}", n + 1));
+    let group = prop_oneof![group, groups];
     let piece = prop_oneof![
         4 => (class, count).prop_map(|(class, count)| format!("{class}{count}")),
         1 => prop::sample::select(vec!["acme", "=", "!", "a", "(?:x|$)", r"\b"]).prop_map(str::to_owned),
     ];
-    let in_secret = prop_oneof![5 => piece.clone(), 1 => group];
-    let secret = prop::collection::vec(in_secret, 0..4).prop_map(|all| all.concat());
-    let pieces = || prop::collection::vec(piece.clone(), 0..4).prop_map(|all| all.concat());
-    (pieces(), secret, pieces(), any::<bool>()).prop_map(|(before, secret, after, group)| {
-        match group {
-            true => format!("acme{before}({secret}){after}"),
-            false => format!("{before}{secret}{after}"),
-        }
-    })
+    let counting = prop_oneof![4 => piece.clone(), 1 => group];
+    let end = prop::sample::select(vec!["", "", "!", "==", "[!=]{2}"]);
+    let before = prop::collection::vec(piece, 0..3).prop_map(|all| all.concat());
+    let secret = prop::collection::vec(counting.clone(), 0..4).prop_map(|all| all.concat());
+    let after = prop::collection::vec(counting, 0..4).prop_map(|all| all.concat());
+    (before, secret, after, end, 0..5_u8).prop_map(
+        |(before, secret, after, end, kind)| match kind {
+            0 => format!("{before}{secret}{after}{end}"),
+            1 => format!("acme({secret}){after}{end}"),
+            _ => format!("acme{before}({secret}){after}{end}"),
+        },
+    )
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(crate::testing::cases(48)))]
+    #![proptest_config(ProptestConfig {
+        cases: crate::testing::cases(96), failure_persistence: None, ..ProptestConfig::default()
+    })]
 
     #[test]
     fn no_accepted_expression_costs_more_than_a_bounded_number_of_steps(
@@ -284,11 +368,7 @@ proptest! {
         if !check_custom(std::slice::from_ref(&detector), &[]).is_empty() {
             return Ok(());
         }
-        let plan = plan(std::slice::from_ref(&detector)).unwrap();
-        let hir = syntax::parse(&expression).unwrap();
-        for text in texts(&detector, &hir, &numbers) {
-            let work = work(&plan, &text);
-            prop_assert!(work <= MOST, "{work} steps for each byte of {:?}", String::from_utf8_lossy(&text[..40.min(text.len())]));
-        }
+        let (work, text) = worked(&detector, &numbers);
+        prop_assert!(work <= MOST, "{work} steps for each byte of {:?}", String::from_utf8_lossy(&text[..40.min(text.len())]));
     }
 }

@@ -1,0 +1,47 @@
+//! The bytes of a text that are at hand, and the places in it at which its readers are compared.
+
+use crate::masking::search::automaton::Look;
+
+/// How far apart the places are at which attempts compare their states, in bytes. A power of two;
+/// attempts that are younger, such as those of most secrets, never do.
+pub(in crate::masking) const WAYPOINT: usize = 32;
+/// In how many states rules with the same anchor may come by at one place so that each is
+/// remembered; what counts on being in more is refused at publish (`cost`), because each attempt
+/// would read on.
+pub(in crate::masking) const MAX_STATES: usize = 640;
+
+/// Bytes of a text, and where they begin in it.
+#[derive(Clone, Copy)]
+pub(in crate::masking) struct Reading<'a> {
+    pub(in crate::masking) bytes: &'a [u8],
+    pub(in crate::masking) base: u64,
+}
+
+impl Reading<'_> {
+    /// Where in the text the byte at `at` stands.
+    pub(super) fn place(self, at: usize) -> u64 {
+        self.base.saturating_add(at as u64)
+    }
+
+    /// Which of the bytes stands at `place` in the text.
+    pub(super) fn at(self, place: u64) -> usize {
+        usize::try_from(place.saturating_sub(self.base)).unwrap_or(usize::MAX)
+    }
+
+    /// What stands before `at`.
+    pub(super) fn look(self, at: usize) -> Look {
+        let behind = at.checked_sub(1).and_then(|at| self.bytes.get(at));
+        behind.map_or(Look::Text, |&byte| Look::behind(byte))
+    }
+
+    /// How many bytes it is from `at` to the next waypoint.
+    pub(super) fn to_waypoint(self, at: usize) -> usize {
+        let past = self.place(at) & (WAYPOINT as u64).wrapping_sub(1);
+        WAYPOINT.saturating_sub(usize::try_from(past).unwrap_or(0))
+    }
+
+    /// Whether `at` is a waypoint.
+    pub(super) fn is_waypoint(self, at: usize) -> bool {
+        self.to_waypoint(at) == WAYPOINT
+    }
+}
