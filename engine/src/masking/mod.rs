@@ -26,7 +26,8 @@
 //! - At a start the rule's pattern is matched, anchored; the *longest* match counts, and if the
 //!   rule has a tail, the longest after which the tail matches (or the first, if the rule says so).
 //!   What the rule asks beyond its pattern is asked once, of this match; but a match of more than
-//!   512 bytes that was refused for 64 starts with the same end is a secret at the next. All rules
+//!   512 bytes that was refused for 64 starts with the same end is a secret at the next, and so is
+//!   one of a custom detector where asking has cost too much in the text before it. All rules
 //!   that start at the same place compete: the longest secret wins, among equals the first in the
 //!   [`catalogue()`].
 //! - Starts are decided from left to right. A match inside of a secret already found is part of it.

@@ -88,10 +88,15 @@ pub(in crate::masking) enum Check {
     Found {
         /// How many bytes before the secret the test wants to see.
         lookback: u16,
+        /// What it costs for each byte that it sees.
+        cost: u32,
         /// The test.
         test: Arc<dyn Fn(&Found<'_>) -> bool + Send + Sync>,
     },
 }
+
+/// What it costs to ask, beside the bytes that are looked at.
+const ASKED: u64 = 64;
 
 /// What a [`Check`] sees.
 #[derive(Clone, Copy)]
@@ -111,11 +116,22 @@ impl Check {
         }
     }
 
+    /// What it costs at most to ask about a secret of `length` bytes; see
+    /// [`Budget`](crate::masking::Budget).
+    pub(in crate::masking) fn cost(&self, length: usize) -> u64 {
+        let each = match self {
+            Self::Secret(_) => 4,
+            Self::Found { cost, .. } => u64::from(*cost),
+        };
+        let bytes = length.saturating_add(self.lookback()) as u64;
+        bytes.saturating_mul(each).saturating_add(ASKED)
+    }
+
     /// Asks.
     pub(in crate::masking) fn holds(&self, found: &Found<'_>) -> bool {
         match self {
             Self::Secret(test) => test(found.secret),
-            Self::Found { lookback, test } => {
+            Self::Found { lookback, test, .. } => {
                 let skip = found.before.len().saturating_sub(usize::from(*lookback));
                 test(&Found {
                     secret: found.secret,
@@ -317,6 +333,7 @@ mod tests {
     fn a_check_sees_no_more_than_it_asked_for() {
         let check = Check::Found {
             lookback: 3,
+            cost: 1,
             test: Arc::new(|found| found.before == b"ab=" && found.secret == b"x"),
         };
         assert!(check.holds(&Found {

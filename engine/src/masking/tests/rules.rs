@@ -218,6 +218,7 @@ fn a_check_may_ask_for_the_text_before_the_secret() {
     let set = set_of(vec![RuleSpec {
         must: Some(Check::Found {
             lookback: 11,
+            cost: 1,
             test: Arc::new(|found: &Found<'_>| {
                 assert!(found.before.len() <= 11);
                 !found.before.windows(6).any(|w| w == b"public")

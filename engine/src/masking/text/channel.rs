@@ -7,7 +7,7 @@ mod past;
 use super::{
     attempt::Attempt,
     known::Known,
-    reading::Reading,
+    reading::{Reading, last},
     runaway::{Course, Runaway},
 };
 use crate::masking::{
@@ -189,7 +189,7 @@ impl Channel {
         self.starts.clear();
         self.open = None;
         self.runaway = None;
-        self.known.forget_before(0, false);
+        self.known = Known::default();
         self.before.clear();
         self.outside = false;
         self.marked = 0;
@@ -289,7 +289,9 @@ impl Channel {
             }
             let text = (self.before.as_slice(), bytes, self.base);
             let gone = self.at(self.gone);
-            match open.secret(set, &mut self.known, text) {
+            let (found, asked) = open.secret(set, &mut self.known, text);
+            desk.worked(asked);
+            match found {
                 Some((end, detector)) if end > done => {
                     let secret = bytes.get(at..end).unwrap_or_default();
                     let confirmed = detector.confirm.is_some_and(|confirm| confirm(secret));
@@ -461,14 +463,15 @@ impl Open {
     }
 
     /// The longest secret found here, by its end; among equals the first detector's. The text is
-    /// what is remembered of it, the bytes at hand, and where these begin.
+    /// what is remembered of it, the bytes at hand, and where these begin. Also what asking cost.
     fn secret<'s>(
         &self,
         set: &'s DetectorSet,
         known: &mut Known,
         (before, bytes, base): (&[u8], &[u8], u64),
-    ) -> Option<(usize, &'s Detector)> {
+    ) -> (Option<(usize, &'s Detector)>, u64) {
         let mut best: Option<(usize, &Detector)> = None;
+        let mut asked = 0_u64;
         for attempt in &self.attempts {
             let (Some(matched), Some(rule)) = (attempt.matched(), set.rule(attempt.rule())) else {
                 continue;
@@ -478,11 +481,15 @@ impl Open {
             if secret.is_empty() || best.is_some_and(|(longest, _)| end <= longest) {
                 continue;
             }
-            let place = base.saturating_add(end as u64);
+            let range = (
+                base.saturating_add(self.at as u64),
+                base.saturating_add(end as u64),
+            );
             let holds = rule.must.as_ref().is_none_or(|must| {
-                if !known.may_be_refused(secret.len(), place, attempt.rule()) {
+                if !known.ask(range, secret.len(), attempt.rule(), must) {
                     return true;
                 }
+                asked = asked.saturating_add(must.cost(secret.len()));
                 let seen = bytes.get(..self.at).unwrap_or_default();
                 let before = last(before, seen, must.lookback());
                 must.holds(&Found {
@@ -493,10 +500,10 @@ impl Open {
             if holds {
                 best = Some((end, &rule.detector));
             } else {
-                known.refused(secret.len(), place, attempt.rule());
+                known.refused(range, secret.len(), attempt.rule());
             }
         }
-        best
+        (best, asked)
     }
 
     /// The first rule that has matched, or else the first that may.
@@ -551,15 +558,4 @@ fn divide(offsets: &[usize], at: usize) -> (Vec<usize>, Vec<usize>) {
     let (here, later) = offsets.split_at(offsets.partition_point(|&offset| offset < at));
     let later = later.iter().map(|offset| offset.saturating_sub(at));
     (here.to_vec(), later.collect())
-}
-
-/// The last `n` bytes of two texts that follow each other.
-fn last<'a>(earlier: &[u8], text: &'a [u8], n: usize) -> Cow<'a, [u8]> {
-    let missing = n.saturating_sub(text.len());
-    if missing == 0 || earlier.is_empty() {
-        let skip = text.len().saturating_sub(n);
-        return Cow::Borrowed(text.get(skip..).unwrap_or_default());
-    }
-    let skip = earlier.len().saturating_sub(missing);
-    Cow::Owned([earlier.get(skip..).unwrap_or_default(), text].concat())
 }

@@ -7,12 +7,12 @@
 //! before, not by all that began in the last [`MAX_HELD`](crate::masking::MAX_HELD) bytes.
 //!
 //! What is found does not change, but for one thing. What a rule asks beyond its pattern is asked
-//! of each find by itself; a long find that was refused for [`MAX_REFUSALS`] beginnings is taken
-//! for a secret at the next, and so is one whose end is beyond the first [`MAX_REFUSED`] at which
-//! long finds were refused, among the bytes that a text holds.
+//! of each find by itself. A long find that was refused for [`MAX_REFUSALS`] beginnings is taken
+//! for a secret at the next; and so is a find of a custom detector where asking has cost too much
+//! in the text before it ([`Asked`]). Both are statements about the text.
 
 use super::{reading::MAX_STATES, tails::Tails};
-use crate::masking::search::automaton::State;
+use crate::masking::{detectors::rule::Check, search::automaton::State};
 use std::collections::BTreeMap;
 
 /// Finds of more bytes than this are long.
@@ -24,9 +24,14 @@ const MAX_REFUSALS: u32 = 64;
 /// Most places that are remembered with states: 256 waypoints in what a text holds, and
 /// [`MAX_STATES`] at each.
 const MAX_ENDS: usize = 256 * MAX_STATES;
-/// Most ends of long finds of which refusals are counted. At others a long find is masked without
-/// being asked about.
-const MAX_REFUSED: usize = 1 << 12;
+/// How many ends of long finds are remembered before those that are passed make room.
+const MANY: usize = 1 << 12;
+/// What asking about finds may cost at once, in steps: two milliseconds.
+const MAX_ASKED: u64 = 1 << 20;
+/// What it may cost for each byte of a text. In 64 bytes of text made for it there are 64 finds,
+/// each is asked about all of its bytes and 512 before them, and a policy can ask a lot. A find of
+/// 40 bytes of a rule that asks for entropy and 1,400 stopwords costs a thousand.
+const ASKED_EACH: u64 = 1 << 11;
 
 /// A place at which an attempt came by. Its state there and the text decide which ends it has from
 /// there on; where its secret might have ended before does not count.
@@ -65,6 +70,23 @@ pub(in crate::masking) struct Known {
     pub(super) tails: Tails,
     /// By end and rule: how many long finds were refused.
     refusals: BTreeMap<(u64, u16), u32>,
+    asked: Asked,
+}
+
+/// What asking about finds has cost in one text, less what it may cost for each of its bytes.
+#[derive(Default, Clone, Copy)]
+struct Asked {
+    cost: u64,
+    /// The place up to which that is known.
+    at: u64,
+}
+
+impl Asked {
+    /// What it has cost before the place `at`.
+    fn before(self, at: u64) -> u64 {
+        let bytes = at.saturating_sub(self.at);
+        self.cost.saturating_sub(bytes.saturating_mul(ASKED_EACH))
+    }
 }
 
 impl Known {
@@ -112,27 +134,48 @@ impl Known {
         }
     }
 
-    /// Whether a find of `length` bytes that ends at `end` is still asked about.
-    pub(in crate::masking) fn may_be_refused(&self, length: usize, end: u64, rule: u16) -> bool {
-        length <= LONG
-            || match self.refusals.get(&(end, rule)) {
-                Some(&count) => count < MAX_REFUSALS,
-                None => self.refusals.len() < MAX_REFUSED,
+    /// Whether `must` is asked about a find from `at` to `end`, of `length` bytes.
+    pub(in crate::masking) fn ask(
+        &mut self,
+        (at, end): (u64, u64),
+        length: usize,
+        rule: u16,
+        must: &Check,
+    ) -> bool {
+        let alike = || self.refusals.get(&(end, rule)).copied().unwrap_or(0);
+        if length > LONG && alike() >= MAX_REFUSALS {
+            return false;
+        }
+        // Built-in rules ask for little, and have no need of a bound on it.
+        if let Check::Found { .. } = must {
+            let cost = self.asked.before(at);
+            if cost >= MAX_ASKED {
+                return false;
             }
+            let cost = cost.saturating_add(must.cost(length));
+            self.asked = Asked { cost, at };
+        }
+        true
     }
 
-    /// A find was refused.
-    pub(in crate::masking) fn refused(&mut self, length: usize, end: u64, rule: u16) {
+    /// A find from `at` to `end` was refused.
+    pub(in crate::masking) fn refused(&mut self, (at, end): (u64, u64), length: usize, rule: u16) {
         if length > LONG {
+            if self.refusals.len() >= MANY {
+                self.refusals = self.refusals.split_off(&(at, 0));
+            }
             let count = self.refusals.entry((end, rule)).or_default();
             *count = count.saturating_add(1);
         }
     }
 
-    /// Forgets what lies before `at`; all if nothing is held.
+    /// Forgets what lies before `at`; all if nothing is held, but not what asking has cost.
     pub(in crate::masking) fn forget_before(&mut self, at: u64, held: bool) {
         if !held {
-            *self = Self::default();
+            *self = Self {
+                asked: self.asked,
+                ..Self::default()
+            };
         }
         self.forget_ends(at);
         self.tails.forget_before(at);

@@ -1,6 +1,7 @@
 //! The bytes of a text that are at hand, and the places in it at which its readers are compared.
 
 use crate::masking::search::automaton::Look;
+use std::borrow::Cow;
 
 /// How far apart the places are at which attempts compare their states, in bytes. A power of two;
 /// attempts that are younger, such as those of most secrets, never do.
@@ -44,4 +45,15 @@ impl Reading<'_> {
     pub(super) fn is_waypoint(self, at: usize) -> bool {
         self.to_waypoint(at) == WAYPOINT
     }
+}
+
+/// The last `n` bytes of two texts that follow each other.
+pub(super) fn last<'a>(earlier: &[u8], text: &'a [u8], n: usize) -> Cow<'a, [u8]> {
+    let missing = n.saturating_sub(text.len());
+    if missing == 0 || earlier.is_empty() {
+        let skip = text.len().saturating_sub(n);
+        return Cow::Borrowed(text.get(skip..).unwrap_or_default());
+    }
+    let skip = earlier.len().saturating_sub(missing);
+    Cow::Owned([earlier.get(skip..).unwrap_or_default(), text].concat())
 }

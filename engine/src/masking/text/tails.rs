@@ -122,15 +122,17 @@ impl Asked {
     }
 }
 
+/// A tail, a state of it, and what a reader in this state has found, or which one goes on there.
+type Entry = ((u16, State), Note);
+
 /// What one text knows of tails. All of it could be found out again: what is forgotten costs work
 /// and nothing else.
 #[derive(Default)]
 pub(in crate::masking) struct Tails {
     /// By the tail's number.
     asked: BTreeMap<u16, Asked>,
-    /// By waypoint, and there sorted by tail and state: what a reader that came by has found, or
-    /// which one goes on from here.
-    met: BTreeMap<u64, Vec<((u16, State), Note)>>,
+    /// By waypoint: where readers came by, sorted.
+    met: BTreeMap<u64, Vec<Entry>>,
     /// How many `met` has.
     count: usize,
     readers: Vec<Reader>,

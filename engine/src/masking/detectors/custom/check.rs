@@ -14,6 +14,7 @@ use regex_automata::{
 use regex_syntax::hir::Hir;
 
 use super::{
+    anywhere::Anywhere,
     document::{Allow, AllowOn},
     syntax::parse,
 };
@@ -30,6 +31,12 @@ const MAX_ENTRIES: usize = 10_000;
 
 /// Fewest bytes of a stopword: of two letters one secret in forty has them by chance.
 const MIN_STOPWORD: usize = 3;
+/// Most bytes of one: at each byte of a secret, several are compared as far as they agree with it.
+#[cfg(feature = "authoring")]
+const MAX_STOPWORD: usize = 128;
+/// What a byte costs in an automaton that is built while it runs. Text can be made for it that
+/// costs more; mostly its states are there.
+const LARGE: usize = 16;
 /// Random text in the alphabets of secrets, one of them each: what matches in all of these matches
 /// everywhere.
 const ANY_SECRETS: [&str; 5] = [
@@ -55,6 +62,23 @@ impl Judge {
     /// Whether there is nothing to ask.
     pub(super) fn is_idle(&self) -> bool {
         self.entropy.is_none() && self.allows.is_empty() && self.context.is_none()
+    }
+
+    /// What it costs for each byte of a find, in steps of an automaton; see
+    /// [`Budget`](crate::masking::Budget).
+    pub(super) fn cost(&self) -> u32 {
+        let entropy = self.entropy.map_or(0, |_| 2);
+        let lazy =
+            usize::from(self.context.is_some()).saturating_add(usize::from(self.whole.is_some()));
+        let lists = self
+            .allows
+            .iter()
+            .map(|allow| allow.cost().saturating_add(1));
+        let all = lists.fold(
+            lazy.saturating_mul(LARGE).saturating_add(entropy),
+            usize::saturating_add,
+        );
+        u32::try_from(all).unwrap_or(u32::MAX)
     }
 
     /// Bytes before the secret that it wants to see.
@@ -98,9 +122,17 @@ impl Judge {
     }
 }
 
+/// Expressions of an allow list.
+enum Expressions {
+    None,
+    Anywhere(Anywhere),
+    /// Of a policy that was published before their size was bounded.
+    Large(Box<Lazy>),
+}
+
 /// A compiled allow list.
 pub(super) struct Allowed {
-    regexes: Option<Lazy>,
+    regexes: Expressions,
     stopwords: Words,
     on: AllowOn,
     all: bool,
@@ -147,10 +179,14 @@ impl Allowed {
             }
             alternatives.push(hir);
         }
-        let regexes = (!alternatives.is_empty())
-            .then(|| Lazy::forwards(&Hir::alternation(alternatives)))
-            .transpose()
-            .map_err(|e| format!("an allow list: {e}"))?;
+        let regexes = match Anywhere::of(&alternatives) {
+            _ if alternatives.is_empty() => Expressions::None,
+            Some(all) => Expressions::Anywhere(all),
+            None => {
+                let all = Lazy::forwards(&Hir::alternation(alternatives));
+                Expressions::Large(Box::new(all.map_err(|e| format!("an allow list: {e}"))?))
+            }
+        };
         Ok(Self {
             regexes,
             stopwords: Words::new(&allow.stopwords),
@@ -159,8 +195,43 @@ impl Allowed {
         })
     }
 
+    /// Why it is not accepted any more, as a sentence for its author: text made for it could take
+    /// any time.
+    #[cfg(feature = "authoring")]
+    pub(super) fn excess(&self) -> Option<String> {
+        if let Some(long) = self
+            .stopwords
+            .longest()
+            .filter(|word| word.len() > MAX_STOPWORD)
+        {
+            return Some(format!(
+                "an allow list has a stopword of {} characters, and {MAX_STOPWORD} are allowed; its beginning is enough",
+                long.len()
+            ));
+        }
+        matches!(self.regexes, Expressions::Large(_)).then(|| {
+            "an allow list's regexes need too large automata; make what they repeat smaller (`[a-z]+` instead of \
+             `[a-z]{500}`), and give words as stopwords"
+                .to_owned()
+        })
+    }
+
+    /// What it costs for each byte of a find, in steps.
+    fn cost(&self) -> usize {
+        let regexes = match &self.regexes {
+            Expressions::None => 0,
+            Expressions::Anywhere(all) => all.steps(),
+            Expressions::Large(_) => LARGE,
+        };
+        regexes.saturating_add(self.stopwords.cost())
+    }
+
     fn applies(&self, text: &[u8], secret: &[u8]) -> bool {
-        let regexes = || self.regexes.as_ref().is_some_and(|r| r.finds(text));
+        let regexes = || match &self.regexes {
+            Expressions::None => false,
+            Expressions::Anywhere(all) => all.finds(text),
+            Expressions::Large(all) => all.finds(text),
+        };
         if self.all {
             self.stopwords.stand_in(secret) && regexes()
         } else {
@@ -226,6 +297,26 @@ impl Words {
             }
         }
         Self(kept)
+    }
+
+    #[cfg(feature = "authoring")]
+    fn longest(&self) -> Option<&[u8]> {
+        self.0
+            .iter()
+            .map(|word| &**word)
+            .max_by_key(|word| word.len())
+    }
+
+    /// What it costs for each byte: two steps for each word that it is compared with.
+    fn cost(&self) -> usize {
+        let compared = self
+            .0
+            .len()
+            .checked_ilog2()
+            .map_or(0, |log| log.saturating_add(1));
+        usize::try_from(compared)
+            .unwrap_or(usize::MAX)
+            .saturating_mul(2)
     }
 
     fn stand_in(&self, secret: &[u8]) -> bool {

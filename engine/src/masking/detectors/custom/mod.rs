@@ -29,6 +29,7 @@
 //! whatever was written.
 
 mod anchors;
+mod anywhere;
 mod branch;
 mod check;
 mod document;
@@ -63,6 +64,9 @@ use crate::masking::search::{compile::Compiler as Rules, set::DetectorSet};
 
 /// Most detectors that a policy may bring.
 pub const MAX_CUSTOM_DETECTORS: usize = 1000;
+/// Most allow lists of a detector, with those of all.
+#[cfg(feature = "authoring")]
+const MAX_ALLOW_LISTS: usize = 16;
 /// Longest list of keywords.
 const MAX_KEYWORDS: usize = 100;
 
@@ -157,7 +161,8 @@ pub fn check_custom(detectors: &[CustomDetector], shared: &[Allow]) -> Vec<(usiz
     let mut compiler = Compiler::default();
     let (mut bad, mut good) = (Vec::new(), Vec::new());
     for (place, detector) in detectors.iter().enumerate() {
-        match compiler.detector(detector, shared) {
+        let compiled = compiler.detector(detector, shared);
+        match compiled.and_then(|compiled| compiler.within(detector, shared).map(|()| compiled)) {
             Ok(compiled) => good.extend(compiled.map(|compiled| (place, compiled))),
             Err(reason) => bad.push((place, reason)),
         }
@@ -227,12 +232,15 @@ impl std::error::Error for UnusableAllow {}
 /// Whether an allow list can be used.
 ///
 /// # Errors
-/// The list says nothing, would allow everything, or one of its expressions cannot be compiled.
+/// The list says nothing, would allow everything, or one of its expressions cannot be compiled, or
+/// not so that its work is bounded.
 #[cfg(feature = "authoring")]
 pub fn check_allow(allow: &Allow) -> Result<(), UnusableAllow> {
-    check::Allowed::compile(allow)
-        .map(drop)
-        .map_err(UnusableAllow)
+    let allowed = check::Allowed::compile(allow).map_err(UnusableAllow)?;
+    match allowed.excess() {
+        Some(reason) => Err(UnusableAllow(reason)),
+        None => Ok(()),
+    }
 }
 
 /// What detectors share while they are compiled.
@@ -243,6 +251,26 @@ struct Compiler {
 }
 
 impl Compiler {
+    /// Whether the work on what a detector finds is bounded. Asked when a policy is published, not
+    /// when one is loaded that was.
+    #[cfg(feature = "authoring")]
+    fn within(&mut self, detector: &CustomDetector, shared: &[Allow]) -> Result<(), String> {
+        let lists = detector.allow.iter().chain(shared);
+        let count = lists.clone().count();
+        if count > MAX_ALLOW_LISTS {
+            return Err(format!(
+                "{count} allow lists would be asked about each find, and {MAX_ALLOW_LISTS} are allowed, with those for \
+                 all detectors; put the entries of several into one"
+            ));
+        }
+        for allow in lists {
+            if let Some(reason) = self.allows.get(allow)?.excess() {
+                return Err(reason);
+            }
+        }
+        Ok(())
+    }
+
     /// `None`: to be called again, see [`Fits::one_at_a_time`].
     fn detector(
         &mut self,
@@ -338,6 +366,7 @@ impl Compiler {
 fn spec(draft: Draft, judge: Judge) -> RuleSpec {
     let must = (!judge.is_idle()).then(|| Check::Found {
         lookback: judge.lookback(),
+        cost: judge.cost(),
         test: Arc::new(move |found| judge.holds(found)),
     });
     RuleSpec {

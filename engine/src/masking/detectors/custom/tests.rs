@@ -4,6 +4,8 @@
 mod generated;
 #[cfg(all(feature = "authoring", not(target_arch = "wasm32")))]
 mod gitleaks;
+#[cfg(all(feature = "authoring", not(target_arch = "wasm32")))]
+mod lists;
 mod semantics;
 #[cfg(all(feature = "authoring", not(target_arch = "wasm32")))]
 mod work;

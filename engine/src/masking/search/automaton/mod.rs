@@ -291,6 +291,20 @@ impl Automaton {
             .is_some_and(|state| self.matches_at_end(state))
     }
 
+    /// Whether a match from the beginning of `text` on ends anywhere in it.
+    pub(in crate::masking) fn ends_in(&self, text: &[u8]) -> bool {
+        let mut now = self.start(Look::Text);
+        for &byte in text {
+            let Some(state) = now else { return false };
+            let step = self.step(state, byte);
+            if step.matched_before {
+                return true;
+            }
+            now = step.next;
+        }
+        now.is_some_and(|state| self.matches_at_end(state))
+    }
+
     /// What may follow, if the pattern asks for one byte and no more, whatever stands before it.
     pub(in crate::masking) fn follow(&self) -> Option<Follow> {
         let mut all = self.starts.map(|start| self.follow_from(State(start)));
