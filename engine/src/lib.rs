@@ -9,7 +9,7 @@
 //! | [`base`] | how is that written? Time, digests, percent-encoding, JSON, strict or streamed |
 //! | [`identity`] | who is calling? |
 //! | [`request`] | where does the request go? |
-//! | [`upstreams`] | what does it do there, in the upstream's own terms? |
+//! | [`upstreams`] | what does it do there, in the upstream's own terms, and how are answers written? |
 //! | [`masking`] | what must not leave in a body? |
 //! | [`policy`] | may they? |
 //! | [`audit`] | what is recorded, and is anything missing? |

@@ -1,4 +1,6 @@
-//! What a request does, in the upstream's own terms.
+//! What a request does, in the upstream's own terms, and how upstreams write their answers.
+//!
+//! # Operations
 //!
 //! A rule that says `operations: ["*/read"]` is only as good as the answer to "is this request a
 //! read?". This module gives that answer from the method and the request target alone, for each
@@ -9,8 +11,19 @@
 //! | `http` | `GET /v1/models` | `http.rs` |
 //! | `azure-arm` | `Microsoft.Storage/storageAccounts/listKeys/action` | `azure_arm.rs` |
 //!
-//! All that is known of one upstream stands in its own file, as an `Upstream`. A new one is such a
-//! file and a row in the table below; `docs/operations.md` has the recipe.
+//! # Answers
+//!
+//! Masking has to know where the texts of an answer stand that go on over many events. Each family
+//! of upstreams has its [`Dialect`] for that. A protocol is what a policy says of a connection; a
+//! dialect is seen in the body itself, whichever connection it came from. This module states facts
+//! only; how they are used is `masking`'s to say.
+//!
+//! # A new upstream
+//!
+//! All that is known of one upstream stands in its own file: an `Upstream` if its requests have
+//! names of their own, a [`Dialect`] if its answers are written in one that is not known yet. A new
+//! one is such a file and a row in [`Protocol`]'s table or in [`DIALECTS`]. `docs/operations.md`
+//! and `docs/extending/deltas.md` have the recipes.
 //!
 //! # Promises
 //!
@@ -19,10 +32,20 @@
 //!   `unknown/http-post` and the like, which none of `*/read`, `*/write`, `*/delete`, `*/action`
 //!   matches.
 
+mod ag_ui;
+mod anthropic;
 mod azure_arm;
+mod cohere;
+mod common;
+mod dialect;
+mod gemini;
 mod http;
+mod ollama;
+mod openai;
 mod operation;
+mod text_generation_inference;
 mod upstream;
+mod vercel;
 
 #[cfg(test)]
 mod tests;
@@ -31,6 +54,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use common::{DELTA, DELTAS, INDEX, TYPE};
+pub(crate) use dialect::{Dialect, Index, Last, Part, Stem, Typed};
 pub use operation::{Operation, OperationError};
 
 use crate::request::RequestTarget;
@@ -69,6 +94,20 @@ upstreams! {
     /// `Microsoft.Storage/storageAccounts/read`.
     AzureArm => azure_arm,
 }
+
+/// The table of dialects, whichever upstreams speak them.
+pub(crate) static DIALECTS: &[&Dialect] = &[
+    &common::COMMON,
+    &openai::CHAT_COMPLETIONS,
+    &openai::RESPONSES,
+    &anthropic::MESSAGES,
+    &gemini::CANDIDATES,
+    &cohere::CHAT,
+    &ollama::LINES,
+    &text_generation_inference::TOKENS,
+    &vercel::DATA_STREAM,
+    &ag_ui::EVENTS,
+];
 
 impl Protocol {
     /// The name that policies use.

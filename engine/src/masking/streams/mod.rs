@@ -27,6 +27,7 @@
 
 mod channels;
 mod ending;
+mod known;
 mod lines;
 mod long;
 mod paths;

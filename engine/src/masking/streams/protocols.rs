@@ -2,13 +2,16 @@
 //! text ends.
 //!
 //! Protocols are recognised by the shape of the JSON, not by who was asked: gateways and local
-//! models speak each other's. What is known of each stands in [`paths`](super::paths).
+//! models speak each other's. What is known of all of them together stands in
+//! [`known`](super::known).
 
 use super::{
-    paths::{LAST, NAMES, Node, Part, REASONS, TEXTS, TYPES, loose, tree},
+    known::{MAX_INDICES, Member, known},
+    paths::{Node, loose},
     tape::{Kind, Tape},
 };
 use crate::masking::bodies::plan::Plan;
+use crate::upstreams::{DELTA, INDEX, Index, Part, TYPE};
 use std::collections::BTreeMap;
 
 /// Separates what identifies a text. It occurs in no UTF-8.
@@ -76,9 +79,7 @@ pub(super) struct Deltas {
 /// What the members of the root say.
 #[derive(Default)]
 struct Root {
-    /// `index`, `output_index`, `content_index`, `summary_index`.
-    indices: [Option<usize>; 4],
-    /// `item_id`, `id`, `messageId`, `toolCallId`.
+    indices: [Option<usize>; MAX_INDICES],
     id: Option<usize>,
     kind: Option<usize>,
     delta: Option<usize>,
@@ -154,30 +155,34 @@ impl Deltas {
     }
 
     fn root(&mut self, tape: &Tape, event: &[u8], root: usize) {
+        let known = known();
         let mut facts = Root::default();
         let (mut is_answer, mut has_elements) = (false, false);
         let mut id = None;
         for (key, value) in tape.members(root) {
             let is_text = tape.kind(value) == Some(Kind::Text);
-            match &*tape.says(event, key) {
-                b"type" if is_text => facts.kind = Some(value),
-                b"index" => facts.indices[0] = Some(value),
-                b"output_index" => facts.indices[1] = Some(value),
-                b"content_index" => facts.indices[2] = Some(value),
-                b"summary_index" => facts.indices[3] = Some(value),
-                b"id" => {
-                    facts.id = Some(value);
-                    id = Some(value);
+            let name = tape.says(event, key);
+            for member in known.member(&name) {
+                match member {
+                    Member::Index(at) => {
+                        if let Some(index) = facts.indices.get_mut(at) {
+                            *index = Some(value);
+                        }
+                    }
+                    Member::Id => facts.id = Some(value),
+                    Member::Sequence => {
+                        let number = tape.says(event, value);
+                        self.sequence_number = std::str::from_utf8(&number)
+                            .ok()
+                            .and_then(|n| n.parse().ok());
+                    }
+                    Member::Last(says) => self.end_all |= *tape.says(event, value) == *says,
                 }
-                b"item_id" | b"messageId" | b"toolCallId" => facts.id = Some(value),
-                b"delta" if is_text && !self.names_secret(key) => facts.delta = Some(value),
-                b"sequence_number" => {
-                    let number = tape.says(event, value);
-                    self.sequence_number = std::str::from_utf8(&number)
-                        .ok()
-                        .and_then(|n| n.parse().ok());
-                }
-                b"done" if *tape.says(event, value) == *b"true" => self.end_all = true,
+            }
+            match &*name {
+                TYPE if is_text => facts.kind = Some(value),
+                DELTA if is_text && !self.names_secret(key) => facts.delta = Some(value),
+                b"id" => id = Some(value),
                 b"choices" => {
                     self.protocol = Some(Protocol::ChatCompletions);
                     has_elements = true;
@@ -212,33 +217,39 @@ impl Deltas {
         } else if kind.starts_with(b"message_") || kind.starts_with(b"content_block_") {
             self.protocol = Some(Protocol::Messages);
         }
-        for index in facts.indices {
+        self.end_all |= known.is_last(&kind);
+        let widest = known.ends(&kind);
+        let mut ends_to = None;
+        let mut has_item = false;
+        for (index, counts) in facts.indices.iter().zip(&known.indices) {
             let says = index.map(|at| tape.says(event, at)).unwrap_or_default();
             self.path.extend_from_slice(&says);
             self.path.push(SEPARATOR);
+            has_item |= index.is_some() && *counts == Index::Item;
+            if widest.is_some_and(|widest| *counts <= widest) {
+                ends_to = Some(self.path.len());
+            }
         }
-        self.ends_by(&kind);
+        if let Some(to) = ends_to {
+            self.end(to);
+        }
         let typed = self.path.len();
-        // Some gateways give an item a new identifier in each event; where there is an index, it
-        // tells items apart.
-        if let (None, Some(id)) = (facts.indices[1], facts.id) {
+        if let (false, Some(id)) = (has_item, facts.id) {
             self.path.extend_from_slice(&tape.says(event, id));
         }
         self.path.push(SEPARATOR);
-        for (goes_on, ended) in TYPES {
-            if let Some(stem) = kind.strip_suffix(*ended) {
+        for typed in &known.types {
+            if let Some(stem) = kind.strip_suffix(typed.ended) {
                 let from = self.path.len();
                 self.path.extend_from_slice(stem);
                 self.end(self.path.len());
                 self.path.truncate(from);
             }
-            if let (Some(delta), Some(stem)) = (facts.delta, kind.strip_suffix(*goes_on)) {
+            if let (Some(delta), Some(stem)) = (facts.delta, kind.strip_suffix(typed.goes_on)) {
                 self.path.extend_from_slice(stem);
-                let is_json = stem.ends_with(b"arguments") || stem.starts_with(b"tool");
-                let part = if is_json || goes_on == b"_ARGS" {
-                    Part::Json
-                } else {
-                    Part::Piece
+                let part = match typed.is_json || known.is_json(stem) {
+                    true => Part::Json,
+                    false => Part::Piece,
                 };
                 self.piece(tape, delta, part);
                 if !has_elements {
@@ -249,26 +260,12 @@ impl Deltas {
         self.path.truncate(typed);
         if has_elements {
             self.path.clear();
-            self.object(tape, event, root, Some(tree()), 0);
+            self.object(tape, event, root, Some(&known.root), 0);
         } else if let Some(delta) = facts.delta {
             self.path.extend_from_slice(&kind);
             self.piece(tape, delta, Part::Perhaps);
         } else if self.protocol != Some(Protocol::Responses) || kind.ends_with(b"delta") {
-            self.object(tape, event, root, Some(tree()), self.path.len());
-        }
-    }
-
-    /// Ends what the type of the event says has ended. The path holds the indices.
-    fn ends_by(&mut self, kind: &[u8]) {
-        self.end_all |= LAST.contains(&kind);
-        match kind {
-            b"content_block_stop" => self.end(self.path.len()),
-            b"response.output_item.done" => {
-                let mut separators = memchr::memchr_iter(SEPARATOR, &self.path);
-                let to = separators.nth(1).unwrap_or(0).saturating_add(1);
-                self.end(to);
-            }
-            _ => {}
+            self.object(tape, event, root, Some(&known.root), self.path.len());
         }
     }
 
@@ -297,6 +294,7 @@ impl Deltas {
         node: Option<&'static Node>,
         scope: usize,
     ) {
+        let known = known();
         let len = self.path.len();
         // Of many members each would be compared with all others: an event of 32 KiB can have
         // thousands.
@@ -319,10 +317,7 @@ impl Deltas {
             let is_loose = next.is_none() && node.is_some_and(|node| !node.in_delta);
             if is_loose {
                 let is_text = tape.kind(value) == Some(Kind::Text);
-                let says_text = TEXTS.contains(&&*name)
-                    || name.ends_with(b"Delta")
-                    || name.ends_with(b"_delta");
-                if is_text && says_text && is_last() {
+                if is_text && known.may_be_text(&name) && is_last() {
                     self.path.extend_from_slice(&name);
                     self.piece(tape, value, Part::Perhaps);
                     self.path.truncate(len);
@@ -330,8 +325,8 @@ impl Deltas {
                 if is_text {
                     continue;
                 }
-                next = (*name != *b"delta").then(loose);
-            } else if next.is_none() && NAMES.contains(&&*name) {
+                next = (*name != *DELTA).then(loose);
+            } else if next.is_none() && known.is_name(&name) {
                 continue;
             }
             // Of members of one name the last counts, for all that read JSON.
@@ -364,7 +359,7 @@ impl Deltas {
     ) {
         match tape.kind(at) {
             Some(Kind::Text) => match node.map_or(Some(Part::Perhaps), |node| node.part) {
-                Some(Part::End) if REASONS.contains(&&*tape.says(event, at)) => self.end(scope),
+                Some(Part::End) if known().is_reason(&tape.says(event, at)) => self.end(scope),
                 Some(part @ (Part::Piece | Part::Json | Part::Perhaps)) => {
                     self.piece(tape, at, part);
                 }
@@ -400,7 +395,7 @@ impl Deltas {
                 if tape.kind(element) == Some(Kind::Object) {
                     index = tape
                         .members(element)
-                        .filter(|&(key, _)| *tape.says(event, key) == *b"index")
+                        .filter(|&(key, _)| *tape.says(event, key) == *INDEX)
                         .last();
                 }
                 match index {
@@ -408,13 +403,15 @@ impl Deltas {
                     None => self.path.extend_from_slice(place.to_string().as_bytes()),
                 }
                 self.path.push(SEPARATOR);
-            } else if tape.kind(element) == Some(Kind::Object)
-                && tape.members(element).any(|(key, value)| {
-                    *tape.says(event, key) == *b"thought" && *tape.says(event, value) == *b"true"
-                })
-            {
-                // Gemini's thoughts stand among the parts of its answer and are no part of it.
-                self.path.extend_from_slice(b"thought");
+            } else if tape.kind(element) == Some(Kind::Object) {
+                let is_there = |&&(name, says): &&(&[u8], &[u8])| {
+                    tape.members(element).any(|(key, value)| {
+                        *tape.says(event, key) == *name && *tape.says(event, value) == *says
+                    })
+                };
+                if let Some((name, _)) = known().apart().iter().find(is_there) {
+                    self.path.extend_from_slice(name);
+                }
             }
             let scope = self.path.len();
             let inner = each.map(|each| &each.node).or(unknown);

@@ -8,6 +8,7 @@
 use super::{
     MAX_EVENT,
     channels::{Channels, Tie},
+    known::known,
     lines::{self, Line},
     protocols::{Delta, Deltas},
     tape::{Kind, Room, Tape},
@@ -63,8 +64,8 @@ enum Data {
     None,
     /// It is on the tape.
     Json,
-    /// `[DONE]`, with which OpenAI's streams end.
-    Done,
+    /// No JSON, and says that no text goes on.
+    Last,
     Plain,
 }
 
@@ -198,7 +199,7 @@ impl Reader {
                         .set(event, &self.tape, &self.deltas, lines, own_is_clean);
                 }
             }
-            Data::Done => channels.end(desk, &[]),
+            Data::Last => channels.end(desk, &[]),
             Data::Plain => self.plain(desk, event, lines.name, channels),
         }
     }
@@ -249,7 +250,9 @@ impl Reader {
         match first {
             None => Data::None,
             Some(b'{' | b'[' | b'"') if tape.read(base, parts()) => Data::Json,
-            Some(_) if parts().all(|(_, part)| part.trim_ascii() == b"[DONE]") => Data::Done,
+            Some(_) if parts().all(|(_, part)| known().is_last_data(part.trim_ascii())) => {
+                Data::Last
+            }
             Some(_) => Data::Plain,
         }
     }
@@ -296,7 +299,7 @@ impl Reader {
         match self.data(record, base) {
             Data::None => return true,
             Data::Json => {}
-            Data::Done | Data::Plain => return false,
+            Data::Last | Data::Plain => return false,
         }
         self.look(desk, record);
         if says.is_empty() || self.says(record, says) {

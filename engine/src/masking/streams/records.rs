@@ -3,29 +3,17 @@
 //!
 //! Each line, or element, is a record, read as the data of an event is: its pieces of texts that go
 //! on are those of [`protocols`](super::protocols), and what waits, waits by records. A line is
-//! taken for one of a stream only if it says so ([`SAYS`]): lines of other data have members called
-//! `text`, too, which have nothing to do with each other.
+//! taken for one of a stream only if it has a member that says so (see
+//! [`Dialect::records`](crate::upstreams::Dialect::records)).
 //!
 //! A record that is longer than [`MAX_EVENT`] is read as it comes, like any JSON. What is no record
 //! makes the rest a body of JSON, or whatever that takes it for.
 
-use super::{Channels, MAX_EVENT, Reader, blocked_from};
+use super::{Channels, MAX_EVENT, Reader, blocked_from, known::known};
 use crate::masking::{
     bodies::desk::Desk,
     formats::{Format, json::Json},
 };
-
-/// Members of a record that is one of a stream.
-const SAYS: &[&[u8]] = &[
-    // Ollama.
-    b"done",
-    // Cohere.
-    b"is_finished",
-    b"choices",
-    b"candidates",
-    b"delta",
-    b"content_block",
-];
 
 /// A body of records.
 pub(in crate::masking) struct Records {
@@ -156,7 +144,7 @@ impl Records {
     /// is none.
     fn whole(&mut self, desk: &mut Desk<'_>, record: &[u8]) -> bool {
         let says = match self.split {
-            Split::Lines => SAYS,
+            Split::Lines => &*known().records,
             Split::Elements(_) => &[],
         };
         let is_record = self

@@ -6,9 +6,10 @@
 //! has in each slot what may stand there, has the same JSON with other offsets; so it has the same
 //! texts with the same identities. Slots are
 //!
-//! - pieces of texts that go on, under names of [`TEXTS`]: what they say decides nothing about the
-//!   event;
-//! - strings and numbers under names of [`VARYING`], which are no pieces.
+//! - pieces of texts that go on, under names of [`texts`](crate::upstreams::Dialect::texts): what
+//!   they say decides nothing about the event;
+//! - strings and numbers under [`varying`](crate::upstreams::Dialect::varying) names, which are no
+//!   pieces.
 //!
 //! What is no piece of a text that goes on was searched when the template was made, and nothing was
 //! found. That need not be done again as long as it is the same, or holds no anchor of a detector.
@@ -17,7 +18,7 @@
 //! every token of the event is looked at to find out what has not changed.
 
 use super::{
-    paths::{TEXTS, VARYING},
+    known::known,
     protocols::{Delta, Deltas, Protocol},
     tape::{Kind, Tape},
 };
@@ -27,9 +28,6 @@ use crate::masking::{
     search::prefilter::{MAX_ANCHOR, WINDOW},
     text::fold,
 };
-
-/// The number of an event among those of a response, which its error has to go on with.
-const SEQUENCE_NUMBER: &[u8] = b"sequence_number";
 
 /// Longest event that becomes a template: it is kept as long as the stream.
 const MAX_TEMPLATE: usize = 1024;
@@ -135,13 +133,14 @@ impl Template {
 
     /// Finds the slots. `None` if there is a piece that can be none.
     fn cut(&mut self, event: &[u8], tape: &Tape, deltas: &Deltas) -> Option<()> {
+        let known = known();
         let mut pieces = deltas.pieces.iter().copied().peekable();
         let mut key: Option<&[u8]> = None;
         for (at, token) in (0..).zip(tape.tokens()) {
             let text = event.get(token.start as usize..token.end as usize)?;
             let name = key.take();
-            let is_varying = name.is_some_and(|name| VARYING.contains(&name));
-            let is_sequence = name == Some(SEQUENCE_NUMBER);
+            let is_varying = name.is_some_and(|name| known.is_varying(name));
+            let is_sequence = name.is_some_and(|name| known.is_sequence(name));
             let what = match token.kind {
                 Kind::Key if token.escaped => return None,
                 Kind::Key => {
@@ -150,7 +149,7 @@ impl Template {
                 }
                 Kind::Text => match pieces.next_if(|piece| piece.at == at) {
                     Some(piece) => {
-                        name.filter(|name| TEXTS.contains(name))?;
+                        name.filter(|name| known.is_text(name))?;
                         What::Piece(piece)
                     }
                     None if is_sequence => return None,

@@ -21,6 +21,7 @@ fn matches_suffix(action: &str, suffix: &str) -> bool {
 }
 
 mod azure_arm;
+mod dialects;
 
 mod http {
     use super::*;

@@ -1,0 +1,76 @@
+//! OpenAI, and all that imitate it.
+//!
+//! # Sources
+//!
+//! - Chat completions, with the older completions:
+//!   <https://platform.openai.com/docs/api-reference/chat-streaming>.
+//! - Responses: <https://platform.openai.com/docs/api-reference/responses-streaming>. Its audio and
+//!   the events of assistants name their types the same way.
+
+use super::dialect::{Dialect, Index, Last, Part, Stem, Typed};
+
+/// Chat completions. `reasoning` and `reasoning_content` are of those that imitate them, `thinking`
+/// is Mistral's.
+pub(super) static CHAT_COMPLETIONS: Dialect = Dialect {
+    name: "OpenAI chat completions",
+    paths: &[
+        ("choices[].delta.content", Part::Piece),
+        ("choices[].delta.content[].text", Part::Piece),
+        ("choices[].delta.content[].thinking[].text", Part::Piece),
+        ("choices[].delta.reasoning", Part::Piece),
+        ("choices[].delta.reasoning_content", Part::Piece),
+        ("choices[].delta.refusal", Part::Piece),
+        ("choices[].delta.audio.transcript", Part::Piece),
+        (
+            "choices[].delta.tool_calls[].function.arguments",
+            Part::Json,
+        ),
+        ("choices[].delta.tool_calls[].function.name", Part::Perhaps),
+        ("choices[].delta.tool_calls[].custom.input", Part::Piece),
+        ("choices[].delta.function_call.arguments", Part::Json),
+        ("choices[].text", Part::Piece),
+        ("choices[].finish_reason", Part::End),
+    ],
+    reasons: &[
+        b"stop",
+        b"length",
+        b"tool_calls",
+        b"function_call",
+        b"content_filter",
+        // Of gateways.
+        b"error",
+    ],
+    last: &[Last::Data(b"[DONE]")],
+    names: &[b"role", b"object"],
+    varying: &[b"created", b"obfuscation"],
+    records: &[b"choices"],
+    ..Dialect::NONE
+};
+
+/// Responses.
+pub(super) static RESPONSES: Dialect = Dialect {
+    name: "OpenAI responses",
+    types: &[Typed {
+        goes_on: b".delta",
+        ended: b".done",
+        is_json: false,
+    }],
+    json: &[Stem::Ends(b"arguments")],
+    indices: &[
+        (b"output_index", Index::Item),
+        (b"content_index", Index::Part),
+        (b"summary_index", Index::Part),
+    ],
+    ids: &[b"item_id"],
+    ends: &[(b"response.output_item.done", Index::Item)],
+    last: &[
+        Last::Type(b"response.completed"),
+        Last::Type(b"response.incomplete"),
+        Last::Type(b"response.failed"),
+        Last::Type(b"error"),
+    ],
+    names: &[b"status", b"call_id"],
+    varying: &[b"created_at", b"obfuscation"],
+    sequence: Some(b"sequence_number"),
+    ..Dialect::NONE
+};
