@@ -5,11 +5,13 @@
 //! - Messages: <https://docs.anthropic.com/en/docs/build-with-claude/streaming>.
 //! - The older completions: <https://docs.anthropic.com/en/api/complete>.
 
-use super::dialect::{Dialect, Index, Last, Part};
+use super::dialect::{Dialect, ErrorEvent, Index, Last, Part, Sign};
+use serde_json::json;
 
 /// Messages, and the older completions.
 pub(super) static MESSAGES: Dialect = Dialect {
     name: "Anthropic messages",
+    sign: Sign::Type(&[b"message_", b"content_block_"]),
     paths: &[
         // A block may begin with text.
         ("content_block.text", Part::Piece),
@@ -29,5 +31,12 @@ pub(super) static MESSAGES: Dialect = Dialect {
     // At Amazon Bedrock.
     varying: &[b"p"],
     records: &[b"delta", b"content_block"],
+    error: Some(|refused| {
+        let error = json!({"type": "permission_error", "message": refused.message});
+        Some(ErrorEvent {
+            name: Some("error"),
+            data: json!({"type": "error", "error": error}),
+        })
+    }),
     ..Dialect::NONE
 };

@@ -4,7 +4,7 @@
 
 use super::dialect::{Dialect, Last, Part};
 
-/// Chat. Lines are of its first version.
+/// Chat. Its first version streams lines.
 pub(super) static CHAT: Dialect = Dialect {
     name: "Cohere",
     paths: &[
@@ -13,5 +13,6 @@ pub(super) static CHAT: Dialect = Dialect {
     ],
     last: &[Last::Type(b"message-end")],
     records: &[b"is_finished"],
+    lines: &[b"application/stream+json"],
     ..Dialect::NONE
 };

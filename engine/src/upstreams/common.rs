@@ -1,6 +1,7 @@
 //! What many upstreams say alike, and what is read where nothing is known.
 
-use super::dialect::{Dialect, Index, Part};
+use super::dialect::{Dialect, ErrorEvent, Index, Part, Refused};
+use serde_json::{Value, json};
 
 /// The member of an event's root that is its type, if it is a string.
 pub(crate) const TYPE: &[u8] = b"type";
@@ -53,3 +54,23 @@ pub(super) static COMMON: Dialect = Dialect {
     ],
     ..Dialect::NONE
 };
+
+/// The event that says that a stream ended with an error, where nobody knows who reads it: problem
+/// details (RFC 9457).
+pub(crate) fn error_event(refused: &Refused<'_>) -> ErrorEvent {
+    ErrorEvent {
+        name: Some("error"),
+        data: json!({
+            "type": "about:blank",
+            "title": "Forbidden",
+            "status": 403,
+            "detail": refused.message,
+            "code": refused.code,
+        }),
+    }
+}
+
+/// The line that says the same in a stream of lines of JSON. Clients of Ollama raise it.
+pub(crate) fn error_line(message: &str) -> Value {
+    json!({ "error": message })
+}

@@ -5,6 +5,7 @@
 //! local models speak each other's, and one event may show two. So masking puts together what all
 //! of them say, and reads each event by all of it.
 
+use serde_json::Value;
 use std::fmt;
 
 /// All that is known of one dialect, most of it about the events of a streamed answer. A file
@@ -12,6 +13,11 @@ use std::fmt;
 pub(crate) struct Dialect {
     /// For people.
     pub(crate) name: &'static str,
+    /// How an event shows that it is in this dialect. Needed for what is not common to all:
+    /// [`only`](Self::only), and [`error`](Self::error).
+    pub(crate) sign: Sign,
+    /// If said, the types of events that hold pieces end so; other events say their texts whole.
+    pub(crate) only: Option<&'static [u8]>,
     /// Where the texts of an event stand: paths from the root of its JSON.
     ///
     /// Members are joined by dots. The elements of `[]` each have texts of their own, told apart by
@@ -54,6 +60,53 @@ pub(crate) struct Dialect {
     /// Members that show, each alone, that a line of JSON is one of a streamed answer: lines of
     /// other data have members called `text`, too, which have nothing to do with each other.
     pub(crate) records: &'static [&'static [u8]],
+    /// Media types of such lines, in small letters, that are not known as lines of JSON otherwise.
+    pub(crate) lines: &'static [&'static [u8]],
+    /// How paths of requests end whose answer, if it is an array of JSON, is a stream: each of its
+    /// elements is read as an event is.
+    pub(crate) arrays: &'static [&'static [u8]],
+    /// Names of events with data that is no JSON, and whole the first time.
+    pub(crate) whole: &'static [&'static [u8]],
+    /// The event that says that the stream ended with an error. Official clients raise it. `None`
+    /// if no reader would understand one now.
+    pub(crate) error: Option<fn(&Refused<'_>) -> Option<ErrorEvent>>,
+}
+
+/// How an event shows its dialect.
+#[derive(Clone, Copy)]
+pub(crate) enum Sign {
+    /// It does not.
+    Nothing,
+    /// By the beginning of its type.
+    Type(&'static [&'static [u8]]),
+    /// By a member of its root, an array. Its elements say themselves which texts they go on with,
+    /// whatever else the event says.
+    Elements(&'static [u8]),
+    /// By a member of its root. Such an event is a message of its own, with which no text goes on.
+    /// It answers the request that the member `id` names, if it has one of the members `answers`.
+    Message {
+        member: &'static [u8],
+        id: &'static [u8],
+        answers: &'static [&'static [u8]],
+    },
+}
+
+/// Why a stream ends with an error, and how far it came.
+pub(crate) struct Refused<'a> {
+    /// For people.
+    pub(crate) message: &'a str,
+    /// For programs.
+    pub(crate) code: &'a str,
+    /// The number of the last event that had one.
+    pub(crate) sequence: Option<u64>,
+    /// The identifier of the request that was being answered, as it stands in JSON.
+    pub(crate) answers: Option<&'a [u8]>,
+}
+
+/// An event that means an error.
+pub(crate) struct ErrorEvent {
+    pub(crate) name: Option<&'static str>,
+    pub(crate) data: Value,
 }
 
 /// What stands at a path.
@@ -121,6 +174,8 @@ impl Dialect {
     /// What a dialect has that says nothing.
     pub(crate) const NONE: Self = Self {
         name: "",
+        sign: Sign::Nothing,
+        only: None,
         paths: &[],
         types: &[],
         json: &[],
@@ -135,5 +190,9 @@ impl Dialect {
         varying: &[],
         sequence: None,
         records: &[],
+        lines: &[],
+        arrays: &[],
+        whole: &[],
+        error: None,
     };
 }

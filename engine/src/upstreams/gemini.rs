@@ -2,11 +2,13 @@
 //!
 //! Source: <https://ai.google.dev/api/generate-content#method:-models.streamgeneratecontent>.
 
-use super::dialect::{Dialect, Part};
+use super::dialect::{Dialect, ErrorEvent, Part, Sign};
+use serde_json::json;
 
 /// Candidates.
 pub(super) static CANDIDATES: Dialect = Dialect {
     name: "Gemini",
+    sign: Sign::Elements(b"candidates"),
     paths: &[
         ("candidates[].content.parts[+].text", Part::Piece),
         ("candidates[].finishReason", Part::End),
@@ -21,5 +23,14 @@ pub(super) static CANDIDATES: Dialect = Dialect {
         b"MALFORMED_FUNCTION_CALL",
     ],
     records: &[b"candidates"],
+    // Where events were not asked for.
+    arrays: &[b":streamGenerateContent"],
+    error: Some(|refused| {
+        let error = json!({"code": 403, "message": refused.message, "status": "PERMISSION_DENIED"});
+        Some(ErrorEvent {
+            name: None,
+            data: json!({ "error": error }),
+        })
+    }),
     ..Dialect::NONE
 };

@@ -40,6 +40,7 @@ mod common;
 mod dialect;
 mod gemini;
 mod http;
+mod json_rpc;
 mod ollama;
 mod openai;
 mod operation;
@@ -54,8 +55,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use common::{DELTA, DELTAS, INDEX, TYPE};
-pub(crate) use dialect::{Dialect, Index, Last, Part, Stem, Typed};
+pub(crate) use common::{DELTA, DELTAS, INDEX, TYPE, error_event, error_line};
+pub(crate) use dialect::{Dialect, ErrorEvent, Index, Last, Part, Refused, Sign, Stem, Typed};
 pub use operation::{Operation, OperationError};
 
 use crate::request::RequestTarget;
@@ -107,6 +108,7 @@ pub(crate) static DIALECTS: &[&Dialect] = &[
     &text_generation_inference::TOKENS,
     &vercel::DATA_STREAM,
     &ag_ui::EVENTS,
+    &json_rpc::MESSAGES,
 ];
 
 impl Protocol {

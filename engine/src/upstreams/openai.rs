@@ -7,12 +7,14 @@
 //! - Responses: <https://platform.openai.com/docs/api-reference/responses-streaming>. Its audio and
 //!   the events of assistants name their types the same way.
 
-use super::dialect::{Dialect, Index, Last, Part, Stem, Typed};
+use super::dialect::{Dialect, ErrorEvent, Index, Last, Part, Refused, Sign, Stem, Typed};
+use serde_json::{Value, json};
 
 /// Chat completions. `reasoning` and `reasoning_content` are of those that imitate them, `thinking`
 /// is Mistral's.
 pub(super) static CHAT_COMPLETIONS: Dialect = Dialect {
     name: "OpenAI chat completions",
+    sign: Sign::Elements(b"choices"),
     paths: &[
         ("choices[].delta.content", Part::Piece),
         ("choices[].delta.content[].text", Part::Piece),
@@ -44,12 +46,21 @@ pub(super) static CHAT_COMPLETIONS: Dialect = Dialect {
     names: &[b"role", b"object"],
     varying: &[b"created", b"obfuscation"],
     records: &[b"choices"],
+    // Clients raise what has an `error`.
+    error: Some(|refused| {
+        Some(ErrorEvent {
+            name: None,
+            data: json!({ "error": error(refused) }),
+        })
+    }),
     ..Dialect::NONE
 };
 
 /// Responses.
 pub(super) static RESPONSES: Dialect = Dialect {
     name: "OpenAI responses",
+    sign: Sign::Type(&[b"response."]),
+    only: Some(b"delta"),
     types: &[Typed {
         goes_on: b".delta",
         ended: b".done",
@@ -72,5 +83,25 @@ pub(super) static RESPONSES: Dialect = Dialect {
     names: &[b"status", b"call_id"],
     varying: &[b"created_at", b"obfuscation"],
     sequence: Some(b"sequence_number"),
+    // Clients raise what has an `error`; readers of the events themselves look for the type.
+    error: Some(|refused| {
+        Some(ErrorEvent {
+            name: Some("error"),
+            data: json!({
+                "type": "error",
+                "code": refused.code,
+                "message": refused.message,
+                "param": null,
+                "sequence_number": refused.sequence.map_or(0, |n| n.saturating_add(1)),
+                "error": error(refused),
+            }),
+        })
+    }),
     ..Dialect::NONE
 };
+
+fn error(refused: &Refused<'_>) -> Value {
+    json!({
+        "message": refused.message, "type": "policy_violation", "param": null, "code": refused.code,
+    })
+}

@@ -1,5 +1,7 @@
 //! What is known of a body before its first byte.
 
+use crate::upstreams::DIALECTS;
+
 /// What a body is, from its headers and from what is known of the request.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Content {
@@ -91,9 +93,11 @@ impl Content {
         if name.starts_with(b"grpc") {
             return Kind::Grpc;
         }
+        let mut lines = DIALECTS.iter().flat_map(|dialect| dialect.lines);
+        if lines.any(|lines| *essence == **lines) {
+            return Kind::JsonLines;
+        }
         match (group, suffix) {
-            // Cohere's streams, before they were event streams.
-            (b"application", b"json") if name == b"stream+json" => Kind::JsonLines,
             (
                 b"application" | b"text",
                 b"x-ndjson" | b"ndjson" | b"x-jsonlines" | b"jsonlines" | b"jsonl" | b"x-jsonl",

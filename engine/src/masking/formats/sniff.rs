@@ -3,6 +3,7 @@
 use super::{Format, form::Form, json::Json, text::Text};
 use crate::masking::bodies::{content::Kind, desk::Desk};
 use crate::masking::streams::{Records, Sse};
+use crate::upstreams::DIALECTS;
 
 /// A body whose format is not known before its first byte that is not blank.
 pub(in crate::masking) struct Sniff {
@@ -78,7 +79,7 @@ impl Sniff {
         }
         Some(match (head.first(), &self.kind) {
             (Some(b'{'), Kind::JsonLines) => Box::new(Records::lines(self.path.as_deref())),
-            (Some(b'['), Kind::Json) if self.is_gemini() => Box::new(Records::elements()),
+            (Some(b'['), Kind::Json) if self.is_stream() => Box::new(Records::elements()),
             (Some(b'{' | b'['), _) | (_, Kind::Json | Kind::JsonLines) => {
                 Box::new(Json::at_path(self.path.as_deref()))
             }
@@ -89,12 +90,12 @@ impl Sniff {
         })
     }
 
-    /// Whether an array is the deltas of a model's answer: Gemini's, where events were not asked
-    /// for.
-    fn is_gemini(&self) -> bool {
+    /// Whether an array is the deltas of a model's answer.
+    fn is_stream(&self) -> bool {
         let path = self.path.as_deref().unwrap_or_default();
         let path = path.split(|byte| *byte == b'?').next().unwrap_or_default();
-        path.ends_with(b":streamGenerateContent")
+        let mut arrays = DIALECTS.iter().flat_map(|dialect| dialect.arrays);
+        arrays.any(|end| path.ends_with(end))
     }
 }
 

@@ -4,7 +4,7 @@
 //! other's. The facts stand in [`upstreams`](crate::upstreams), one file for each upstream.
 
 use super::paths::Node;
-use crate::upstreams::{DELTAS, DIALECTS, Dialect, Index, Last, Stem, Typed};
+use crate::upstreams::{DELTAS, DIALECTS, Dialect, Index, Last, Sign, Stem, Typed};
 use std::sync::OnceLock;
 
 /// Most indices that the dialects may have together.
@@ -20,6 +20,8 @@ pub(super) struct Known {
     pub(super) indices: Vec<Index>,
     pub(super) types: Vec<&'static Typed>,
     json: Vec<Stem>,
+    /// Dialects that a type shows, by its beginning.
+    shown: Vec<(&'static [u8], &'static Dialect)>,
     ends: Vec<(&'static [u8], Index)>,
     last_types: Vec<&'static [u8]>,
     last_data: Vec<&'static [u8]>,
@@ -31,10 +33,11 @@ pub(super) struct Known {
     sequences: Vec<&'static [u8]>,
     /// Members of which a record of a streamed answer has one.
     pub(super) records: Vec<&'static [u8]>,
+    whole: Vec<&'static [u8]>,
 }
 
 /// What a member of an event's root means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub(super) enum Member {
     /// One of [`Known::indices`].
     Index(usize),
@@ -43,6 +46,12 @@ pub(super) enum Member {
     Sequence,
     /// All texts end if this is its value.
     Last(&'static [u8]),
+    /// It shows the dialect.
+    Shows(&'static Dialect),
+    /// The request that the event answers, if it is an answer.
+    Request,
+    /// The event is an answer.
+    Answer,
 }
 
 /// What is known of events.
@@ -80,6 +89,23 @@ impl Known {
             Last::Member(name, value) => Some((*name, Member::Last(value))),
             _ => None,
         }));
+        let mut shown = Vec::new();
+        for dialect in dialects {
+            match dialect.sign {
+                Sign::Nothing => {}
+                Sign::Type(begins) => shown.extend(begins.iter().map(|begin| (*begin, *dialect))),
+                Sign::Elements(name) => members.push((name, Member::Shows(dialect))),
+                Sign::Message {
+                    member,
+                    id,
+                    answers,
+                } => {
+                    members.push((member, Member::Shows(dialect)));
+                    members.push((id, Member::Request));
+                    members.extend(answers.iter().map(|name| (*name, Member::Answer)));
+                }
+            }
+        }
         let last_types = last.iter().filter_map(|last| match last {
             Last::Type(says) => Some(*says),
             _ => None,
@@ -94,6 +120,7 @@ impl Known {
             indices: indices.iter().map(|(_, index)| *index).collect(),
             types: dialects.iter().flat_map(|dialect| dialect.types).collect(),
             json: all(dialects, |dialect| dialect.json),
+            shown,
             ends: all(dialects, |dialect| dialect.ends),
             last_types: last_types.collect(),
             last_data: last_data.collect(),
@@ -107,6 +134,7 @@ impl Known {
                 .collect(),
             sequences,
             records: all(dialects, |dialect| dialect.records),
+            whole: all(dialects, |dialect| dialect.whole),
         }
     }
 
@@ -116,6 +144,12 @@ impl Known {
         members
             .filter(move |(known, _)| *known == name)
             .map(|(_, member)| *member)
+    }
+
+    /// The dialect that an event of this type shows.
+    pub(super) fn shown(&self, kind: &[u8]) -> Option<&'static Dialect> {
+        let found = self.shown.iter().find(|(begin, _)| kind.starts_with(begin));
+        found.map(|(_, dialect)| *dialect)
     }
 
     /// Whether the text of such a type is always JSON; `stem` is the type without its end.
@@ -171,6 +205,11 @@ impl Known {
     /// Whether what has this name differs from event to event, and says nothing about texts.
     pub(super) fn is_varying(&self, name: &[u8]) -> bool {
         has(&self.varying, name)
+    }
+
+    /// Whether the data of the first event of this name, which is no JSON, is whole.
+    pub(super) fn is_whole(&self, name: &[u8]) -> bool {
+        has(&self.whole, name)
     }
 
     /// Whether the number of an event has this name.

@@ -1,4 +1,4 @@
-//! Server-sent events (WHATWG HTML §9.2), and in them the texts of agent protocols.
+//! Server-sent events (WHATWG HTML §9.2), and in them the texts of models and tools.
 //!
 //! # What is a text
 //!
@@ -39,10 +39,10 @@ mod template;
 
 use crate::masking::bodies::desk::Desk;
 use crate::masking::formats::Format;
+use crate::upstreams::Dialect;
 use channels::Channels;
 use lines::Ends;
 use long::LongEvent;
-use protocols::Protocol;
 use reader::Reader;
 pub(in crate::masking) use records::Records;
 
@@ -58,7 +58,8 @@ pub(in crate::masking) struct Sse {
     long: Option<Box<LongEvent>>,
     channels: Channels,
     reader: Reader,
-    protocol: Protocol,
+    /// The last one that an event has shown.
+    dialect: Option<&'static Dialect>,
     /// A part of an event has left, so no other can follow.
     is_torn: bool,
 }
@@ -72,7 +73,7 @@ impl Sse {
             long: None,
             channels: Channels::default(),
             reader: Reader::new(),
-            protocol: Protocol::default(),
+            dialect: None,
             is_torn: false,
         }
     }
@@ -95,9 +96,7 @@ impl Sse {
     }
 
     fn was_read(&mut self, desk: &mut Desk<'_>, length: usize) {
-        if let Some(protocol) = self.reader.deltas.protocol {
-            self.protocol = protocol;
-        }
+        self.dialect = self.reader.deltas.dialect.or(self.dialect);
         let end = self.start.saturating_add(length as u64);
         self.channels.event(desk, self.start, end);
     }
@@ -214,7 +213,7 @@ impl Format for Sse {
         let deltas = &self.reader.deltas;
         (!self.is_torn).then(|| {
             ending::ending(
-                self.protocol,
+                self.dialect,
                 deltas.sequence_number,
                 deltas.answers.as_deref(),
                 message,

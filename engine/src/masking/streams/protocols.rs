@@ -1,7 +1,7 @@
-//! What agent protocols say in their events: which strings are pieces of one text, and where such a
-//! text ends.
+//! What the dialects of upstreams say in their events: which strings are pieces of one text, and
+//! where such a text ends.
 //!
-//! Protocols are recognised by the shape of the JSON, not by who was asked: gateways and local
+//! Dialects are recognised by the shape of the JSON, not by who was asked: gateways and local
 //! models speak each other's. What is known of all of them together stands in
 //! [`known`](super::known).
 
@@ -11,7 +11,7 @@ use super::{
     tape::{Kind, Tape},
 };
 use crate::masking::bodies::plan::Plan;
-use crate::upstreams::{DELTA, INDEX, Index, Part, TYPE};
+use crate::upstreams::{DELTA, Dialect, INDEX, Index, Part, Sign, TYPE};
 use std::collections::BTreeMap;
 
 /// Separates what identifies a text. It occurs in no UTF-8.
@@ -26,18 +26,6 @@ const KEPT: usize = 64;
 
 /// Members of an object that are compared with each other one by one.
 const FEW: usize = 16;
-
-/// How the reader of a stream is told of an error.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) enum Protocol {
-    #[default]
-    Unknown,
-    ChatCompletions,
-    Responses,
-    Messages,
-    Gemini,
-    JsonRpc,
-}
 
 /// A piece of a text that goes on over events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,7 +49,8 @@ pub(super) struct Deltas {
     ends: Vec<(usize, usize)>,
     /// All texts end with this event.
     pub(super) end_all: bool,
-    pub(super) protocol: Option<Protocol>,
+    /// The dialect that the event shows.
+    pub(super) dialect: Option<&'static Dialect>,
     /// The number of the event among those of the response.
     pub(super) sequence_number: Option<u64>,
     /// The request (JSON-RPC) that this event answers, as it stands there.
@@ -103,7 +92,7 @@ impl Deltas {
         self.keys.shrink_to(KEPT.saturating_mul(8));
         self.path.shrink_to(KEPT);
         self.end_all = false;
-        self.protocol = None;
+        self.dialect = None;
         self.answers = None;
         self.is_secret = false;
         self.secret.clear();
@@ -177,26 +166,22 @@ impl Deltas {
                             .and_then(|n| n.parse().ok());
                     }
                     Member::Last(says) => self.end_all |= *tape.says(event, value) == *says,
+                    Member::Shows(dialect) => {
+                        self.dialect = Some(dialect);
+                        has_elements |= matches!(dialect.sign, Sign::Elements(_));
+                    }
+                    Member::Request => id = Some(value),
+                    Member::Answer => is_answer = true,
                 }
             }
             match &*name {
                 TYPE if is_text => facts.kind = Some(value),
                 DELTA if is_text && !self.names_secret(key) => facts.delta = Some(value),
-                b"id" => id = Some(value),
-                b"choices" => {
-                    self.protocol = Some(Protocol::ChatCompletions);
-                    has_elements = true;
-                }
-                b"candidates" => {
-                    self.protocol = Some(Protocol::Gemini);
-                    has_elements = true;
-                }
-                b"jsonrpc" => self.protocol = Some(Protocol::JsonRpc),
-                b"result" | b"error" => is_answer = true,
                 _ => {}
             }
         }
-        if self.protocol == Some(Protocol::JsonRpc) {
+        let sign = self.dialect.map(|dialect| dialect.sign);
+        if let Some(Sign::Message { .. }) = sign {
             if let (true, Some(id)) = (is_answer, id) {
                 let (mut from, mut to) = tape.offsets(id);
                 if tape.kind(id) == Some(Kind::Text) {
@@ -210,12 +195,8 @@ impl Deltas {
             .kind
             .map(|at| tape.says(event, at))
             .unwrap_or_default();
-        if has_elements {
-            // They say themselves which they are, whatever else the event says.
-        } else if kind.starts_with(b"response.") {
-            self.protocol = Some(Protocol::Responses);
-        } else if kind.starts_with(b"message_") || kind.starts_with(b"content_block_") {
-            self.protocol = Some(Protocol::Messages);
+        if !has_elements && let Some(shown) = known.shown(&kind) {
+            self.dialect = Some(shown);
         }
         self.end_all |= known.is_last(&kind);
         let widest = known.ends(&kind);
@@ -264,9 +245,15 @@ impl Deltas {
         } else if let Some(delta) = facts.delta {
             self.path.extend_from_slice(&kind);
             self.piece(tape, delta, Part::Perhaps);
-        } else if self.protocol != Some(Protocol::Responses) || kind.ends_with(b"delta") {
+        } else if self.holds_pieces(&kind) {
             self.object(tape, event, root, Some(&known.root), self.path.len());
         }
+    }
+
+    /// Whether an event of this type may hold pieces of texts.
+    fn holds_pieces(&self, kind: &[u8]) -> bool {
+        let only = self.dialect.and_then(|dialect| dialect.only);
+        only.is_none_or(|end| kind.ends_with(end))
     }
 
     /// Whether the value of this key is a secret whatever it looks like.

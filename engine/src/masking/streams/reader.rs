@@ -26,7 +26,7 @@ use crate::masking::{
     },
 };
 
-/// What identifies the text of events that hold no JSON begins so; no protocol's does.
+/// What identifies the text of events that hold no JSON begins so; no dialect's does.
 const PLAIN: u8 = 0xFE;
 
 const MARK: &[u8] = &[0xEF, 0xBB, 0xBF];
@@ -45,8 +45,8 @@ pub(super) struct Reader {
     places: Vec<usize>,
     /// The values of `data`: raw offsets, and offsets in the event.
     data: Vec<(u64, usize, usize)>,
-    /// An event `endpoint` was read.
-    has_endpoint: bool,
+    /// An event was read whose data is whole the first time.
+    had_whole: bool,
 }
 
 /// What the lines of an event say that are no data.
@@ -87,7 +87,7 @@ impl Reader {
             own: Json::new(),
             places: Vec::new(),
             data: Vec::new(),
-            has_endpoint: false,
+            had_whole: false,
         }
     }
 
@@ -110,7 +110,7 @@ impl Reader {
         }
         let event = bytes.get(..length)?;
         debug_assert!(self.agrees(desk, event), "an event is not like the last");
-        self.deltas.protocol = self.template.protocol;
+        self.deltas.dialect = self.template.dialect;
         self.deltas.answers = None;
         if let Some(number) = self.template.sequence_number {
             self.deltas.sequence_number = Some(number);
@@ -167,7 +167,8 @@ impl Reader {
             && (deltas.sequence_number.is_none() || deltas.sequence_number == number)
             && !deltas.end_some()
             && deltas.answers.is_none()
-            && deltas.protocol == self.template.protocol
+            && deltas.dialect.map(|dialect| dialect.name)
+                == self.template.dialect.map(|dialect| dialect.name)
             && lines::Ends::default().find(event) == Some(event.len())
     }
 
@@ -513,10 +514,8 @@ impl Reader {
         let mut key = vec![PLAIN];
         key.extend_from_slice(name.get(..name.len().min(64)).unwrap_or_default());
         channels.push(desk, &key, Escaping::EventData, true, &text, &pieces);
-        // MCP over HTTP+SSE begins with the address that messages are sent to, and goes on when one
-        // was. Held because its end may begin a secret, it would be waited for by the one who is to
-        // send it. Only the first: what comes again may be a text in pieces.
-        if name == b"endpoint" && !std::mem::replace(&mut self.has_endpoint, true) {
+        // Only the first: what comes again may be a text in pieces.
+        if known().is_whole(name) && !std::mem::replace(&mut self.had_whole, true) {
             channels.end(desk, &key);
         }
     }

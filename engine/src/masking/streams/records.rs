@@ -14,6 +14,7 @@ use crate::masking::{
     bodies::desk::Desk,
     formats::{Format, json::Json},
 };
+use crate::upstreams::error_line;
 
 /// A body of records.
 pub(in crate::masking) struct Records {
@@ -281,10 +282,9 @@ impl Format for Records {
         }
     }
 
-    /// A line with a member `error`, which clients of Ollama raise. An array would have to be
-    /// closed.
+    /// A line that is an error. An array would have to be closed.
     fn ending(&self, message: &str) -> Option<Vec<u8>> {
         let is_line = !self.is_torn && matches!(self.split, Split::Lines);
-        is_line.then(|| format!("{}\n", serde_json::json!({ "error": message })).into_bytes())
+        is_line.then(|| format!("{}\n", error_line(message)).into_bytes())
     }
 }

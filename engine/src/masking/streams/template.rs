@@ -19,7 +19,7 @@
 
 use super::{
     known::known,
-    protocols::{Delta, Deltas, Protocol},
+    protocols::{Delta, Deltas},
     tape::{Kind, Tape},
 };
 use crate::masking::{
@@ -28,6 +28,7 @@ use crate::masking::{
     search::prefilter::{MAX_ANCHOR, WINDOW},
     text::fold,
 };
+use crate::upstreams::Dialect;
 
 /// Longest event that becomes a template: it is kept as long as the stream.
 const MAX_TEMPLATE: usize = 1024;
@@ -53,7 +54,7 @@ pub(super) struct Template {
     data: Vec<(usize, usize)>,
     /// No anchor stands in what is no piece.
     is_clean: bool,
-    pub(super) protocol: Option<Protocol>,
+    pub(super) dialect: Option<&'static Dialect>,
     /// What the last event that was compared says of its own.
     pub(super) sequence_number: Option<u64>,
 }
@@ -122,7 +123,7 @@ impl Template {
             self.data.clear();
             self.data.extend(data);
             self.is_clean = is_clean;
-            self.protocol = deltas.protocol;
+            self.dialect = deltas.dialect;
         }
     }
 

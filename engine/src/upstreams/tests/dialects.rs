@@ -66,3 +66,36 @@ fn a_dialect_is_stated_once() {
         }
     }
 }
+
+#[test]
+fn a_sign_is_that_of_one_dialect() {
+    let mut signs = Vec::new();
+    for dialect in DIALECTS {
+        match dialect.sign {
+            Sign::Nothing => {}
+            Sign::Type(begins) => signs.extend(begins.iter().map(|begin| (dialect, *begin))),
+            Sign::Elements(member) | Sign::Message { member, .. } => {
+                signs.push((dialect, member));
+            }
+        }
+    }
+    assert!(signs.len() > 5);
+    for (at, (dialect, sign)) in signs.iter().enumerate() {
+        let rest = signs.iter().skip(at + 1);
+        let mut same = rest.filter(|(_, other)| sign.starts_with(other) || other.starts_with(sign));
+        assert!(
+            same.next().is_none(),
+            "{} of {dialect:?}",
+            sign.escape_ascii()
+        );
+    }
+}
+
+#[test]
+fn what_only_a_sign_can_choose_has_one() {
+    for dialect in DIALECTS {
+        let is_chosen = dialect.only.is_some() || dialect.error.is_some();
+        let has_sign = !matches!(dialect.sign, Sign::Nothing);
+        assert!(has_sign || !is_chosen, "{dialect:?}");
+    }
+}
