@@ -14,15 +14,17 @@
 //! # Answers
 //!
 //! Masking has to know where the texts of an answer stand that go on over many events. Each family
-//! of upstreams has its [`Dialect`] for that. A protocol is what a policy says of a connection; a
-//! dialect is seen in the body itself, whichever connection it came from. This module states facts
-//! only; how they are used is `masking`'s to say.
+//! of upstreams has its `Dialect` for that. A protocol is what a policy says of a connection; a
+//! dialect is seen in the body itself, whichever connection it came from. What is known of whole
+//! documents stands in the same files: where OpenAI's answers have log probabilities, and where
+//! Kubernetes keeps secrets. This module states facts only; how they are used is `masking`'s to
+//! say.
 //!
 //! # A new upstream
 //!
 //! All that is known of one upstream stands in its own file: an `Upstream` if its requests have
-//! names of their own, a [`Dialect`] if its answers are written in one that is not known yet. A new
-//! one is such a file and a row in [`Protocol`]'s table or in [`DIALECTS`]. `docs/operations.md`
+//! names of their own, a `Dialect` if its answers are written in one that is not known yet. A new
+//! one is such a file and a row in the table `upstreams!` or in `DIALECTS`. `docs/operations.md`
 //! and `docs/extending/deltas.md` have the recipes.
 //!
 //! # Promises
@@ -41,6 +43,7 @@ mod dialect;
 mod gemini;
 mod http;
 mod json_rpc;
+pub(crate) mod kubernetes;
 mod ollama;
 mod openai;
 mod operation;
@@ -57,6 +60,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use common::{DELTA, DELTAS, INDEX, TYPE, error_event, error_line};
 pub(crate) use dialect::{Dialect, ErrorEvent, Index, Last, Part, Refused, Sign, Stem, Typed};
+pub(crate) use openai::LOG_PROBABILITIES;
 pub use operation::{Operation, OperationError};
 
 use crate::request::RequestTarget;

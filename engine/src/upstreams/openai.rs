@@ -6,6 +6,16 @@
 //!   <https://platform.openai.com/docs/api-reference/chat-streaming>.
 //! - Responses: <https://platform.openai.com/docs/api-reference/responses-streaming>. Its audio and
 //!   the events of assistants name their types the same way.
+//!
+//! # Log probabilities
+//!
+//! They repeat an answer's text token by token, in one of three shapes:
+//!
+//! ```text
+//! "logprobs": {"content": [{"token", "bytes", "top_logprobs"}, …], "refusal": […]} chat
+//! "logprobs": [{"token", "bytes", "top_logprobs"}, …]                              responses
+//! "logprobs": {"tokens": ["", …], "top_logprobs": [{"": 0}, …], …}                 completions
+//! ```
 
 use super::dialect::{Dialect, ErrorEvent, Index, Last, Part, Refused, Sign, Stem, Typed};
 use serde_json::{Value, json};
@@ -98,6 +108,36 @@ pub(super) static RESPONSES: Dialect = Dialect {
         })
     }),
     ..Dialect::NONE
+};
+
+/// Where log probabilities stand.
+pub(crate) struct LogProbabilities {
+    /// The member that has them, of a choice or of a part.
+    pub(crate) member: &'static [u8],
+    /// Member of an element in their lists: the token.
+    pub(crate) token: &'static [u8],
+    /// Members of an element that say more of its token, and what the API has there for nothing.
+    pub(crate) of_token: &'static [(&'static [u8], &'static [u8])],
+    /// The list that has the tokens themselves.
+    pub(crate) tokens: &'static [u8],
+    /// Members beside that list that say more of its tokens, and what the API has there for
+    /// nothing.
+    pub(crate) of_tokens: &'static [(&'static [u8], &'static [u8])],
+    /// What an answer without them has where they are an object.
+    pub(crate) no_object: &'static [u8],
+    /// The same where they are a list.
+    pub(crate) no_list: &'static [u8],
+}
+
+/// Those of all three shapes.
+pub(crate) static LOG_PROBABILITIES: LogProbabilities = LogProbabilities {
+    member: b"logprobs",
+    token: b"token",
+    of_token: &[(b"bytes", b"null"), (b"top_logprobs", b"[]")],
+    tokens: b"tokens",
+    of_tokens: &[(b"top_logprobs", b"null")],
+    no_object: b"null",
+    no_list: b"[]",
 };
 
 fn error(refused: &Refused<'_>) -> Value {

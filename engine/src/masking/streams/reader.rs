@@ -25,6 +25,7 @@ use crate::masking::{
         tap::{Escaping, Piece, Tap},
     },
 };
+use crate::upstreams::{LOG_PROBABILITIES, kubernetes};
 
 /// What identifies the text of events that hold no JSON begins so; no dialect's does.
 const PLAIN: u8 = 0xFE;
@@ -399,7 +400,7 @@ impl Reader {
             let length = token.end.saturating_sub(token.start);
             // Nearly no key has the length of one that matters.
             let may_be_special = !desk.plan.keys.is_empty()
-                || desk.plan.kubernetes && (token.escaped || matches!(length, 4 | 10 | 13..));
+                || desk.plan.kubernetes && (token.escaped || kubernetes::has_length_of_one(length));
             if token.kind == Kind::Key
                 && may_be_special
                 && Self::is_special(desk, &self.tape.says(event, at))
@@ -433,9 +434,7 @@ impl Reader {
     /// Whether the value of this key may be a secret whatever it looks like.
     fn is_special(desk: &Desk<'_>, key: &[u8]) -> bool {
         let plan = desk.plan;
-        plan.keys.get(key).is_some()
-            || plan.kubernetes
-                && (matches!(key, b"data" | b"stringData") || key.ends_with(b"configuration"))
+        plan.keys.get(key).is_some() || plan.kubernetes && kubernetes::may_hold_secrets(key)
     }
 
     /// Reads what is no piece of a text that goes on. `pieces` says where these are.
@@ -463,15 +462,17 @@ impl Reader {
     }
 
     /// Log probabilities repeat a text token by token, as strings and as numbers, with what might
-    /// have stood there. Where something is masked in the object that has them, they go: `null` and
-    /// `[]` are what an answer without them has. Whether there are any.
+    /// have stood there. Where something is masked in the object that has them, they go. Whether
+    /// there are any.
     fn probabilities(&self, event: &[u8], channels: &mut Channels) -> bool {
         let mut any = false;
-        for (object, key) in self.tape.named(event, b"logprobs") {
+        for (object, key) in self.tape.named(event, LOG_PROBABILITIES.member) {
             let value = key.saturating_add(1);
-            let replacement: &[u8] = match self.tape.kind(value) {
-                Some(Kind::Object) => b"null",
-                Some(Kind::Array) if self.tape.elements(value).next().is_some() => b"[]",
+            let replacement = match self.tape.kind(value) {
+                Some(Kind::Object) => LOG_PROBABILITIES.no_object,
+                Some(Kind::Array) if self.tape.elements(value).next().is_some() => {
+                    LOG_PROBABILITIES.no_list
+                }
                 _ => continue,
             };
             any = true;

@@ -22,6 +22,7 @@ fn matches_suffix(action: &str, suffix: &str) -> bool {
 
 mod azure_arm;
 mod dialects;
+mod kubernetes;
 
 mod http {
     use super::*;

@@ -33,7 +33,7 @@ pub(super) const FAMILY: &[Builtin] = &[
             "[A-Za-z0-9/+]{64,}={0,2}",
         )],
     ),
-    // No pattern: the format knows the place. See `formats/json/kubernetes.rs`.
+    // No pattern: the place says it. See `upstreams/kubernetes.rs`.
     detector(
         "secrets/kubernetes-secret-data",
         Severity::Critical,

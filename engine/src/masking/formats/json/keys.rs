@@ -19,6 +19,7 @@ use crate::masking::{
     formats::whole::Whole,
     text::tap::{Escaping, Piece},
 };
+use crate::upstreams::LOG_PROBABILITIES;
 
 /// What is known of keys at one place of a document.
 #[derive(Default)]
@@ -39,7 +40,7 @@ pub(super) struct Keys {
     inner: Option<Box<Inner>>,
     /// How many strings the document is in.
     nested: u8,
-    /// The last key is `logprobs`.
+    /// The last key is that of log probabilities.
     expects_logprobs: bool,
     logprobs: Option<Box<LogProbs>>,
 }
@@ -317,7 +318,8 @@ impl Keys {
                 {
                     logprobs.key(&self.text);
                 } else {
-                    self.expects_logprobs = self.nested == 0 && self.text == b"logprobs";
+                    self.expects_logprobs =
+                        self.nested == 0 && self.text == LOG_PROBABILITIES.member;
                 }
             }
         }

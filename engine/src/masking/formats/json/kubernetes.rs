@@ -1,9 +1,14 @@
 //! Secrets of Kubernetes: objects whose values are secret whatever they look like.
 //!
 //! An object is a Secret if it says so (`kind`), if its list does, or if the request's path does;
-//! the last is what helps where `kind` comes after `data`, as in what `kubectl apply` sends. The
-//! path `…/api/v1/…/secrets…` also covers patches. Where neither is known yet, values of `data`
-//! that are base64 are decoded and looked into.
+//! the last is what helps where `kind` comes after `data`, as in what `kubectl apply` sends. It
+//! also covers patches. Where neither is known yet, values of `data` that are base64 are decoded
+//! and looked into.
+//!
+//! What members and kinds are called is [known](crate::upstreams::kubernetes) of Kubernetes; this
+//! follows where in a document they stand.
+
+use crate::upstreams::kubernetes::{Kind, Member, is_about_secrets};
 
 /// Deepest container that is known.
 const MAX_LEVELS: usize = 32;
@@ -19,34 +24,15 @@ pub(super) struct Kubernetes {
 
 #[derive(Clone, Copy)]
 struct Level {
-    kind: Kind,
+    /// What the object says that it is; `None`: nothing yet.
+    kind: Option<Kind>,
     /// The last key, if it is an object.
-    key: Key,
+    key: Member,
     /// Its strings are these fields of an object that is a Secret (`true`) or may be one.
     members: Option<(Field, bool)>,
     /// An element of a list of Secrets.
     listed: bool,
     is_array: bool,
-}
-
-/// What an object says that it is.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Unknown,
-    Secret,
-    SecretList,
-    Other,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Key {
-    Kind,
-    Data,
-    StringData,
-    Items,
-    LastApplied,
-    Value,
-    Other,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -73,11 +59,8 @@ pub(super) enum Role {
 impl Kubernetes {
     /// A document in the body of a request to `path`, or of its answer.
     pub(super) fn at_path(path: Option<&[u8]>) -> Self {
-        let path = path.unwrap_or_default();
-        let path = path.split(|b| *b == b'?').next().unwrap_or_default();
-        let mut segments = path.split(|b| *b == b'/').skip_while(|s| *s != b"api");
         Self {
-            hint: segments.nth(1) == Some(b"v1") && segments.any(|s| s == b"secrets"),
+            hint: path.is_some_and(is_about_secrets),
             ..Self::default()
         }
     }
@@ -103,15 +86,7 @@ impl Kubernetes {
     /// Reads a whole key.
     pub(super) fn key(&mut self, key: &[u8]) {
         if let (Some(level), 0) = (self.levels.last_mut(), self.deeper) {
-            level.key = match key {
-                b"kind" => Key::Kind,
-                b"data" => Key::Data,
-                b"stringData" => Key::StringData,
-                b"items" => Key::Items,
-                b"value" => Key::Value,
-                b"kubectl.kubernetes.io/last-applied-configuration" => Key::LastApplied,
-                _ => Key::Other,
-            };
+            level.key = Member::of(key);
         }
     }
 
@@ -124,10 +99,12 @@ impl Kubernetes {
             (Some((Field::Data, true)), _) => Role::Encoded,
             (Some((Field::StringData, true)), _) => Role::Secret,
             (Some((Field::Data, false)), _) => Role::Perhaps,
-            (_, Key::Kind) => Role::Kind,
-            (_, Key::Value) if self.is_patch() => Role::Encoded,
+            (_, Member::Kind) => Role::Kind,
+            (_, Member::Value) if self.is_patch() => Role::Encoded,
             // The whole object stands in there once more.
-            (_, Key::LastApplied) if self.levels.iter().any(|l| self.is_secret(l)) => Role::Secret,
+            (_, Member::LastApplied) if self.levels.iter().any(|l| self.is_secret(l)) => {
+                Role::Secret
+            }
             _ => Role::Other,
         }
     }
@@ -135,19 +112,15 @@ impl Kubernetes {
     /// The object says that it is of this kind.
     pub(super) fn kind(&mut self, kind: &[u8]) {
         if let (Some(level), 0) = (self.levels.last_mut(), self.deeper) {
-            level.kind = match kind {
-                b"Secret" => Kind::Secret,
-                b"SecretList" => Kind::SecretList,
-                _ => Kind::Other,
-            };
+            level.kind = Some(Kind::of(kind));
         }
     }
 
     fn opened(&self, is_array: bool) -> Level {
         let parent = self.levels.last();
         let mut level = Level {
-            kind: Kind::Unknown,
-            key: Key::Other,
+            kind: None,
+            key: Member::Other,
             members: None,
             listed: false,
             is_array,
@@ -156,15 +129,15 @@ impl Kubernetes {
         match parent.key {
             // Its strings are not in `data` itself, but no reader expects them there.
             _ if parent.members.is_some() => level.members = parent.members,
-            Key::Data | Key::StringData if !is_array && parent.kind != Kind::Other => {
+            Member::Data | Member::StringData if !is_array && parent.kind != Some(Kind::Other) => {
                 let field = match parent.key {
-                    Key::Data => Field::Data,
+                    Member::Data => Field::Data,
                     _ => Field::StringData,
                 };
                 level.members = Some((field, self.is_secret(parent)));
             }
-            Key::Value if self.is_patch() => level.members = Some((Field::Data, true)),
-            Key::Items if is_array => level.listed = parent.kind == Kind::SecretList,
+            Member::Value if self.is_patch() => level.members = Some((Field::Data, true)),
+            Member::Items if is_array => level.listed = parent.kind == Some(Kind::SecretList),
             _ => level.listed = parent.is_array && parent.listed,
         }
         level
@@ -172,8 +145,8 @@ impl Kubernetes {
 
     fn is_secret(&self, level: &Level) -> bool {
         match level.kind {
-            Kind::Secret => true,
-            Kind::Unknown => self.hint || level.listed,
+            Some(Kind::Secret) => true,
+            None => self.hint || level.listed,
             _ => false,
         }
     }

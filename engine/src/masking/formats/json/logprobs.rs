@@ -5,13 +5,8 @@
 //! servers, and neither may wait for the other, so nothing is compared: the tokens of one list are
 //! a text of their own, in which the same secret is found as in the text that they repeat. What
 //! else an element says of a token that is masked, its bytes as numbers and what might have stood
-//! there, goes with it: `null` and `[]`, which the API has for them, too.
-//!
-//! ```text
-//! "logprobs": {"content": [{"token", "bytes", "top_logprobs"}, …], "refusal": […]} chat
-//! "logprobs": [{"token", "bytes", "top_logprobs"}, …]                              responses
-//! "logprobs": {"tokens": ["", …], "top_logprobs": [{"": 0}, …], …}                 completions
-//! ```
+//! there, goes with it. [`LOG_PROBABILITIES`] says where all of this stands, and what the API has
+//! there for nothing.
 //!
 //! An element waits until its token is decided, but no more than [`MAX_WAITING`] bytes do.
 
@@ -20,13 +15,14 @@ use crate::masking::{
     bodies::{desk::Desk, edit::Edit},
     text::tap::{Escaping, Piece},
 };
+use crate::upstreams::LOG_PROBABILITIES;
 use std::collections::VecDeque;
 
 /// Most raw bytes from the first element that is undecided on. Beyond, its token is masked,
 /// whatever it is. An element has 60 bytes, or 1.2 KB with twenty alternatives.
 const MAX_WAITING: u64 = 256 * 1024;
 
-/// The value of one `logprobs`.
+/// The value of one member that holds log probabilities.
 pub(super) struct LogProbs {
     /// The tokens of the list that is being read.
     text: JsonText,
@@ -57,13 +53,15 @@ struct List {
     of_strings: bool,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 enum Key {
     Token,
     Tokens,
-    Bytes,
-    Top,
-    Other,
+    /// What replaces its value with a masked token: in the token's element, and beside `tokens`.
+    Tied {
+        of_token: Option<&'static [u8]>,
+        of_tokens: Option<&'static [u8]>,
+    },
 }
 
 /// What says one token.
@@ -91,7 +89,7 @@ impl LogProbs {
             depth: 0,
             region: 1,
             list: None,
-            key: Key::Other,
+            key: Key::OTHER,
             tokens: None,
             current: None,
             waiting: VecDeque::new(),
@@ -108,7 +106,7 @@ impl LogProbs {
             depth,
             of_strings: false,
         });
-        self.key = Key::Other;
+        self.key = Key::OTHER;
         self.tokens = None;
     }
 
@@ -120,13 +118,7 @@ impl LogProbs {
     /// Reads a whole key.
     pub(super) fn key(&mut self, key: &[u8]) {
         if self.depth == self.region || self.in_element() {
-            self.key = match key {
-                b"token" => Key::Token,
-                b"tokens" => Key::Tokens,
-                b"bytes" => Key::Bytes,
-                b"top_logprobs" => Key::Top,
-                _ => Key::Other,
-            };
+            self.key = Key::of(key);
         }
     }
 
@@ -148,7 +140,7 @@ impl LogProbs {
         let of_strings = self.list.is_some_and(|list| list.of_strings);
         let is_token = match of_strings {
             true => self.list.is_some_and(|list| list.depth == self.depth),
-            false => self.in_element() && self.key == Key::Token,
+            false => self.in_element() && matches!(self.key, Key::Token),
         };
         if is_token {
             self.bound(desk, raw);
@@ -241,7 +233,7 @@ impl LogProbs {
         if let Some(list) = self.list {
             if byte == b'{' && self.depth == list.depth && !list.of_strings {
                 self.current = Some(Element::at(raw));
-                self.key = Key::Other;
+                self.key = Key::OTHER;
             } else if self.in_element() {
                 self.begins_tie(raw);
             }
@@ -253,14 +245,26 @@ impl LogProbs {
         match (self.key, byte) {
             // What might have stood there, for each token. Before the tokens nobody knows whether
             // it may pass.
-            (Key::Top, _) if self.tokens == Some(false) => {}
-            (Key::Top, _) => self.drops.push(Removal::at(raw, b"null")),
+            (
+                Key::Tied {
+                    of_tokens: Some(_), ..
+                },
+                _,
+            ) if self.tokens == Some(false) => {}
+            (
+                Key::Tied {
+                    of_tokens: Some(nothing),
+                    ..
+                },
+                _,
+            ) => self.drops.push(Removal::at(raw, nothing)),
             (key, b'[') => {
+                let of_strings = matches!(key, Key::Tokens);
                 self.list = Some(List {
                     depth: self.depth.saturating_add(1),
-                    of_strings: key == Key::Tokens,
+                    of_strings,
                 });
-                if key == Key::Tokens {
+                if of_strings {
                     self.tokens.get_or_insert(false);
                 }
             }
@@ -270,11 +274,14 @@ impl LogProbs {
 
     /// A value begins that may go with its token.
     fn begins_tie(&mut self, raw: u64) {
-        let tie = match self.key {
-            Key::Bytes => Removal::at(raw, b"null"),
-            Key::Top => Removal::at(raw, b"[]"),
-            _ => return,
+        let Key::Tied {
+            of_token: Some(nothing),
+            ..
+        } = self.key
+        else {
+            return;
         };
+        let tie = Removal::at(raw, nothing);
         match &mut self.current {
             Some(Element {
                 is_masked: Some(true),
@@ -327,7 +334,7 @@ impl LogProbs {
             self.bound(desk, raw);
             self.text.finish(desk);
             self.judge(desk);
-            self.key = Key::Other;
+            self.key = Key::OTHER;
         }
     }
 
@@ -391,6 +398,32 @@ impl LogProbs {
 fn close(drops: &mut [Removal], end: u64) {
     if let Some(drop) = drops.last_mut() {
         drop.end.get_or_insert(end);
+    }
+}
+
+impl Key {
+    /// One that means nothing.
+    const OTHER: Self = Self::Tied {
+        of_token: None,
+        of_tokens: None,
+    };
+
+    fn of(key: &[u8]) -> Self {
+        let nothing = |tied: &'static [(&'static [u8], &'static [u8])]| {
+            let found = tied.iter().find(|(name, _)| *name == key);
+            found.map(|(_, nothing)| *nothing)
+        };
+        let known = &LOG_PROBABILITIES;
+        if key == known.token {
+            Self::Token
+        } else if key == known.tokens {
+            Self::Tokens
+        } else {
+            Self::Tied {
+                of_token: nothing(known.of_token),
+                of_tokens: nothing(known.of_tokens),
+            }
+        }
     }
 }
 

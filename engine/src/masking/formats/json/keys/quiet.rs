@@ -12,6 +12,7 @@ use crate::masking::{
         quiet::{Decoded, Quiet},
     },
 };
+use crate::upstreams::LOG_PROBABILITIES;
 
 /// What is known of keys at one place, to go back to it.
 pub(in crate::masking::formats::json) struct Saved {
@@ -211,7 +212,7 @@ impl Keys {
         if plan.kubernetes {
             self.kubernetes.key(name);
         }
-        self.expects_logprobs = self.nested == 0 && name == b"logprobs";
+        self.expects_logprobs = self.nested == 0 && name == LOG_PROBABILITIES.member;
         plan.keys.get(name).is_some()
     }
 }
