@@ -73,6 +73,9 @@ impl<H: Host> Worker<H> {
         let Some(ready) = &mut self.ready else { return };
         ready.node.on_tick(&self.host, root);
         self.wake();
+        if let Some(ready) = &mut self.ready {
+            ready.node.tick_ends(&self.host);
+        }
     }
 
     /// A call was answered.

@@ -11,6 +11,7 @@ mod control_plane;
 mod envoy;
 mod expanding;
 mod properties;
+mod steps;
 mod stories;
 mod waiting;
 mod world;

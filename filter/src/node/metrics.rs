@@ -99,6 +99,8 @@ metrics! {
         BatchMs => "batch_ms",
         /// Events in a batch.
         BatchEvents => "batch_events",
+        /// Microseconds of callbacks that look through 4 KiB of bodies or more.
+        ScanUs => "scan_us",
     }
 }
 

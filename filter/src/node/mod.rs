@@ -18,6 +18,7 @@
 //! | `calls` | calls to the control plane: which answers count, when to try again |
 //! | `metrics` | counters, gauges and histograms in Envoy's admin |
 //! | `surplus` | how much more than they are bodies may become |
+//! | `turn`, `work` | how much work bodies may do in one callback, and in one tick |
 //! | `wake` | its answers to streams |
 //!
 //! Nothing here calls into streams: their news comes out of [`Node::take_wakes`]. And no
@@ -35,7 +36,9 @@ mod roots;
 mod sessions;
 mod streams;
 mod surplus;
+mod turn;
 mod wake;
+mod work;
 
 #[cfg(test)]
 mod tests;
@@ -54,6 +57,7 @@ use self::events::Sender;
 use self::policy::{Build, PolicySync};
 use self::sessions::Sessions;
 use self::surplus::Surplus;
+use self::turn::Turn;
 use crate::host::{ContextId, Host};
 
 pub use self::config::{
@@ -63,6 +67,7 @@ pub use self::metrics::{Counter, Gauge, Histogram, Metrics};
 pub use self::sessions::SessionKey;
 pub use self::surplus::MAX_REST;
 pub use self::wake::{AuditFull, TooManyHeld, Wake};
+pub use self::work::Work;
 
 /// Milliseconds between ticks. A tick without news costs one short read of shared memory, and is
 /// how late a worker may see the policy that another one fetched.
@@ -102,6 +107,8 @@ pub struct NodeOf<G> {
     /// Streams that are to be woken, and when.
     times: HashMap<ContextId, UnixMillis>,
     surplus: Surplus,
+    /// The work that bodies may still do until the next tick, and in this one.
+    turn: Turn,
     sessions: Sessions,
     /// The parts that need a configuration; `None` before the first.
     parts: Option<Parts<G>>,
@@ -146,6 +153,7 @@ impl<G> NodeOf<G> {
             endings: Vec::new(),
             times: HashMap::new(),
             surplus: Surplus::new(),
+            turn: Turn::new(),
             sessions: Sessions::default(),
             parts: None,
         }

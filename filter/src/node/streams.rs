@@ -13,7 +13,7 @@ use chaperone_engine::link::{self, AskRequest};
 use chaperone_engine::masking::Secrets;
 
 use super::sessions::SessionKey;
-use super::{AuditFull, Counter, Metrics, Node, NodeOf, TooManyHeld, Wake};
+use super::{AuditFull, Counter, Histogram, Metrics, Node, NodeOf, TooManyHeld, Wake, Work};
 use crate::host::{ContextId, Host};
 
 impl Node {
@@ -229,8 +229,12 @@ impl<G> NodeOf<G> {
 
     pub(super) fn end_due(&mut self, now: UnixMillis) {
         let due = self.times.extract_if(|_, at| *at <= now);
-        self.wakes
-            .extend(due.map(|(stream, _)| (stream, Wake::Due)));
+        let mut due: Vec<_> = due.map(|(stream, at)| (at, stream)).collect();
+        // Who has waited longest comes first.
+        due.sort_unstable();
+        self.turn.begin(due.len());
+        let due = due.into_iter().map(|(_, stream)| (stream, Wake::Due));
+        self.wakes.extend(due);
         let due = self.endings.extract_if(.., |(_, until)| *until <= now);
         self.wakes
             .extend(due.map(|(stream, _)| (stream, Wake::Over)));
@@ -241,6 +245,46 @@ impl<G> NodeOf<G> {
     pub fn expand(&mut self, host: &dyn Host, bytes: usize, taken: usize) -> bool {
         let capacity = self.expanded_bytes();
         self.surplus.take(host.steady(), capacity, bytes, taken)
+    }
+
+    /// The work that a stream may do in this tick; nothing: it has to wait for the next.
+    pub fn tick_work<'a>(&mut self, host: &'a dyn Host) -> Option<Work<'a>> {
+        self.turn.next(host)
+    }
+
+    /// It has done so much.
+    pub fn worked(&mut self, units: u64) {
+        self.turn.worked(units);
+    }
+
+    /// The streams have been woken that a tick wakes.
+    pub fn tick_ends(&mut self, host: &dyn Host) {
+        if let Some(took) = self.turn.end(host) {
+            self.metrics.record(host, Histogram::ScanUs, took);
+        }
+    }
+
+    /// Whether callbacks have done all that they may until the next tick, beyond reading.
+    pub fn is_busy(&self) -> bool {
+        self.turn.is_spent()
+    }
+
+    /// The work that a body callback may do that has so many bytes; it began at this time, if that
+    /// is known.
+    pub fn callback_work<'a>(
+        &self,
+        host: &'a dyn Host,
+        bytes: usize,
+        began: Option<u64>,
+    ) -> Work<'a> {
+        self.turn.callback(host, bytes, began)
+    }
+
+    /// It has done so much.
+    pub fn callback_worked(&mut self, host: &dyn Host, units: u64, bytes: usize) {
+        if self.turn.called(units, bytes) {
+            self.urge(host);
+        }
     }
 
     /// A stream keeps `now` bytes as they came, and kept `before`. `false`: it may not.

@@ -13,8 +13,8 @@ use chaperone_engine::base::time::UnixMillis;
 /// Milliseconds until all that was taken has come back.
 const REFILL_MS: u64 = 4_000;
 
-/// Most bytes that a body may leave behind as they came, because there was no room for what becomes
-/// of them.
+/// Most encoded bytes that a body may leave behind as they came, because there was no room for what
+/// becomes of them.
 pub const MAX_REST: usize = 1024 * 1024;
 
 /// The surplus of one worker.
@@ -58,11 +58,11 @@ impl Surplus {
         true
     }
 
-    /// A stream keeps `now` bytes as they came, and kept `before`. Whether all streams together
-    /// may.
+    /// A stream keeps `now` bytes, and kept `before`. Whether it may, and all streams together: one
+    /// alone gets half.
     pub(super) fn keep(&mut self, before: usize, now: usize, capacity: usize) -> bool {
         self.rests = self.rests.saturating_sub(before).saturating_add(now);
-        now <= before || self.rests <= capacity
+        now <= before || (self.rests <= capacity && now <= capacity / 2)
     }
 }
 
@@ -109,10 +109,12 @@ mod tests {
     #[test]
     fn what_streams_leave_as_it_came_is_bounded_for_all_together() {
         let mut surplus = Surplus::new();
-        assert!(surplus.keep(0, CAPACITY, CAPACITY));
+        assert!(!surplus.keep(0, CAPACITY / 2 + 1, CAPACITY), "one alone");
+        assert!(surplus.keep(CAPACITY / 2 + 1, CAPACITY / 2, CAPACITY));
+        assert!(surplus.keep(0, CAPACITY / 2, CAPACITY));
         assert!(!surplus.keep(0, 1, CAPACITY));
         assert!(surplus.keep(1, 0, CAPACITY), "less is always well");
-        assert!(surplus.keep(CAPACITY, 0, CAPACITY));
+        assert!(surplus.keep(CAPACITY / 2, 0, CAPACITY));
         assert!(surplus.keep(0, 1, CAPACITY));
     }
 }

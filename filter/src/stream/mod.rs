@@ -33,7 +33,9 @@ mod received;
 mod refuse;
 mod request;
 mod response;
+mod rest;
 mod room;
+mod scan;
 mod shown;
 mod unidentified;
 mod verdict;
@@ -52,10 +54,11 @@ use chaperone_engine::policy::Decision;
 use chaperone_engine::upstreams::Operation;
 
 use crate::host::{ContextId, Direction, Host};
-use crate::node::{Config, Node, Wake};
+use crate::node::{Config, Node, Wake, Work};
 use body::{BodyWay, Piece};
 use request::Request;
 use room::Room;
+use scan::Scan;
 use shown::Shown;
 
 pub use flow::Flow;
@@ -173,6 +176,8 @@ pub struct Stream {
     kept: usize,
     /// The node was asked to wake it at a time.
     is_timed: bool,
+    /// The earliest such time.
+    due_at: UnixMillis,
     began: UnixMillis,
     decided_ms: u64,
     /// The request went on. What its body was counted for before then may never have left.
@@ -206,6 +211,7 @@ impl Stream {
             piece_at: UnixMillis(0),
             kept: 0,
             is_timed: false,
+            due_at: UnixMillis(0),
             began: host.steady(),
             decided_ms: 0,
             went_on: false,
@@ -295,10 +301,20 @@ impl Stream {
             waiting: !self.is_open(),
         };
         let (host, node) = (around.host, &mut *around.node);
+        let scan = Scan::begin(host, size);
+        // What waits for a tick goes on there, in turn with other streams. So does a body that has
+        // been dense, once callbacks have done what they may.
+        let way = self.way(direction);
+        let work = match way.is_behind() || (way.is_dense() && node.is_busy()) {
+            true => Work::none(),
+            false => node.callback_work(host, size, scan.began()),
+        };
         let mut more = |bytes, taken| node.expand(host, bytes, taken);
-        let passed = self
-            .way(direction)
-            .data(host, piece, &mut Room::of(&mut more));
+        let mut room = Room::of(&mut more, work);
+        let passed = self.way(direction).data(host, piece, &mut room);
+        let done = room.work().done();
+        around.node.callback_worked(host, done, size);
+        scan.end(host, around.node);
         self.passed(around, direction, passed);
     }
 

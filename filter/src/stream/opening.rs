@@ -119,10 +119,17 @@ impl Stream {
     /// Resumes a request that Envoy holds. What it keeps of the body within reach has been masked
     /// by then.
     fn release(&mut self, around: &mut Around<'_>) {
+        if self.request_body.is_growing() {
+            // What is left of it is still being worked on. With a resume it would go on without
+            // that, or end.
+            self.look_again(around, Again::Soon);
+            return;
+        }
         self.request_body.resumed();
         around.host.resume(Direction::Request);
         if self.request_body.has_rest() {
-            self.look_again(around, Again::Late);
+            let again = self.request_body.when_again();
+            self.look_again(around, again);
         }
     }
 

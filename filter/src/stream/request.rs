@@ -4,7 +4,7 @@ use chaperone_engine::gate::{BodyHead, Destination, RequestHead};
 use chaperone_engine::masking::{Content, Encoding};
 use chaperone_engine::request::Overrides;
 
-use crate::host::{Headers, first};
+use crate::host::{Headers, Host, first};
 
 /// Longest `x-request-id` that is recorded.
 const MAX_REQUEST_ID: usize = 128;
@@ -29,6 +29,8 @@ pub(super) struct Request {
     pub(super) encoding: Option<Encoding>,
     pub(super) is_grpc: bool,
     pub(super) announces_trailers: bool,
+    /// It says how long its body is.
+    has_length: bool,
 }
 
 impl Request {
@@ -64,7 +66,18 @@ impl Request {
             encoding: encoding_of(headers),
             is_grpc: is_grpc(headers),
             announces_trailers: announces_trailers(headers),
+            has_length: has_length(headers),
         }
+    }
+
+    /// Whether the pieces of its body are short, and whoever reads it may want each at once, or
+    /// trailers may follow. Over HTTP/1.1 pieces are as long as what Envoy has read.
+    pub(super) fn is_live(&self, host: &dyn Host) -> bool {
+        self.announces_trailers
+            || (!self.has_length
+                && host
+                    .property(&["request", "protocol"])
+                    .is_some_and(|protocol| !protocol.starts_with(b"HTTP/1")))
     }
 
     /// The facts that the engine decides on. `end`: no body follows; `can_be_held`: all of one that
@@ -136,6 +149,11 @@ pub(super) fn content_of(content_type: Option<&[u8]>, path: Option<&str>) -> Con
 /// Whether trailers are to be expected: gRPC always has them, others say so.
 pub(super) fn announces_trailers(headers: &Headers) -> bool {
     is_grpc(headers) || headers.iter().any(|(name, _)| name == "trailer")
+}
+
+/// Whether the headers say how long the body is.
+pub(super) fn has_length(headers: &Headers) -> bool {
+    first(headers, "content-length").is_some()
 }
 
 pub(super) fn is_grpc(headers: &Headers) -> bool {

@@ -8,7 +8,7 @@ use chaperone_engine::masking::{Content, Decoder, Encoding, Masker, Plan, Secret
 
 use super::body::{Again, BodyWay, Tail};
 use super::pipe::Pipe;
-use super::request::{all, announces_trailers, content_of, encoding_of, is_grpc};
+use super::request::{all, announces_trailers, content_of, encoding_of, has_length, is_grpc};
 use super::{Around, Phase, Stream, header_values, headers};
 use crate::host::{Direction, Headers, first};
 use crate::node::{Profile, SessionKey};
@@ -75,7 +75,8 @@ impl Stream {
         let may_stop = encoding != Encoding::Identity || plan.as_ref().is_some_and(|p| p.blocks());
         let holds = may_stop && self.config.profile == Profile::Body && !begins_late(&headers);
         let tail = Tail::of(Direction::Response, announces_trailers(&headers));
-        self.response_body = self.response_way(plan, secrets, &content, encoding, tail);
+        let way = self.response_way(plan, secrets, &content, encoding, tail);
+        self.response_body = way.kept(self.config.limits.body_bytes, is_live(&headers));
         if holds {
             self.response_body.hold_headers(around.host.steady());
             self.look_again(around, Again::Late);
@@ -139,6 +140,14 @@ impl Stream {
             None => own,
         }
     }
+}
+
+/// Whether the pieces of the body are short, and whoever reads it wants each at once, or trailers
+/// may follow. Over HTTP/1.1 a body without a length comes in chunks.
+fn is_live(headers: &Headers) -> bool {
+    begins_late(headers)
+        || announces_trailers(headers)
+        || !(has_length(headers) || first(headers, "transfer-encoding").is_some())
 }
 
 /// Whether the headers are awaited before there is a body: of a stream of events, and of gRPC.

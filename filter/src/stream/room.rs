@@ -1,9 +1,15 @@
-//! How much one callback may make of its bytes.
+//! How much one callback may make of its bytes, and how much work it may do.
 //!
 //! Envoy counts what it takes from a connection and slows the sender down; what a callback makes of
 //! it is counted when the callback has returned, which is too late. So whatever makes much of
 //! little asks here first, and what there is no room for stays as it came:
 //! [`Pipe::has_rest`](super::pipe::Pipe::has_rest).
+//!
+//! A text can be so dense in what may be a secret that it is read a thousand times slower than
+//! others. All streams of a worker wait while one is read. So the work of a callback is bounded,
+//! too.
+
+use crate::node::Work;
 
 /// Bytes that are asked for at once.
 const STEP: usize = 256 * 1024;
@@ -22,25 +28,71 @@ pub(super) struct Room<'a> {
     free: usize,
     taken: usize,
     more: Option<&'a mut More<'a>>,
+    work: Work<'a>,
+    leaves: Leaves,
+}
+
+/// How much may be left because it is too much work. What is more is worked on at once, however
+/// long that takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Leaves {
+    /// Whatever there is.
+    Any,
+    /// So many bytes as they came.
+    Most(usize),
+    /// The body has ended: as much as becomes so many bytes.
+    Becoming(usize),
 }
 
 impl<'a> Room<'a> {
     /// What is free, and beyond that what the worker has.
-    pub(super) fn of(more: &'a mut More<'a>) -> Self {
+    pub(super) fn of(more: &'a mut More<'a>, work: Work<'a>) -> Self {
         Self {
             free: 0,
             taken: 0,
             more: Some(more),
+            work,
+            leaves: Leaves::Any,
         }
     }
 
-    /// So many bytes and not one more.
-    pub(super) const fn most(bytes: usize) -> Self {
+    /// Bounds what may be left.
+    pub(super) const fn leave(&mut self, leaves: Leaves) {
+        self.leaves = leaves;
+    }
+
+    /// Whether the callback has done its work: no more may be done, and what is left of the bytes
+    /// may be left. `rest`: how many there are; `becomes`: how many will have been made of these
+    /// and all others.
+    pub(super) fn is_done(&mut self, rest: usize, becomes: usize) -> bool {
+        if !self.work.is_over() {
+            return false;
+        }
+        let may_stay = match self.leaves {
+            Leaves::Any => true,
+            Leaves::Most(most) => rest <= most,
+            Leaves::Becoming(most) => becomes <= most,
+        };
+        if !may_stay {
+            self.work.more();
+        }
+        may_stay
+    }
+
+    /// So many bytes and not one more, whatever work it is.
+    pub(super) fn most(bytes: usize) -> Self {
         Self {
             free: bytes.saturating_add(1),
             taken: 0,
             more: None,
+            work: Work::endless(),
+            leaves: Leaves::Any,
         }
+    }
+
+    /// The work that may still be done.
+    pub(super) const fn work(&mut self) -> &mut Work<'a> {
+        &mut self.work
     }
 
     /// So many bytes came of a body that has `credit` left.

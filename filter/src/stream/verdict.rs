@@ -161,7 +161,9 @@ impl Stream {
                 return;
             }
         }
-        self.request_body = self.request_way(plan, end);
+        let way = self.request_way(plan, end);
+        let is_live = !end && way.changes() && self.request.is_live(around.host);
+        self.request_body = way.kept(self.config.limits.body_bytes, is_live);
         self.prepare_headers(around, headers, end);
         match next {
             Next::Forward => self.let_through(around, None, false),

@@ -29,6 +29,7 @@ mod policy;
 mod recording;
 mod signing;
 mod statuses;
+mod steps;
 mod streams;
 mod versions;
 mod waiting;

@@ -2,7 +2,7 @@
 
 use super::{
     body::{MaskedBody, MaskedChunk},
-    budget::{self, Budget},
+    budget::{Budget, Slices},
     content::Content,
     desk::{Block, Desk},
     edit::{Change, Edits},
@@ -33,7 +33,7 @@ pub struct Masker {
     /// What was done so far.
     work: u64,
     /// How much of a chunk is taken at once, where a budget bounds it.
-    slice: usize,
+    slices: Slices,
 }
 
 /// A secret at which a body ended.
@@ -63,7 +63,7 @@ impl Masker {
             block: None,
             blocked: None,
             work: 0,
-            slice: budget::FIRST_SLICE,
+            slices: Slices::FIRST,
         }
     }
 
@@ -137,7 +137,7 @@ impl Masker {
             if budget.is_spent() || (rest.is_empty() && taken > 0) {
                 break;
             }
-            let slice = rest.get(..self.slice).unwrap_or(rest);
+            let slice = rest.get(..self.slices.next()).unwrap_or(rest);
             let before = self.work;
             let masked = self.push(slice);
             self.account(slice.len(), before, budget);
@@ -174,7 +174,7 @@ impl Masker {
     fn account(&mut self, length: usize, before: u64, budget: &mut Budget) {
         let work = self.work.saturating_sub(before);
         budget.spend(work);
-        self.slice = budget::next_slice(self.slice, length, work);
+        self.slices.took(length, work);
     }
 
     /// Ends the body and gives what was held: masked if the end makes it a secret, as it is if not.

@@ -171,6 +171,7 @@ impl Sweep<'_> {
 
     /// An anchor stands whole at `at`.
     fn anchor(&mut self, target: u16, at: usize) {
+        self.work = self.work.saturating_add(FOUND);
         let set = self.set;
         let owners = set.owners.get(usize::from(target));
         for &number in owners.into_iter().flatten() {
@@ -432,8 +433,11 @@ pub(in crate::masking) const NEAR: usize = 255;
 /// How many bytes of a secret are read when its place is found.
 pub(in crate::masking) const GLANCE: usize = 32;
 
+/// What it costs to find an anchor, whether or not a secret may begin there.
+const FOUND: u64 = 20;
+
 /// What it costs to try a place, beside the bytes that are read: searching what was tried before.
-const TRIED: u64 = 16;
+const TRIED: u64 = 32;
 
 /// At every position that is a multiple of this, contexts in the same state become one. A power of
 /// two.

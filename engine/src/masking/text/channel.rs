@@ -50,7 +50,7 @@ pub(in crate::masking) struct Channel {
 
 /// What deciding a place costs, beside the bytes that are read for it; see
 /// [`Budget`](crate::masking::Budget).
-const PLACE: u64 = 32;
+const PLACE: u64 = 64;
 
 /// Most bytes that are looked through before what was found in them is decided.
 const PIECE: usize = 1 << 16;

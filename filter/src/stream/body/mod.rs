@@ -11,13 +11,14 @@
 //! | `Whole` (request) | all of it was masked in its place, in Envoy's buffer | does not come | go on | `Resumed` |
 //! | `Resumed` (request) | the request was released outside of its callbacks: all that came meanwhile comes in one | as `Flowing` | as `Flowing` | `Flowing`, `Placed`, `Cut`, `Stopped` |
 //! | `Slowed` | Envoy keeps decided bytes out of reach: a verdict is pending that does not wait for them, there was no room for what follows them, or a tick is to let them go for another reason | is masked; Envoy keeps it | go on if nothing is undecided, else the stream is broken off | `Flowing`, `Cut`, `Stopped` |
+//! | `Ending` | its end has come, and it was too much work at once | does not come | do not come: the callback has been there already, or stops | `Slowed`, `Cut`, `Stopped` |
 //! | `Regained` | a tick has let go bytes that waited within reach | as `Slowed` | as `Slowed` | `Slowed`, `Flowing`, `Cut`, `Stopped` |
 //! | `Cut` (response) | it ended before a secret, and its reader was told | is dropped | go on | |
 //! | `Stopped` | it must not go on | does not come | do not come | |
 //!
-//! In the states `Awaited`, `Placed` and `Stopped` callbacks return Pause, so that Envoy sends
-//! nothing on, and in `Slowed` Hold ([`BodyWay::flow`]). While the verdict is pending they return
-//! one of the two whatever the state.
+//! In the states `Awaited`, `Placed`, `Ending` and `Stopped` callbacks return Pause, so that Envoy
+//! sends nothing on, and in `Slowed` Hold ([`BodyWay::flow`]). While the verdict is pending they
+//! return one of the two whatever the state.
 //!
 //! # Nobody waits for ever
 //!
@@ -42,6 +43,41 @@
 //! callback is the only sign that Envoy has taken the bytes before. With the end of the body there
 //! is no next callback, and a rest is a reason to stop.
 //!
+//! # In steps
+//!
+//! Nor does a callback do more work than may be done at once: other streams of the worker wait
+//! meanwhile. What it leaves stays in the pipe, and ticks go on with it ([`BodyWay::work_on`]), in
+//! turn with other streams. Callbacks that come before only add to it. It cannot stay in Envoy:
+//!
+//! - After Hold the buffer is out of reach from ticks, and goes on as it is.
+//! - After Pause it is within reach, but nothing slows the sender down: over the limit Envoy ends
+//!   the stream.
+//!
+//! So what is left waits here, and what was made of it in Envoy:
+//!
+//! - within reach (`Placed`), if it is [live](BodyWay::kept), the piece was short and little is
+//!   there: ticks add what they make, and let it go when nothing is left. Nobody has to send more
+//!   for that. Other bodies come in pieces of up to Envoy's limit, and one of those behind a pause
+//!   is over it.
+//! - else behind Hold (`Slowed`), which slows the sender down once Envoy keeps more than its
+//!   limit. What ticks make waits here for the next callback, up to [`MADE_AHEAD`]; and while more
+//!   than [`FEW`] bytes are left, Envoy keeps what was made before.
+//! - at the end (`Ending`) behind Pause: ticks add what they make, and then the stream ends. The
+//!   same when trailers come to `Placed`. If they come to what is out of reach, the stream is
+//!   broken off.
+//!
+//! Two states do not let themselves be divided, and a callback works on in them, however long it
+//! takes:
+//!
+//! - The end, when more would become of the rest than Envoy keeps within reach (`keeps`). A resume
+//!   lets all of an ended body go at once, so all of it would have to stand in Envoy's buffer, and
+//!   one that grows over its limit behind Pause ends the stream.
+//! - The middle, while [`MOST_LEFT`] bytes wait: nothing has slowed the sender down yet, and
+//!   nothing can but what was made.
+//!
+//! What all streams of a worker leave is bounded (`node`, `limits.expanded_bytes`), and what goes
+//! beyond is a reason to stop.
+//!
 //! # Where undecided bytes wait
 //!
 //! A masker holds the last bytes of a chunk back while they may begin a secret. Where they wait is
@@ -60,14 +96,17 @@
 //!
 //! Either way undecided bytes are never in a buffer that Envoy may send.
 
+mod outcome;
 mod recording;
 mod stage;
 mod tail;
+mod ticks;
+mod whole;
 
-use chaperone_engine::audit::EventKind;
 use chaperone_engine::base::time::UnixMillis;
 use chaperone_engine::masking::{Blocked, DecodingError, Findings, Secrets};
 
+pub(super) use self::outcome::{Again, LetGo, Passed, Piece, Stop};
 use self::recording::Recording;
 pub(super) use self::stage::HeldBody;
 use self::stage::Stage;
@@ -75,13 +114,26 @@ pub(super) use self::tail::Tail;
 use self::tail::{TRAILERS_EXPECTED_BYTES, TRAILERS_POSSIBLE_BYTES};
 use super::flow::Flow;
 use super::pipe::{Out, Pipe};
-use super::room::Room;
+use super::rest::Rest;
+use super::room::{Leaves, Room};
 use crate::host::{Direction, Host};
 use crate::node::MAX_REST;
 
 /// So many times as long as other things, bytes that there was no room for wait for the next ones:
 /// their sender may have been slowed down by whoever reads what has gone on.
 const REST_WAITS_TIMES: u64 = 20;
+
+/// Most bytes that ticks make before Envoy gives a buffer for them: more than its limit for one, so
+/// that it slows the sender down as soon as it has them.
+const MADE_AHEAD: usize = 1280 * 1024;
+/// While more than so many bytes wait to be worked on, Envoy keeps what was made of those before,
+/// so that it slows the sender down.
+const FEW: usize = 64 * 1024;
+/// Most bytes that a callback leaves for ticks, in the middle of a body.
+const MOST_LEFT: usize = 2 * 1024 * 1024;
+/// Longest piece after which Envoy may keep a body within reach, where nothing slows its sender
+/// down: a sender that is faster sends longer ones.
+const SLOW_PIECE: usize = 64 * 1024;
 
 /// One direction's body.
 #[derive(Debug)]
@@ -90,85 +142,21 @@ pub(super) struct BodyWay {
     pipe: Pipe,
     tail: Tail,
     stage: Stage,
+    /// Its pieces are short, and whoever reads it wants each at once, or trailers may follow.
+    is_live: bool,
+    /// How many bytes Envoy can keep of it within reach.
+    keeps: usize,
+    /// How many it keeps out of reach.
+    held_back: usize,
     recording: Recording,
+    /// What ticks have made while Envoy's buffer was out of reach.
+    made: Rest,
     /// Since when bytes, or headers, wait for the next bytes.
     since: UnixMillis,
     /// Bytes sent on, after masking.
     pub(super) sent: u64,
     /// The end was seen.
     pub(super) ended: bool,
-}
-
-/// A body callback.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Piece {
-    /// Bytes in the buffer.
-    pub(super) size: usize,
-    /// They are the last ones.
-    pub(super) end: bool,
-    /// The verdict is pending, and does not wait for them.
-    pub(super) waiting: bool,
-}
-
-/// The outcome of one callback for a body.
-#[derive(Debug)]
-pub(super) struct Passed {
-    /// Why the body must not go on as it is.
-    pub(super) stop: Option<Stop>,
-    /// For the record, if masking applies and there is room.
-    pub(super) event: Option<EventKind>,
-    /// When [`BodyWay::let_go`] is to be asked.
-    pub(super) again: Option<Again>,
-}
-
-/// When something that waits is to be looked at again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Again {
-    /// In the next tick.
-    Soon,
-    /// When it has waited for as long as it may.
-    Late,
-}
-
-/// What becomes of bytes that wait, once time has passed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum LetGo {
-    /// Nothing waits.
-    Nothing,
-    /// Not before then.
-    At(UnixMillis),
-    /// The stream is to be resumed in this direction now.
-    Now,
-    /// The body must not go on.
-    Stop(Stop),
-}
-
-/// Why a body must not go on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Stop {
-    /// The host did not give the bytes that it said there are, and unseen bytes are unmasked bytes;
-    /// or trailers came while undecided bytes had no buffer to go to.
-    Lost,
-    /// Its content encoding cannot be read on.
-    Unreadable(DecodingError),
-    /// It has a secret that policy blocks. Bytes that came together with the secret do not go on
-    /// either.
-    Blocked,
-    /// The same in a response whose reader has been told in the body's own format: that still goes
-    /// on, and the stream is to end once it has arrived.
-    Told,
-    /// It has to be seen whole, and decoded it is longer than may be kept.
-    TooLarge,
-    /// More would become of it at once than there is room for.
-    Expanded,
-}
-
-impl Passed {
-    const ON: Self = Self {
-        stop: None,
-        event: None,
-        again: None,
-    };
 }
 
 impl BodyWay {
@@ -178,10 +166,25 @@ impl BodyWay {
             pipe,
             tail,
             stage: Stage::Flowing,
+            is_live: false,
+            keeps: 0,
+            held_back: 0,
             recording: Recording::UpTo(record_bytes),
+            made: Rest::default(),
             since: UnixMillis(0),
             sent: 0,
             ended: false,
+        }
+    }
+
+    /// The same, of which Envoy can keep so many bytes within reach; `is_live`: its pieces are
+    /// short, and whoever reads it wants each at once, or trailers may follow. Streams of events
+    /// are, gRPC, and frames of HTTP/2 without a length.
+    pub(super) fn kept(self, keeps: usize, is_live: bool) -> Self {
+        Self {
+            keeps,
+            is_live,
+            ..self
         }
     }
 
@@ -218,7 +221,10 @@ impl BodyWay {
     /// The return value of its callbacks once the request has been let through.
     pub(super) fn flow(&self) -> Flow {
         match self.stage {
-            Stage::Awaited | Stage::Placed { .. } | Stage::Stopped { .. } => Flow::Pause,
+            Stage::Awaited
+            | Stage::Placed { .. }
+            | Stage::Ending { .. }
+            | Stage::Stopped { .. } => Flow::Pause,
             Stage::Slowed => Flow::Hold,
             Stage::Flowing
             | Stage::Held(_)
@@ -234,7 +240,7 @@ impl BodyWay {
     pub(super) fn flow_before_verdict(&self) -> Flow {
         match self.stage {
             // A tick may have to change what Envoy keeps.
-            Stage::Held(_) | Stage::Whole => Flow::Pause,
+            Stage::Held(_) | Stage::Whole | Stage::Ending { .. } => Flow::Pause,
             _ => Flow::Hold,
         }
     }
@@ -267,6 +273,7 @@ impl BodyWay {
 
     /// The request is released outside of its callbacks.
     pub(super) fn resumed(&mut self) {
+        self.held_back = 0;
         self.stage = match self.stage {
             Stage::Placed { .. } => Stage::Regained,
             // Nothing comes inside of the resume: the callbacks have been there already.
@@ -275,68 +282,25 @@ impl BodyWay {
         };
     }
 
-    /// Time passed: whether what waits is to go on now. `most`: milliseconds that it may wait for
-    /// the next bytes.
-    pub(super) fn let_go(&mut self, now: UnixMillis, most: u64) -> LetGo {
-        let after = match self.stage {
-            Stage::Slowed => {
-                self.stage = Stage::Flowing;
-                return LetGo::Now;
-            }
-            Stage::Awaited => Stage::Flowing,
-            Stage::Placed { .. } => Stage::Regained,
-            Stage::Flowing | Stage::Resumed | Stage::Regained if self.pipe.has_rest() => {
-                // No callback comes, so there is no buffer to put it into.
-                let most = most.saturating_mul(REST_WAITS_TIMES);
-                let until = self.since.saturating_add(most);
-                if now < until {
-                    return LetGo::At(until);
-                }
-                let stopped = self.stopped(self.stage, Stop::Expanded);
-                return stopped.stop.map_or(LetGo::Nothing, LetGo::Stop);
-            }
-            _ => return LetGo::Nothing,
-        };
-        let until = self.since.saturating_add(most);
-        if now < until {
-            return LetGo::At(until);
-        }
-        self.stage = after;
-        LetGo::Now
+    /// Whether it waits for ticks.
+    pub(super) fn is_behind(&self) -> bool {
+        self.pipe.is_behind()
     }
 
-    /// A tick masks the part of a request's body that Envoy keeps as it came, in its place; more of
-    /// it will come.
-    pub(super) fn place(&mut self, host: &dyn Host, room: &mut Room<'_>) -> Passed {
-        let Some(held) = self.held() else {
-            return Passed::ON;
-        };
-        let before = self.sent;
-        let piece = Piece {
-            size: held.bytes,
-            end: false,
-            waiting: false,
-        };
-        let passed = self.data(host, piece, room);
-        if passed.stop.is_none() {
-            let placed = self.sent.saturating_sub(before);
-            self.stage = Stage::Placed {
-                bytes: usize::try_from(placed).unwrap_or(usize::MAX),
-                with_headers: false,
-                in_resume: false,
-            };
-        }
-        passed
+    /// Whether what has come of it was much more work than reading it.
+    pub(super) fn is_dense(&self) -> bool {
+        self.pipe.is_dense()
     }
 
-    /// Bytes of it that stay here as they came, since there was no room for what becomes of them.
+    /// Bytes of it that stay here: there was no room for what becomes of them, or it was too much
+    /// work at once, or Envoy gave no buffer for what was made of them.
     pub(super) fn rest(&self) -> usize {
-        self.pipe.rest()
+        self.pipe.rest().saturating_add(self.made.len())
     }
 
     /// Whether something of it stays here.
     pub(super) fn has_rest(&self) -> bool {
-        self.pipe.has_rest()
+        self.pipe.has_rest() || !self.made.is_empty()
     }
 
     /// A body callback.
@@ -345,7 +309,9 @@ impl BodyWay {
         self.ended |= end;
         let before = self.stage;
         if before == Stage::Cut {
-            host.replace_body(self.direction, size, &[]);
+            let last = self.made.take_all();
+            host.replace_body(self.direction, size, &last);
+            self.sent = self.sent.saturating_add(last.len() as u64);
             return Passed::ON;
         }
         let slowed = waiting || matches!(before, Stage::Slowed | Stage::Regained);
@@ -367,13 +333,18 @@ impl BodyWay {
             return self.stopped(before, Stop::Lost);
         }
         let placed = before.placed().min(buffer.len());
+        room.leave(match end {
+            true => Leaves::Becoming(self.room_at_end(placed)),
+            false => Leaves::Most(MOST_LEFT),
+        });
         let (done, new) = buffer.split_at_checked(placed).unwrap_or((&[], &buffer));
-        let out = match self.through(new, end, room) {
+        let mut out = match self.through(new, end, room) {
             Ok(out) => out,
             Err(error) => return self.stopped(before, Stop::Unreadable(error)),
         };
         let has_rest = self.pipe.has_rest();
-        if has_rest && (end || self.pipe.rest() > MAX_REST) {
+        let is_behind = self.pipe.is_behind();
+        if has_rest && (end && !is_behind || self.pipe.encoded() > MAX_REST) {
             return self.stopped(before, Stop::Expanded);
         }
         let blocked = self.is_blocked();
@@ -383,6 +354,12 @@ impl BodyWay {
                 event,
                 ..self.stopped(before, Stop::Blocked)
             };
+        }
+        if !self.made.is_empty() {
+            let mut sent = self.made.take_all();
+            sent.extend_from_slice(&out.sent);
+            out.sent = sent.into();
+            out.unchanged = false;
         }
         // The common case, clean bytes that need not wait, copies nothing but what is recorded.
         if !out.unchanged {
@@ -397,11 +374,25 @@ impl BodyWay {
         let decided = placed.saturating_add(out.sent.len());
         let mut again = again;
         if blocked.is_some() {
+            self.pipe.drop_rest();
             self.stage = Stage::Cut;
         } else if has_rest {
             self.since = host.steady();
-            // Inside of a resume it must not stop; what has gone on slows the sender down then.
-            if before != Stage::Resumed {
+            if end {
+                self.stage = Stage::Ending {
+                    with_headers: before.holds_headers(),
+                    room: self
+                        .keeps
+                        .saturating_sub(decided.saturating_add(self.held_back)),
+                };
+            } else if is_behind && self.may_stay(before, piece, decided) {
+                self.stage = Stage::Placed {
+                    bytes: decided,
+                    with_headers: before.holds_headers(),
+                    in_resume: before == Stage::Resumed,
+                };
+            } else if before != Stage::Resumed {
+                // Inside of a resume it must not stop; what has gone on slows the sender down then.
                 self.stage = Stage::Slowed;
             }
             again = again.or(Some(Again::Soon));
@@ -414,10 +405,41 @@ impl BodyWay {
             self.since = host.steady();
             again = Some(Again::Late);
         }
+        if self.stage == Stage::Slowed {
+            self.held_back = self.held_back.saturating_add(decided);
+        }
         Passed {
             stop: blocked,
             event: self.recording.chunk(self.direction, out.masked),
             again,
+        }
+    }
+
+    /// How many bytes more Envoy can keep within reach once the body has ended, if it keeps
+    /// `placed` already. Nothing slows a sender down then, and more is a reason to end the stream.
+    fn room_at_end(&self, placed: usize) -> usize {
+        let kept = placed.saturating_add(self.held_back);
+        let kept = kept.saturating_add(self.made.len());
+        self.keeps.saturating_sub(kept)
+    }
+
+    /// Whether Envoy may keep a body within reach of ticks while they work on what was left of it.
+    fn may_stay(&self, before: Stage, piece: Piece, decided: usize) -> bool {
+        match before {
+            _ if !self.is_live => false,
+            // Bytes are in the buffer already that must not be seen again.
+            Stage::Slowed => false,
+            _ if piece.waiting => false,
+            // Trailers may be waiting right behind, and all of it is in Envoy's buffer anyway.
+            Stage::Resumed => decided <= TRAILERS_EXPECTED_BYTES,
+            _ if piece.size > SLOW_PIECE => false,
+            _ => {
+                let most = match self.tail {
+                    Tail::InBuffer { max } if !before.holds_headers() => max,
+                    _ => TRAILERS_POSSIBLE_BYTES,
+                };
+                decided <= most
+            }
         }
     }
 
@@ -443,8 +465,23 @@ impl BodyWay {
         if self.pipe.is_empty() {
             return Passed::ON;
         }
-        if self.pipe.has_rest() {
-            return self.stopped(before, Stop::Expanded);
+        if self.has_rest() {
+            let Stage::Placed {
+                with_headers,
+                bytes,
+                ..
+            } = before
+            else {
+                return self.stopped(before, Stop::Expanded);
+            };
+            self.stage = Stage::Ending {
+                with_headers,
+                room: self.keeps.saturating_sub(bytes),
+            };
+            return Passed {
+                again: Some(Again::Soon),
+                ..Passed::ON
+            };
         }
         let held = self.pipe.held();
         let out = match self.pipe.finish() {
@@ -473,66 +510,6 @@ impl BodyWay {
             event: self.recording.chunk(self.direction, out.masked),
             again,
         }
-    }
-
-    /// Masks a request's whole body, which Envoy keeps, in its place; up to `limit` bytes once it
-    /// is decoded. Gives its bytes, and the event that records them.
-    ///
-    /// # Errors
-    /// It must not go on.
-    pub(super) fn whole(
-        &mut self,
-        host: &dyn Host,
-        limit: usize,
-    ) -> Result<(Vec<u8>, Option<EventKind>), Stop> {
-        let size = self.held().map_or(0, |held| held.bytes);
-        self.mask_in_place(host, size, limit)
-    }
-
-    fn mask_in_place(
-        &mut self,
-        host: &dyn Host,
-        size: usize,
-        limit: usize,
-    ) -> Result<(Vec<u8>, Option<EventKind>), Stop> {
-        self.ended = true;
-        self.stage = Stage::Whole;
-        // Without a byte there was no callback that stopped, and Envoy has no buffer that may be
-        // read.
-        let buffer = if size == 0 {
-            Vec::new()
-        } else {
-            host.body(self.direction, size)
-        };
-        self.sent = buffer.len() as u64;
-        if self.pipe.is_empty() {
-            return Ok((buffer, None));
-        }
-        if buffer.len() != size {
-            return Err(Stop::Lost);
-        }
-        let decodes = self.decodes();
-        let mut room = Room::most(limit);
-        let out = self.through(&buffer, true, &mut room);
-        let out = out.map_err(Stop::Unreadable)?;
-        if let Some(stop) = self.is_blocked() {
-            return Err(stop);
-        }
-        if self.pipe.has_rest() || (decodes && out.sent.len() > limit) {
-            return Err(Stop::TooLarge);
-        }
-        let event = self.recording.chunk(self.direction, out.masked);
-        self.sent = out.sent.len() as u64;
-        if out.unchanged || *out.sent == *buffer {
-            return Ok((buffer, event));
-        }
-        let masked = out.sent.into_owned();
-        if size == 0 {
-            host.append_body(self.direction, 0, &masked);
-        } else {
-            host.replace_body(self.direction, size, &masked);
-        }
-        Ok((masked, event))
     }
 
     fn stopped(&mut self, before: Stage, stop: Stop) -> Passed {

@@ -21,6 +21,14 @@ pub(super) enum Stage {
     Resumed,
     Slowed,
     Regained,
+    /// Its end has come, and what is left of it is worked on. Envoy keeps the bytes that were made
+    /// so far.
+    Ending {
+        /// The response's headers wait with them.
+        with_headers: bool,
+        /// How many bytes more Envoy can keep.
+        room: usize,
+    },
     Cut,
     Stopped {
         /// The response's headers have not left, so that they can be answered instead.
@@ -35,6 +43,10 @@ impl Stage {
             self,
             Self::Awaited
                 | Self::Placed {
+                    with_headers: true,
+                    ..
+                }
+                | Self::Ending {
                     with_headers: true,
                     ..
                 }
