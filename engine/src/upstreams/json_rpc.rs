@@ -3,8 +3,8 @@
 //! # Sources
 //!
 //! - <https://www.jsonrpc.org/specification>.
-//! - MCP over HTTP: <https://modelcontextprotocol.io/specification/2025-06-18/basic/transports>, and
-//!   in its first version over HTTP with server-sent events:
+//! - MCP over HTTP: <https://modelcontextprotocol.io/specification/2025-06-18/basic/transports>,
+//!   and in its first version over HTTP with server-sent events:
 //!   <https://modelcontextprotocol.io/specification/2024-11-05/basic/transports>.
 
 use super::dialect::{Dialect, ErrorEvent, Refused, Sign};

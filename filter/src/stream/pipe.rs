@@ -10,8 +10,8 @@
 //!
 //! Decoding and restoring make much of little, and masking may take long for a text that is dense
 //! in what may be a secret. So all of them take what there is room for, and only as much as the
-//! work may be that is done at once (`room`). The bytes that are left stay here, those that came and
-//! those that were decoded, and are taken up first when the pipe is asked again.
+//! work may be that is done at once (`room`). The bytes that are left stay here, those that came
+//! and those that were decoded, and are taken up first when the pipe is asked again.
 
 use std::borrow::Cow;
 

@@ -1,5 +1,5 @@
-//! Bodies that are full of secrets: whoever sends one waits for it, and others on the same worker do
-//! not.
+//! Bodies that are full of secrets: whoever sends one waits for it, and others on the same worker
+//! do not.
 
 use std::path::PathBuf;
 

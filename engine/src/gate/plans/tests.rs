@@ -252,7 +252,8 @@ fn with_detectors(first: &str) -> Policy {
 #[test]
 fn no_piece_of_making_plans_builds_more_than_one_automaton() {
     let (plans, all, most) = pieces(&with_detectors("piece_one_"), None);
-    assert!(all > 5 && most == 1, "{all} {most}");
+    // Those of the catalogue may be there already, from other tests of this process.
+    assert!(all > 2 && most == 1, "{all} {most}");
     let plan = plans.plan("api", Direction::Request).unwrap();
     for (name, text) in [
         ("custom/first", format!("piece_one_{}7", "k".repeat(20))),

@@ -1,5 +1,5 @@
-//! What ticks do with a body: they work on what a callback has left, and let go what has waited long
-//! enough.
+//! What ticks do with a body: they work on what a callback has left, and let go what has waited
+//! long enough.
 
 use chaperone_engine::base::time::UnixMillis;
 

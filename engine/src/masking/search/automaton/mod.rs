@@ -84,6 +84,7 @@ impl Look {
 }
 
 /// A set of states, without memory of its own while they are few.
+#[cfg(feature = "authoring")]
 pub(in crate::masking) struct States {
     few: [u16; 8],
     /// One bit for each state, once they are many.
@@ -91,6 +92,7 @@ pub(in crate::masking) struct States {
     words: usize,
 }
 
+#[cfg(feature = "authoring")]
 impl States {
     /// Adds a state; `false` if it is there already.
     pub(in crate::masking) fn insert(&mut self, state: State) -> bool {
@@ -270,6 +272,7 @@ impl Automaton {
     }
 
     /// An empty set of this automaton's states.
+    #[cfg(feature = "authoring")]
     pub(in crate::masking) fn no_states(&self) -> States {
         States {
             few: [DEAD; 8],
@@ -403,6 +406,7 @@ impl Automaton {
     }
 
     /// The states after one byte of any kind, from any of `states`.
+    #[cfg(feature = "authoring")]
     pub(in crate::masking) fn after_any(&self, states: &[State]) -> Vec<State> {
         let mut after: Vec<State> = Vec::new();
         let mut seen = self.no_states();
