@@ -34,16 +34,8 @@ fn lines(bytes: usize) -> usize {
     text(&dense(bytes)).lines().count()
 }
 
-/// A request over HTTP/2 whose length is not known: its pieces are short, and whoever reads it may
-/// want each at once.
-fn live(envoy: &Envoy, path: &str) -> Headers {
-    let protocol = ("request.protocol".into(), b"HTTP/2".to_vec());
-    envoy
-        .worker
-        .host()
-        .properties
-        .borrow_mut()
-        .extend([protocol]);
+/// A request whose length is not known: whoever reads it may want each piece at once.
+fn live(path: &str) -> Headers {
     let mut headers = Envoy::request_for(path, "dev");
     headers.retain(|(name, _)| name != "content-length");
     headers
@@ -54,7 +46,7 @@ fn begin_live(profile: &str, direction: Direction, path: &str) -> Envoy {
     match direction {
         Request => {
             let mut envoy = Envoy::new(profile);
-            let headers = live(&envoy, path);
+            let headers = live(path);
             envoy.headers(Request, headers, false);
             envoy
         }

@@ -242,6 +242,11 @@ impl Pipe {
         out
     }
 
+    /// How many bytes will become of those that were not taken.
+    pub(super) fn will_become(&self) -> usize {
+        self.becomes(self.plain.len(), 0)
+    }
+
     /// How many bytes become of those that were not taken, with something to spare, if they go on
     /// as those before. `plain`: how many of them were not masked; `making`: what was made in this
     /// call.

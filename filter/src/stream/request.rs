@@ -4,7 +4,7 @@ use chaperone_engine::gate::{BodyHead, Destination, RequestHead};
 use chaperone_engine::masking::{Content, Encoding};
 use chaperone_engine::request::Overrides;
 
-use crate::host::{Headers, Host, first};
+use crate::host::{Headers, first};
 
 /// Longest `x-request-id` that is recorded.
 const MAX_REQUEST_ID: usize = 128;
@@ -70,14 +70,9 @@ impl Request {
         }
     }
 
-    /// Whether the pieces of its body are short, and whoever reads it may want each at once, or
-    /// trailers may follow. Over HTTP/1.1 pieces are as long as what Envoy has read.
-    pub(super) fn is_live(&self, host: &dyn Host) -> bool {
-        self.announces_trailers
-            || (!self.has_length
-                && host
-                    .property(&["request", "protocol"])
-                    .is_some_and(|protocol| !protocol.starts_with(b"HTTP/1")))
+    /// Whether whoever reads its body may want each piece at once, or trailers may follow.
+    pub(super) const fn is_live(&self) -> bool {
+        self.announces_trailers || !self.has_length
     }
 
     /// The facts that the engine decides on. `end`: no body follows; `can_be_held`: all of one that

@@ -142,12 +142,9 @@ impl Stream {
     }
 }
 
-/// Whether the pieces of the body are short, and whoever reads it wants each at once, or trailers
-/// may follow. Over HTTP/1.1 a body without a length comes in chunks.
+/// Whether whoever reads the body may want each piece at once, or trailers may follow.
 fn is_live(headers: &Headers) -> bool {
-    begins_late(headers)
-        || announces_trailers(headers)
-        || !(has_length(headers) || first(headers, "transfer-encoding").is_some())
+    begins_late(headers) || announces_trailers(headers) || !has_length(headers)
 }
 
 /// Whether the headers are awaited before there is a body: of a stream of events, and of gRPC.

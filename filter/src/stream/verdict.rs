@@ -162,7 +162,7 @@ impl Stream {
             }
         }
         let way = self.request_way(plan, end);
-        let is_live = !end && way.changes() && self.request.is_live(around.host);
+        let is_live = !end && way.changes() && self.request.is_live();
         self.request_body = way.kept(self.config.limits.body_bytes, is_live);
         self.prepare_headers(around, headers, end);
         match next {

@@ -59,8 +59,8 @@ fn assert_same(got: &str, wanted: &str, how: &str) {
 
 async fn others_go_on_meanwhile(envoy: PathBuf, http: Http) {
     const SIZE: usize = 9 << 20;
-    // One at least for every few callbacks that the body takes in steps; there are thousands.
-    const OTHERS: usize = 60;
+    // Two where each piece is masked at once, and several dozens in steps.
+    const OTHERS: usize = 5;
     let stage = stage(envoy, http, Http::One).await;
     let (alice, bob) = (
         stage.agent("alice", &["platform"]),
@@ -105,17 +105,17 @@ async fn others_go_on_meanwhile(envoy: PathBuf, http: Http) {
     stage.deployment.envoy.admin.assert_no_traps().await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn others_go_on_while_a_dense_body_is_masked() {
     others_go_on_meanwhile(places::envoy(), Http::One).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn they_do_over_http2() {
     others_go_on_meanwhile(places::envoy(), Http::Two).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn they_do_on_the_oldest_envoy() {
     others_go_on_meanwhile(places::oldest_envoy(), Http::One).await;
 }
@@ -139,9 +139,9 @@ async fn they_arrive_whole(envoy: PathBuf) {
             let (body, wanted) = (dense(size), masked(size));
             for hold in ["free", "recorded"] {
                 for ends_in in ["length", "end", "trailers"] {
-                    // Where Envoy keeps nothing within reach, trailers end it: see docs/filter.md.
-                    let is_short = size < 100_000 && client == Http::Two;
-                    if ends_in == "trailers" && !(is_short && cut > size) {
+                    // Behind longer pieces trailers break it off: see docs/filter.md.
+                    let is_short = size < 100_000 && cut > size;
+                    if ends_in == "trailers" && !is_short {
                         continue;
                     }
                     let how = format!("{client:?} {size} {cut} {hold} {ends_in}");
@@ -158,8 +158,10 @@ async fn they_arrive_whole(envoy: PathBuf) {
                     let seen = stage.upstream.wait_for(&path, 1).await.remove(0);
                     assert_eq!(seen.end, Some(End::Complete), "{how}");
                     assert_same(&seen.text(), &wanted, &how);
+                    // Over HTTP/1.1 Envoy drops them.
                     let has_trailers = seen.trailers.contains_key("x-checksum");
-                    assert_eq!(has_trailers, ends_in == "trailers", "{how}");
+                    let wanted = ends_in == "trailers" && client == Http::Two;
+                    assert_eq!(has_trailers, wanted, "{how}");
                 }
             }
         }
@@ -177,7 +179,7 @@ async fn they_do_so_on_the_oldest_envoy() {
     they_arrive_whole(places::oldest_envoy()).await;
 }
 
-/// A sender that waits after a short dense piece, where pieces are short.
+/// A sender that waits after a short dense piece of a body without a length.
 async fn a_short_piece_arrives(envoy: PathBuf) {
     let stage = stage(envoy, Http::Two, Http::Two).await;
     let alice = stage.agent("alice", &["platform"]);

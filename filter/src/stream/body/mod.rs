@@ -57,8 +57,8 @@
 //!
 //! - within reach (`Placed`), if it is [live](BodyWay::kept), the piece was short and little is
 //!   there: ticks add what they make, and let it go when nothing is left. Nobody has to send more
-//!   for that. Other bodies come in pieces of up to Envoy's limit, and one of those behind a pause
-//!   is over it.
+//!   for that. A fast sender's pieces are as long as Envoy's limit, and one of those behind a pause
+//!   is over it; a body whose length is known goes on by itself.
 //! - else behind Hold (`Slowed`), which slows the sender down once Envoy keeps more than its
 //!   limit. What ticks make waits here for the next callback, up to [`MADE_AHEAD`]; and while more
 //!   than [`FEW`] bytes are left, Envoy keeps what was made before.
@@ -133,7 +133,9 @@ const FEW: usize = 64 * 1024;
 const MOST_LEFT: usize = 2 * 1024 * 1024;
 /// Longest piece after which Envoy may keep a body within reach, where nothing slows its sender
 /// down: a sender that is faster sends longer ones.
-const SLOW_PIECE: usize = 64 * 1024;
+const SLOW_PIECE: usize = 256 * 1024;
+/// And most bytes that become of it and of what Envoy keeps: half of its limit.
+const MOST_WITHIN_REACH: usize = 512 * 1024;
 
 /// One direction's body.
 #[derive(Debug)]
@@ -142,7 +144,7 @@ pub(super) struct BodyWay {
     pipe: Pipe,
     tail: Tail,
     stage: Stage,
-    /// Its pieces are short, and whoever reads it wants each at once, or trailers may follow.
+    /// Whoever reads it may want each piece at once, or trailers may follow.
     is_live: bool,
     /// How many bytes Envoy can keep of it within reach.
     keeps: usize,
@@ -177,9 +179,9 @@ impl BodyWay {
         }
     }
 
-    /// The same, of which Envoy can keep so many bytes within reach; `is_live`: its pieces are
-    /// short, and whoever reads it wants each at once, or trailers may follow. Streams of events
-    /// are, gRPC, and frames of HTTP/2 without a length.
+    /// The same, of which Envoy can keep so many bytes within reach; `is_live`: whoever reads it
+    /// may want each piece at once, or trailers may follow. Streams of events are, gRPC, and
+    /// whatever does not say how long it is.
     pub(super) fn kept(self, keeps: usize, is_live: bool) -> Self {
         Self {
             keeps,
@@ -425,8 +427,9 @@ impl BodyWay {
 
     /// Whether Envoy may keep a body within reach of ticks while they work on what was left of it.
     fn may_stay(&self, before: Stage, piece: Piece, decided: usize) -> bool {
+        let becomes = decided.saturating_add(self.pipe.will_become());
         match before {
-            _ if !self.is_live => false,
+            _ if !self.is_live || becomes > MOST_WITHIN_REACH => false,
             // Bytes are in the buffer already that must not be seen again.
             Stage::Slowed => false,
             _ if piece.waiting => false,
