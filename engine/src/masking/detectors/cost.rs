@@ -16,7 +16,7 @@
 //! anchors overlap (`abc`, `bca`), and is not counted.
 //!
 //! A tail is read once from each place at which a secret may end, whichever attempt has that end,
-//! and readers in the same state become one as well ([`tails`](crate::masking::text::tails)). So it
+//! and readers in the same state become one as well (`text::tails`). So it
 //! counts like a secret that may begin at every byte, once for all rules that have it. A tail that
 //! one byte decides on is not read at all.
 
