@@ -49,35 +49,31 @@ pub(super) struct Coming<G> {
     pub(super) making: Box<dyn Making<G>>,
 }
 
-/// How far the making has come.
-pub(super) enum Made<G> {
-    /// There is more to do.
-    NotYet,
-    /// All is done.
-    Gate(G),
-    /// No gate can be made of the bundle, for this reason.
-    Failed(String),
-}
-
 impl<G> Coming<G> {
-    /// Makes on, for one go.
-    pub(super) fn go(&mut self, host: &dyn Host) -> Made<G> {
+    /// Makes on, for one go; gives the gate once all is done.
+    ///
+    /// # Errors
+    /// As [`Making::step`].
+    pub(super) fn go(&mut self, host: &dyn Host) -> Result<Option<G>, String> {
         let from = host.micros();
-        self.until(|| host.micros().saturating_sub(from) >= GO_US)
+        loop {
+            if let Some(gate) = self.making.step()? {
+                return Ok(Some(gate));
+            }
+            if host.micros().saturating_sub(from) >= GO_US {
+                return Ok(None);
+            }
+        }
     }
 
     /// Does all that is left.
-    pub(super) fn finish(&mut self) -> Made<G> {
-        self.until(|| false)
-    }
-
-    fn until(&mut self, is_over: impl Fn() -> bool) -> Made<G> {
+    ///
+    /// # Errors
+    /// As [`Making::step`].
+    pub(super) fn finish(&mut self) -> Result<G, String> {
         loop {
-            match self.making.step() {
-                Ok(Some(gate)) => return Made::Gate(gate),
-                Ok(None) if is_over() => return Made::NotYet,
-                Ok(None) => {}
-                Err(why) => return Made::Failed(why),
+            if let Some(gate) = self.making.step()? {
+                return Ok(gate);
             }
         }
     }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use chaperone_engine::bundle::{self, Bundle, BundleError, PinnedKeys, Serial};
 
-use super::coming::{Build, Coming, Made};
+use super::coming::{Build, Coming};
 use crate::host::{Host, Level};
 use crate::node::config::StartingBundle;
 use crate::node::metrics::{Counter, Gauge, Metrics};
@@ -133,11 +133,8 @@ impl<G> InForce<G> {
         // At once: this is judged while Envoy takes up its configuration.
         let mut coming = self.begin(starting.bundle.clone(), Rc::clone(&starting.envelope));
         let serial = coming.serial;
-        let gate = match coming.finish() {
-            Made::Gate(gate) => gate,
-            Made::Failed(why) => return Err(NotEnforced::Unusable(serial, why)),
-            Made::NotYet => return Ok(false),
-        };
+        let made = coming.finish();
+        let gate = made.map_err(|why| NotEnforced::Unusable(serial, why))?;
         let is_newer = self.serial().is_none_or(|current| serial > current);
         if is_newer {
             self.enforce(host, metrics, coming, gate);
@@ -182,21 +179,19 @@ impl<G> InForce<G> {
         let made = match self.enforced {
             Some(_) => coming.go(host),
             // Without a policy no request can be decided, so nobody is served by turns.
-            None => coming.finish(),
+            None => coming.finish().map(Some),
         };
         match made {
-            Made::NotYet => {
-                self.coming = Some(coming);
-                Offer::Coming
-            }
-            Made::Gate(gate) => {
+            Ok(Some(gate)) => {
                 self.enforce(host, metrics, coming, gate);
                 Offer::Adopted
             }
-            Made::Failed(why) => {
-                self.coming = None;
-                Offer::Refused(NotEnforced::Unusable(coming.serial, why))
+            Ok(None) => {
+                self.coming = Some(coming);
+                Offer::Coming
             }
+            // An older one that is being made goes on.
+            Err(why) => Offer::Refused(NotEnforced::Unusable(coming.serial, why)),
         }
     }
 

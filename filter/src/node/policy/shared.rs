@@ -94,11 +94,6 @@ impl SharedPolicy {
         let Some((serial, envelope)) = in_force.envelope() else {
             return;
         };
-        let known = host.shared(&self.head);
-        if known.and_then(|(head, _)| parse_serial(&head)) == Some(serial) {
-            // It came from there.
-            return;
-        }
         // The bundle first: who sees the head must find what it names.
         let head = serial.to_string();
         let bundle = host.set_shared(&self.bundle, envelope, None);

@@ -99,6 +99,36 @@ fn a_newer_one_takes_the_place_of_the_one_that_is_being_made() {
 }
 
 #[test]
+fn a_newer_one_of_which_no_gate_can_be_made_leaves_the_making_of_the_older_one_alone() {
+    let mut envoy = enforcing_the_first(1);
+    let older = version_of_pieces(4);
+    offer(&mut envoy, older);
+    let worker = &mut envoy.workers[0];
+    let report = worker.reports().pop().expect("one is on its way");
+    let unusable = sealed(&signer(), version_that_fails_after(1));
+    worker.answer(&report, &json!({ "bundle": unusable }));
+    assert_eq!(worker.metric("policy_refused"), 1);
+    for _ in 0..3 {
+        worker.tick();
+    }
+    assert_eq!(worker.enforced(), Some(older));
+}
+
+#[test]
+fn whatever_stands_in_shared_data_under_its_number_is_replaced_when_it_is_made() {
+    let mut envoy = enforcing_the_first(2);
+    let version = version_of_pieces(3);
+    envoy.tamper("/bundle", b"junk");
+    envoy.tamper("/head", format!("{version}.0").as_bytes());
+    envoy.tick();
+    offer(&mut envoy, version);
+    envoy.run(3_000);
+    for worker in &envoy.workers {
+        assert_eq!(worker.enforced(), Some(version));
+    }
+}
+
+#[test]
 fn the_same_one_again_does_not_begin_anew() {
     let mut envoy = enforcing_the_first(1);
     let version = version_of_pieces(4);

@@ -282,6 +282,16 @@ fn text_made_for_what_must_follow_a_secret_costs_a_bounded_number_of_steps() {
     }
 }
 
+/// As the documentation says, which names it.
+#[test]
+fn a_tail_without_end_is_read_once_for_each_place() {
+    let detector = keyed("acme([a-z]?)[a-z]*aaa", "acm");
+    for seed in 0..8 {
+        let (work, _) = worked(&detector, &[seed, 7, 77, 777, 7777, 5, 3, 1]);
+        assert!(work < 100, "{work}");
+    }
+}
+
 /// The bound is needed: what it refuses would cost more.
 #[test]
 fn what_is_refused_would_cost_more_than_what_is_accepted_may() {
