@@ -55,6 +55,8 @@ pub(in crate::masking) struct Json {
     path: Option<Box<[u8]>>,
     /// How often lately a part was not [quiet].
     doubts: u8,
+    /// How many bytes in a row were read in the other way since something stayed undecided.
+    noted: usize,
 }
 
 /// Begins an array. But `[INFO]` is no array, nor is the placeholder of a secret: a bracket that
@@ -74,6 +76,7 @@ impl Json {
         Self {
             path: path.map(Into::into),
             doubts: 0,
+            noted: 0,
             tap: Tap::new(ESCAPING),
             tokenizer: Tokenizer::new(),
             is_text: false,
