@@ -118,10 +118,10 @@ fn a_newer_one_of_which_no_gate_can_be_made_leaves_the_making_of_the_older_one_a
 fn whatever_stands_in_shared_data_under_its_number_is_replaced_when_it_is_made() {
     let mut envoy = enforcing_the_first(2);
     let version = version_of_pieces(3);
+    offer(&mut envoy, version);
+    // While it is being made: before, the worker with the lease would put it right.
     envoy.tamper("/bundle", b"junk");
     envoy.tamper("/head", format!("{version}.0").as_bytes());
-    envoy.tick();
-    offer(&mut envoy, version);
     envoy.run(3_000);
     for worker in &envoy.workers {
         assert_eq!(worker.enforced(), Some(version));
