@@ -25,8 +25,9 @@ const MAX_CHUNK: u32 = 16 * 1024 * 1024;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-The input streams through in constant memory, whatever its size; what may be a secret is held back until it
-is decided, at most 8 KiB of one text and 64 KiB in all.
+The input streams through in constant memory, whatever its size. A possible secret is held back
+until it is decided: less than 8 KiB of one text. Events and log probabilities that wait for it are
+held with it, up to 256 KiB.
 
 Exit codes: 0 the input went through; 4 a secret was found that may not pass, and the output ends
 before it; 1 and 2 as everywhere.

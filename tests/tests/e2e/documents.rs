@@ -7,12 +7,18 @@ use chaperone_tests::places;
 use chaperone_tests::wasm::Interface;
 use serde_json::Value;
 
-/// `docs/failures.md` names a test for each failure and each code, and `docs/upgrades.md` for each
-/// mix of versions. A test that is renamed or removed would leave a promise that nothing keeps.
+/// `docs/failures.md` names a test for each failure and each code, `docs/upgrades.md` for each mix
+/// of versions, and `docs/masking.md` for each promise and bound. A test that is renamed or removed
+/// would leave a promise that nothing keeps.
 #[test]
 fn every_test_that_the_tables_of_promises_name_exists() {
     let root = places::repository();
-    for (page, at_least) in [("docs/failures.md", 30), ("docs/upgrades.md", 15)] {
+    let pages = [
+        ("docs/failures.md", 30),
+        ("docs/upgrades.md", 15),
+        ("docs/masking.md", 20),
+    ];
+    for (page, at_least) in pages {
         let document = fs::read_to_string(root.join(page)).unwrap();
         let mut checked = 0;
         for name in document.split('`').skip(1).step_by(2) {
@@ -115,6 +121,8 @@ fn every_path_that_the_pages_for_maintainers_name_exists() {
     let root = places::repository();
     let named = [
         "docs/architecture.md",
+        "docs/masking.md",
+        "docs/masking-formats.md",
         "docs/operations.md",
         "docs/upgrades.md",
         "CONTRIBUTING.md",

@@ -42,7 +42,7 @@ Examples:
 Exit codes: 0 something was found; 1 nothing was found; 2 as everywhere.
 
 Examples:
-  chaperone detectors test 'password=hunter2 and a key'
+  chaperone detectors test 'password=\"Summer2024\" and a key'
   chaperone detectors test --policy policy.yaml - < request.json
   chaperone detectors test --detector acme.yaml 'a token: acme_0123456789'
 
