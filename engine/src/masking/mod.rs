@@ -69,6 +69,37 @@
 //! the edits that wait. It alone says what becomes of a secret; `placeholder` writes what then
 //! stands there, and reads it.
 //!
+//! # Words
+//!
+//! Words that several folders use. The parts of a rule (anchor, lead, left, context, tail, must)
+//! are drawn at the head of `detectors::rule`, and `search` has a list of its own words.
+//!
+//! | word | is |
+//! |---|---|
+//! | raw | as it stands in the body, before anything is decoded; raw offsets count from the beginning of the body |
+//! | text | decoded bytes that detectors read as one; its offsets count from the beginning of the text |
+//! | span, seam | a part of a text in which secrets can stand, such as a string of a JSON document; an offset at which a span begins or ends. A secret crosses no seam; the name that leads to it may stand in another span |
+//! | piece | a run of a text, and the raw bytes that it was read from |
+//! | break, boundary | a place at which a word may begin because an escape was read through; one at which a secret may begin as at the beginning of a text |
+//! | start | a place of a text at which a rule may find a secret |
+//! | attempt | one rule that reads on from a start |
+//! | open, decided | of a place: an attempt there can still find a secret, or a longer one; none can |
+//! | undecided, held | of bytes: the leftmost open place stands at or before them, so they wait |
+//! | waypoint, checkpoint | a place at every 32 bytes of a text at which attempts compare their states, and at every 128 bytes of a chunk at which contexts do. Those in the same state become one |
+//! | mark | a range of a text that is a secret, and what becomes of it |
+//! | edit | a raw range that is replaced |
+//! | runaway | a secret that is longer than a text holds: its bytes leave emptied as they come, and its replacement stands at its end |
+//! | let go, force, give | raw bytes leave emptied while their text is held still; a place is decided before its end has come, as a secret; the replacement of a runaway is written |
+//! | judge | to ask the desk what becomes of a secret: it counts it and writes its replacement |
+//! | finding | a secret that was found, as it is counted; a *find* is what matched, before a check has decided about it |
+//! | refuted, refused | of an attempt: it cannot become a secret any more; of a find: a check says that it is none |
+//! | whole | of a value: a secret because of its key or its place, whatever it looks like (`formats::whole`) |
+//! | quiet | of a part of JSON: no secret begins in it, and no key in it makes its value one (`formats::json::quiet`) |
+//! | record | a line of JSON, or an element of an array, that is read as the data of an event is; no record of the trail |
+//! | channel | in `text` the state of one text; in `streams` a text that goes on over events |
+//! | dialect | how a family of upstreams writes its answers; see `upstreams` |
+//! | work | counted steps; see [`Budget`] |
+//!
 //! `docs/extending/` has a page each for a detector, a format, the deltas of a protocol and an
 //! action.
 //!

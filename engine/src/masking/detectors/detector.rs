@@ -154,7 +154,7 @@ pub(in crate::masking) struct Shape {
     pub(in crate::masking) lead: u8,
     /// Instead of `lead` a run of bytes of a class, and its greatest length. See [`Lead::Run`].
     pub(in crate::masking) run: Option<(ByteSet, u8)>,
-    /// What may stand before the match.
+    /// The boundary before the match.
     pub(in crate::masking) left: Left,
     /// Text that leads to the secret and is not secret itself, from the beginning of the match on.
     /// It matches a bounded length only, and the secret may begin at any of its ends. Without it
@@ -168,7 +168,8 @@ pub(in crate::masking) struct Shape {
     pub(in crate::masking) tail: Option<&'static str>,
     /// Bytes at the end of what `secret` matches that are not part of the secret.
     pub(in crate::masking) after: u8,
-    /// What must hold of the secret beyond its pattern, for shapes that harmless text has too.
+    /// A test that the secret has to pass beyond its pattern, for shapes that harmless text has
+    /// too.
     pub(in crate::masking) must: Option<fn(&[u8]) -> bool>,
     /// See [`RuleSpec::refuted`].
     pub(in crate::masking) refuted: Option<fn(&[u8]) -> bool>,

@@ -2,6 +2,31 @@
 //!
 //! The built-in detectors are written as [`Shape`](super::detector::Shape)s, those of a policy as
 //! regular expressions; both become rules.
+//!
+//! # The parts of a rule
+//!
+//! A rule of `secrets/assigned-secret`, in a text in which it finds one:
+//!
+//! ```text
+//!     my api_key = k7Dq2mPz9XvB4nLw;
+//!        └─────┘└─┘└──────────────┘│
+//!        anchor │  secret          tail
+//!               context
+//! ```
+//!
+//! The *match* is all that leads to the secret, and the secret. Only the secret is masked.
+//!
+//! | part | is |
+//! |---|---|
+//! | anchor | bytes that every match has at a known place, and that text seldom has. The search looks for nothing else |
+//! | lead | the bytes of the match before its anchor: so many of any kind, or a *run*, which is all bytes of a class that stand there. See [`Lead`] |
+//! | left | a condition on the bytes before the match, so that `sk-` in `risk-` is none. See [`Left`] |
+//! | context | the part of the match that leads to the secret, and is none. The secret may begin wherever it ends |
+//! | secret | a pattern, matched from one place on; the longest match counts, unless `ends` says the first |
+//! | tail | a pattern that has to match behind the secret, and is no part of it |
+//! | after | a number of bytes at the end of the secret's pattern that are no part of the secret: the `@` behind a password in a URL |
+//! | must | a test of the find, for forms that harmless text has, too: it looks random, its check digits are right. Asked once. See [`Check`] |
+//! | refuted | a test of the beginning of the secret, after 256 bytes without a match: whether waiting on is in vain. See [`doubt`](super::doubt) |
 
 use crate::masking::search::bytes::{Anchor, ByteSet};
 use std::{borrow::Cow, fmt, sync::Arc};
@@ -13,7 +38,7 @@ pub(in crate::masking) struct RuleSpec {
     pub(in crate::masking) anchors: Vec<Anchor>,
     /// What stands between the beginning of the match and the anchor.
     pub(in crate::masking) lead: Lead,
-    /// What may stand before the match.
+    /// The boundary before the match.
     pub(in crate::masking) left: Left,
     /// What leads to the secret and is not secret itself. The secret may begin wherever it matches.
     pub(in crate::masking) context: Option<Context>,
@@ -25,17 +50,19 @@ pub(in crate::masking) struct RuleSpec {
     pub(in crate::masking) after: u8,
     /// Which of the places where the secret may end is its end.
     pub(in crate::masking) ends: Ends,
-    /// What must hold of the secret beyond its pattern, for shapes that harmless text has too.
+    /// A test that a find has to pass beyond its pattern, for shapes that harmless text has too.
+    /// It decides: a find that fails it is none, and no shorter one is tried.
     pub(in crate::masking) must: Option<Check>,
     /// Whether what begins so, with the first [`DOUBTED`](super::doubt::DOUBTED) bytes of which
     /// nothing has matched, is no secret whatever follows.
     pub(in crate::masking) refuted: Option<fn(&[u8]) -> bool>,
 }
 
-/// What stands between the beginning of a match and its anchor.
+/// The bytes between the beginning of a match and its anchor. They belong to the match; the byte
+/// before them is asked about by [`Left`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::masking) enum Lead {
-    /// So many bytes of any kind.
+    /// So many bytes of any kind. 0: the match begins with its anchor.
     Fixed(u8),
     /// All bytes of a class that stand before the anchor, 1 to `max` of them: the match begins
     /// where they begin. The anchor cannot begin with a byte of the class, and the pattern reads at
@@ -148,8 +175,9 @@ impl fmt::Debug for Check {
     }
 }
 
-/// What may stand before a match. The end of an escape (`\n`, `\u0022`, `%3D`) never belongs to the
-/// word that follows, so it counts as a boundary in all of these.
+/// The boundary on the left of a match: which bytes may stand before it. The end of an escape
+/// (`\n`, `\u0022`, `%3D`) never belongs to the word that follows, so all of these but
+/// [`Value`](Self::Value) allow it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::masking) enum Left {
     /// Anything: the anchor is unmistakable.

@@ -18,15 +18,16 @@ use std::collections::BTreeSet;
 pub(in crate::masking) struct Start {
     pub(in crate::masking) at: usize,
     pub(in crate::masking) rule: u16,
-    /// What stands before it.
+    /// The kind of byte before it, which chooses the state that its pattern begins in.
     pub(in crate::masking) look: Look,
 }
 
-/// What discovery carries from chunk to chunk.
+/// All that discovery carries from chunk to chunk. Variables that have it are called `trail`.
 #[derive(Clone)]
 pub(in crate::masking) struct Carried {
-    /// The last bytes of the stream; `=` before its beginning, which every
-    /// [`Left`](crate::masking::detectors::rule::Left) allows.
+    /// The last bytes of the stream; `=` before its beginning. Every
+    /// [`Left`](crate::masking::detectors::rule::Left) allows a match behind that, but the one that
+    /// asks for an assignment.
     behind: [u8; BEHIND],
     /// Whether the stream has begun.
     begun: bool,
@@ -131,7 +132,7 @@ impl DetectorSet {
     }
 }
 
-/// One discovery in one chunk.
+/// One discovery in one chunk, from its first byte to its last.
 struct Sweep<'a> {
     set: &'a DetectorSet,
     chunk: &'a [u8],
@@ -380,7 +381,7 @@ impl Sweep<'_> {
         self.trail.breaks.binary_search(&at).is_ok()
     }
 
-    /// What stands before `at`.
+    /// The kind of byte before `at`.
     fn look(&self, at: usize) -> Look {
         if self.is_break(at) {
             return Look::behind(b' ');

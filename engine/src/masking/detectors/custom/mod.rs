@@ -27,6 +27,18 @@
 //! Everything is compiled when a policy is published or loaded, in bounded time and memory; what
 //! does not fit is refused with a sentence. At run time each byte costs a bounded number of steps,
 //! whatever was written.
+//!
+//! # Words
+//!
+//! | word | is |
+//! |---|---|
+//! | branch | one way through an expression, on which the secret is one contiguous part of the match |
+//! | piece | a part of a branch: one of the expressions that stand in it one after the other. In `text` the word means something else |
+//! | look | an assertion such as `^` or `\b`, as `regex_syntax` calls it. In `search` it is the kind of byte before a place |
+//! | find | the text that a pattern has matched, before entropy and allow lists have decided about it |
+//! | ease | to ask for less than the expression does, so that an automaton holds it: more is masked |
+//!
+//! The words for the parts of a rule are explained in [`rule`](super::rule).
 
 mod anchors;
 mod anywhere;

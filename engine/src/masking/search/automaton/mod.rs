@@ -45,8 +45,8 @@ pub(in crate::masking) struct Step {
     pub(in crate::masking) next: Option<State>,
 }
 
-/// What stands before the place where a pattern begins: all that `^` and `\b` at its beginning ask
-/// for.
+/// The kind of byte before the place where a pattern begins. `^` and `\b` at its beginning ask for
+/// no more than that, so a pattern has one state to begin with behind each kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(in crate::masking) enum Look {
     /// Nothing: the text begins.
