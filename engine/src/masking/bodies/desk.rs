@@ -3,6 +3,7 @@
 
 use super::{
     edit::Edits,
+    fault::Fault,
     findings::{Findings, Fingerprint, FingerprintKey},
     placeholder,
     plan::{Action, Plan},
@@ -21,6 +22,8 @@ pub(in crate::masking) struct Desk<'a> {
     pub(in crate::masking) edits: &'a mut Edits,
     pub(in crate::masking) secrets: &'a mut Secrets,
     pub(in crate::masking) blocked: &'a mut Option<Block>,
+    /// Whether something came about that cannot be.
+    pub(in crate::masking) fault: &'a mut Fault,
     /// What is found is counted and passes.
     pub(in crate::masking) only_reports: bool,
     /// Possible secrets so far of which was asked what becomes of them.

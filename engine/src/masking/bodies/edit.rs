@@ -3,6 +3,8 @@
 //! Every format says what to change in these terms and nothing else is ever written, so what holds
 //! no secret passes byte for byte in all of them.
 
+use super::fault;
+
 /// One range of the raw stream that is replaced.
 #[derive(PartialEq, Eq)]
 pub(in crate::masking) struct Edit {
@@ -56,13 +58,40 @@ impl Edits {
             Some(last) if last.end == edit.start && edit.replacement.is_empty() => {
                 last.end = edit.end;
             }
-            Some(last) if last.end > edit.start => {
-                let at = self
-                    .waiting
-                    .partition_point(|other| other.start < edit.start);
-                self.waiting.insert(at, edit);
-            }
+            Some(last) if last.end > edit.start => self.insert(edit),
             _ => self.waiting.push(edit),
+        }
+    }
+
+    /// Takes an edit of a place before others.
+    fn insert(&mut self, mut edit: Edit) {
+        let at = self
+            .waiting
+            .partition_point(|other| other.start < edit.start);
+        let before = at.checked_sub(1).and_then(|at| self.waiting.get(at));
+        let after = self.waiting.get(at);
+        if before.is_some_and(|other| other.end > edit.start)
+            || after.is_some_and(|other| other.start < edit.end)
+        {
+            fault::check(|| false, "an edit of a place where there is one");
+            self.join(&mut edit);
+        }
+        let at = self
+            .waiting
+            .partition_point(|other| other.start < edit.start);
+        self.waiting.insert(at, edit);
+    }
+
+    /// Takes out the edits that have a place in common with this one, which becomes one of all
+    /// their places.
+    fn join(&mut self, edit: &mut Edit) {
+        let (start, end) = (edit.start, edit.end);
+        for other in self
+            .waiting
+            .extract_if(.., |other| other.end > start && other.start < end)
+        {
+            edit.start = edit.start.min(other.start);
+            edit.end = edit.end.max(other.end);
         }
     }
 
@@ -73,10 +102,20 @@ impl Edits {
     }
 
     /// Takes an edit that makes those inside of its range needless.
-    pub(in crate::masking) fn replace(&mut self, edit: Edit) {
-        self.waiting
-            .retain(|other| other.end <= edit.start || other.start >= edit.end);
+    pub(in crate::masking) fn replace(&mut self, mut edit: Edit) {
+        let (start, end) = (edit.start, edit.end);
+        self.join(&mut edit);
+        fault::check(
+            || (edit.start, edit.end) == (start, end),
+            "an edit that lies in another one's range, but for a part",
+        );
         self.add(edit);
+    }
+
+    /// Takes an edit in place of all that wait.
+    pub(in crate::masking) fn replace_all(&mut self, edit: Edit) {
+        self.waiting.clear();
+        self.waiting.push(edit);
     }
 
     /// Whether there is nothing to change.
@@ -103,7 +142,8 @@ impl Edits {
     }
 
     /// Copies `bytes`, which begin at the raw offset `from`, up to the raw offset `to` into `out`,
-    /// with the edits made that lie there.
+    /// with the edits made that lie there. No edit goes on after `to`: see
+    /// [`can_leave`](Self::can_leave).
     pub(in crate::masking) fn apply(
         &mut self,
         bytes: &[u8],
@@ -119,6 +159,7 @@ impl Edits {
         let mut at = from;
         let made = self.waiting.partition_point(|edit| edit.end <= to);
         for edit in self.waiting.drain(..made) {
+            fault::check(|| edit.start >= at, "an edit of bytes that have left");
             out.extend_from_slice(slice(at, edit.start.max(at)));
             out.extend_from_slice(&edit.replacement);
             at = edit.end.max(at);
@@ -130,6 +171,15 @@ impl Edits {
                 });
             }
         }
-        out.extend_from_slice(slice(at, to));
+        match self.waiting.first_mut() {
+            Some(edit) if edit.start < to => {
+                fault::check(|| false, "an edit is to be made in parts");
+                // What it leaves out goes on later.
+                out.extend_from_slice(slice(at, edit.start.max(at)));
+                out.append(&mut edit.replacement);
+                edit.start = to;
+            }
+            _ => out.extend_from_slice(slice(at, to)),
+        }
     }
 }

@@ -5,8 +5,10 @@ use super::{
     budget::{Budget, Slices},
     content::Content,
     desk::{Block, Desk},
-    edit::{Change, Edits},
+    edit::{Change, Edit, Edits},
+    fault::{self, Fault},
     findings::{Findings, Fingerprint, FingerprintKey},
+    placeholder,
     plan::Plan,
     restore::Secrets,
 };
@@ -30,6 +32,9 @@ pub struct Masker {
     secrets: Secrets,
     block: Option<Block>,
     blocked: Option<Blocked>,
+    fault: Fault,
+    /// Because of a fault all that comes is masked, and its replacement was given.
+    rest_is_masked: bool,
     /// What was done so far.
     work: u64,
     /// How much of a chunk is taken at once, where a budget bounds it.
@@ -62,9 +67,23 @@ impl Masker {
             secrets: Secrets::default(),
             block: None,
             blocked: None,
+            fault: Fault::default(),
+            rest_is_masked: false,
             work: 0,
             slices: Slices::FIRST,
         }
+    }
+
+    /// A masker of this format, for tests of what formats must not do.
+    #[cfg(test)]
+    pub(in crate::masking) fn of_format(
+        plan: Arc<Plan>,
+        key: FingerprintKey,
+        format: Box<dyn Format>,
+    ) -> Self {
+        let mut masker = Self::new(plan, key, &Content::text());
+        masker.format = format;
+        masker
     }
 
     /// Keeps every change that is made, for [`changes`](Self::changes). It takes memory for each
@@ -87,19 +106,29 @@ impl Masker {
         if self.blocked.is_some() {
             return MaskedChunk::owned(Vec::new());
         }
+        if self.fault.is_noted() {
+            return MaskedChunk::owned(self.mask_rest(chunk));
+        }
         let from = self.left.saturating_add(self.held.len() as u64);
         let end = from.saturating_add(chunk.len() as u64);
         self.work = self.work.saturating_add(chunk.len() as u64);
         let decided = self.read(|format, desk| format.push(desk, chunk, from));
+        self.fault.unless(
+            (self.left..=end).contains(&decided),
+            "a body is decided up to a place before what has left, or after its end",
+        );
         if let Some(block) = self.block.take() {
             self.held.extend_from_slice(chunk);
             return MaskedChunk::owned(self.end_at(block, decided));
+        }
+        if self.fault.is_noted() {
+            return MaskedChunk::owned(self.mask_rest(chunk));
         }
         let to = self.edits.can_leave(decided).clamp(self.left, end);
         if self.held.is_empty() && self.edits.is_empty() {
             self.left = to;
             let leaves = usize::try_from(to.saturating_sub(from)).unwrap_or(0);
-            let (leaves, stays) = chunk.split_at_checked(leaves).unwrap_or((chunk, &[]));
+            let (leaves, stays) = chunk.split_at_checked(leaves).unwrap_or((&[], chunk));
             self.held.extend_from_slice(stays);
             return match stays {
                 [] => MaskedChunk::unchanged(leaves),
@@ -183,9 +212,14 @@ impl Masker {
             return MaskedBody::default();
         }
         let end = self.left.saturating_add(self.held.len() as u64);
-        self.read(|format, desk| format.finish(desk, end));
+        if !self.fault.is_noted() {
+            self.read(|format, desk| format.finish(desk, end));
+        }
         if let Some(block) = self.block.take() {
             return MaskedBody::from_masked(self.end_at(block, end));
+        }
+        if self.fault.is_noted() {
+            return MaskedBody::from_masked(self.mask_rest(&[]));
         }
         let mut out = Vec::new();
         self.leave(end, &mut out);
@@ -222,6 +256,7 @@ impl Masker {
             edits: &mut self.edits,
             secrets: &mut self.secrets,
             blocked: &mut self.block,
+            fault: &mut self.fault,
             only_reports: false,
             judged: 0,
             work: 0,
@@ -243,10 +278,33 @@ impl Masker {
         }
     }
 
+    /// Masks all that is held, and `chunk`, which comes next: see [`fault`]. Gives what leaves.
+    fn mask_rest(&mut self, chunk: &[u8]) -> Vec<u8> {
+        self.held.extend_from_slice(chunk);
+        let mut replacement = Vec::new();
+        if !std::mem::replace(&mut self.rest_is_masked, true) {
+            let fingerprint = self.key.fingerprint(&self.held);
+            self.findings.add(fault::NAME, fingerprint, false);
+            replacement = placeholder::write(fault::SHORT_NAME, &fingerprint, None);
+        }
+        let end = self.left.saturating_add(self.held.len() as u64);
+        self.edits.replace_all(Edit {
+            start: self.left,
+            end,
+            replacement,
+        });
+        let mut out = Vec::new();
+        self.leave(end, &mut out);
+        out
+    }
+
     /// Ends the body before a secret: gives what could leave before it, and the format's own error.
     fn end_at(&mut self, block: Block, decided: u64) -> Vec<u8> {
         let at = self.format.cut(block.at.unwrap_or(self.left));
-        let to = self.edits.can_leave(decided.min(at)).max(self.left);
+        let to = match self.fault.is_noted() {
+            true => self.left,
+            false => self.edits.can_leave(decided.min(at)).max(self.left),
+        };
         let mut out = Vec::new();
         self.leave(to, &mut out);
         self.held = Vec::new();

@@ -2,7 +2,7 @@
 //!
 //! A [`Masker`] is the way in. [`plan`] says what it has to do; `desk`, `edit` and `placeholder`
 //! are what the texts of a body share; `content`, `encoding` and `decoding` say how its bytes are
-//! to be read.
+//! to be read. `fault` is for states that cannot be: then a body is masked whole.
 
 mod body;
 mod budget;
@@ -11,6 +11,7 @@ mod decoding;
 pub(in crate::masking) mod desk;
 pub(in crate::masking) mod edit;
 mod encoding;
+pub(in crate::masking) mod fault;
 pub(in crate::masking) mod findings;
 pub(in crate::masking) mod keys;
 mod masker;

@@ -142,11 +142,14 @@ impl Format for Sniff {
     }
 
     fn finish(&mut self, desk: &mut Desk<'_>, end: u64) {
-        if !self.head.is_empty()
-            && let Some(mut format) = self.open(&self.head, true)
-        {
-            format.push(desk, &self.head, self.head_at);
-            self.known = Some(format);
+        if !self.head.is_empty() {
+            match self.open(&self.head, true) {
+                Some(mut format) => {
+                    format.push(desk, &self.head, self.head_at);
+                    self.known = Some(format);
+                }
+                None => desk.fault.cannot_be("a body has ended and is of no kind"),
+            }
         }
         if let Some(known) = &mut self.known {
             known.finish(desk, end);

@@ -114,6 +114,9 @@ impl<'a> Transcript<'a> {
 
     /// Lets the tap read the text up to the raw offset `to`.
     pub(super) fn emit(&mut self, desk: &mut Desk<'_>, tap: &mut Tap, to: u64) {
+        let end = self.from.saturating_add(self.chunk.len() as u64);
+        desk.fault
+            .unless(to <= end, "text is to be read that has not come");
         if self.buffers.pieces.is_empty() {
             let text = self.slice(self.plain, to);
             let piece = Piece::plain(self.plain, text.len());

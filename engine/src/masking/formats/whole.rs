@@ -1,7 +1,7 @@
 //! Values that are secrets whatever they look like: because of their key, or of where they stand.
 
 use crate::masking::{
-    bodies::{desk::Desk, edit::Edit, findings::Taking, placeholder, plan::Action},
+    bodies::{desk::Desk, edit::Edit, fault, findings::Taking, placeholder, plan::Action},
     text::{
         channel::{MAX_HELD, What},
         tap::{Escaping, Piece},
@@ -99,6 +99,10 @@ impl Whole {
             self.push(desk, part, piece.raw, u64::from(piece.raw_len));
             rest = after;
         }
+        desk.fault.unless(
+            rest.is_empty(),
+            "a value stands where no raw bytes are known",
+        );
     }
 
     /// Takes the fingerprint of what came so far, but for its last bytes, and holds these alone.
@@ -196,6 +200,10 @@ impl Whole {
     }
 
     fn add(&mut self, start: u64, end: u64) {
+        fault::check(
+            || self.ranges.last().is_none_or(|last| last.1 <= start),
+            "parts of a value are not in order",
+        );
         match self.ranges.last_mut() {
             Some(last) if last.1 == start => last.1 = end,
             _ => self.ranges.push((start, end)),

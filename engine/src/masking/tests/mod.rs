@@ -5,6 +5,7 @@ mod actions;
 mod budgets;
 mod cases;
 mod detectors;
+mod faults;
 #[cfg(not(target_arch = "wasm32"))]
 mod formats;
 mod pii;

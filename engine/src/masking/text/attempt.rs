@@ -6,6 +6,7 @@ use super::{
     tails::{Answer, Tails},
 };
 use crate::masking::{
+    bodies::fault,
     detectors::doubt::DOUBTED,
     search::{
         automaton::State,
@@ -120,9 +121,13 @@ impl Attempt {
         to: usize,
     ) {
         let Some(rule) = set.rule(self.rule) else {
+            known.fault.cannot_be("a rule that is none is tried");
             self.state = None;
             return;
         };
+        known
+            .fault
+            .unless(to <= on.bytes.len(), "bytes are read that are not at hand");
         self.look_again(rule, on, &mut known.tails, to);
         let mut at = from;
         while let Some(state) = self.state
@@ -308,15 +313,17 @@ impl Attempt {
         &mut self,
         set: &DetectorSet,
         on: Reading<'_>,
-        tails: &mut Tails,
+        known: &mut Known,
         to: usize,
     ) {
         let Some(rule) = set.rule(self.rule) else {
+            known.fault.cannot_be("a rule that is none is tried");
             return;
         };
         if !self.is_open() {
             return;
         }
+        let (tails, fault) = (&mut known.tails, &mut known.fault);
         let complete = self
             .state
             .is_some_and(|state| rule.secret.matches_at_end(state));
@@ -329,10 +336,11 @@ impl Attempt {
         if let Some(tail) = rule.tail.as_ref() {
             ends.extend(self.waiting.iter().filter(|&&end| {
                 let answer = tails.ask(tail, on, end, to, &mut self.work);
-                let state = match answer {
-                    Answer::Waits(reader) => tails.state(reader),
-                    _ => None,
+                let Answer::Waits(reader) = answer else {
+                    return false;
                 };
+                let state = tails.state(reader);
+                fault.unless(state.is_some(), "a place waits for a reader that is none");
                 state.is_some_and(|state| tail.automaton.matches_at_end(state))
             }));
         }
@@ -348,6 +356,15 @@ impl Attempt {
 
     /// Positions become smaller by `by`.
     pub(in crate::masking) fn rebase(&mut self, by: usize) {
+        fault::check(
+            || {
+                self.matched
+                    .iter()
+                    .chain(&self.waiting)
+                    .all(|&end| end >= by)
+            },
+            "a match ends before it has begun",
+        );
         self.matched = self.matched.map(|end| end.saturating_sub(by));
         for end in &mut self.waiting {
             *end = end.saturating_sub(by);

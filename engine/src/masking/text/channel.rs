@@ -160,6 +160,7 @@ impl Channel {
             let mut bytes = std::mem::take(&mut self.held);
             bytes.extend_from_slice(text);
             let keep = self.resolve(set, desk, (&bytes, false), spans, marks);
+            // No more than there are.
             bytes.drain(..keep.min(bytes.len()));
             bytes.shrink_to(MAX_HELD / 4);
             self.held = bytes;
@@ -182,7 +183,10 @@ impl Channel {
     ) {
         let mut bytes = std::mem::take(&mut self.held);
         if !bytes.is_empty() || !self.starts.is_empty() || self.open.is_some() {
-            self.resolve(set, desk, (&bytes, true), Spans::all(), marks);
+            let keep = self.resolve(set, desk, (&bytes, true), Spans::all(), marks);
+            let is_decided = keep == bytes.len();
+            desk.fault
+                .unless(is_decided, "something is undecided at the end of a text");
         }
         bytes.clear();
         self.trail = Carried::new();
@@ -271,6 +275,7 @@ impl Channel {
             };
             self.known.tails.forget_before(on.place(at));
             let verdict = open.read_on(set, on, &mut self.known, ended);
+            desk.fault.join(self.known.fault);
             let work = open.attempts.iter_mut().map(Attempt::take_work);
             desk.worked(work.fold(PLACE, u64::saturating_add));
             if let Verdict::Undecided = verdict {
@@ -281,6 +286,9 @@ impl Channel {
                 // The cap: masked whatever it turns out to be.
                 let (place, taking) = ((self.place(at), self.place(open.read)), desk.key.taking());
                 self.runaway = open.into_runaway(set, place, Some(taking));
+                let is_followed = self.runaway.is_some();
+                desk.fault
+                    .unless(is_followed, "what is undecided belongs to no rule");
                 self.gone = self.gone.max(self.place(at.max(done)));
                 continue;
             }
@@ -290,6 +298,7 @@ impl Channel {
             let text = (self.before.as_slice(), bytes, self.base);
             let gone = self.at(self.gone);
             let (found, asked) = open.secret(set, &mut self.known, text);
+            desk.fault.join(self.known.fault);
             desk.worked(asked);
             match found {
                 Some((end, detector)) if end > done => {
@@ -317,6 +326,8 @@ impl Channel {
         let left = queue.len();
         starts.drain(..starts.len().saturating_sub(left));
         for start in &mut starts {
+            desk.fault
+                .unless(start.at >= keep, "a place is undecided that is not held");
             start.at = start.at.saturating_sub(keep);
         }
         starts.shrink_to(64);
@@ -324,6 +335,8 @@ impl Channel {
         if let Some(open) = &mut self.open {
             open.rebase(keep);
         }
+        desk.fault
+            .unless(keep <= bytes.len(), "more is decided than there is");
         self.remember(set, bytes.get(..keep).unwrap_or_default());
         self.marked = self.base.saturating_add(done as u64);
         self.base = self.base.saturating_add(keep as u64);
@@ -455,7 +468,7 @@ impl Open {
         }
         if ended && to == bytes.len() {
             for attempt in &mut self.attempts {
-                attempt.finish(set, on, &mut known.tails, to);
+                attempt.finish(set, on, known, to);
             }
             return Verdict::Decided;
         }
@@ -473,10 +486,19 @@ impl Open {
         let mut best: Option<(usize, &Detector)> = None;
         let mut asked = 0_u64;
         for attempt in &self.attempts {
-            let (Some(matched), Some(rule)) = (attempt.matched(), set.rule(attempt.rule())) else {
+            let Some(matched) = attempt.matched() else {
+                continue;
+            };
+            let is_there = matched <= bytes.len();
+            known
+                .fault
+                .unless(is_there, "a match ends after the bytes at hand");
+            let Some(rule) = set.rule(attempt.rule()) else {
+                known.fault.cannot_be("a match of a rule that is none");
                 continue;
             };
             let end = matched.saturating_sub(rule.after);
+            // Nothing, if all that matched is what stands after a secret.
             let secret = bytes.get(self.at..end).unwrap_or_default();
             if secret.is_empty() || best.is_some_and(|(longest, _)| end <= longest) {
                 continue;

@@ -15,6 +15,7 @@
 
 use super::tap::Piece;
 use crate::base::lanes::{WIDE, Wanted};
+use crate::masking::bodies::fault;
 
 /// What is carried from push to push.
 #[derive(Default)]
@@ -143,6 +144,8 @@ impl Fold {
                     source.copy_to(at, self);
                     let mut rest = Self::default();
                     source.copy_to(text.len(), &mut rest);
+                    // Where it stands is asked for until it is decided.
+                    fault::check(|| !rest.pieces.is_empty(), "what is carried stands nowhere");
                     self.carry = rest.text;
                     self.carried = rest.pieces;
                     break;

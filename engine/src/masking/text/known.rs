@@ -12,7 +12,7 @@
 //! in the text before it ([`Asked`]). Both are statements about the text.
 
 use super::{reading::MAX_STATES, tails::Tails};
-use crate::masking::{detectors::rule::Check, search::automaton::State};
+use crate::masking::{bodies::fault::Fault, detectors::rule::Check, search::automaton::State};
 use std::collections::BTreeMap;
 
 /// Finds of more bytes than this are long.
@@ -71,6 +71,8 @@ pub(in crate::masking) struct Known {
     /// By end and rule: how many long finds were refused.
     refusals: BTreeMap<(u64, u16), u32>,
     asked: Asked,
+    /// What those that read the text have come to that cannot be; for the desk.
+    pub(super) fault: Fault,
 }
 
 /// What asking about finds has cost in one text, less what it may cost for each of its bytes.

@@ -17,8 +17,11 @@
 //! what each format can wait for, and two keys of one kind begin alike.
 
 use crate::masking::{
-    bodies::desk::HASHED,
-    bodies::findings::{Fingerprint, Taking},
+    bodies::{
+        desk::HASHED,
+        fault,
+        findings::{Fingerprint, Taking},
+    },
     search::{automaton::State, set::DetectorSet},
 };
 
@@ -99,6 +102,7 @@ impl Runaway {
         (bytes, base): (&[u8], u64),
         ended: bool,
     ) -> Course {
+        fault::check(|| self.read >= base, "what is to be read is not held");
         let skip = usize::try_from(self.read.saturating_sub(base)).unwrap_or(usize::MAX);
         for &byte in bytes.get(skip..).unwrap_or_default() {
             let (read, matched) = (self.read, &mut self.matched);
@@ -106,7 +110,9 @@ impl Runaway {
             self.work = self.work.saturating_add(steps);
             self.threads.retain_mut(|(rule, state)| {
                 let Some(rule) = set.rule(*rule) else {
-                    return false;
+                    // Then it never ends: all that comes is masked.
+                    fault::check(|| false, "a secret of a rule that is none");
+                    return true;
                 };
                 let step = rule.secret.step(*state, byte);
                 if step.matched_before {

@@ -10,7 +10,10 @@
 //! text made for it cost 63,142 steps for each of its bytes.
 
 use super::reading::{MAX_STATES, Reading, WAYPOINT};
-use crate::masking::search::{automaton::State, compile::Tail};
+use crate::masking::{
+    bodies::fault,
+    search::{automaton::State, compile::Tail},
+};
 use std::collections::{BTreeMap, VecDeque};
 
 /// In how many places of a text it is remembered what is known of tails, before all of it is
@@ -227,7 +230,8 @@ impl Tails {
                 Some(Reader::Ended(answer)) => break answer,
                 Some(Reader::Reads { .. }) => break Answer::Waits(number),
                 None => {
-                    debug_assert!(false, "a place waits for a reader that is none");
+                    // It waits until the cap masks it.
+                    fault::check(|| false, "a place waits for a reader that is none");
                     return Answer::Waits(number);
                 }
             }
@@ -294,15 +298,18 @@ impl Tails {
             }
         };
         match (answer, own) {
-            (Some(answer), Some(own)) => self.set_reader(own, Reader::Ended(answer)),
+            (Some(answer), Some(own)) => {
+                self.set_reader(own, Reader::Ended(answer));
+                answer
+            }
+            (Some(answer), None) => answer,
             (None, Some(own)) => {
                 let at = on.place(at);
                 self.set_reader(own, Reader::Reads { state, at });
+                Answer::Waits(own)
             }
-            (Some(_), None) => {}
-            (None, None) => own = Some(self.new_reader(state, on.place(at))),
+            (None, None) => Answer::Waits(self.new_reader(state, on.place(at))),
         }
-        answer.unwrap_or_else(|| own.map_or(Answer::Fails, Answer::Waits))
     }
 
     /// Nothing before `place` is asked for any more. For every new place at which a secret may

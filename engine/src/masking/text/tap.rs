@@ -8,7 +8,7 @@ use super::{
     channel::{Channel, Seams, What},
     fold::{self, Fold},
 };
-use crate::masking::bodies::{desk::Desk, edit::Edit, plan::Plan};
+use crate::masking::bodies::{desk::Desk, edit::Edit, fault, plan::Plan};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use std::collections::VecDeque;
 
@@ -118,6 +118,14 @@ impl Tap {
         pieces: &[Piece],
         seams: Seams<'_>,
     ) {
+        fault::check(
+            || covers(pieces, text),
+            "pieces are not those of their text",
+        );
+        fault::check(
+            || seams.is_sorted() && seams.last().is_none_or(|seam| *seam <= text.len()),
+            "seams are not those of their text",
+        );
         if self.fold.is_plain(text) {
             self.read(desk, text, pieces, seams, &[]);
             return;
@@ -163,7 +171,10 @@ impl Tap {
                 [] => text.len(),
                 _ => from.saturating_add(length),
             };
-            let part = text.get(from..to).unwrap_or_default();
+            let Some(part) = text.get(from..to) else {
+                desk.fault.cannot_be("pieces are longer than their text");
+                return;
+            };
             // A seam at the end of a part is also one at the beginning of the next; it counts once.
             let last = rest.is_empty();
             let own = |places: &mut &[usize]| {
@@ -210,6 +221,7 @@ impl Tap {
             true => self.acting.undecided().unwrap_or(0),
             false => 0,
         };
+        let end = self.read.saturating_add(text.len() as u64);
         for piece in pieces {
             let end = self.read.saturating_add(u64::from(piece.len));
             if end <= decided {
@@ -218,6 +230,9 @@ impl Tap {
                 self.remember(*piece);
             }
         }
+        let is_covered = self.read == end;
+        desk.fault
+            .unless(is_covered, "pieces are not as long as their text");
         desk.marks = marks;
         self.edit(desk);
     }
@@ -279,6 +294,9 @@ impl Tap {
         if fold.read(&[], &[], &[], true) {
             self.read(desk, &fold.text, &fold.pieces, &[], &fold.breaks);
         }
+        let is_read = fold.undecided().is_none();
+        desk.fault
+            .unless(is_read, "half an escape goes on after the end of its text");
         self.report(desk, |channel, desk| {
             let Some(set) = &desk.plan.reporting else {
                 return;
@@ -393,9 +411,12 @@ impl Tap {
     fn edit(&mut self, desk: &mut Desk<'_>) {
         let mut marks = std::mem::take(&mut desk.marks);
         for mark in marks.drain(..) {
+            let is_known = self.is_known(mark.start, mark.end);
+            desk.fault
+                .unless(is_known, "a secret stands where no raw bytes are known");
             let mut ranges = self.raw_ranges(mark.start, mark.end);
             if ranges.is_empty() {
-                // All of it was let go.
+                // All of it was let go, or masked with what stands before it.
                 let place = self.raw_at(mark.start).max(self.edited);
                 ranges.push((place, place));
             }
@@ -443,6 +464,21 @@ impl Tap {
             }
         }
         self.runs.shrink_to(16);
+        if let Some(at) = self.acting.undecided() {
+            let is_known = self.is_known(at, self.read) && at < self.read;
+            desk.fault.unless(
+                is_known,
+                "undecided text stands where no raw bytes are known",
+            );
+        }
+    }
+
+    /// Whether it is known where all of the text from `start` to `end` stands, if that is more than
+    /// nothing.
+    fn is_known(&self, start: u64, end: u64) -> bool {
+        // Runs follow each other without gaps up to what was read.
+        let begins = self.runs.front().is_some_and(|(at, _)| *at <= start);
+        start >= end || begins && end <= self.read
     }
 
     /// Where this place of the text stands.
@@ -488,13 +524,20 @@ impl Tap {
             };
             let from = from.max(self.edited);
             match ranges.last_mut() {
-                Some(last) if last.1 == from => last.1 = to,
+                Some(last) if last.1 == from => last.1 = to.max(from),
                 _ if from < to => ranges.push((from, to)),
                 _ => {}
             }
         }
         ranges
     }
+}
+
+/// Whether `pieces` are those of `text`: as long, and in order.
+fn covers(pieces: &[Piece], text: &[u8]) -> bool {
+    let length = pieces.iter().map(|piece| u64::from(piece.len));
+    let end = |piece: &Piece| piece.raw.saturating_add(piece.raw_len.into());
+    length.sum::<u64>() == text.len() as u64 && pieces.iter().is_sorted_by(|a, b| end(a) <= b.raw)
 }
 
 impl Escaping {

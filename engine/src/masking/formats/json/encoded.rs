@@ -76,6 +76,7 @@ impl Encoded {
                 edits: &mut edits,
                 secrets: desk.secrets,
                 blocked: desk.blocked,
+                fault: desk.fault,
                 only_reports: desk.only_reports,
                 judged: desk.judged,
                 work: desk.work,

@@ -184,6 +184,7 @@ fn a_secret_that_is_cut_over_the_events_of_a_channel_leaves_what_stands_between(
         edits: &mut edits,
         secrets: &mut secrets,
         blocked: &mut None,
+        fault: &mut Default::default(),
         only_reports: false,
         judged: 0,
         work: 0,

@@ -228,7 +228,7 @@ proptest! {
                         ended |= attempt.is_open();
                         let rule = set.rule(attempt.rule()).unwrap();
                         let alone = Alone::read(rule, look, &text, at, to).finish(rule, &text, to);
-                        attempt.finish(&set, on, &mut known.tails, to - base);
+                        attempt.finish(&set, on, &mut known, to - base);
                         prop_assert_eq!(attempt.matched().map(|end| end + base), alone, "{:?} at {}", rules, at);
                     }
                     break true;

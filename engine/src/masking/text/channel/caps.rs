@@ -35,20 +35,26 @@ impl Channel {
         desk: &mut Desk<'_>,
         marks: &mut Vec<Mark>,
     ) {
+        const NO_RULE: &str = "what is undecided belongs to no rule";
         let bytes = std::mem::take(&mut self.held);
         let end = self.base.saturating_add(bytes.len() as u64);
         let read = match (self.open.take(), self.runaway.take()) {
             (Some(open), _) => {
                 let (start, read) = (self.place(open.at), self.place(open.read));
                 let secret = bytes.get(open.at..open.read).unwrap_or_default();
-                if let Some(runaway) = open.into_runaway(set, (start, read), None) {
-                    if let Some(rule) = set.rule(runaway.rule()) {
+                let runaway = open.into_runaway(set, (start, read), None);
+                match runaway
+                    .as_ref()
+                    .and_then(|runaway| set.rule(runaway.rule()))
+                {
+                    Some(rule) => {
                         let from = start.max(self.marked).max(self.gone);
                         self.mark(desk, &rule.detector, secret, false, (from, read), marks);
                     }
-                    if desk.plan.restores.is_none() {
-                        self.runaway = Some(runaway);
-                    }
+                    None => desk.fault.cannot_be(NO_RULE),
+                }
+                if desk.plan.restores.is_none() {
+                    self.runaway = runaway;
                 }
                 read
             }
@@ -64,12 +70,15 @@ impl Channel {
                 return;
             }
         };
-        let done = usize::try_from(read.saturating_sub(self.base)).unwrap_or(0);
-        self.remember(set, bytes.get(..done).unwrap_or_default());
+        let Some((masked, rest)) = bytes.split_at_checked(self.at(read)) else {
+            desk.fault.cannot_be("more was read than is held");
+            return;
+        };
+        self.remember(set, masked);
         self.marked = read;
         self.base = read;
         self.starts.clear();
-        self.held = bytes.get(done..).unwrap_or_default().to_vec();
+        self.held = rest.to_vec();
     }
 
     /// Drops what was not yet marked nor dropped up to this place of the text, from `from` on.
@@ -95,7 +104,11 @@ impl Channel {
         end: u64,
         marks: &mut Vec<Mark>,
     ) {
-        let (Some(fingerprint), Some(rule)) = (runaway.give(), set.rule(runaway.rule())) else {
+        let Some(fingerprint) = runaway.give() else {
+            return;
+        };
+        let Some(rule) = set.rule(runaway.rule()) else {
+            desk.fault.cannot_be("a secret of a rule that is none");
             return;
         };
         let from = self.gone.max(self.marked);
