@@ -44,6 +44,25 @@
 //! - The end of the text decides what is open: a match that is complete is a secret, all else
 //!   passes.
 //!
+//! # Words
+//!
+//! - *anchor*: bytes that stand in every match of a rule, which are searched for. *Lead*
+//!   ([`Lead`](detectors::rule::Lead)): what stands between the beginning of a match and its anchor.
+//!   *Left* ([`Left`](detectors::rule::Left)): the boundary, what may stand before a match.
+//! - *context*, *tail*: what leads to a secret, and what must follow it; neither is a part of it.
+//!   *Must*: what is asked of a secret beyond its pattern ([`Check`](detectors::rule::Check)).
+//! - *look* ([`Look`](search::automaton::Look)): what stands before a place, as far as `^` and `\b`
+//!   ask for it.
+//! - *head*: an anchor with what stands around it in every match, to see what the end of a chunk
+//!   cuts. *Carried* ([`Carried`](search::discovery::Carried)): what discovery knows at the end of a
+//!   chunk and goes on with at the next.
+//! - *start*: a place where a secret of one rule may begin. *Attempt*: the rule that reads on from
+//!   there. *Runaway*: a secret that is longer than a text holds. *Mark*: a place in a text that is
+//!   a secret, and what becomes of it.
+//! - *seam*: where a span begins or ends in a text that has several.
+//! - *raw*, *text*: the bytes of the body as it came, and what a format decodes of them. They are
+//!   counted in different types ([`offsets`]).
+//!
 //! # How
 //!
 //! ```text
@@ -64,6 +83,7 @@
 //! | `text` | one decoded text: which ranges of it are secrets, and where they stand in the body |
 //! | `search` | detectors made ready, and the pass that finds where a secret could begin |
 //! | `detectors` | what a secret is: the catalogue, and the detectors of a policy |
+//! | `offsets` | how bytes are counted: in a body, in a text, at hand |
 //!
 //! Beside a body's texts stands the *desk*, which all of them share: the plan, what was found, and
 //! the edits that wait. It alone says what becomes of a secret; `placeholder` writes what then
@@ -120,6 +140,7 @@
 mod bodies;
 mod detectors;
 mod formats;
+mod offsets;
 mod search;
 mod streams;
 #[cfg(test)]

@@ -5,14 +5,12 @@ use super::{
     edit::Edits,
     fault::Fault,
     findings::{Findings, Fingerprint, FingerprintKey},
+    mark::{Mark, What},
     placeholder,
     plan::{Action, Plan},
     restore::Secrets,
 };
-use crate::masking::{
-    detectors::detector::Detector,
-    text::channel::{Mark, What},
-};
+use crate::masking::{detectors::detector::Detector, offsets::RawAt};
 
 /// Lent to a format for each chunk.
 pub(in crate::masking) struct Desk<'a> {
@@ -40,7 +38,14 @@ pub(in crate::masking) struct Block {
     pub(in crate::masking) detector: String,
     pub(in crate::masking) fingerprint: Fingerprint,
     /// Raw offset of the secret's first byte; set by the tap that knows it.
-    pub(in crate::masking) at: Option<u64>,
+    pub(in crate::masking) at: Option<RawAt>,
+}
+
+impl Block {
+    /// It stands here, or some of it does.
+    pub(in crate::masking) fn stands(&mut self, at: RawAt) {
+        self.at = Some(self.at.map_or(at, |first| first.min(at)));
+    }
 }
 
 /// What a finding costs, and each byte of its secret: the fingerprint's two blocks, and what hashes

@@ -4,22 +4,32 @@
 //! no secret passes byte for byte in all of them.
 
 use super::fault;
+use crate::masking::offsets::{RawAt, Span};
 
 /// One range of the raw stream that is replaced.
 #[derive(PartialEq, Eq)]
 pub(in crate::masking) struct Edit {
-    /// Offset of the first byte, from the beginning of the stream.
-    pub(in crate::masking) start: u64,
-    /// Offset after the last byte.
-    pub(in crate::masking) end: u64,
+    pub(in crate::masking) at: Span<RawAt>,
     /// What stands there instead; empty if it only goes.
     pub(in crate::masking) replacement: Vec<u8>,
+}
+
+impl Edit {
+    /// Replaces what stands from `start` up to `end`.
+    pub(in crate::masking) fn new(
+        start: impl Into<RawAt>,
+        end: impl Into<RawAt>,
+        replacement: Vec<u8>,
+    ) -> Self {
+        let at = Span::new(start, end);
+        Self { at, replacement }
+    }
 }
 
 impl std::fmt::Debug for Edit {
     /// Without the replacement: when a secret is restored it is the secret.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Edit({}..{})", self.start, self.end)
+        write!(f, "Edit({}..{})", self.at.from.get(), self.at.to.get())
     }
 }
 
@@ -55,58 +65,58 @@ impl Edits {
     pub(in crate::masking) fn add(&mut self, edit: Edit) {
         match self.waiting.last_mut() {
             // A secret that goes on: its later ranges only disappear.
-            Some(last) if last.end == edit.start && edit.replacement.is_empty() => {
-                last.end = edit.end;
+            Some(last) if last.at.to == edit.at.from && edit.replacement.is_empty() => {
+                last.at.to = edit.at.to;
             }
-            Some(last) if last.end > edit.start => self.insert(edit),
+            Some(last) if last.at.to > edit.at.from => self.insert(edit),
             _ => self.waiting.push(edit),
         }
     }
 
     /// Takes an edit of a place before others.
     fn insert(&mut self, mut edit: Edit) {
-        let at = self
-            .waiting
-            .partition_point(|other| other.start < edit.start);
+        let mut at = self.first_from(edit.at.from);
         let before = at.checked_sub(1).and_then(|at| self.waiting.get(at));
-        let after = self.waiting.get(at);
-        if before.is_some_and(|other| other.end > edit.start)
-            || after.is_some_and(|other| other.start < edit.end)
-        {
+        let mut around = before.into_iter().chain(self.waiting.get(at));
+        if around.any(|other| other.at.meets(edit.at)) {
             fault::check(|| false, "an edit of a place where there is one");
             self.join(&mut edit);
+            at = self.first_from(edit.at.from);
         }
-        let at = self
-            .waiting
-            .partition_point(|other| other.start < edit.start);
         self.waiting.insert(at, edit);
+    }
+
+    /// The first edit of a place at or after this one.
+    fn first_from(&self, place: RawAt) -> usize {
+        self.waiting.partition_point(|edit| edit.at.from < place)
     }
 
     /// Takes out the edits that have a place in common with this one, which becomes one of all
     /// their places.
     fn join(&mut self, edit: &mut Edit) {
-        let (start, end) = (edit.start, edit.end);
-        for other in self
-            .waiting
-            .extract_if(.., |other| other.end > start && other.start < end)
-        {
-            edit.start = edit.start.min(other.start);
-            edit.end = edit.end.max(other.end);
+        let place = edit.at;
+        let met = |other: &mut Edit| other.at.meets(place);
+        for other in self.waiting.extract_if(.., met) {
+            edit.at = edit.at.joined(other.at);
         }
     }
 
     /// Whether something between these raw offsets is to be changed.
-    pub(in crate::masking) fn touch(&self, start: u64, end: u64) -> bool {
-        let first = self.waiting.partition_point(|edit| edit.end <= start);
-        self.waiting.get(first).is_some_and(|edit| edit.start < end)
+    pub(in crate::masking) fn touch(&self, start: impl Into<RawAt>, end: impl Into<RawAt>) -> bool {
+        let place = Span::new(start, end);
+        let first = self
+            .waiting
+            .partition_point(|edit| edit.at.to <= place.from);
+        let first = self.waiting.get(first);
+        first.is_some_and(|edit| edit.at.from < place.to)
     }
 
     /// Takes an edit that makes those inside of its range needless.
     pub(in crate::masking) fn replace(&mut self, mut edit: Edit) {
-        let (start, end) = (edit.start, edit.end);
+        let place = edit.at;
         self.join(&mut edit);
         fault::check(
-            || (edit.start, edit.end) == (start, end),
+            || edit.at == place,
             "an edit that lies in another one's range, but for a part",
         );
         self.add(edit);
@@ -134,11 +144,11 @@ impl Edits {
     }
 
     /// How far bytes can leave that are decided up to `decided`: an edit is made whole or not yet.
-    pub(in crate::masking) fn can_leave(&self, decided: u64) -> u64 {
+    pub(in crate::masking) fn can_leave(&self, decided: RawAt) -> RawAt {
         self.waiting
             .iter()
-            .find(|edit| edit.start < decided && edit.end > decided)
-            .map_or(decided, |edit| edit.start)
+            .find(|edit| edit.at.from < decided && edit.at.to > decided)
+            .map_or(decided, |edit| edit.at.from)
     }
 
     /// Copies `bytes`, which begin at the raw offset `from`, up to the raw offset `to` into `out`,
@@ -147,37 +157,37 @@ impl Edits {
     pub(in crate::masking) fn apply(
         &mut self,
         bytes: &[u8],
-        from: u64,
-        to: u64,
+        from: RawAt,
+        to: RawAt,
         out: &mut Vec<u8>,
     ) {
-        let slice = |start: u64, end: u64| {
-            let start = usize::try_from(start.saturating_sub(from)).unwrap_or(usize::MAX);
-            let end = usize::try_from(end.saturating_sub(from)).unwrap_or(usize::MAX);
-            bytes.get(start..end).unwrap_or_default()
+        // What is not at hand cannot pass.
+        let slice = |start: RawAt, end: RawAt| {
+            let range = start.index(from)..end.index(from);
+            bytes.get(range).unwrap_or_default()
         };
         let mut at = from;
-        let made = self.waiting.partition_point(|edit| edit.end <= to);
+        let made = self.waiting.partition_point(|edit| edit.at.to <= to);
         for edit in self.waiting.drain(..made) {
-            fault::check(|| edit.start >= at, "an edit of bytes that have left");
-            out.extend_from_slice(slice(at, edit.start.max(at)));
+            fault::check(|| edit.at.from >= at, "an edit of bytes that have left");
+            out.extend_from_slice(slice(at, edit.at.from.max(at)));
             out.extend_from_slice(&edit.replacement);
-            at = edit.end.max(at);
+            at = edit.at.to.max(at);
             if let Some(made) = &mut self.made {
                 made.push(Change {
-                    start: edit.start,
-                    end: edit.end,
+                    start: edit.at.from.get(),
+                    end: edit.at.to.get(),
                     replacement: edit.replacement,
                 });
             }
         }
         match self.waiting.first_mut() {
-            Some(edit) if edit.start < to => {
+            Some(edit) if edit.at.from < to => {
                 fault::check(|| false, "an edit is to be made in parts");
                 // What it leaves out goes on later.
-                out.extend_from_slice(slice(at, edit.start.max(at)));
+                out.extend_from_slice(slice(at, edit.at.from.max(at)));
                 out.append(&mut edit.replacement);
-                edit.start = to;
+                edit.at.from = to;
             }
             _ => out.extend_from_slice(slice(at, to)),
         }

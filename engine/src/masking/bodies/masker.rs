@@ -12,7 +12,10 @@ use super::{
     plan::Plan,
     restore::Secrets,
 };
-use crate::masking::formats::{self, Format};
+use crate::masking::{
+    formats::{self, Format},
+    offsets::RawAt,
+};
 use std::{fmt, sync::Arc};
 
 /// Masks one body as it comes.
@@ -26,7 +29,7 @@ pub struct Masker {
     /// Raw bytes from `left` on.
     held: Vec<u8>,
     /// How many raw bytes have left, or were replaced.
-    left: u64,
+    left: RawAt,
     edits: Edits,
     findings: Findings,
     secrets: Secrets,
@@ -61,7 +64,7 @@ impl Masker {
             key,
             format: formats::open(content),
             held: Vec::new(),
-            left: 0,
+            left: RawAt::START,
             edits: Edits::default(),
             findings: Findings::default(),
             secrets: Secrets::default(),
@@ -109,10 +112,11 @@ impl Masker {
         if self.fault.is_noted() {
             return MaskedChunk::owned(self.mask_rest(chunk));
         }
-        let from = self.left.saturating_add(self.held.len() as u64);
-        let end = from.saturating_add(chunk.len() as u64);
+        let from = self.left.after(self.held.len());
+        let end = from.after(chunk.len());
         self.work = self.work.saturating_add(chunk.len() as u64);
-        let decided = self.read(|format, desk| format.push(desk, chunk, from));
+        let decided = self.read(|format, desk| format.push(desk, chunk, from.get()));
+        let decided = RawAt::new(decided);
         self.fault.unless(
             (self.left..=end).contains(&decided),
             "a body is decided up to a place before what has left, or after its end",
@@ -127,8 +131,9 @@ impl Masker {
         let to = self.edits.can_leave(decided).clamp(self.left, end);
         if self.held.is_empty() && self.edits.is_empty() {
             self.left = to;
-            let leaves = usize::try_from(to.saturating_sub(from)).unwrap_or(0);
-            let (leaves, stays) = chunk.split_at_checked(leaves).unwrap_or((&[], chunk));
+            let (leaves, stays) = chunk
+                .split_at_checked(to.index(from))
+                .unwrap_or((&[], chunk));
             self.held.extend_from_slice(stays);
             return match stays {
                 [] => MaskedChunk::unchanged(leaves),
@@ -138,9 +143,8 @@ impl Masker {
         let mut out = Vec::new();
         if self.held.is_empty() {
             self.edits.apply(chunk, from, to, &mut out);
-            let leaves = usize::try_from(to.saturating_sub(from)).unwrap_or(0);
             self.held
-                .extend_from_slice(chunk.get(leaves..).unwrap_or_default());
+                .extend_from_slice(chunk.get(to.index(from)..).unwrap_or_default());
             self.left = to;
         } else {
             self.held.extend_from_slice(chunk);
@@ -211,9 +215,9 @@ impl Masker {
         if self.blocked.is_some() {
             return MaskedBody::default();
         }
-        let end = self.left.saturating_add(self.held.len() as u64);
+        let end = self.left.after(self.held.len());
         if !self.fault.is_noted() {
-            self.read(|format, desk| format.finish(desk, end));
+            self.read(|format, desk| format.finish(desk, end.get()));
         }
         if let Some(block) = self.block.take() {
             return MaskedBody::from_masked(self.end_at(block, end));
@@ -268,10 +272,10 @@ impl Masker {
     }
 
     /// Lets the held bytes up to `to` go into `out`, edited.
-    fn leave(&mut self, to: u64, out: &mut Vec<u8>) {
+    fn leave(&mut self, to: RawAt, out: &mut Vec<u8>) {
         self.edits.apply(&self.held, self.left, to, out);
-        let leaves = usize::try_from(to.saturating_sub(self.left)).unwrap_or(0);
-        self.held.drain(..leaves.min(self.held.len()));
+        let leaves = to.index(self.left).min(self.held.len());
+        self.held.drain(..leaves);
         self.left = to;
         if self.held.is_empty() {
             self.held = Vec::new();
@@ -287,20 +291,18 @@ impl Masker {
             self.findings.add(fault::NAME, fingerprint, false);
             replacement = placeholder::write(fault::SHORT_NAME, &fingerprint, None);
         }
-        let end = self.left.saturating_add(self.held.len() as u64);
-        self.edits.replace_all(Edit {
-            start: self.left,
-            end,
-            replacement,
-        });
+        let end = self.left.after(self.held.len());
+        self.edits
+            .replace_all(Edit::new(self.left, end, replacement));
         let mut out = Vec::new();
         self.leave(end, &mut out);
         out
     }
 
     /// Ends the body before a secret: gives what could leave before it, and the format's own error.
-    fn end_at(&mut self, block: Block, decided: u64) -> Vec<u8> {
-        let at = self.format.cut(block.at.unwrap_or(self.left));
+    fn end_at(&mut self, block: Block, decided: RawAt) -> Vec<u8> {
+        let at = self.format.cut(block.at.unwrap_or(self.left).get());
+        let at = RawAt::new(at);
         let to = match self.fault.is_noted() {
             true => self.left,
             false => self.edits.can_leave(decided.min(at)).max(self.left),

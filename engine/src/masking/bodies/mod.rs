@@ -14,6 +14,7 @@ mod encoding;
 pub(in crate::masking) mod fault;
 pub(in crate::masking) mod findings;
 pub(in crate::masking) mod keys;
+pub(in crate::masking) mod mark;
 mod masker;
 pub(in crate::masking) mod placeholder;
 pub(in crate::masking) mod plan;

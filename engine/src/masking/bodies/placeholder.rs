@@ -5,11 +5,7 @@
 
 use std::borrow::Cow;
 
-use super::{
-    findings::Fingerprint,
-    plan::{KUBERNETES, Plan},
-};
-use crate::masking::detectors::catalogue::catalogue;
+use super::findings::Fingerprint;
 
 /// Most characters of a secret that a replacement may show.
 pub const MAX_KEEP: u8 = 16;
@@ -102,25 +98,14 @@ fn written(name: &str) -> String {
 }
 
 impl Placeholder<'_> {
-    /// Whether masking may have written it: its name is one that is known, and it shows no more
-    /// than the plan shows. Anybody can write a secret where the name stands, or what is kept; this
-    /// leaves no room but for the digits of the fingerprint, which only whoever has the key can
-    /// check with the secret at hand.
-    pub(in crate::masking) fn is_known(self, plan: &Plan) -> bool {
-        let shows = |full: &str| {
-            let kept = self.kept.map_or(0, str::len);
-            kept <= usize::from(plan.treatment(full).keep)
-        };
-        let sets = std::iter::once(&plan.acting).chain(&plan.reporting);
-        let own = sets.flat_map(|set| set.detectors());
-        let mut detectors = own.chain(catalogue());
-        detectors.any(|d| written(d.short_name()) == self.name && shows(d.name()))
-            || KUBERNETES.ends_with(&format!("/{}", self.name)) && shows(KUBERNETES)
-            || plan
-                .keys
-                .iter()
-                .chain(super::KeyNames::common().iter())
-                .any(|key| written(key) == self.name && shows(&format!("keys/{key}")))
+    /// Whether it has this name, of a detector or of a key.
+    pub(super) fn is_named(self, name: &str) -> bool {
+        written(name) == self.name
+    }
+
+    /// How many characters of the secret it shows.
+    pub(super) fn kept(self) -> usize {
+        self.kept.map_or(0, str::len)
     }
 }
 
@@ -179,7 +164,8 @@ mod tests {
     #[test]
     fn only_names_that_are_known_and_what_the_plan_shows_are_taken_for_masked() {
         let plan = plan();
-        let known = |text: &str| read(text.as_bytes()).is_some_and(|found| found.is_known(&plan));
+        let known =
+            |text: &str| read(text.as_bytes()).is_some_and(|found| plan.may_have_written(found));
         for text in [
             "[masked:github-pat:00000000]",
             "[masked:github-pat:00000000:abcd]",

@@ -1,8 +1,8 @@
 //! What is to be done in one direction of one connection: which detectors look, and what happens to
 //! what they find.
 
-use super::{keys::KeyNames, restore::Secrets};
-use crate::masking::search::set::DetectorSet;
+use super::{keys::KeyNames, placeholder::Placeholder, restore::Secrets};
+use crate::masking::{detectors::catalogue::catalogue, search::set::DetectorSet};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -163,5 +163,26 @@ impl Plan {
 
     pub(in crate::masking) fn treatment(&self, detector: &str) -> Treatment {
         self.treatments.get(detector).copied().unwrap_or_default()
+    }
+
+    /// Whether masking may have written this placeholder: its name is one that is known, and it
+    /// shows no more than this plan shows. Anybody can write a secret where the name stands, or
+    /// what is kept; this leaves no room but for the digits of the fingerprint, which only whoever
+    /// has the key can check with the secret at hand.
+    pub(in crate::masking) fn may_have_written(&self, found: Placeholder<'_>) -> bool {
+        let shows = |full: &str| found.kept() <= usize::from(self.treatment(full).keep);
+        let is_it = |full: &str, short: &str| found.is_named(short) && shows(full);
+        let sets = std::iter::once(&self.acting).chain(&self.reporting);
+        let own = sets.flat_map(|set| set.detectors());
+        let mut detectors = own.chain(catalogue());
+        detectors.any(|detector| is_it(detector.name(), detector.short_name()))
+            || KUBERNETES
+                .split_once('/')
+                .is_some_and(|(_, short)| is_it(KUBERNETES, short))
+            || self
+                .keys
+                .iter()
+                .chain(KeyNames::common().iter())
+                .any(|key| found.is_named(key) && shows(&format!("keys/{key}")))
     }
 }

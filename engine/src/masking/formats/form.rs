@@ -12,6 +12,7 @@ use super::{
 use crate::base::percent;
 use crate::masking::{
     bodies::{desk::Desk, keys::MAX_NAME},
+    offsets::RawAt,
     text::tap::{Escaping, Tap},
 };
 
@@ -75,10 +76,8 @@ impl Form {
     fn undecided(&self) -> Option<u64> {
         let cut = (!self.cut.is_empty()).then_some(self.cut_at);
         let whole = self.whole.as_ref().and_then(Whole::undecided);
-        [self.tap.undecided(), cut, whole]
-            .into_iter()
-            .flatten()
-            .min()
+        let text = self.tap.undecided().map(RawAt::get);
+        [text, cut, whole].into_iter().flatten().min()
     }
 }
 

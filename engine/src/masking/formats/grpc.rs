@@ -3,6 +3,7 @@
 use super::Format;
 use crate::masking::{
     bodies::desk::Desk,
+    offsets::RawAt,
     text::tap::{Escaping, Tap},
 };
 
@@ -62,7 +63,7 @@ impl Format for Grpc {
             }
             rest = after;
         }
-        self.tap.undecided().unwrap_or(end)
+        self.tap.undecided().map_or(end, RawAt::get)
     }
 
     fn finish(&mut self, desk: &mut Desk<'_>, _end: u64) {

@@ -11,6 +11,7 @@ use crate::masking::{
         content::{Content, parameter},
         desk::Desk,
     },
+    offsets::RawAt,
     text::tap::{Escaping, Tap},
 };
 use memchr::memmem::Finder;
@@ -303,7 +304,8 @@ impl Format for Multipart {
             };
         }
         let cut = (!self.cut.is_empty()).then_some(self.cut_at);
-        let places = [cut, self.undecided, self.around.undecided()];
+        let around = self.around.undecided().map(RawAt::get);
+        let places = [cut, self.undecided, around];
         places.into_iter().flatten().fold(end, u64::min)
     }
 

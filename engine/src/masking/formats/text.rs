@@ -4,6 +4,7 @@
 use super::Format;
 use crate::masking::{
     bodies::desk::Desk,
+    offsets::RawAt,
     text::tap::{Escaping, Tap},
 };
 
@@ -32,7 +33,7 @@ impl Format for Text {
     fn push(&mut self, desk: &mut Desk<'_>, chunk: &[u8], from: u64) -> u64 {
         self.tap.push_plain(desk, chunk, from);
         let end = from.saturating_add(chunk.len() as u64);
-        self.tap.undecided().unwrap_or(end)
+        self.tap.undecided().map_or(end, RawAt::get)
     }
 
     fn finish(&mut self, desk: &mut Desk<'_>, _end: u64) {

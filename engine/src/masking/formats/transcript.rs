@@ -87,11 +87,9 @@ impl<'a> Transcript<'a> {
             [byte] => self.buffers.text.push(*byte),
             _ => self.buffers.text.extend_from_slice(text),
         }
-        self.buffers.pieces.push(Piece {
-            len: u32::try_from(text.len()).unwrap_or(0),
-            raw,
-            raw_len,
-        });
+        self.buffers
+            .pieces
+            .push(Piece::unit(text.len(), raw, raw_len));
         self.plain = raw.saturating_add(u64::from(raw_len));
     }
 

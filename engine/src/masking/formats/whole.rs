@@ -1,9 +1,12 @@
 //! Values that are secrets whatever they look like: because of their key, or of where they stand.
 
 use crate::masking::{
-    bodies::{desk::Desk, edit::Edit, fault, findings::Taking, placeholder, plan::Action},
+    bodies::{
+        desk::Desk, edit::Edit, fault, findings::Taking, mark::What, placeholder, plan::Action,
+    },
+    offsets::{RawAt, Span},
     text::{
-        channel::{MAX_HELD, What},
+        channel::MAX_HELD,
         tap::{Escaping, Piece},
     },
 };
@@ -22,7 +25,7 @@ pub(super) struct Whole {
     /// Fingerprints of what came before `value`, if it is too long to be held.
     long: Option<Box<Long>>,
     /// Where it stands, but for what was let go.
-    ranges: Vec<(u64, u64)>,
+    ranges: Vec<Span<RawAt>>,
     given: bool,
     passes: bool,
 }
@@ -69,14 +72,15 @@ impl Whole {
 
     /// Reads a part of the value: what it means, and where it stands.
     pub(super) fn push(&mut self, desk: &mut Desk<'_>, text: &[u8], raw: u64, raw_len: u64) {
-        let end = raw.saturating_add(raw_len);
+        let from = RawAt::new(raw);
+        let range = Span::new(from, from.plus(raw_len));
         if self.given {
-            if raw < end && !self.passes {
-                drop_range(desk, (raw, end));
+            if !range.is_empty() && !self.passes {
+                drop_range(desk, range);
             }
             return;
         }
-        self.add(raw, end);
+        self.add(range);
         let mut rest = text;
         while !rest.is_empty() {
             let room = MAX_HELD.saturating_sub(self.value.len());
@@ -96,7 +100,7 @@ impl Whole {
         for piece in pieces {
             let length = usize::try_from(piece.len).unwrap_or(0);
             let (part, after) = rest.split_at_checked(length).unwrap_or((rest, &[]));
-            self.push(desk, part, piece.raw, u64::from(piece.raw_len));
+            self.push(desk, part, piece.raw.get(), u64::from(piece.raw_len));
             rest = after;
         }
         desk.fault.unless(
@@ -126,17 +130,17 @@ impl Whole {
         if self.given || self.passes {
             return;
         }
-        let Some((start, end)) = self.ranges.pop() else {
+        let Some(Span { from, to }) = self.ranges.pop() else {
             return;
         };
         for range in self.ranges.drain(..) {
             drop_range(desk, range);
         }
-        let last = end.saturating_sub(1).max(start);
-        if start < last {
-            drop_range(desk, (start, last));
+        let last = to.minus(1).max(from);
+        if from < last {
+            drop_range(desk, Span::new(from, last));
         }
-        self.ranges.push((last, end));
+        self.ranges.push(Span::new(last, to));
     }
 
     /// Masks what came so far, and what still comes.
@@ -157,7 +161,7 @@ impl Whole {
     pub(super) fn undecided(&self) -> Option<u64> {
         match self.passes || self.given {
             true => None,
-            false => self.ranges.first().map(|(start, _)| *start),
+            false => self.ranges.first().map(|range| range.from.get()),
         }
     }
 
@@ -180,7 +184,7 @@ impl Whole {
         let Some(mut long) = self.long.take() else {
             let value = meant;
             // What masking has put there, here or before, stays.
-            if placeholder::read(&value).is_some_and(|found| found.is_known(desk.plan)) {
+            if placeholder::read(&value).is_some_and(|found| desk.plan.may_have_written(found)) {
                 return None;
             }
             return desk.judge_named(&self.name, short, &value, false);
@@ -199,14 +203,14 @@ impl Whole {
         desk.judge_long((&self.name, short), fingerprint, &value)
     }
 
-    fn add(&mut self, start: u64, end: u64) {
+    fn add(&mut self, range: Span<RawAt>) {
         fault::check(
-            || self.ranges.last().is_none_or(|last| last.1 <= start),
+            || self.ranges.last().is_none_or(|last| last.to <= range.from),
             "parts of a value are not in order",
         );
         match self.ranges.last_mut() {
-            Some(last) if last.1 == start => last.1 = end,
-            _ => self.ranges.push((start, end)),
+            Some(last) if last.to == range.from => last.to = range.to,
+            _ => self.ranges.push(range),
         }
     }
 
@@ -218,24 +222,21 @@ impl Whole {
         let ranges = std::mem::take(&mut self.ranges);
         let mut replacement = match what {
             Some(What::Replaced(text)) => {
-                let length = ranges.iter().map(|(start, end)| end.saturating_sub(*start));
+                let length = ranges.iter().map(|range| range.length());
                 self.escaping
                     .write(&text, length.fold(0, u64::saturating_add))
             }
             Some(What::Blocked) => {
-                if let (Some(block), Some(&(start, _))) = (&mut desk.blocked, ranges.first()) {
-                    block.at = Some(block.at.unwrap_or(start).min(start));
+                if let (Some(block), Some(first)) = (&mut desk.blocked, ranges.first()) {
+                    block.stands(first.from);
                 }
                 return;
             }
             Some(What::Dropped) | None => return,
         };
-        for (start, end) in ranges {
-            desk.edits.add(Edit {
-                start,
-                end,
-                replacement: std::mem::take(&mut replacement),
-            });
+        for at in ranges {
+            let replacement = std::mem::take(&mut replacement);
+            desk.edits.add(Edit { at, replacement });
         }
     }
 }
@@ -246,10 +247,7 @@ fn whole(value: &[u8]) -> &[u8] {
     value.get(..length).unwrap_or_default()
 }
 
-fn drop_range(desk: &mut Desk<'_>, (start, end): (u64, u64)) {
-    desk.edits.add(Edit {
-        start,
-        end,
-        replacement: Vec::new(),
-    });
+fn drop_range(desk: &mut Desk<'_>, at: Span<RawAt>) {
+    let replacement = Vec::new();
+    desk.edits.add(Edit { at, replacement });
 }

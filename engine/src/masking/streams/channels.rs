@@ -145,11 +145,9 @@ impl Channels {
                 return true;
             }
             if desk.edits.touch(tie.of.0, tie.of.1) {
-                desk.edits.replace(Edit {
-                    start: tie.range.0,
-                    end: tie.range.1,
-                    replacement: tie.replacement.to_vec(),
-                });
+                let replacement = tie.replacement.to_vec();
+                desk.edits
+                    .replace(Edit::new(tie.range.0, tie.range.1, replacement));
             }
             false
         });

@@ -3,6 +3,7 @@
 use crate::masking::{
     bodies::desk::Desk,
     formats::{Format, json::Json},
+    offsets::RawAt,
     text::tap::{Escaping, Piece, Tap},
 };
 
@@ -126,10 +127,11 @@ impl LongEvent {
     pub(super) fn undecided(&self) -> Option<u64> {
         let data = match &self.data {
             Some(Data::Json(json)) => json.undecided(),
-            Some(Data::Text(tap)) => tap.undecided(),
+            Some(Data::Text(tap)) => tap.undecided().map(RawAt::get),
             None => None,
         };
-        data.into_iter().chain(self.own.undecided()).min()
+        let own = self.own.undecided().map(RawAt::get);
+        data.into_iter().chain(own).min()
     }
 
     fn line_ends(&mut self, desk: &mut Desk<'_>) {
@@ -145,11 +147,7 @@ impl LongEvent {
         }
         if matches!(self.place, Place::Other | Place::Comment) && desk.plan.restores.is_none() {
             // The lines that are no data are one text; their ends stay.
-            let end = Piece {
-                len: 1,
-                raw: self.own_end,
-                raw_len: 0,
-            };
+            let end = Piece::unit(1, self.own_end, 0);
             self.own.push(desk, b"\n", &[end]);
         }
         self.name.clear();
@@ -165,11 +163,7 @@ impl LongEvent {
             }
             // The line's end stays.
             Some(Data::Text(tap)) => {
-                let end = Piece {
-                    len: 1,
-                    raw: at,
-                    raw_len: 0,
-                };
+                let end = Piece::unit(1, at, 0);
                 tap.push(desk, b"\n", &[end]);
             }
             None => {}

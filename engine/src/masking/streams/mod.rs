@@ -225,5 +225,5 @@ impl Format for Sse {
 /// Whether the body has to end at or after this raw offset.
 fn blocked_from(desk: &Desk<'_>, start: u64) -> bool {
     let at = desk.blocked.as_ref().and_then(|block| block.at);
-    at.is_some_and(|at| at >= start)
+    at.is_some_and(|at| at.get() >= start)
 }

@@ -266,11 +266,7 @@ impl Reader {
         for &(at, line) in lines {
             if let Some(end) = end.replace(at.saturating_add(line.len())) {
                 // The line's end stays.
-                let piece = Piece {
-                    len: 1,
-                    raw: base.saturating_add(end as u64),
-                    raw_len: 0,
-                };
+                let piece = Piece::unit(1, base.saturating_add(end as u64), 0);
                 self.line.push(desk, b"\n", &[piece]);
             }
             let skip = match line {
@@ -497,15 +493,12 @@ impl Reader {
                 let gap = event.get(last..from).unwrap_or_default();
                 let is_next = lines::lines(gap).skip(1).count() <= 1;
                 text.push(b'\n');
-                pieces.push(Piece {
-                    len: 1,
-                    raw: raw.saturating_sub(gap.len() as u64),
-                    raw_len: if is_next {
-                        u32::try_from(gap.len()).unwrap_or(0)
-                    } else {
-                        0
-                    },
-                });
+                let raw_len = match is_next {
+                    true => u32::try_from(gap.len()).unwrap_or(0),
+                    false => 0,
+                };
+                let at = raw.saturating_sub(gap.len() as u64);
+                pieces.push(Piece::unit(1, at, raw_len));
             }
             let value = event.get(from..to).unwrap_or_default();
             text.extend_from_slice(value);

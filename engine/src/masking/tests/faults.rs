@@ -10,6 +10,7 @@ use crate::masking::{
         fault::{self, Fault, testing::as_released},
     },
     formats::Format,
+    offsets::RawAt,
     text::tap::{Escaping, Piece, Tap},
 };
 use std::sync::Arc;
@@ -55,7 +56,7 @@ impl Format for Broken {
         match self.wrong {
             Wrong::After if is_broken => end + 1,
             Wrong::Before if is_broken => 1,
-            _ => self.tap.undecided().unwrap_or(end),
+            _ => self.tap.undecided().map_or(end, RawAt::get),
         }
     }
 
@@ -172,18 +173,14 @@ fn a_rule_that_is_none_is_no_reason_to_pass() {
 }
 
 fn edit(start: u64, end: u64, replacement: &str) -> Edit {
-    Edit {
-        start,
-        end,
-        replacement: replacement.as_bytes().to_vec(),
-    }
+    Edit::new(start, end, replacement.as_bytes().to_vec())
 }
 
 fn made(edits: &mut Edits, cuts: &[u64]) -> String {
     let bytes: Vec<u8> = (b'a'..=b'z').collect();
     let (mut out, mut from) = (Vec::new(), 0);
     for &to in cuts {
-        edits.apply(&bytes[from as usize..], from, to, &mut out);
+        edits.apply(&bytes[from as usize..], from.into(), to.into(), &mut out);
         from = to;
     }
     String::from_utf8(out).unwrap()

@@ -2,12 +2,13 @@
 
 use super::{
     known::{End, Known, Waypoint},
-    reading::{Reading, WAYPOINT},
+    reading::WAYPOINT,
     tails::{Answer, Tails},
 };
 use crate::masking::{
     bodies::fault,
     detectors::doubt::DOUBTED,
+    offsets::{TextAt, Window},
     search::{
         automaton::State,
         compile::{Rule, Tail},
@@ -31,21 +32,21 @@ pub(in crate::masking) struct Attempt {
     waiting: Vec<usize>,
     /// Where the match so far ends that counts.
     matched: Option<usize>,
-    /// The offset in the text of the byte that said so.
-    known: u64,
-    /// Where in the text it began.
-    begun: u64,
+    /// Where the byte stands that said so.
+    known: TextAt,
+    /// Where it began.
+    begun: TextAt,
     /// Where it came by.
-    waypoints: Vec<(u64, State)>,
+    waypoints: Vec<(TextAt, State)>,
     /// What it has cost since this was last asked; see [`Budget`](crate::masking::Budget).
     work: u64,
 }
 
 impl Attempt {
-    /// At the place of `start`.
-    pub(in crate::masking) fn new(set: &DetectorSet, start: Start, base: u64) -> Self {
+    /// At the place of `start`, which is `begun` in the text.
+    pub(in crate::masking) fn new(set: &DetectorSet, start: Start, begun: TextAt) -> Self {
         Self {
-            begun: base.saturating_add(start.at as u64),
+            begun,
             waypoints: Vec::new(),
             work: 0,
             rule: start.rule,
@@ -54,7 +55,7 @@ impl Attempt {
                 .and_then(|rule| rule.secret.start(start.look)),
             waiting: Vec::new(),
             matched: None,
-            known: 0,
+            known: TextAt::START,
         }
     }
 
@@ -88,7 +89,7 @@ impl Attempt {
     pub(super) fn read_in_doubt(
         &mut self,
         set: &DetectorSet,
-        on: Reading<'_>,
+        on: Window<'_>,
         known: &mut Known,
         (begun, read): (usize, usize),
         to: usize,
@@ -115,7 +116,7 @@ impl Attempt {
     pub(in crate::masking) fn read(
         &mut self,
         set: &DetectorSet,
-        on: Reading<'_>,
+        on: Window<'_>,
         known: &mut Known,
         from: usize,
         to: usize,
@@ -176,7 +177,7 @@ impl Attempt {
     }
 
     /// Whether the end that counts was known before the byte at `at` was read.
-    fn is_known(&self, on: Reading<'_>, at: usize) -> bool {
+    fn is_known(&self, on: Window<'_>, at: usize) -> bool {
         self.matched.is_some() && self.known < on.place(at)
     }
 
@@ -185,7 +186,7 @@ impl Attempt {
         &mut self,
         rule: &Rule,
         tail: Option<&Tail>,
-        on: Reading<'_>,
+        on: Window<'_>,
         tails: &mut Tails,
         end: usize,
         to: usize,
@@ -206,7 +207,7 @@ impl Attempt {
 
     /// The secret ends at `end`, which was known at `known`, unless another end counts. Ends come
     /// in order.
-    fn take(&mut self, rule: &Rule, end: usize, known: u64) {
+    fn take(&mut self, rule: &Rule, end: usize, known: TextAt) {
         if rule.first_end && self.matched.is_some() && self.known <= known {
             return;
         }
@@ -214,7 +215,7 @@ impl Attempt {
     }
 
     /// Asks again about the ends that wait: there are new bytes, up to `to`.
-    fn look_again(&mut self, rule: &Rule, on: Reading<'_>, tails: &mut Tails, to: usize) {
+    fn look_again(&mut self, rule: &Rule, on: Window<'_>, tails: &mut Tails, to: usize) {
         let Some(tail) = rule.tail.as_ref().filter(|_| !self.waiting.is_empty()) else {
             return;
         };
@@ -232,7 +233,7 @@ impl Attempt {
 
     /// Of the ends that wait and have the same answer only one counts, and none before one that is
     /// sure.
-    fn leave_out_alike(&mut self, rule: &Rule, on: Reading<'_>, tails: &mut Tails, to: usize) {
+    fn leave_out_alike(&mut self, rule: &Rule, on: Window<'_>, tails: &mut Tails, to: usize) {
         let Some(tail) = rule.tail.as_ref().filter(|_| !self.waiting.is_empty()) else {
             return;
         };
@@ -259,11 +260,11 @@ impl Attempt {
 
     /// All before `at` is read: if another came by here in the same state, the ends that it found
     /// from here on are those of this one.
-    fn come_by(&mut self, rule: &Rule, on: Reading<'_>, known: &Known, at: usize) {
+    fn come_by(&mut self, rule: &Rule, on: Window<'_>, known: &Known, at: usize) {
         let (Some(state), place) = (self.state, on.place(at)) else {
             return;
         };
-        if place.saturating_sub(self.begun) < WAYPOINT as u64 {
+        if place.since(self.begun) < WAYPOINT as u64 {
             return;
         }
         self.work = self.work.saturating_add(COMPARED);
@@ -283,10 +284,10 @@ impl Attempt {
     }
 
     /// It is decided: leaves behind what it found.
-    pub(in crate::masking) fn teach(&self, set: &DetectorSet, known: &mut Known, base: u64) {
+    pub(in crate::masking) fn teach(&self, set: &DetectorSet, known: &mut Known, on: Window<'_>) {
         let first_end = set.rule(self.rule).is_some_and(|rule| rule.first_end);
         let matched = self.matched.map(|end| End {
-            at: base.saturating_add(end as u64),
+            at: on.place(end),
             known: self.known,
         });
         for &(at, state) in &self.waypoints {
@@ -312,7 +313,7 @@ impl Attempt {
     pub(in crate::masking) fn finish(
         &mut self,
         set: &DetectorSet,
-        on: Reading<'_>,
+        on: Window<'_>,
         known: &mut Known,
         to: usize,
     ) {

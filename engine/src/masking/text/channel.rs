@@ -7,31 +7,30 @@ mod past;
 use super::{
     attempt::Attempt,
     known::Known,
-    reading::{Reading, last},
+    open::{Open, Verdict},
     runaway::{Course, Runaway},
 };
 use crate::masking::{
-    bodies::{desk::Desk, findings::Taking},
-    detectors::{detector::Detector, rule::Found},
+    bodies::{desk::Desk, mark::Mark},
+    detectors::detector::Detector,
+    offsets::{Span, TextAt, Window},
     search::{
         discovery::{Carried, Start},
         set::DetectorSet,
     },
 };
-use std::{borrow::Cow, fmt, iter::Peekable};
+use std::{borrow::Cow, fmt};
 
-/// Most bytes of one text that wait for a decision. A secret that is still undecided after so many
-/// bytes is masked, with all that belongs to it. Most real secrets are shorter: an RSA key of 4096
-/// bits has 3.2 KB in PEM.
-pub const MAX_HELD: usize = 8192;
+pub use super::open::MAX_HELD;
 
 /// The state of one decoded text. Small while nothing is undecided.
 pub(in crate::masking) struct Channel {
-    trail: Carried,
+    /// What discovery goes on with at the next byte.
+    carried: Carried,
     /// The text from the first undecided byte on; empty if there is none.
     held: Vec<u8>,
-    /// Offset in the text of the first byte that is held, or else of the next byte.
-    base: u64,
+    /// Where in the text the first byte stands that is held, or else the next byte.
+    base: TextAt,
     /// Places in `held` (offsets, sorted) that come after the open one.
     starts: Vec<Start>,
     open: Option<Open>,
@@ -42,10 +41,10 @@ pub(in crate::masking) struct Channel {
     before: Vec<u8>,
     /// The next byte stands where no secret can be.
     outside: bool,
-    /// Offset in the text up to which secrets were marked; what is held may begin before it.
-    marked: u64,
-    /// Offset in the text up to which bytes were let go that are held still, to see what they are.
-    gone: u64,
+    /// Up to where secrets were marked; what is held may begin before it.
+    marked: TextAt,
+    /// Up to where bytes were let go that are held still, to see what they are.
+    gone: TextAt,
 }
 
 /// What deciding a place costs, beside the bytes that are read for it; see
@@ -66,48 +65,21 @@ const OVERLAP: usize = 512;
 /// begins outside of spans. What leads to a secret may stand anywhere before it.
 pub(in crate::masking) type Seams<'a> = &'a [usize];
 
-/// A range of a text that is a secret, in offsets from the text's beginning. Ranges come in order.
-pub(in crate::masking) struct Mark {
-    pub(in crate::masking) start: u64,
-    pub(in crate::masking) end: u64,
-    pub(in crate::masking) what: What,
-}
-
-/// What becomes of a [`Mark`].
-pub(in crate::masking) enum What {
-    /// This stands there instead.
-    Replaced(Vec<u8>),
-    /// It belongs to the secret before it, whose replacement stands for both.
-    Dropped,
-    /// The body ends before it.
-    Blocked,
-}
-
-/// The leftmost place that is not decided.
-struct Open {
-    at: usize,
-    /// Every attempt that is open has read up to here.
-    read: usize,
-    attempts: Vec<Attempt>,
-    /// The rule that gives it its name if bytes of it were let go and it turns out to be none.
-    name: Option<u16>,
-}
-
 impl Channel {
     /// A text at its beginning.
     pub(in crate::masking) fn new() -> Self {
         Self {
-            trail: Carried::new(),
+            carried: Carried::new(),
             held: Vec::new(),
-            base: 0,
+            base: TextAt::START,
             starts: Vec::new(),
             open: None,
             runaway: None,
             known: Known::default(),
             before: Vec::new(),
             outside: false,
-            marked: 0,
-            gone: 0,
+            marked: TextAt::START,
+            gone: TextAt::START,
         }
     }
 
@@ -152,10 +124,10 @@ impl Channel {
             outside: self.outside,
         };
         self.outside ^= seams.len() % 2 == 1;
-        self.trail.breaks.extend_from_slice(breaks);
-        let work = set.discover(text, self.held.len(), &mut self.trail, &mut self.starts);
+        self.carried.breaks.extend_from_slice(breaks);
+        let work = set.discover(text, self.held.len(), &mut self.carried, &mut self.starts);
         desk.worked(work);
-        self.trail.breaks.clear();
+        self.carried.breaks.clear();
         if !self.held.is_empty() {
             let mut bytes = std::mem::take(&mut self.held);
             bytes.extend_from_slice(text);
@@ -166,7 +138,7 @@ impl Channel {
             self.held = bytes;
         } else if self.starts.is_empty() && self.runaway.is_none() {
             self.remember(set, text);
-            self.base = self.base.saturating_add(text.len() as u64);
+            self.base = self.base.after(text.len());
         } else {
             let keep = self.resolve(set, desk, (text, false), spans, marks);
             self.held
@@ -189,32 +161,27 @@ impl Channel {
                 .unless(is_decided, "something is undecided at the end of a text");
         }
         bytes.clear();
-        self.trail = Carried::new();
+        self.carried = Carried::new();
         self.starts.clear();
         self.open = None;
         self.runaway = None;
         self.known = Known::default();
         self.before.clear();
         self.outside = false;
-        self.marked = 0;
-        self.gone = 0;
+        self.marked = TextAt::START;
+        self.gone = TextAt::START;
         self.held = bytes;
-        self.base = 0;
+        self.base = TextAt::START;
     }
 
     /// Says that a secret may begin at the next byte whatever stood before it.
     pub(in crate::masking) fn boundary(&mut self) {
-        self.trail.boundary();
+        self.carried.boundary();
     }
 
-    /// Offset in the text of the first byte that is not decided; `None` if all are.
-    pub(in crate::masking) fn undecided(&self) -> Option<u64> {
+    /// Where in the text the first byte stands that is not decided; `None` if all are.
+    pub(in crate::masking) fn undecided(&self) -> Option<TextAt> {
         (!self.held.is_empty()).then_some(self.base.max(self.gone))
-    }
-
-    /// Where in the text a byte at hand stands.
-    fn place(&self, at: usize) -> u64 {
-        self.base.saturating_add(at as u64)
     }
 
     /// Decides what can be decided about `bytes`: what was held, then what is new. Gives from where
@@ -224,125 +191,179 @@ impl Channel {
         set: &DetectorSet,
         desk: &mut Desk<'_>,
         (bytes, ended): (&[u8], bool),
-        mut spans: Spans<'_>,
+        spans: Spans<'_>,
         marks: &mut Vec<Mark>,
     ) -> usize {
-        // Everything before `done` is decided, and no secret begins before `floor`.
-        let offset = self.marked.saturating_sub(self.base);
-        let mut done = usize::try_from(offset).unwrap_or(0);
-        let mut floor = 0;
+        let on = Window {
+            bytes,
+            base: self.base,
+        };
+        let mut round = Round {
+            set,
+            on,
+            ended,
+            spans,
+            done: on.at(self.marked),
+            floor: 0,
+        };
         let mut starts = std::mem::take(&mut self.starts);
         let mut queue = starts.iter().copied().peekable();
         let keep = loop {
-            if let Some(mut runaway) = self.runaway.take() {
-                let span = spans.end(done).map_or(done, |end| end.min(bytes.len()));
-                let known = bytes.get(..span).unwrap_or_default();
-                let ended = ended || span < bytes.len();
-                let course = runaway.read(set, (known, self.base), ended);
-                let (Course::Runs(gone) | Course::Ends(gone, _)) = course;
-                runaway.take((bytes, self.base), gone);
-                self.drop_until(gone, self.place(done), marks);
-                if let Course::Ends(_, end) = course {
-                    runaway.take((bytes, self.base), end);
-                    desk.worked(runaway.take_work());
-                    self.give(set, desk, &mut runaway, bytes, end, marks);
-                    done = self.at(end.max(gone).max(self.gone));
-                    floor = done;
-                } else {
-                    desk.worked(runaway.take_work());
-                    self.runaway = Some(runaway);
-                    done = self.at(gone);
-                    // What began inside it is part of it.
-                    while queue.next_if(|start| start.at < done).is_some() {}
-                    break done;
-                }
+            if let Some(runaway) = self.runaway.take()
+                && self.follow(&mut round, desk, runaway, marks)
+            {
+                // What began inside it is part of it.
+                while queue.next_if(|start| start.at < round.done).is_some() {}
+                break round.done;
             }
-            let Some(mut open) = self.open.take().or_else(|| {
-                let from = floor.max(done.saturating_sub(OVERLAP));
-                next_open(&mut queue, from, set, self.base)
-            }) else {
+            let open = self.open.take().or_else(|| {
+                let from = round.floor.max(round.done.saturating_sub(OVERLAP));
+                while queue.next_if(|start| start.at < from).is_some() {}
+                Open::next(&mut queue, set, on)
+            });
+            let Some(open) = open else {
                 break bytes.len();
             };
-            let at = open.at;
-            let Some(end) = spans.end(at) else { continue };
-            let (bytes, ended) = match bytes.get(..end) {
-                Some(span) => (span, true),
-                None => (bytes, ended),
-            };
-            let on = Reading {
-                bytes,
-                base: self.base,
-            };
-            self.known.tails.forget_before(on.place(at));
-            let verdict = open.read_on(set, on, &mut self.known, ended);
-            desk.fault.join(self.known.fault);
-            let work = open.attempts.iter_mut().map(Attempt::take_work);
-            desk.worked(work.fold(PLACE, u64::saturating_add));
-            if let Verdict::Undecided = verdict {
-                if open.read.saturating_sub(at) < MAX_HELD {
-                    self.open = Some(open);
-                    break at;
-                }
-                // The cap: masked whatever it turns out to be.
-                let (place, taking) = ((self.place(at), self.place(open.read)), desk.key.taking());
-                self.runaway = open.into_runaway(set, place, Some(taking));
-                let is_followed = self.runaway.is_some();
-                desk.fault
-                    .unless(is_followed, "what is undecided belongs to no rule");
-                self.gone = self.gone.max(self.place(at.max(done)));
-                continue;
-            }
-            for attempt in &open.attempts {
-                attempt.teach(set, &mut self.known, self.base);
-            }
-            let text = (self.before.as_slice(), bytes, self.base);
-            let gone = self.at(self.gone);
-            let (found, asked) = open.secret(set, &mut self.known, text);
-            desk.fault.join(self.known.fault);
-            desk.worked(asked);
-            match found {
-                Some((end, detector)) if end > done => {
-                    let secret = bytes.get(at..end).unwrap_or_default();
-                    let confirmed = detector.confirm.is_some_and(|confirm| confirm(secret));
-                    let from = at.max(done).max(gone);
-                    let place = (self.place(from), self.place(end.max(from)));
-                    self.mark(desk, detector, secret, confirmed, place, marks);
-                    done = end.max(gone);
-                }
-                // Nothing that would have been masked, had all of it been there still.
-                _ if gone > done => {
-                    let name = open.name.and_then(|rule| set.rule(rule));
-                    if let Some(rule) = name {
-                        let secret = bytes.get(at..gone).unwrap_or_default();
-                        let place = (self.gone, self.gone);
-                        self.mark(desk, &rule.detector, secret, false, place, marks);
-                    }
-                    done = gone;
-                }
-                _ => {}
+            if let Some(at) = self.decide(&mut round, desk, open, marks) {
+                break at;
             }
         };
-        // Positions become offsets in what is held from now on.
         let left = queue.len();
         starts.drain(..starts.len().saturating_sub(left));
-        for start in &mut starts {
+        self.starts = starts;
+        self.hold_from(keep, &round, desk);
+        keep
+    }
+
+    /// Reads on in a secret that is longer than a text holds. Gives whether it goes on after the
+    /// bytes at hand.
+    fn follow(
+        &mut self,
+        round: &mut Round<'_>,
+        desk: &mut Desk<'_>,
+        mut runaway: Runaway,
+        marks: &mut Vec<Mark>,
+    ) -> bool {
+        let (set, on, done) = (round.set, round.on, round.done);
+        let end = round.spans.end(done).unwrap_or(done);
+        let (known, ended) = match on.up_to(end) {
+            Some(span) => (span, round.ended || end < on.bytes.len()),
+            None => (on, round.ended),
+        };
+        let course = runaway.read(set, known, ended);
+        let (Course::Runs(gone) | Course::Ends(gone, _)) = course;
+        runaway.take(on, gone);
+        self.drop_until(gone, on.place(done), marks);
+        if let Course::Ends(_, end) = course {
+            runaway.take(on, end);
+            desk.worked(runaway.take_work());
+            self.give(set, desk, &mut runaway, on, end, marks);
+            round.done = on.at(end.max(gone).max(self.gone));
+            round.floor = round.done;
+            return false;
+        }
+        desk.worked(runaway.take_work());
+        self.runaway = Some(runaway);
+        round.done = on.at(gone);
+        true
+    }
+
+    /// Decides whether a secret begins at a place. Gives the place if that is not decided by the
+    /// bytes at hand.
+    fn decide(
+        &mut self,
+        round: &mut Round<'_>,
+        desk: &mut Desk<'_>,
+        mut open: Open,
+        marks: &mut Vec<Mark>,
+    ) -> Option<usize> {
+        let (set, at) = (round.set, open.at);
+        let end = round.spans.end(at)?;
+        let (on, ended) = match round.on.up_to(end) {
+            Some(span) => (span, true),
+            None => (round.on, round.ended),
+        };
+        self.known.tails.forget_before(on.place(at));
+        let verdict = open.read_on(set, on, &mut self.known, ended);
+        desk.fault.join(self.known.fault);
+        let work = open.attempts.iter_mut().map(Attempt::take_work);
+        desk.worked(work.fold(PLACE, u64::saturating_add));
+        if let Verdict::Undecided = verdict {
+            if open.read.saturating_sub(at) < MAX_HELD {
+                self.open = Some(open);
+                return Some(at);
+            }
+            // The cap: masked whatever it turns out to be.
+            let gone = on.place(at.max(round.done));
+            self.runaway = open.into_runaway(set, on, Some(desk.key.taking()));
+            let is_followed = self.runaway.is_some();
+            desk.fault
+                .unless(is_followed, "what is undecided belongs to no rule");
+            self.gone = self.gone.max(gone);
+            return None;
+        }
+        for attempt in &open.attempts {
+            attempt.teach(set, &mut self.known, on);
+        }
+        self.settle(round, on, desk, &open, marks);
+        None
+    }
+
+    /// Marks the secret that begins at a place which is decided, if there is one.
+    fn settle(
+        &mut self,
+        round: &mut Round<'_>,
+        on: Window<'_>,
+        desk: &mut Desk<'_>,
+        open: &Open,
+        marks: &mut Vec<Mark>,
+    ) {
+        let (set, at, done) = (round.set, open.at, round.done);
+        let gone = on.at(self.gone);
+        let (found, asked) = open.secret(set, &mut self.known, on, &self.before);
+        desk.fault.join(self.known.fault);
+        desk.worked(asked);
+        match found {
+            Some((end, detector)) if end > done => {
+                let secret = on.bytes.get(at..end).unwrap_or_default();
+                let confirmed = detector.confirm.is_some_and(|confirm| confirm(secret));
+                let from = at.max(done).max(gone);
+                let place = Span::new(on.place(from), on.place(end.max(from)));
+                self.mark(desk, detector, secret, confirmed, place, marks);
+                round.done = end.max(gone);
+            }
+            // Nothing that would have been masked, had all of it been there still.
+            _ if gone > done => {
+                let name = open.name.and_then(|rule| set.rule(rule));
+                if let Some(rule) = name {
+                    let secret = on.bytes.get(at..gone).unwrap_or_default();
+                    let place = Span::new(self.gone, self.gone);
+                    self.mark(desk, &rule.detector, secret, false, place, marks);
+                }
+                round.done = gone;
+            }
+            _ => {}
+        }
+    }
+
+    /// Holds what stands at `keep` and after it: positions become offsets in that.
+    fn hold_from(&mut self, keep: usize, round: &Round<'_>, desk: &mut Desk<'_>) {
+        let on = round.on;
+        for start in &mut self.starts {
             desk.fault
                 .unless(start.at >= keep, "a place is undecided that is not held");
             start.at = start.at.saturating_sub(keep);
         }
-        starts.shrink_to(64);
-        self.starts = starts;
+        self.starts.shrink_to(64);
         if let Some(open) = &mut self.open {
             open.rebase(keep);
         }
         desk.fault
-            .unless(keep <= bytes.len(), "more is decided than there is");
-        self.remember(set, bytes.get(..keep).unwrap_or_default());
-        self.marked = self.base.saturating_add(done as u64);
-        self.base = self.base.saturating_add(keep as u64);
-        let held = keep < bytes.len();
-        self.known.forget_before(self.base, held);
-        keep
+            .unless(keep <= on.bytes.len(), "more is decided than there is");
+        self.remember(round.set, on.bytes.get(..keep).unwrap_or_default());
+        self.marked = on.place(round.done);
+        self.base = on.place(keep);
+        self.known.forget_before(self.base, keep < on.bytes.len());
     }
 
     /// Notes the end of what is no longer held.
@@ -355,22 +376,17 @@ impl Channel {
         self.before.extend_from_slice(new);
     }
 
-    /// Offset in the bytes at hand of a place in the text; 0 if it lies before them.
-    fn at(&self, place: u64) -> usize {
-        usize::try_from(place.saturating_sub(self.base)).unwrap_or(usize::MAX)
-    }
-
     fn mark(
         &self,
         desk: &mut Desk<'_>,
         detector: &Detector,
         secret: &[u8],
         confirmed: bool,
-        (start, end): (u64, u64),
+        place: Span<TextAt>,
         marks: &mut Vec<Mark>,
     ) {
         if let Some(what) = desk.judge(detector, secret, confirmed) {
-            marks.push(Mark { start, end, what });
+            marks.push(Mark { place, what });
         }
     }
 }
@@ -418,161 +434,17 @@ impl Spans<'_> {
     }
 }
 
-/// The next place at or after `from`, with all rules that start there.
-fn next_open(
-    queue: &mut Peekable<impl Iterator<Item = Start>>,
-    from: usize,
-    set: &DetectorSet,
-    base: u64,
-) -> Option<Open> {
-    while queue.next_if(|start| start.at < from).is_some() {}
-    let at = queue.peek()?.at;
-    let mut attempts = Vec::with_capacity(1);
-    while let Some(start) = queue.next_if(|start| start.at == at) {
-        attempts.push(Attempt::new(set, start, base));
-    }
-    Some(Open {
-        at,
-        read: at,
-        attempts,
-        name: None,
-    })
-}
-
-/// Whether a place is decided.
-enum Verdict {
-    Decided,
-    Undecided,
-}
-
-impl Open {
-    /// Reads on until nothing longer can come, or the bytes or the cap are reached.
-    fn read_on(
-        &mut self,
-        set: &DetectorSet,
-        on: Reading<'_>,
-        known: &mut Known,
-        ended: bool,
-    ) -> Verdict {
-        let bytes = on.bytes;
-        known.tails.tidy();
-        let to = bytes.len().min(self.at.saturating_add(MAX_HELD));
-        let mut undecided = false;
-        for attempt in &mut self.attempts {
-            attempt.read_in_doubt(set, on, known, (self.at, self.read), to);
-            undecided |= attempt.is_open();
-        }
-        self.read = to;
-        if !undecided {
-            return Verdict::Decided;
-        }
-        if ended && to == bytes.len() {
-            for attempt in &mut self.attempts {
-                attempt.finish(set, on, known, to);
-            }
-            return Verdict::Decided;
-        }
-        Verdict::Undecided
-    }
-
-    /// The longest secret found here, by its end; among equals the first detector's. The text is
-    /// what is remembered of it, the bytes at hand, and where these begin. Also what asking cost.
-    fn secret<'s>(
-        &self,
-        set: &'s DetectorSet,
-        known: &mut Known,
-        (before, bytes, base): (&[u8], &[u8], u64),
-    ) -> (Option<(usize, &'s Detector)>, u64) {
-        let mut best: Option<(usize, &Detector)> = None;
-        let mut asked = 0_u64;
-        for attempt in &self.attempts {
-            let Some(matched) = attempt.matched() else {
-                continue;
-            };
-            let is_there = matched <= bytes.len();
-            known
-                .fault
-                .unless(is_there, "a match ends after the bytes at hand");
-            let Some(rule) = set.rule(attempt.rule()) else {
-                known.fault.cannot_be("a match of a rule that is none");
-                continue;
-            };
-            let end = matched.saturating_sub(rule.after);
-            // Nothing, if all that matched is what stands after a secret.
-            let secret = bytes.get(self.at..end).unwrap_or_default();
-            if secret.is_empty() || best.is_some_and(|(longest, _)| end <= longest) {
-                continue;
-            }
-            let range = (
-                base.saturating_add(self.at as u64),
-                base.saturating_add(end as u64),
-            );
-            let holds = rule.must.as_ref().is_none_or(|must| {
-                if !known.ask(range, secret.len(), attempt.rule(), must) {
-                    return true;
-                }
-                asked = asked.saturating_add(must.cost(secret.len()));
-                let seen = bytes.get(..self.at).unwrap_or_default();
-                let before = last(before, seen, must.lookback());
-                must.holds(&Found {
-                    secret,
-                    before: &before,
-                })
-            });
-            if holds {
-                best = Some((end, &rule.detector));
-            } else {
-                known.refused(range, secret.len(), attempt.rule());
-            }
-        }
-        (best, asked)
-    }
-
-    /// The first rule that has matched, or else the first that may.
-    fn name(&self, set: &DetectorSet) -> Option<u16> {
-        let open = self.attempts.iter().filter(|attempt| attempt.is_open());
-        let name = open.min_by_key(|attempt| {
-            // What a rule demands beyond its pattern was not asked: a rule that demands nothing
-            // gives the name.
-            let demands = set
-                .rule(attempt.rule())
-                .is_some_and(|rule| rule.must.is_some());
-            (demands, attempt.matched().is_none(), attempt.rule())
-        })?;
-        Some(name.rule())
-    }
-
-    /// Takes it for a secret that stands at this place of the text so far.
-    fn into_runaway(
-        self,
-        set: &DetectorSet,
-        place: (u64, u64),
-        taking: Option<Taking>,
-    ) -> Option<Runaway> {
-        let rule = self.name(set)?;
-        let open = self.attempts.iter();
-        let threads = open.filter_map(|attempt| Some((attempt.rule(), attempt.state()?)));
-        let matched = self.attempts.iter().filter_map(|attempt| {
-            let after = set.rule(attempt.rule()).map_or(0, |rule| rule.after);
-            let end = attempt.matched()?.saturating_sub(after);
-            Some(place.0.saturating_add(end.saturating_sub(self.at) as u64))
-        });
-        Some(Runaway::new(
-            rule,
-            threads.collect(),
-            place,
-            matched.max(),
-            taking,
-        ))
-    }
-
-    fn rebase(&mut self, by: usize) {
-        self.at = self.at.saturating_sub(by);
-        self.read = self.read.saturating_sub(by);
-        for attempt in &mut self.attempts {
-            attempt.rebase(by);
-        }
-    }
+/// What is decided at once.
+struct Round<'a> {
+    set: &'a DetectorSet,
+    on: Window<'a>,
+    /// The text ends with the bytes at hand.
+    ended: bool,
+    spans: Spans<'a>,
+    /// Everything before it is decided.
+    done: usize,
+    /// No secret begins before it.
+    floor: usize,
 }
 
 /// Offsets before `at`, and those from it on, counted from there.

@@ -13,9 +13,9 @@
 //!
 //! What hides nothing costs one pass that looks for six bytes.
 
-use super::tap::Piece;
+use super::piece::Piece;
 use crate::base::lanes::{WIDE, Wanted};
-use crate::masking::bodies::fault;
+use crate::masking::{bodies::fault, offsets::RawAt};
 
 /// What is carried from push to push.
 #[derive(Default)]
@@ -103,8 +103,8 @@ impl Fold {
         true
     }
 
-    /// Raw offset of what is carried.
-    pub(in crate::masking) fn undecided(&self) -> Option<u64> {
+    /// Where what is carried stands.
+    pub(in crate::masking) fn undecided(&self) -> Option<RawAt> {
         self.carried.first().map(|piece| piece.raw)
     }
 
@@ -194,19 +194,18 @@ impl Source<'_> {
         let upto = end.min(to);
         let into = self.done.saturating_sub(self.begun) as u64;
         let len = u32::try_from(upto.saturating_sub(self.done)).unwrap_or(0);
-        let part = if piece.len == piece.raw_len {
+        let part = if piece.is_plain() {
             Piece {
                 len,
-                raw: piece.raw.saturating_add(into),
+                raw: piece.raw.plus(into),
                 raw_len: len,
             }
         } else if into == 0 {
             Piece { len, ..piece }
         } else {
-            let raw = piece.raw.saturating_add(u64::from(piece.raw_len));
             Piece {
                 len,
-                raw,
+                raw: piece.raw_span().to,
                 raw_len: 0,
             }
         };
@@ -240,7 +239,7 @@ impl Source<'_> {
             && let Some(part) = self.next_piece(to)
         {
             match &mut whole {
-                Some(unit) if unit.raw.saturating_add(u64::from(unit.raw_len)) == part.raw => {
+                Some(unit) if unit.raw_span().to == part.raw => {
                     unit.raw_len = unit.raw_len.saturating_add(part.raw_len);
                 }
                 _ => {

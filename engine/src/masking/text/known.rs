@@ -12,7 +12,12 @@
 //! in the text before it ([`Asked`]). Both are statements about the text.
 
 use super::{reading::MAX_STATES, tails::Tails};
-use crate::masking::{bodies::fault::Fault, detectors::rule::Check, search::automaton::State};
+use crate::masking::{
+    bodies::fault::Fault,
+    detectors::rule::Check,
+    offsets::{Span, TextAt},
+    search::automaton::State,
+};
 use std::collections::BTreeMap;
 
 /// Finds of more bytes than this are long.
@@ -37,8 +42,7 @@ const ASKED_EACH: u64 = 1 << 11;
 /// there on; where its secret might have ended before does not count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::masking) struct Waypoint {
-    /// Offset in the text.
-    pub(in crate::masking) at: u64,
+    pub(in crate::masking) at: TextAt,
     /// The number of the rule.
     pub(in crate::masking) rule: u16,
     pub(in crate::masking) state: State,
@@ -48,8 +52,8 @@ pub(in crate::masking) struct Waypoint {
 /// counts for rules whose first end counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::masking) struct End {
-    pub(in crate::masking) at: u64,
-    pub(in crate::masking) known: u64,
+    pub(in crate::masking) at: TextAt,
+    pub(in crate::masking) known: TextAt,
 }
 
 /// An end that follows a place, counted from there; [`NO_END`] if none does.
@@ -63,13 +67,13 @@ type Entry = ((u16, State), Distances);
 #[derive(Default)]
 pub(in crate::masking) struct Known {
     /// By place, and there sorted by rule and state. 8 bytes each.
-    ends: BTreeMap<u64, Vec<Entry>>,
+    ends: BTreeMap<TextAt, Vec<Entry>>,
     /// How many `ends` has.
     count: usize,
     /// Where what must follow secrets stands.
     pub(super) tails: Tails,
     /// By end and rule: how many long finds were refused.
-    refusals: BTreeMap<(u64, u16), u32>,
+    refusals: BTreeMap<(TextAt, u16), u32>,
     asked: Asked,
     /// What those that read the text have come to that cannot be; for the desk.
     pub(super) fault: Fault,
@@ -80,13 +84,13 @@ pub(in crate::masking) struct Known {
 struct Asked {
     cost: u64,
     /// The place up to which that is known.
-    at: u64,
+    at: TextAt,
 }
 
 impl Asked {
     /// What it has cost before the place `at`.
-    fn before(self, at: u64) -> u64 {
-        let bytes = at.saturating_sub(self.at);
+    fn before(self, at: TextAt) -> u64 {
+        let bytes = at.since(self.at);
         self.cost.saturating_sub(bytes.saturating_mul(ASKED_EACH))
     }
 }
@@ -101,19 +105,27 @@ impl Known {
         let &(_, distances) = place.get(found)?;
         let (at, known) = distances;
         Some((distances != NO_END).then(|| End {
-            at: here.at.saturating_add(at.into()),
-            known: here.at.saturating_add(known.into()),
+            at: here.at.plus(at.into()),
+            known: here.at.plus(known.into()),
         }))
     }
 
     /// An attempt that came by here is decided, and its match ends at this place or after it, or it
     /// has no such end. It had begun at `begun`, and no later one comes by at places before that:
     /// they make room.
-    pub(in crate::masking) fn learn_end(&mut self, here: &Waypoint, end: Option<End>, begun: u64) {
+    pub(in crate::masking) fn learn_end(
+        &mut self,
+        here: &Waypoint,
+        end: Option<End>,
+        begun: TextAt,
+    ) {
         if self.count >= MAX_ENDS {
             self.forget_ends(begun);
         }
-        let distance = |to: u64| u16::try_from(to.checked_sub(here.at)?).ok();
+        let distance = |to: TextAt| match to >= here.at {
+            true => u16::try_from(to.since(here.at)).ok(),
+            false => None,
+        };
         let end = match end {
             None => Some(NO_END),
             Some(end) => distance(end.at).zip(distance(end.known)),
@@ -129,50 +141,53 @@ impl Known {
         }
     }
 
-    fn forget_ends(&mut self, before: u64) {
+    fn forget_ends(&mut self, before: TextAt) {
         while let Some(first) = self.ends.first_entry().filter(|e| *e.key() < before) {
             self.count = self.count.saturating_sub(first.get().len());
             first.remove();
         }
     }
 
-    /// Whether `must` is asked about a find from `at` to `end`, of `length` bytes.
+    /// Whether the rule's `check` is asked about a find, of `length` bytes.
     pub(in crate::masking) fn ask(
         &mut self,
-        (at, end): (u64, u64),
+        find: Span<TextAt>,
         length: usize,
         rule: u16,
-        must: &Check,
+        check: &Check,
     ) -> bool {
-        let alike = || self.refusals.get(&(end, rule)).copied().unwrap_or(0);
+        let alike = || self.refusals.get(&(find.to, rule)).copied().unwrap_or(0);
         if length > LONG && alike() >= MAX_REFUSALS {
             return false;
         }
         // Built-in rules ask for little, and have no need of a bound on it.
-        if let Check::Found { .. } = must {
-            let cost = self.asked.before(at);
+        if let Check::Found { .. } = check {
+            let cost = self.asked.before(find.from);
             if cost >= MAX_ASKED {
                 return false;
             }
-            let cost = cost.saturating_add(must.cost(length));
-            self.asked = Asked { cost, at };
+            let cost = cost.saturating_add(check.cost(length));
+            self.asked = Asked {
+                cost,
+                at: find.from,
+            };
         }
         true
     }
 
-    /// A find from `at` to `end` was refused.
-    pub(in crate::masking) fn refused(&mut self, (at, end): (u64, u64), length: usize, rule: u16) {
+    /// A find, of `length` bytes, was refused.
+    pub(in crate::masking) fn refused(&mut self, find: Span<TextAt>, length: usize, rule: u16) {
         if length > LONG {
             if self.refusals.len() >= MANY {
-                self.refusals = self.refusals.split_off(&(at, 0));
+                self.refusals = self.refusals.split_off(&(find.from, 0));
             }
-            let count = self.refusals.entry((end, rule)).or_default();
+            let count = self.refusals.entry((find.to, rule)).or_default();
             *count = count.saturating_add(1);
         }
     }
 
     /// Forgets what lies before `at`; all if nothing is held, but not what asking has cost.
-    pub(in crate::masking) fn forget_before(&mut self, at: u64, held: bool) {
+    pub(in crate::masking) fn forget_before(&mut self, at: TextAt, held: bool) {
         if !held {
             *self = Self {
                 asked: self.asked,

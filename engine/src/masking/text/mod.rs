@@ -3,14 +3,17 @@
 //!
 //! A [`Tap`](tap::Tap) is the way in. It reads through further encodings (`fold`), asks a
 //! [`Channel`](channel::Channel) which ranges are secrets, and makes edits of the raw bytes of
-//! them. A channel runs one [`Attempt`](attempt::Attempt) for each rule at a place, and keeps what
-//! was learned on the way (`known`, and `tails` of what must follow a secret), so that no text is
-//! read over and over.
+//! them. A channel decides one place after the other (`open`), runs one
+//! [`Attempt`](attempt::Attempt) for each rule there, and keeps what was learned on the way
+//! (`known`, and `tails` of what must follow a secret), so that no text is read over and over.
 
 pub(in crate::masking) mod attempt;
 pub(in crate::masking) mod channel;
+pub(in crate::masking) mod escaping;
 pub(in crate::masking) mod fold;
 pub(in crate::masking) mod known;
+mod open;
+pub(in crate::masking) mod piece;
 pub(in crate::masking) mod reading;
 mod runaway;
 mod tails;

@@ -1,6 +1,7 @@
-//! The bytes of a text that are at hand, and the places in it at which its readers are compared.
+//! What the readers of a text ask of the bytes at hand, and the places in it at which they are
+//! compared.
 
-use crate::masking::search::automaton::Look;
+use crate::masking::{offsets::Window, search::automaton::Look};
 use std::borrow::Cow;
 
 /// How far apart the places are at which attempts compare their states, in bytes. A power of two;
@@ -11,24 +12,7 @@ pub(in crate::masking) const WAYPOINT: usize = 32;
 /// would read on.
 pub(in crate::masking) const MAX_STATES: usize = 640;
 
-/// Bytes of a text, and where they begin in it.
-#[derive(Clone, Copy)]
-pub(in crate::masking) struct Reading<'a> {
-    pub(in crate::masking) bytes: &'a [u8],
-    pub(in crate::masking) base: u64,
-}
-
-impl Reading<'_> {
-    /// Where in the text the byte at `at` stands.
-    pub(super) fn place(self, at: usize) -> u64 {
-        self.base.saturating_add(at as u64)
-    }
-
-    /// Which of the bytes stands at `place` in the text.
-    pub(super) fn at(self, place: u64) -> usize {
-        usize::try_from(place.saturating_sub(self.base)).unwrap_or(usize::MAX)
-    }
-
+impl Window<'_> {
     /// What stands before `at`.
     pub(super) fn look(self, at: usize) -> Look {
         let behind = at.checked_sub(1).and_then(|at| self.bytes.get(at));
@@ -37,7 +21,7 @@ impl Reading<'_> {
 
     /// How many bytes it is from `at` to the next waypoint.
     pub(super) fn to_waypoint(self, at: usize) -> usize {
-        let past = self.place(at) & (WAYPOINT as u64).wrapping_sub(1);
+        let past = self.place(at).get() & (WAYPOINT as u64).wrapping_sub(1);
         WAYPOINT.saturating_sub(usize::try_from(past).unwrap_or(0))
     }
 

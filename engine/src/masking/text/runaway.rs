@@ -22,6 +22,7 @@ use crate::masking::{
         fault,
         findings::{Fingerprint, Taking},
     },
+    offsets::{Span, TextAt, Window},
     search::{automaton::State, set::DetectorSet},
 };
 
@@ -30,22 +31,22 @@ const KEPT: u64 = 128;
 /// What a byte costs each thread, beside that it is read.
 const STEP: u64 = 2;
 
-/// See the [module](self). Places are offsets in the text.
+/// See the [module](self).
 pub(super) struct Runaway {
     /// The rule that gives it its name.
     rule: u16,
     /// The rules that it may belong to, and their states.
     threads: Vec<(u16, State)>,
     /// Where it began.
-    start: u64,
+    start: TextAt,
     /// Up to which byte it was read.
-    read: u64,
+    read: TextAt,
     /// Where its longest match ends.
-    matched: Option<u64>,
+    matched: Option<TextAt>,
     /// The fingerprint of what was let go; `None` if the replacement was given before its end.
     taking: Option<Taking>,
     /// Up to which byte the fingerprint was taken.
-    taken: u64,
+    taken: TextAt,
     /// What was done since this was last asked; see [`Budget`](crate::masking::Budget).
     work: u64,
 }
@@ -53,29 +54,29 @@ pub(super) struct Runaway {
 /// Where a runaway is when all bytes at hand are read.
 pub(super) enum Course {
     /// It goes on; what stands before this place is let go.
-    Runs(u64),
+    Runs(TextAt),
     /// It has ended. What stands before the first place is let go; the rest is held still, up to
     /// the end, which may lie before that place.
-    Ends(u64, u64),
+    Ends(TextAt, TextAt),
 }
 
 impl Runaway {
-    /// A secret that began at `start` and was read up to `read`.
+    /// A secret that was read so far.
     pub(super) fn new(
         rule: u16,
         threads: Vec<(u16, State)>,
-        (start, read): (u64, u64),
-        matched: Option<u64>,
+        read: Span<TextAt>,
+        matched: Option<TextAt>,
         taking: Option<Taking>,
     ) -> Self {
         Self {
             rule,
             threads,
-            start,
-            read,
+            start: read.from,
+            read: read.to,
             matched,
             taking,
-            taken: start,
+            taken: read.from,
             work: 0,
         }
     }
@@ -95,16 +96,10 @@ impl Runaway {
         std::mem::take(&mut self.work)
     }
 
-    /// Reads `bytes`, which begin at the offset `base`. If they are the last ones, `ended`.
-    pub(super) fn read(
-        &mut self,
-        set: &DetectorSet,
-        (bytes, base): (&[u8], u64),
-        ended: bool,
-    ) -> Course {
-        fault::check(|| self.read >= base, "what is to be read is not held");
-        let skip = usize::try_from(self.read.saturating_sub(base)).unwrap_or(usize::MAX);
-        for &byte in bytes.get(skip..).unwrap_or_default() {
+    /// Reads the bytes at hand. If they are the last ones, `ended`.
+    pub(super) fn read(&mut self, set: &DetectorSet, on: Window<'_>, ended: bool) -> Course {
+        fault::check(|| self.read >= on.base, "what is to be read is not held");
+        for &byte in on.bytes.get(on.at(self.read)..).unwrap_or_default() {
             let (read, matched) = (self.read, &mut self.matched);
             let steps = (self.threads.len() as u64).saturating_mul(STEP);
             self.work = self.work.saturating_add(steps);
@@ -116,7 +111,7 @@ impl Runaway {
                 };
                 let step = rule.secret.step(*state, byte);
                 if step.matched_before {
-                    let end = read.saturating_sub(rule.after as u64);
+                    let end = read.minus(rule.after as u64);
                     *matched = (*matched).max(Some(end));
                 }
                 *state = step.next.unwrap_or(*state);
@@ -125,7 +120,7 @@ impl Runaway {
             if self.threads.is_empty() {
                 return self.ends();
             }
-            self.read = read.saturating_add(1);
+            self.read = read.plus(1);
         }
         if !ended {
             return Course::Runs(self.gone());
@@ -133,7 +128,7 @@ impl Runaway {
         for (rule, state) in &self.threads {
             let rule = set.rule(*rule);
             if let Some(rule) = rule.filter(|rule| rule.secret.matches_at_end(*state)) {
-                let end = self.read.saturating_sub(rule.after as u64);
+                let end = self.read.minus(rule.after as u64);
                 self.matched = self.matched.max(Some(end));
             }
         }
@@ -147,21 +142,21 @@ impl Runaway {
     }
 
     /// Up to where its bytes are let go.
-    fn gone(&self) -> u64 {
+    fn gone(&self) -> TextAt {
         if !self.is_unnamed() {
             return self.read;
         }
-        let length = self.read.saturating_sub(self.start).saturating_sub(KEPT);
+        let length = self.read.since(self.start).saturating_sub(KEPT);
         let whole = length.checked_div(KEPT).unwrap_or(0).saturating_mul(KEPT);
-        self.start.saturating_add(whole)
+        self.start.plus(whole)
     }
 
-    /// Takes the fingerprint of what stands before `to`, of `bytes` that begin at the offset `base`
-    /// and hold all that it was not taken of.
-    pub(super) fn take(&mut self, (bytes, base): (&[u8], u64), to: u64) {
-        let at = |place: u64| usize::try_from(place.saturating_sub(base)).unwrap_or(usize::MAX);
+    /// Takes the fingerprint of what stands before `to`; at hand is all that it was not taken of.
+    pub(super) fn take(&mut self, on: Window<'_>, to: TextAt) {
         if let Some(taking) = &mut self.taking {
-            let new = bytes.get(at(self.taken)..at(to)).unwrap_or_default();
+            // Nothing, if it was taken of more already.
+            let new = on.bytes.get(on.at(self.taken)..on.at(to));
+            let new = new.unwrap_or_default();
             taking.update(new);
             let hashed = (new.len() as u64).saturating_mul(HASHED);
             self.work = self.work.saturating_add(hashed);

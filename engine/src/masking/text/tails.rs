@@ -9,9 +9,10 @@
 //! A pattern that reads far (`[a-z]*!`) would otherwise be read from every end of every attempt:
 //! text made for it cost 63,142 steps for each of its bytes.
 
-use super::reading::{MAX_STATES, Reading, WAYPOINT};
+use super::reading::{MAX_STATES, WAYPOINT};
 use crate::masking::{
     bodies::fault,
+    offsets::{TextAt, Window},
     search::{automaton::State, compile::Tail},
 };
 use std::collections::{BTreeMap, VecDeque};
@@ -32,7 +33,7 @@ const ASKED: u64 = 8;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Answer {
     /// It does. That is known once the byte at this offset in the text was read.
-    Stands(u64),
+    Stands(TextAt),
     /// It does not.
     Fails,
     /// That is not decided by the bytes at hand. Places with the same number have the same answer.
@@ -50,24 +51,24 @@ impl Note {
     const STANDS: u32 = 1 << 31;
 
     /// What is remembered of `place`.
-    fn of(answer: Answer, place: u64) -> Self {
+    fn of(answer: Answer, place: TextAt) -> Self {
         match answer {
             Answer::Fails => Self::FAILS,
             Answer::Waits(reader) => Self(reader),
-            Answer::Stands(at) => match u32::try_from(at.saturating_sub(place)) {
+            Answer::Stands(at) => match u32::try_from(at.since(place)) {
                 Ok(far) if far < Self::STANDS / 2 => Self(Self::STANDS | far),
                 _ => Self::UNKNOWN,
             },
         }
     }
 
-    fn read(self, place: u64) -> Option<Answer> {
+    fn read(self, place: TextAt) -> Option<Answer> {
         match self {
             Self::UNKNOWN => None,
             Self::FAILS => Some(Answer::Fails),
             Self(far) if far & Self::STANDS != 0 => {
                 let far = u64::from(far & !Self::STANDS);
-                Some(Answer::Stands(place.saturating_add(far)))
+                Some(Answer::Stands(place.plus(far)))
             }
             Self(reader) => Some(Answer::Waits(reader)),
         }
@@ -77,10 +78,10 @@ impl Note {
 /// Reads a tail on from where it is not decided.
 #[derive(Debug, Clone, Copy)]
 enum Reader {
-    /// All before `at` (an offset in the text) is read.
+    /// All before `at` is read.
     Reads {
         state: State,
-        at: u64,
+        at: TextAt,
     },
     Ended(Answer),
 }
@@ -88,28 +89,29 @@ enum Reader {
 /// The places at which one tail was asked for.
 #[derive(Default)]
 struct Asked {
-    /// Offset in the text of the first note.
-    from: u64,
+    /// Where in the text the first note is.
+    from: TextAt,
     notes: VecDeque<Note>,
 }
 
 impl Asked {
-    fn get(&self, place: u64) -> Note {
-        let at = place.checked_sub(self.from);
-        let at = at.and_then(|at| usize::try_from(at).ok());
-        let note = at.and_then(|at| self.notes.get(at));
+    fn get(&self, place: TextAt) -> Note {
+        let note = match place >= self.from {
+            true => self.notes.get(place.index(self.from)),
+            false => None,
+        };
         note.copied().unwrap_or(Note::UNKNOWN)
     }
 
-    fn set(&mut self, place: u64, note: Note) {
+    fn set(&mut self, place: TextAt, note: Note) {
         if self.notes.is_empty() {
             self.from = place;
         }
         while place < self.from {
             self.notes.push_front(Note::UNKNOWN);
-            self.from = self.from.saturating_sub(1);
+            self.from = self.from.minus(1);
         }
-        let at = usize::try_from(place.saturating_sub(self.from)).unwrap_or(usize::MAX);
+        let at = place.index(self.from);
         if at >= self.notes.len() {
             self.notes.resize(at.saturating_add(1), Note::UNKNOWN);
         }
@@ -118,8 +120,8 @@ impl Asked {
         }
     }
 
-    fn forget_before(&mut self, place: u64) {
-        let gone = usize::try_from(place.saturating_sub(self.from)).unwrap_or(usize::MAX);
+    fn forget_before(&mut self, place: TextAt) {
+        let gone = place.index(self.from);
         self.notes.drain(..gone.min(self.notes.len()));
         self.from = self.from.max(place);
     }
@@ -135,14 +137,14 @@ pub(in crate::masking) struct Tails {
     /// By the tail's number.
     asked: BTreeMap<u16, Asked>,
     /// By waypoint: where readers came by, sorted.
-    met: BTreeMap<u64, Vec<Entry>>,
+    met: BTreeMap<TextAt, Vec<Entry>>,
     /// How many `met` has.
     count: usize,
     readers: Vec<Reader>,
     /// How many readers there may be before those that ended are removed, if more than [`ROOM`].
     room: usize,
     /// What lies before this is forgotten.
-    from: u64,
+    from: TextAt,
 }
 
 impl Tails {
@@ -151,7 +153,7 @@ impl Tails {
     pub(super) fn ask(
         &mut self,
         tail: &Tail,
-        on: Reading<'_>,
+        on: Window<'_>,
         end: usize,
         to: usize,
         work: &mut u64,
@@ -201,7 +203,7 @@ impl Tails {
         }
     }
 
-    fn new_reader(&mut self, state: State, at: u64) -> u32 {
+    fn new_reader(&mut self, state: State, at: TextAt) -> u32 {
         let number = u32::try_from(self.readers.len()).unwrap_or(u32::MAX);
         self.readers.push(Reader::Reads { state, at });
         number
@@ -211,7 +213,7 @@ impl Tails {
     fn wait(
         &mut self,
         tail: &Tail,
-        on: Reading<'_>,
+        on: Window<'_>,
         first: u32,
         to: usize,
         work: &mut u64,
@@ -251,7 +253,7 @@ impl Tails {
     fn read(
         &mut self,
         tail: &Tail,
-        on: Reading<'_>,
+        on: Window<'_>,
         (mut state, mut at): (State, usize),
         to: usize,
         mut own: Option<u32>,
@@ -263,7 +265,7 @@ impl Tails {
             }
             let stop = at.saturating_add(on.to_waypoint(at)).min(to);
             let new = on.bytes.get(at..stop).unwrap_or_default();
-            for (place, &byte) in (on.place(at)..).zip(new) {
+            for (place, &byte) in on.place(at).on().zip(new) {
                 *work = work.saturating_add(1);
                 let step = tail.automaton.step(state, byte);
                 if step.matched_before {
@@ -314,9 +316,9 @@ impl Tails {
 
     /// Nothing before `place` is asked for any more. For every new place at which a secret may
     /// begin.
-    pub(super) fn forget_before(&mut self, place: u64) {
+    pub(super) fn forget_before(&mut self, place: TextAt) {
         // The work is worth it only now and then.
-        if place.saturating_sub(self.from) < WAYPOINT as u64 {
+        if place.since(self.from) < WAYPOINT as u64 {
             return;
         }
         self.from = place;
@@ -350,7 +352,7 @@ impl Tails {
             new: Vec::new(),
         };
         for asked in self.asked.values_mut() {
-            for (place, note) in (asked.from..).zip(&mut asked.notes) {
+            for (place, note) in asked.from.on().zip(&mut asked.notes) {
                 *note = renew.note(*note, place);
             }
         }
@@ -372,7 +374,7 @@ struct Renew<'a> {
 }
 
 impl Renew<'_> {
-    fn note(&mut self, note: Note, place: u64) -> Note {
+    fn note(&mut self, note: Note, place: TextAt) -> Note {
         let Some(Answer::Waits(mut number)) = note.read(place) else {
             return note;
         };

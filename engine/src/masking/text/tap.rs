@@ -5,63 +5,23 @@
 //! of a secret gets the replacement, the others become empty.
 
 use super::{
-    channel::{Channel, Seams, What},
+    channel::{Channel, Seams},
     fold::{self, Fold},
+    piece::covers,
 };
-use crate::masking::bodies::{desk::Desk, edit::Edit, fault, plan::Plan};
-use base64::{Engine as _, prelude::BASE64_STANDARD};
+use crate::masking::{
+    bodies::{
+        desk::Desk,
+        edit::Edit,
+        fault,
+        mark::{Mark, What},
+        plan::Plan,
+    },
+    offsets::{RawAt, Span, TextAt},
+};
 use std::collections::VecDeque;
 
-/// A run of a text and the raw bytes that it was read from. If both have the same length they
-/// correspond byte by byte; else the run is one unit (an escape) that is masked whole or not at
-/// all.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::masking) struct Piece {
-    /// Bytes of text; may be 0 for raw bytes that mean nothing.
-    pub(in crate::masking) len: u32,
-    /// Raw offset of the first byte, from the beginning of the stream.
-    pub(in crate::masking) raw: u64,
-    /// Raw bytes.
-    pub(in crate::masking) raw_len: u32,
-}
-
-impl Piece {
-    /// Text that stands in the raw bytes as it is.
-    pub(in crate::masking) fn plain(raw: u64, len: usize) -> Self {
-        let len = u32::try_from(len).unwrap_or(u32::MAX);
-        Self {
-            len,
-            raw,
-            raw_len: len,
-        }
-    }
-
-    /// Its raw bytes, if they do not stand for themselves.
-    fn wide(&self) -> u64 {
-        match self.len == self.raw_len {
-            true => 0,
-            false => u64::from(self.raw_len),
-        }
-    }
-}
-
-/// How a replacement is written where this text stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::masking) enum Escaping {
-    /// As it is.
-    Plain,
-    /// In a JSON string, inside of so many further JSON strings (RFC 8259 §7).
-    Json { nested: u8 },
-    /// In a line of `data` of an event stream: a line's end begins another such line (WHATWG HTML
-    /// §9.2.6).
-    EventData,
-    /// Percent-encoded (application/x-www-form-urlencoded).
-    Percent,
-    /// In base64, alone (RFC 4648 §4).
-    Base64,
-    /// As it is, cut or filled up to the secret's own length, for formats that count bytes.
-    SameLength,
-}
+pub(in crate::masking) use super::{escaping::Escaping, piece::Piece};
 
 /// Most raw bytes of one text that wait for a decision and do not stand for themselves: escapes are
 /// longer than what they mean, and characters without width mean nothing, so the cap on the text
@@ -74,15 +34,15 @@ pub(in crate::masking) struct Tap {
     acting: Channel,
     reporting: Option<Box<Channel>>,
     escaping: Escaping,
-    /// Bytes of text read so far.
-    read: u64,
-    /// Where the text from the first undecided byte on stands; the offset is that of the run in the
-    /// text.
-    runs: VecDeque<(u64, Piece)>,
+    /// Up to where the text was read.
+    read: TextAt,
+    /// Where the text from the first undecided byte on stands: where in the text each run begins,
+    /// and its piece.
+    runs: VecDeque<(TextAt, Piece)>,
     /// Raw bytes of those that do not stand for themselves.
     wide: u64,
     /// Raw bytes before this offset were changed already.
-    edited: u64,
+    edited: RawAt,
     fold: Box<Fold>,
 }
 
@@ -92,16 +52,21 @@ impl Tap {
             acting: Channel::new(),
             reporting: None,
             escaping,
-            read: 0,
+            read: TextAt::START,
             runs: VecDeque::new(),
             wide: 0,
-            edited: 0,
+            edited: RawAt::START,
             fold: Box::default(),
         }
     }
 
     /// Reads text that stands in the raw bytes as it is, from the raw offset `raw` on.
-    pub(in crate::masking) fn push_plain(&mut self, desk: &mut Desk<'_>, text: &[u8], raw: u64) {
+    pub(in crate::masking) fn push_plain(
+        &mut self,
+        desk: &mut Desk<'_>,
+        text: &[u8],
+        raw: impl Into<RawAt>,
+    ) {
         self.push(desk, text, &[Piece::plain(raw, text.len())]);
     }
 
@@ -165,7 +130,7 @@ impl Tap {
             if self.wide.saturating_add(first.wide()) > MAX_WIDE {
                 self.force(desk);
             }
-            let length = some.iter().map(|piece| u64::from(piece.len));
+            let length = some.iter().map(Piece::length);
             let length = usize::try_from(length.fold(0, u64::saturating_add)).unwrap_or(0);
             let to = match rest {
                 [] => text.len(),
@@ -211,19 +176,19 @@ impl Tap {
             .push(&plan.acting, desk, text, seams, breaks, &mut marks);
         if marks.is_empty() && self.acting.undecided().is_none() {
             self.forget();
-            self.read = self.read.saturating_add(text.len() as u64);
+            self.read = self.read.after(text.len());
             desk.marks = marks;
             return;
         }
         // Escaped text has a piece for every few bytes, of which the end alone is undecided,
         // mostly.
         let decided = match marks.is_empty() {
-            true => self.acting.undecided().unwrap_or(0),
-            false => 0,
+            true => self.acting.undecided().unwrap_or_default(),
+            false => TextAt::START,
         };
-        let end = self.read.saturating_add(text.len() as u64);
+        let end = self.read.after(text.len());
         for piece in pieces {
-            let end = self.read.saturating_add(u64::from(piece.len));
+            let end = self.read.plus(piece.length());
             if end <= decided {
                 self.read = end;
             } else {
@@ -266,20 +231,20 @@ impl Tap {
 
     fn passes(&mut self, plan: &Plan, text: &[u8], outside: bool, work: &mut u64) -> bool {
         let acting = &plan.acting;
-        let Some(trail) = self.acting.carried_past(acting, text, work) else {
+        let Some(carried) = self.acting.carried_past(acting, text, work) else {
             return false;
         };
         if let Some(set) = &plan.reporting {
             let reporting = self
                 .reporting
                 .get_or_insert_with(|| Box::new(Channel::new()));
-            let Some(trail) = reporting.carried_past(set, text, work) else {
+            let Some(carried) = reporting.carried_past(set, text, work) else {
                 return false;
             };
-            reporting.go_past(set, text, trail, outside);
+            reporting.go_past(set, text, carried, outside);
         }
-        self.acting.go_past(acting, text, trail, outside);
-        self.read = self.read.saturating_add(text.len() as u64);
+        self.acting.go_past(acting, text, carried, outside);
+        self.read = self.read.after(text.len());
         true
     }
 
@@ -308,9 +273,9 @@ impl Tap {
         self.acting.finish(&plan.acting, desk, &mut marks);
         desk.marks = marks;
         self.edit(desk);
-        self.read = 0;
+        self.read = TextAt::START;
         self.forget();
-        self.edited = 0;
+        self.edited = RawAt::START;
     }
 
     /// Says that what comes next may also be a text of its own: a secret may begin there whatever
@@ -358,19 +323,18 @@ impl Tap {
     }
 
     /// Raw offset of the first byte that is not decided; `None` if all are.
-    pub(in crate::masking) fn undecided(&self) -> Option<u64> {
+    pub(in crate::masking) fn undecided(&self) -> Option<RawAt> {
         let held = self.undecided_text();
         held.into_iter().chain(self.fold.undecided()).min()
     }
 
-    fn undecided_text(&self) -> Option<u64> {
+    fn undecided_text(&self) -> Option<RawAt> {
         let at = self.acting.undecided()?;
+        // There is one: see `edit`.
         let (start, piece) = self.runs.front()?;
-        let into = at.saturating_sub(*start);
-        Some(if piece.len == piece.raw_len {
-            piece.raw.saturating_add(into)
-        } else {
-            piece.raw
+        Some(match piece.is_plain() {
+            true => piece.raw.plus(at.since(*start)),
+            false => piece.raw,
         })
     }
 
@@ -394,10 +358,10 @@ impl Tap {
     fn remember(&mut self, piece: Piece) {
         let at = self.read;
         self.wide = self.wide.saturating_add(piece.wide());
-        self.read = at.saturating_add(u64::from(piece.len));
+        self.read = at.plus(piece.length());
         if let Some((_, last)) = self.runs.back_mut() {
-            let plain = last.len == last.raw_len && piece.len == piece.raw_len;
-            let follows = last.raw.saturating_add(u64::from(last.raw_len)) == piece.raw;
+            let plain = last.is_plain() && piece.is_plain();
+            let follows = last.raw_span().to == piece.raw;
             if let (true, true, Some(len)) = (plain, follows, last.len.checked_add(piece.len)) {
                 last.len = len;
                 last.raw_len = len;
@@ -411,191 +375,114 @@ impl Tap {
     fn edit(&mut self, desk: &mut Desk<'_>) {
         let mut marks = std::mem::take(&mut desk.marks);
         for mark in marks.drain(..) {
-            let is_known = self.is_known(mark.start, mark.end);
-            desk.fault
-                .unless(is_known, "a secret stands where no raw bytes are known");
-            let mut ranges = self.raw_ranges(mark.start, mark.end);
-            if ranges.is_empty() {
-                // All of it was let go, or masked with what stands before it.
-                let place = self.raw_at(mark.start).max(self.edited);
-                ranges.push((place, place));
-            }
-            let mut first = match mark.what {
-                What::Replaced(text) => text,
-                What::Dropped => Vec::new(),
-                What::Blocked => {
-                    if let (Some(block), Some(&(start, _))) = (&mut desk.blocked, ranges.first()) {
-                        block.at = Some(block.at.unwrap_or(start).min(start));
-                    }
-                    continue;
-                }
-            };
-            let length = ranges.iter().fold(0, |sum: u64, (start, end)| {
-                sum.saturating_add(end.saturating_sub(*start))
-            });
-            if self.escaping == Escaping::SameLength
-                && desk.plan.restores.is_some()
-                && first.len() as u64 != length
-            {
-                // A part of a secret, or one with something behind it, is neither the secret nor
-                // its placeholder.
-                continue;
-            }
-            first = self.escaping.write(&first, length);
-            for (start, end) in ranges {
-                self.edited = end;
-                desk.edits.add(Edit {
-                    start,
-                    end,
-                    replacement: std::mem::take(&mut first),
-                });
-            }
+            self.change(desk, mark);
         }
         desk.marks = marks;
         match self.acting.undecided() {
             None => self.forget(),
             Some(at) => {
                 while let Some((start, piece)) = self.runs.front()
-                    && start.saturating_add(u64::from(piece.len)) <= at
+                    && start.plus(piece.length()) <= at
                 {
                     self.wide = self.wide.saturating_sub(piece.wide());
                     self.runs.pop_front();
                 }
+                let is_known = at < self.read && self.is_known(Span::new(at, self.read));
+                desk.fault.unless(
+                    is_known,
+                    "undecided text stands where no raw bytes are known",
+                );
             }
         }
         self.runs.shrink_to(16);
-        if let Some(at) = self.acting.undecided() {
-            let is_known = self.is_known(at, self.read) && at < self.read;
-            desk.fault.unless(
-                is_known,
-                "undecided text stands where no raw bytes are known",
-            );
+    }
+
+    /// Turns a mark into edits.
+    fn change(&mut self, desk: &mut Desk<'_>, mark: Mark) {
+        desk.fault.unless(
+            self.is_known(mark.place),
+            "a secret stands where no raw bytes are known",
+        );
+        let mut ranges = self.raw_ranges(mark.place);
+        if ranges.is_empty() {
+            // All of it was let go, or masked with what stands before it.
+            let place = self.raw_at(mark.place.from).max(self.edited);
+            ranges.push(Span::new(place, place));
+        }
+        let text = match mark.what {
+            What::Replaced(text) => text,
+            What::Dropped => Vec::new(),
+            What::Blocked => {
+                if let (Some(block), Some(first)) = (&mut desk.blocked, ranges.first()) {
+                    block.stands(first.from);
+                }
+                return;
+            }
+        };
+        let length = ranges.iter().map(|range| range.length());
+        let length = length.fold(0, u64::saturating_add);
+        if self.escaping == Escaping::SameLength
+            && desk.plan.restores.is_some()
+            && text.len() as u64 != length
+        {
+            // A part of a secret, or one with something behind it, is neither the secret nor its
+            // placeholder.
+            return;
+        }
+        let mut replacement = self.escaping.write(&text, length);
+        for range in ranges {
+            self.edited = range.to;
+            desk.edits.add(Edit {
+                at: range,
+                replacement: std::mem::take(&mut replacement),
+            });
         }
     }
 
-    /// Whether it is known where all of the text from `start` to `end` stands, if that is more than
-    /// nothing.
-    fn is_known(&self, start: u64, end: u64) -> bool {
+    /// Whether it is known where all of this text stands, if it is any.
+    fn is_known(&self, text: Span<TextAt>) -> bool {
         // Runs follow each other without gaps up to what was read.
-        let begins = self.runs.front().is_some_and(|(at, _)| *at <= start);
-        start >= end || begins && end <= self.read
+        let begins = self.runs.front().is_some_and(|(at, _)| *at <= text.from);
+        text.is_empty() || begins && text.to <= self.read
     }
 
     /// Where this place of the text stands.
-    fn raw_at(&self, place: u64) -> u64 {
-        let after = |(at, piece): &(u64, Piece)| at.saturating_add(u64::from(piece.len)) <= place;
+    fn raw_at(&self, place: TextAt) -> RawAt {
+        let after = |(at, piece): &(TextAt, Piece)| at.plus(piece.length()) <= place;
         let run = self.runs.get(self.runs.partition_point(after));
         match (run, self.runs.back()) {
-            (Some((at, piece)), _) if piece.len == piece.raw_len => {
-                piece.raw.saturating_add(place.saturating_sub(*at))
-            }
+            (Some((at, piece)), _) if piece.is_plain() => piece.raw.plus(place.since(*at)),
             (Some((at, piece)), _) if place <= *at => piece.raw,
-            (Some((_, piece)), _) | (None, Some((_, piece))) => {
-                piece.raw.saturating_add(u64::from(piece.raw_len))
-            }
+            (Some((_, piece)), _) | (None, Some((_, piece))) => piece.raw_span().to,
             (None, None) => self.edited,
         }
     }
 
-    /// The raw ranges of the text from `start` to `end`, in order, those that touch joined.
-    fn raw_ranges(&self, start: u64, end: u64) -> Vec<(u64, u64)> {
-        let mut ranges: Vec<(u64, u64)> = Vec::with_capacity(1);
-        let before = |(at, piece): &(u64, Piece)| at.saturating_add(u64::from(piece.len)) <= start;
+    /// The raw ranges of a place in the text, in order, those that touch joined.
+    fn raw_ranges(&self, text: Span<TextAt>) -> Vec<Span<RawAt>> {
+        let mut ranges: Vec<Span<RawAt>> = Vec::with_capacity(1);
+        let before = |(at, piece): &(TextAt, Piece)| at.plus(piece.length()) <= text.from;
         let skipped = self.runs.partition_point(before);
         for &(at, piece) in self.runs.iter().skip(skipped) {
-            let to = at.saturating_add(u64::from(piece.len));
-            if to <= start || piece.len == 0 && at <= start {
+            let to = at.plus(piece.length());
+            if to <= text.from || piece.len == 0 && at <= text.from {
                 continue;
             }
-            if at >= end {
+            if at >= text.to {
                 break;
             }
-            let whole = (
-                piece.raw,
-                piece.raw.saturating_add(u64::from(piece.raw_len)),
-            );
-            let (from, to) = if piece.len == piece.raw_len {
-                (
-                    piece.raw.saturating_add(start.saturating_sub(at)),
-                    whole.1.saturating_sub(to.saturating_sub(end)),
-                )
-            } else {
-                whole
-            };
-            let from = from.max(self.edited);
+            let mut raw = piece.raw_span();
+            if piece.is_plain() {
+                raw.from = raw.from.plus(text.from.since(at));
+                raw.to = raw.to.minus(to.since(text.to));
+            }
+            raw.from = raw.from.max(self.edited);
             match ranges.last_mut() {
-                Some(last) if last.1 == from => last.1 = to.max(from),
-                _ if from < to => ranges.push((from, to)),
+                Some(last) if last.to == raw.from => last.to = last.to.max(raw.to),
+                _ if !raw.is_empty() => ranges.push(raw),
                 _ => {}
             }
         }
         ranges
     }
-}
-
-/// Whether `pieces` are those of `text`: as long, and in order.
-fn covers(pieces: &[Piece], text: &[u8]) -> bool {
-    let length = pieces.iter().map(|piece| u64::from(piece.len));
-    let end = |piece: &Piece| piece.raw.saturating_add(piece.raw_len.into());
-    length.sum::<u64>() == text.len() as u64 && pieces.iter().is_sorted_by(|a, b| end(a) <= b.raw)
-}
-
-impl Escaping {
-    /// Writes a replacement for `length` raw bytes.
-    pub(in crate::masking) fn write(self, text: &[u8], length: u64) -> Vec<u8> {
-        match self {
-            Self::Plain => text.to_vec(),
-            Self::Json { nested } => {
-                (0..=nested).fold(text.to_vec(), |text, _| json_escaped(&text))
-            }
-            Self::EventData => event_data(text),
-            Self::Percent => percent_encoded(text),
-            Self::Base64 => BASE64_STANDARD.encode(text).into_bytes(),
-            Self::SameLength => {
-                let length = usize::try_from(length).unwrap_or(0);
-                let filled = text.iter().copied().chain(std::iter::repeat(b'*'));
-                filled.take(length).collect()
-            }
-        }
-    }
-}
-
-fn json_escaped(text: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(text.len());
-    for &byte in text {
-        match byte {
-            b'"' | b'\\' => out.extend([b'\\', byte]),
-            b'\n' => out.extend(b"\\n"),
-            b'\r' => out.extend(b"\\r"),
-            b'\t' => out.extend(b"\\t"),
-            0..0x20 => out.extend(format!("\\u{byte:04x}").bytes()),
-            _ => out.push(byte),
-        }
-    }
-    out
-}
-
-fn event_data(text: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = memchr::memchr2(b'\n', b'\r', rest) {
-        let (line, end) = rest.split_at_checked(at).unwrap_or((rest, &[]));
-        out.extend_from_slice(line);
-        out.extend_from_slice(b"\ndata: ");
-        let skip = if end.starts_with(b"\r\n") { 2 } else { 1 };
-        rest = end.get(skip..).unwrap_or_default();
-    }
-    out.extend_from_slice(rest);
-    out
-}
-
-fn percent_encoded(text: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(text.len());
-    for &byte in text {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'*' => out.push(byte),
-            _ => out.extend(format!("%{byte:02X}").bytes()),
-        }
-    }
-    out
 }

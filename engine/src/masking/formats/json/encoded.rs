@@ -7,6 +7,7 @@ use crate::masking::{
         edit::{Edit, Edits},
     },
     formats::whole::Whole,
+    offsets::RawAt,
     text::{
         channel::MAX_HELD,
         tap::{Escaping, Piece, Tap},
@@ -59,7 +60,7 @@ impl Encoded {
     }
 
     pub(super) fn undecided(&self) -> Option<u64> {
-        self.pieces.first().map(|piece| piece.raw)
+        self.pieces.first().map(|piece| piece.raw.get())
     }
 
     fn mask(&self, desk: &mut Desk<'_>, decoded: &[u8]) -> bool {
@@ -83,24 +84,24 @@ impl Encoded {
                 marks: Vec::new(),
             };
             let mut tap = Tap::new(Escaping::Plain);
-            tap.push_plain(&mut inner, decoded, 0);
+            tap.push_plain(&mut inner, decoded, RawAt::START);
             tap.finish(&mut inner);
             (inner.judged, inner.work)
         };
         if let (false, Some(block)) = (blocked, &mut desk.blocked) {
-            block.at = Some(start);
+            block.at = Some(start.into());
             return true;
         }
         if edits.is_empty() {
             return false;
         }
         let mut masked = Vec::new();
-        edits.apply(decoded, 0, decoded.len() as u64, &mut masked);
+        let end = RawAt::START.after(decoded.len());
+        edits.apply(decoded, RawAt::START, end, &mut masked);
         let mut replacement = BASE64_STANDARD.encode(masked).into_bytes();
         for piece in &self.pieces {
             desk.edits.add(Edit {
-                start: piece.raw,
-                end: piece.raw.saturating_add(u64::from(piece.raw_len)),
+                at: piece.raw_span(),
                 replacement: std::mem::take(&mut replacement),
             });
         }

@@ -209,7 +209,7 @@ impl Inner {
     pub(super) fn force(&mut self, desk: &mut Desk<'_>) {
         if self.cut_taken && !self.cut.is_empty() {
             for piece in &mut self.cut_pieces {
-                self.keys.take_raw(desk, piece.raw, piece.raw_len);
+                self.keys.take_raw(desk, piece.raw.get(), piece.raw_len);
                 // It is masked: nothing of it is left for what it may turn out to be.
                 piece.raw_len = 0;
             }
@@ -222,7 +222,8 @@ impl Inner {
         let cut = self.cut_pieces.iter().find(|piece| piece.raw_len > 0);
         let cut = cut.filter(|_| self.cut_taken);
         let value = self.keys.undecided();
-        value.into_iter().chain(cut.map(|piece| piece.raw)).min()
+        let cut = cut.map(|piece| piece.raw.get());
+        value.into_iter().chain(cut).min()
     }
 
     /// Whether what comes next is read by nobody else.
@@ -272,7 +273,7 @@ fn slice(begins: u64, pieces: &[Piece], (at, length): (u64, u64), out: &mut Vec<
         if from < until {
             out.push(if piece.len == piece.raw_len {
                 let len = usize::try_from(until.saturating_sub(from)).unwrap_or(0);
-                Piece::plain(piece.raw.saturating_add(from.saturating_sub(start)), len)
+                Piece::plain(piece.raw.plus(from.saturating_sub(start)), len)
             } else {
                 piece
             });

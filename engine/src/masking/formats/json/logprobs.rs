@@ -180,11 +180,8 @@ impl LogProbs {
         self.drops.retain_mut(|drop| {
             let end = drop.end.unwrap_or(to).min(to);
             if drop.start < end {
-                desk.edits.replace(Edit {
-                    start: drop.start,
-                    end,
-                    replacement: std::mem::take(&mut drop.replacement).to_vec(),
-                });
+                let replacement = std::mem::take(&mut drop.replacement).to_vec();
+                desk.edits.replace(Edit::new(drop.start, end, replacement));
                 drop.start = end;
             }
             drop.end.is_none_or(|end| drop.start < end)

@@ -34,6 +34,7 @@ use super::{
 use crate::base::tokens::escape;
 use crate::masking::{
     bodies::desk::Desk,
+    offsets::RawAt,
     text::tap::{Escaping, Piece, Tap},
 };
 
@@ -95,7 +96,7 @@ impl Json {
         };
         let opening = (!self.is_text && self.carry == OPENING).then_some(self.carry_at);
         let places = [
-            self.tap.undecided(),
+            self.tap.undecided().map(RawAt::get),
             self.keys.undecided(),
             pending,
             opening,
@@ -120,7 +121,7 @@ impl Json {
     /// read up to the raw offset `read`.
     #[inline]
     fn settle(&mut self, desk: &mut Desk<'_>, read: u64) {
-        let to = self.tap.undecided().map_or(read, |at| at.min(read));
+        let to = self.tap.undecided().map_or(read, |at| at.get().min(read));
         self.keys.settle(desk, read, to);
     }
 
@@ -300,11 +301,8 @@ pub(in crate::masking) fn decode(
                     raw,
                 } => {
                     text.extend_from_slice(means.get(..len).unwrap_or_default());
-                    pieces.push(Piece {
-                        len: u32::try_from(len).unwrap_or(0),
-                        raw: at,
-                        raw_len: u32::try_from(raw).unwrap_or(0),
-                    });
+                    let raw_len = u32::try_from(raw).unwrap_or(0);
+                    pieces.push(Piece::unit(len, at, raw_len));
                     rest = rest.get(raw..).unwrap_or_default();
                     at = at.saturating_add(raw as u64);
                     continue;
@@ -386,11 +384,7 @@ impl Sink for Reader<'_, '_> {
 
     fn unit(&mut self, text: &[u8], raw: u64, raw_len: u32) {
         let to = raw.saturating_add(u64::from(raw_len));
-        let piece = Piece {
-            len: u32::try_from(text.len()).unwrap_or(0),
-            raw,
-            raw_len,
-        };
+        let piece = Piece::unit(text.len(), raw, raw_len);
         if self.keys.take(self.desk, &mut self.out, text, &[piece]) {
             self.out.skip(raw, to);
             return;

@@ -3,6 +3,7 @@
 use super::inner::{self, Inner, Rest};
 use crate::masking::{
     bodies::desk::Desk,
+    offsets::RawAt,
     text::tap::{Escaping, Piece, Tap},
 };
 
@@ -139,7 +140,8 @@ impl JsonText {
     /// Raw offset of the first byte that is not decided; `None` if all are.
     pub(in crate::masking) fn undecided(&self) -> Option<u64> {
         let value = self.inner.as_ref().and_then(|inner| inner.undecided());
-        value.into_iter().chain(self.tap.undecided()).min()
+        let text = self.tap.undecided().map(RawAt::get);
+        value.into_iter().chain(text).min()
     }
 
     fn end_document(&mut self, desk: &mut Desk<'_>) {

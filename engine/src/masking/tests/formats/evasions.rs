@@ -171,6 +171,7 @@ fn what_is_encoded_for_a_reason_does_not_end_a_secret() {
 fn a_secret_that_is_cut_over_the_events_of_a_channel_leaves_what_stands_between() {
     use crate::masking::{
         bodies::{desk::Desk, edit::Edits},
+        offsets::RawAt,
         text::tap::{Escaping, Piece, Tap},
     };
     let token = token();
@@ -193,7 +194,7 @@ fn a_secret_that_is_cut_over_the_events_of_a_channel_leaves_what_stands_between(
     // `%5` stands in one event, `F` in the next one.
     let mut tap = Tap::new(Escaping::Plain);
     tap.push(&mut desk, b"ghp%5", &[Piece::plain(10, 5)]);
-    assert_eq!(tap.undecided(), Some(10));
+    assert_eq!(tap.undecided(), Some(RawAt::new(10)));
     let rest = format!("F{}", &token[4..]);
     tap.push(&mut desk, rest.as_bytes(), &[Piece::plain(100, rest.len())]);
     tap.finish(&mut desk);
@@ -201,7 +202,7 @@ fn a_secret_that_is_cut_over_the_events_of_a_channel_leaves_what_stands_between(
     raw[10..15].copy_from_slice(b"ghp%5");
     raw[100..100 + rest.len()].copy_from_slice(rest.as_bytes());
     let mut out = Vec::new();
-    edits.apply(&raw, 0, 150, &mut out);
+    edits.apply(&raw, RawAt::START, RawAt::new(150), &mut out);
     let expected = format!(
         "{}{}{}",
         ".".repeat(10),

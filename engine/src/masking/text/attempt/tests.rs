@@ -200,16 +200,16 @@ proptest! {
             // What lies before is not at hand any more.
             let base = at - at % 3;
             let look = at.checked_sub(1).map_or(Look::Text, |at| Look::behind(text[at]));
-            known.tails.forget_before(at as u64);
+            known.tails.forget_before(TextAt::new(at as u64));
             let mut attempts: Vec<Attempt> = (0..rules.len() as u16)
-                .map(|rule| Attempt::new(&set, Start { at: at - base, rule, look }, base as u64))
+                .map(|rule| Attempt::new(&set, Start { at: at - base, rule, look }, TextAt::new(at as u64)))
                 .collect();
             let mut read = at;
             let limit = at.saturating_add(cap);
             let decided = loop {
                 known.tails.tidy();
                 let to = there.min(limit);
-                let on = Reading { bytes: &text[base..there], base: base as u64 };
+                let on = Window { bytes: &text[base..there], base: TextAt::new(base as u64) };
                 for attempt in &mut attempts {
                     attempt.read(&set, on, &mut known, read - base, to - base);
                     let rule = set.rule(attempt.rule()).unwrap();
@@ -243,7 +243,8 @@ proptest! {
             };
             if decided {
                 for attempt in &attempts {
-                    attempt.teach(&set, &mut known, base as u64);
+                    let on = Window { bytes: &text[base..], base: TextAt::new(base as u64) };
+                    attempt.teach(&set, &mut known, on);
                 }
             }
         }

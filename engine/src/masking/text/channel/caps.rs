@@ -1,7 +1,15 @@
 //! What happens to a text that cannot wait any longer.
 
-use super::{Channel, Mark, What};
-use crate::masking::{bodies::desk::Desk, search::set::DetectorSet, text::runaway::Runaway};
+use super::Channel;
+use crate::masking::{
+    bodies::{
+        desk::Desk,
+        mark::{Mark, What},
+    },
+    offsets::{Span, TextAt, Window},
+    search::set::DetectorSet,
+    text::runaway::Runaway,
+};
 
 impl Channel {
     /// Lets go of what is undecided, whatever it turns out to be, all but the last byte: for
@@ -23,8 +31,8 @@ impl Channel {
             (None, Some(runaway)) if runaway.is_unnamed() => {}
             _ => return,
         }
-        let end = self.base.saturating_add(self.held.len() as u64);
-        self.drop_until(end.saturating_sub(1), self.base, marks);
+        let end = self.base.after(self.held.len());
+        self.drop_until(end.minus(1), self.base, marks);
     }
 
     /// Decides the leftmost undecided place now, with what is known of it: for formats that cannot
@@ -37,19 +45,24 @@ impl Channel {
     ) {
         const NO_RULE: &str = "what is undecided belongs to no rule";
         let bytes = std::mem::take(&mut self.held);
-        let end = self.base.saturating_add(bytes.len() as u64);
+        let on = Window {
+            bytes: &bytes,
+            base: self.base,
+        };
+        let end = on.place(bytes.len());
         let read = match (self.open.take(), self.runaway.take()) {
             (Some(open), _) => {
-                let (start, read) = (self.place(open.at), self.place(open.read));
+                let (start, read) = (on.place(open.at), on.place(open.read));
                 let secret = bytes.get(open.at..open.read).unwrap_or_default();
-                let runaway = open.into_runaway(set, (start, read), None);
+                let runaway = open.into_runaway(set, on, None);
                 match runaway
                     .as_ref()
                     .and_then(|runaway| set.rule(runaway.rule()))
                 {
                     Some(rule) => {
                         let from = start.max(self.marked).max(self.gone);
-                        self.mark(desk, &rule.detector, secret, false, (from, read), marks);
+                        let place = Span::new(from, read);
+                        self.mark(desk, &rule.detector, secret, false, place, marks);
                     }
                     None => desk.fault.cannot_be(NO_RULE),
                 }
@@ -59,8 +72,8 @@ impl Channel {
                 read
             }
             (None, Some(mut runaway)) if runaway.is_unnamed() => {
-                runaway.take((&bytes, self.base), end);
-                self.give(set, desk, &mut runaway, &bytes, end, marks);
+                runaway.take(on, end);
+                self.give(set, desk, &mut runaway, on, end, marks);
                 self.runaway = Some(runaway);
                 end
             }
@@ -70,7 +83,7 @@ impl Channel {
                 return;
             }
         };
-        let Some((masked, rest)) = bytes.split_at_checked(self.at(read)) else {
+        let Some((masked, rest)) = bytes.split_at_checked(on.at(read)) else {
             desk.fault.cannot_be("more was read than is held");
             return;
         };
@@ -82,26 +95,25 @@ impl Channel {
     }
 
     /// Drops what was not yet marked nor dropped up to this place of the text, from `from` on.
-    pub(super) fn drop_until(&mut self, to: u64, from: u64, marks: &mut Vec<Mark>) {
+    pub(super) fn drop_until(&mut self, to: TextAt, from: TextAt, marks: &mut Vec<Mark>) {
         let start = from.max(self.marked).max(self.gone);
         if start < to {
             marks.push(Mark {
-                start,
-                end: to,
+                place: Span::new(start, to),
                 what: What::Dropped,
             });
             self.gone = to;
         }
     }
 
-    /// Gives the replacement of a runaway that ended at `end`; `bytes` hold what was not let go.
+    /// Gives the replacement of a runaway that ended at `end`; at hand is what was not let go.
     pub(super) fn give(
         &mut self,
         set: &DetectorSet,
         desk: &mut Desk<'_>,
         runaway: &mut Runaway,
-        bytes: &[u8],
-        end: u64,
+        on: Window<'_>,
+        end: TextAt,
         marks: &mut Vec<Mark>,
     ) {
         let Some(fingerprint) = runaway.give() else {
@@ -112,12 +124,11 @@ impl Channel {
             return;
         };
         let from = self.gone.max(self.marked);
-        let last = bytes.get(..self.at(end)).unwrap_or_default();
+        let last = on.bytes.get(..on.at(end)).unwrap_or_default();
         let names = (rule.detector.name(), rule.detector.short_name());
         if let Some(what) = desk.judge_long(names, fingerprint, last) {
             marks.push(Mark {
-                start: from,
-                end: end.max(from),
+                place: Span::new(from, end.max(from)),
                 what,
             });
         }

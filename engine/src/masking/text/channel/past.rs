@@ -21,10 +21,10 @@ impl Channel {
         text: &[u8],
         work: &mut u64,
     ) -> Option<Carried> {
-        let (mut trail, mut starts) = (self.trail.clone(), Vec::new());
-        let read = set.discover(text, 0, &mut trail, &mut starts);
+        let (mut carried, mut starts) = (self.carried.clone(), Vec::new());
+        let read = set.discover(text, 0, &mut carried, &mut starts);
         *work = work.saturating_add(read);
-        starts.is_empty().then_some(trail)
+        starts.is_empty().then_some(carried)
     }
 
     /// Goes [past](Self::carried_past) this text, as if it had been pushed with the seams that it
@@ -33,13 +33,13 @@ impl Channel {
         &mut self,
         set: &DetectorSet,
         text: &[u8],
-        trail: Carried,
+        carried: Carried,
         outside: bool,
     ) {
         debug_assert!(self.is_idle());
-        self.trail = trail;
+        self.carried = carried;
         self.remember(set, text);
-        self.base = self.base.saturating_add(text.len() as u64);
+        self.base = self.base.after(text.len());
         self.outside = outside;
     }
 }
