@@ -7,10 +7,12 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use chaperone_walls::{House, Target};
+use chaperone_walls::{House, Target, lies_in};
 
-/// Folders of the engine whose files may still import each other in a circle.
-const CIRCLES_ALLOWED: [&str; 1] = ["masking"];
+/// Folders whose files may import each other in a circle: some of what they read holds more of the
+/// same (a document in a string of a document, a body in a part of a body), and the rest is still
+/// to be untied. All of a circle must lie in them.
+const CIRCLES_ALLOWED: [&str; 3] = ["masking/formats", "masking/streams", "masking/search"];
 
 fn engine() -> House {
     House::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), "lib.rs")
@@ -44,21 +46,23 @@ fn no_import_of_the_engine_runs_up() {
 
 #[test]
 fn no_files_of_the_engine_import_each_other_in_a_circle() {
-    let (allowed, circles): (Vec<_>, Vec<_>) = engine().circles().into_iter().partition(|circle| {
-        let of = |folder: &&str| circle.iter().all(|file| top(file) == *folder);
-        CIRCLES_ALLOWED.iter().any(of)
-    });
+    let may = |file: &String| {
+        let mut folders = CIRCLES_ALLOWED.iter();
+        folders.any(|folder| lies_in(file, folder))
+    };
+    let circles = engine().circles();
+    let (allowed, circles): (Vec<_>, Vec<_>) = circles
+        .into_iter()
+        .partition(|circle| circle.iter().all(may));
     assert!(
         circles.is_empty(),
         "Circles of imports:\n{}",
         told(&circles)
     );
     for folder in CIRCLES_ALLOWED {
-        let still = allowed
-            .iter()
-            .any(|circle| circle.iter().any(|file| top(file) == folder));
+        let mut files = allowed.iter().flatten();
         assert!(
-            still,
+            files.any(|file| lies_in(file, folder)),
             "`{folder}` has no circle any more: take it out of CIRCLES_ALLOWED"
         );
     }

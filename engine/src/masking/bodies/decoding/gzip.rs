@@ -1,6 +1,6 @@
 //! What stands around the data of a gzip member (RFC 1952 §2.3), read byte by byte.
 
-use super::DecodingError;
+use super::error::DecodingError;
 
 /// Bits of FLG.
 const FHCRC: u8 = 2;

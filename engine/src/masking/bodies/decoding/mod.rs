@@ -15,6 +15,7 @@
 //! The crate is `miniz_oxide` alone: `flate2` over it reads whole headers into memory and hides
 //! where a member ends; the inflating is the same code.
 
+mod error;
 mod gzip;
 #[cfg(test)]
 mod tests;
@@ -30,6 +31,8 @@ use miniz_oxide::inflate::core::{DecompressorOxide, decompress};
 use super::encoding::Encoding;
 use gzip::{Header, Trailer};
 
+pub use error::DecodingError;
+
 /// How far DEFLATE refers back (RFC 1951 §2), and the longest piece that is given at once.
 const WINDOW: usize = 32 * 1024;
 /// Decoded bytes to which no ratio applies.
@@ -38,31 +41,6 @@ pub const FREE: u64 = 1024 * 1024;
 /// limit is 1,032, which only runs of one byte reach; text reaches 5 to 20, the most repetitive
 /// lists of an API about 200.
 pub const MAX_RATIO: u64 = 256;
-
-/// Why encoded bytes cannot be read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DecodingError {
-    /// They are not what their encoding says.
-    Corrupt,
-    /// They end before their end.
-    Truncated,
-    /// They become more than [`MAX_RATIO`] times as many.
-    Bomb,
-}
-
-impl fmt::Display for DecodingError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Corrupt => "the compressed body is damaged",
-            Self::Truncated => "the compressed body ends too early",
-            Self::Bomb => {
-                "the compressed body becomes more than 256 times as long as it is, as bombs do"
-            }
-        })
-    }
-}
-
-impl std::error::Error for DecodingError {}
 
 /// Decodes one body as it comes.
 pub struct Decoder {

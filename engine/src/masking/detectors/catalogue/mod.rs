@@ -29,13 +29,14 @@ mod monitoring;
 mod packages;
 mod payments;
 mod pii;
+mod shapes;
 
-use super::{
-    detector::{Builtin, Detector, Severity, Shape},
-    doubt,
-    rule::{ContextStart, Left},
-};
+use super::detector::{Builtin, Detector};
 use std::sync::LazyLock;
+
+pub(super) use shapes::{
+    after, confirmed, detector, keyed, led, only_if, prefixed, token, web_token,
+};
 
 /// All detectors, in the order in which ties are resolved.
 pub fn catalogue() -> &'static [Detector] {
@@ -66,100 +67,4 @@ pub fn catalogue() -> &'static [Detector] {
         .collect()
     });
     &ALL
-}
-
-/// A detector whose matches nothing confirms.
-const fn detector(
-    name: &'static str,
-    severity: Severity,
-    description: &'static str,
-    source: &'static str,
-    shapes: &'static [Shape],
-) -> Builtin {
-    Builtin {
-        name,
-        description,
-        severity,
-        source,
-        shapes,
-        confirm: None,
-    }
-}
-
-/// A detector whose matches a checksum or a structure inside the secret confirms.
-const fn confirmed(by: fn(&[u8]) -> bool, detector: Builtin) -> Builtin {
-    Builtin {
-        confirm: Some(by),
-        ..detector
-    }
-}
-
-/// The secret is the whole match.
-const fn token(anchors: &'static [&'static str], left: Left, secret: &'static str) -> Shape {
-    Shape {
-        anchors,
-        ignore_case: false,
-        sets: &[],
-        lead: 0,
-        run: None,
-        left,
-        context: None,
-        from: ContextStart::Match,
-        secret,
-        tail: None,
-        after: 0,
-        must: None,
-        refuted: None,
-    }
-}
-
-/// A JSON Web Token, which is refuted where base64 of other JSON goes on too long.
-const fn web_token(secret: &'static str) -> Shape {
-    Shape {
-        refuted: Some(doubt::is_no_header),
-        // Also in a path, where encoded data could stand.
-        ..token(&["eyJ"], Left::NotWord, secret)
-    }
-}
-
-/// The usual token: a prefix that does not continue a word.
-const fn prefixed(prefixes: &'static [&'static str], secret: &'static str) -> Shape {
-    token(prefixes, Left::NotWord, secret)
-}
-
-/// A token whose unmistakable part stands `lead` characters after its beginning. It is only looked
-/// for where a value is assigned: otherwise the beginning of every word would have to be held back
-/// while prose streams.
-const fn led(lead: u8, anchors: &'static [&'static str], secret: &'static str) -> Shape {
-    Shape {
-        lead,
-        ..token(anchors, Left::Value, secret)
-    }
-}
-
-/// The secret follows a name, in either case, and what stands between them. Neither is masked.
-const fn keyed(
-    names: &'static [&'static str],
-    between: &'static str,
-    secret: &'static str,
-) -> Shape {
-    Shape {
-        ignore_case: true,
-        context: Some(between),
-        from: ContextStart::AnchorEnd,
-        ..token(names, Left::Any, secret)
-    }
-}
-
-/// The secret follows a name directly.
-const fn after(names: &'static [&'static str], secret: &'static str) -> Shape {
-    keyed(names, "", secret)
-}
-
-/// For shapes that harmless text has too: what must hold of the secret beyond its pattern.
-const fn only_if(must: fn(&[u8]) -> bool, shape: Shape) -> Shape {
-    Shape {
-        must: Some(must),
-        ..shape
-    }
 }
