@@ -196,6 +196,8 @@ impl Compiler {
         Ok(())
     }
 
+    /// Adds one of a rule's anchors: what is searched for, and the head that is compared with what
+    /// the end of a chunk cuts.
     fn add_anchor(
         &mut self,
         number: u16,
@@ -209,77 +211,31 @@ impl Compiler {
                 "the anchor {anchor:?} must have 1 to {MAX_ANCHOR} bytes"
             ));
         }
-        let (first, after_lead) = match &rule.context {
-            Some((context, ContextStart::Match)) => (context, false),
-            Some((context, ContextStart::AnchorEnd | ContextStart::Near)) => (context, true),
-            None => (&rule.secret, false),
-        };
-        let mut states = first.beginnings();
-        let mut before = Vec::new();
-        let mut class_before = None;
-        match lead {
-            Lead::Fixed(n) if after_lead => before.resize(usize::from(n), ByteSet::ALL),
-            Lead::Fixed(n) => {
-                for _ in 0..n {
-                    let set = first.followers(&states);
-                    before.push(set);
-                    states = first.after(&states, set);
-                }
-            }
-            Lead::Run { class, max } => {
-                if after_lead {
-                    return Err(
-                        "a context that begins after the anchor cannot have a run before it"
-                            .to_owned(),
-                    );
-                }
-                if own.first().is_some_and(|set| !set.common(class).is_empty()) {
-                    return Err(format!(
-                        "the anchor {anchor:?} begins with a byte of the run before it"
-                    ));
-                }
-                states = after_run(first, class, max)?;
-                class_before = Some(class);
-            }
-        }
-        if !after_lead {
-            for &set in own {
-                states = first.after(&states, set);
-            }
-            if states.is_empty() {
-                return Err(format!(
-                    "its pattern never matches where its anchor {anchor:?} stands"
-                ));
-            }
-        }
-        if let Some((_, ContextStart::Near)) = rule.context {
-            states.clear();
-        }
-        let mut sets = own.to_vec();
-        // One more than needed: what cannot follow refutes most false alarms at once.
-        while sets.len() <= own.len() || sets.len() < WINDOW {
-            // When the match may end here, anything may follow it, or nothing.
-            let ends = states.is_empty() || states.iter().any(|&s| first.matches_at_end(s));
-            let set = match ends {
-                true => ByteSet::ALL,
-                false => first.followers(&states),
-            };
-            sets.push(set);
-            states = first.after(&states, set);
-        }
-        let lead = before.len();
-        before.extend(sets.iter().copied());
+        let LeadIn {
+            mut bytes,
+            class,
+            states,
+        } = LeadIn::of(rule, lead, anchor)?;
+        let sets = window(rule, own, states);
+        let lead = bytes.len();
+        bytes.extend(sets.iter().copied());
         let head = u16::try_from(self.heads.len()).unwrap_or(u16::MAX);
         self.heads.push(Head {
             rule: number,
             lead,
             own: lead.saturating_add(own.len()),
-            text: before.into(),
+            text: bytes.into(),
         });
         let target = Target {
             text: sets.into(),
-            before: class_before,
+            before: class,
         };
+        self.search_for(target, head);
+        Ok(())
+    }
+
+    /// Searches for a target, whose places are those of this head.
+    fn search_for(&mut self, target: Target, head: u16) {
         let next = self.targets.len();
         let known = *self.numbers.entry(target.clone()).or_insert(next);
         if known == next {
@@ -289,7 +245,6 @@ impl Compiler {
         if let Some(owners) = self.owners.get_mut(known) {
             owners.push(head);
         }
-        Ok(())
     }
 
     #[allow(
@@ -312,6 +267,98 @@ impl Compiler {
             .insert(pattern.clone(), Arc::clone(&automaton));
         Ok(automaton)
     }
+}
+
+/// The pattern with which a match begins, from the anchor on, and whether the anchor comes before
+/// it.
+fn first(rule: &Rule) -> (&Automaton, bool) {
+    match &rule.context {
+        Some((context, ContextStart::Match)) => (context, false),
+        Some((context, ContextStart::AnchorEnd | ContextStart::Near)) => (context, true),
+        None => (&rule.secret, false),
+    }
+}
+
+/// What stands before an anchor, as far as the rule's pattern says.
+struct LeadIn {
+    /// The bytes before it, if it is known how many they are.
+    bytes: Vec<ByteSet>,
+    /// The class of the byte before it, if a run stands there.
+    class: Option<ByteSet>,
+    /// The states of the pattern behind the anchor; none if it says nothing about what follows.
+    states: Vec<State>,
+}
+
+impl LeadIn {
+    /// # Errors
+    /// The pattern never matches where this stands.
+    fn of(rule: &Rule, lead: Lead, anchor: &Anchor) -> Result<Self, String> {
+        let (first, after_anchor) = first(rule);
+        let own = anchor.sets();
+        let mut states = first.beginnings();
+        let mut bytes = Vec::new();
+        let mut class_before = None;
+        match lead {
+            Lead::Fixed(n) if after_anchor => bytes.resize(usize::from(n), ByteSet::ALL),
+            Lead::Fixed(n) => {
+                for _ in 0..n {
+                    let set = first.followers(&states);
+                    bytes.push(set);
+                    states = first.after(&states, set);
+                }
+            }
+            Lead::Run { .. } if after_anchor => {
+                return Err(
+                    "a context that begins after the anchor cannot have a run before it".to_owned(),
+                );
+            }
+            Lead::Run { class, max } => {
+                if own.first().is_some_and(|set| !set.common(class).is_empty()) {
+                    return Err(format!(
+                        "the anchor {anchor:?} begins with a byte of the run before it"
+                    ));
+                }
+                states = after_run(first, class, max)?;
+                class_before = Some(class);
+            }
+        }
+        if !after_anchor {
+            for &set in own {
+                states = first.after(&states, set);
+            }
+            if states.is_empty() {
+                return Err(format!(
+                    "its pattern never matches where its anchor {anchor:?} stands"
+                ));
+            }
+        }
+        if let Some((_, ContextStart::Near)) = rule.context {
+            states.clear();
+        }
+        Ok(Self {
+            bytes,
+            class: class_before,
+            states,
+        })
+    }
+}
+
+/// An anchor and what may follow it, where the pattern is in these states behind it.
+fn window(rule: &Rule, own: &[ByteSet], mut states: Vec<State>) -> Vec<ByteSet> {
+    let (first, _) = first(rule);
+    let mut sets = own.to_vec();
+    // One more than needed: what cannot follow refutes most false alarms at once.
+    while sets.len() <= own.len() || sets.len() < WINDOW {
+        // When the match may end here, anything may follow it, or nothing.
+        let ends = states.is_empty() || states.iter().any(|&s| first.matches_at_end(s));
+        let set = match ends {
+            true => ByteSet::ALL,
+            false => first.followers(&states),
+        };
+        sets.push(set);
+        states = first.after(&states, set);
+    }
+    sets
 }
 
 /// The states after one to `max` bytes of `class`.

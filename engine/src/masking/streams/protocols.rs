@@ -72,6 +72,11 @@ struct Root {
     id: Option<usize>,
     kind: Option<usize>,
     delta: Option<usize>,
+    /// What identifies the request that is answered, if this is an answer.
+    request: Option<usize>,
+    is_answer: bool,
+    /// The dialect has its pieces in elements.
+    has_elements: bool,
 }
 
 impl Delta {
@@ -143,15 +148,45 @@ impl Deltas {
             .map(|&(from, to)| self.keys.get(from..to).unwrap_or_default())
     }
 
+    /// Reads an object at the root.
     fn root(&mut self, tape: &Tape, event: &[u8], root: usize) {
-        let known = known();
+        let facts = self.facts(tape, event, root);
+        let sign = self.dialect.map(|dialect| dialect.sign);
+        if let Some(Sign::Message { .. }) = sign {
+            self.answers(tape, event, &facts);
+            return;
+        }
+        let kind = facts.kind.map(|at| tape.says(event, at));
+        let kind = kind.unwrap_or_default();
+        if !facts.has_elements
+            && let Some(shown) = known().shown(&kind)
+        {
+            self.dialect = Some(shown);
+        }
+        self.end_all |= known().is_last(&kind);
+        self.identify(tape, event, &facts, &kind);
+        if self.typed(tape, event, &facts, &kind) {
+            return;
+        }
+        if facts.has_elements {
+            self.path.clear();
+            self.object(tape, event, root, Some(&known().root), 0);
+        } else if let Some(delta) = facts.delta {
+            self.path.extend_from_slice(&kind);
+            self.piece(tape, delta, Part::Perhaps);
+        } else if self.holds_pieces(&kind) {
+            let root_node = Some(&known().root);
+            self.object(tape, event, root, root_node, self.path.len());
+        }
+    }
+
+    /// What the members of the root say. What they say of the whole event is noted.
+    fn facts(&mut self, tape: &Tape, event: &[u8], root: usize) -> Root {
         let mut facts = Root::default();
-        let (mut is_answer, mut has_elements) = (false, false);
-        let mut id = None;
         for (key, value) in tape.members(root) {
             let is_text = tape.kind(value) == Some(Kind::Text);
             let name = tape.says(event, key);
-            for member in known.member(&name) {
+            for member in known().member(&name) {
                 match member {
                     Member::Index(at) => {
                         if let Some(index) = facts.indices.get_mut(at) {
@@ -168,10 +203,10 @@ impl Deltas {
                     Member::Last(says) => self.end_all |= *tape.says(event, value) == *says,
                     Member::Shows(dialect) => {
                         self.dialect = Some(dialect);
-                        has_elements |= matches!(dialect.sign, Sign::Elements(_));
+                        facts.has_elements |= matches!(dialect.sign, Sign::Elements(_));
                     }
-                    Member::Request => id = Some(value),
-                    Member::Answer => is_answer = true,
+                    Member::Request => facts.request = Some(value),
+                    Member::Answer => facts.is_answer = true,
                 }
             }
             match &*name {
@@ -180,33 +215,29 @@ impl Deltas {
                 _ => {}
             }
         }
-        let sign = self.dialect.map(|dialect| dialect.sign);
-        if let Some(Sign::Message { .. }) = sign {
-            if let (true, Some(id)) = (is_answer, id) {
-                let (mut from, mut to) = tape.offsets(id);
-                if tape.kind(id) == Some(Kind::Text) {
-                    (from, to) = (from.saturating_sub(1), to.saturating_add(1));
-                }
-                self.answers = event.get(from..to).map(Into::into);
+        facts
+    }
+
+    /// Notes the request that a message answers, as it stands there.
+    fn answers(&mut self, tape: &Tape, event: &[u8], facts: &Root) {
+        if let (true, Some(request)) = (facts.is_answer, facts.request) {
+            let (mut from, mut to) = tape.offsets(request);
+            if tape.kind(request) == Some(Kind::Text) {
+                (from, to) = (from.saturating_sub(1), to.saturating_add(1));
             }
-            return;
+            self.answers = event.get(from..to).map(Into::into);
         }
-        let kind = facts
-            .kind
-            .map(|at| tape.says(event, at))
-            .unwrap_or_default();
-        if !has_elements && let Some(shown) = known.shown(&kind) {
-            self.dialect = Some(shown);
-        }
-        self.end_all |= known.is_last(&kind);
-        let widest = known.ends(&kind);
+    }
+
+    /// Writes to the path what the indices of an event of type `kind` identify, the widest first.
+    /// Texts of which the type says that they end, do.
+    fn identify(&mut self, tape: &Tape, event: &[u8], facts: &Root, kind: &[u8]) {
+        let widest = known().ends(kind);
         let mut ends_to = None;
-        let mut has_item = false;
-        for (index, counts) in facts.indices.iter().zip(&known.indices) {
+        for (index, counts) in facts.indices.iter().zip(&known().indices) {
             let says = index.map(|at| tape.says(event, at)).unwrap_or_default();
             self.path.extend_from_slice(&says);
             self.path.push(SEPARATOR);
-            has_item |= index.is_some() && *counts == Index::Item;
             if widest.is_some_and(|widest| *counts <= widest) {
                 ends_to = Some(self.path.len());
             }
@@ -214,7 +245,15 @@ impl Deltas {
         if let Some(to) = ends_to {
             self.end(to);
         }
-        let typed = self.path.len();
+    }
+
+    /// Reads the delta of an event whose type says what it is a piece of, and ends the text of
+    /// which the type says so. Gives whether no more is to be read.
+    fn typed(&mut self, tape: &Tape, event: &[u8], facts: &Root, kind: &[u8]) -> bool {
+        let known = known();
+        let before = self.path.len();
+        let mut indices = facts.indices.iter().zip(&known.indices);
+        let has_item = indices.any(|(index, counts)| index.is_some() && *counts == Index::Item);
         if let (false, Some(id)) = (has_item, facts.id) {
             self.path.extend_from_slice(&tape.says(event, id));
         }
@@ -233,21 +272,13 @@ impl Deltas {
                     false => Part::Piece,
                 };
                 self.piece(tape, delta, part);
-                if !has_elements {
-                    return;
+                if !facts.has_elements {
+                    return true;
                 }
             }
         }
-        self.path.truncate(typed);
-        if has_elements {
-            self.path.clear();
-            self.object(tape, event, root, Some(&known.root), 0);
-        } else if let Some(delta) = facts.delta {
-            self.path.extend_from_slice(&kind);
-            self.piece(tape, delta, Part::Perhaps);
-        } else if self.holds_pieces(&kind) {
-            self.object(tape, event, root, Some(&known.root), self.path.len());
-        }
+        self.path.truncate(before);
+        false
     }
 
     /// Whether an event of this type may hold pieces of texts.

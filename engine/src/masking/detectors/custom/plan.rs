@@ -28,111 +28,112 @@ pub(super) enum Step {
     Divided(Vec<Branch>),
 }
 
+const MAY_BE_EMPTY: &str = "the secret may be empty; write `+` instead of `*`";
+
 impl Settled {
     /// Drops what may be missing before the match, and divides what begins in different ways.
-    pub(super) fn of(branch: Branch) -> Result<Option<Step>, String> {
-        let all = Hir::concat(
-            branch
-                .before
-                .iter()
-                .chain(&branch.secret)
-                .cloned()
-                .collect(),
-        );
-        let Branch {
-            before,
-            mut secret,
-            after,
-            chosen,
-        } = branch;
-        let mut before = without_beginning(before);
-        if !before.is_empty() && lengths(&before).0 == 0 {
-            if before.iter().all(is_look) {
-                secret.splice(0..0, std::mem::take(&mut before));
-            } else {
-                let branch = Branch {
-                    before,
-                    secret,
-                    after,
-                    chosen,
-                };
-                return match divide(&branch.before) {
-                    Some(ways) => Ok(Some(Step::Divided(
-                        ways.into_iter()
-                            .map(|before| Branch {
-                                before,
-                                ..branch.clone()
-                            })
-                            .collect(),
-                    ))),
-                    None => Err("what stands before the secret may be empty in a way that cannot be divided".to_owned()),
-                };
-            }
+    /// Nothing if the secret has no bytes.
+    pub(super) fn of(mut branch: Branch) -> Result<Option<Step>, String> {
+        let all = branch.before.iter().chain(&branch.secret);
+        let all = Hir::concat(all.cloned().collect());
+        branch.before = without_beginning(branch.before);
+        if let Some(ways) = by_context(&mut branch)? {
+            return Ok(Some(Step::Divided(ways)));
         }
-        if before.is_empty() {
-            let looks = secret.iter().take_while(|hir| is_look(hir)).count();
-            let first = secret.get(looks).map(Hir::kind);
-            if let Some(HirKind::Repetition(r)) = first
-                && r.min == 0
-            {
-                let is_class = matches!(r.sub.kind(), HirKind::Class(_));
-                let mut without = secret.clone();
-                if is_class && !chosen {
-                    // As before a secret: an optional beginning of any such bytes is a name, not
-                    // the secret.
-                    without.drain(..=looks);
-                } else {
-                    without.remove(looks);
-                }
-                let mut parts = vec![without];
-                if !is_class || chosen {
-                    let mut with = secret.clone();
-                    if let Some(hir) = with.get_mut(looks) {
-                        *hir = repeat(r, 1, r.max, (*r.sub).clone());
-                    }
-                    parts.insert(0, with);
-                }
-                if parts.iter().any(|secret| lengths(secret).0 == 0) {
-                    return Err("the secret may be empty; write `+` instead of `*`".to_owned());
-                }
-                return Ok(Some(Step::Divided(
-                    parts
-                        .into_iter()
-                        .map(|secret| Branch {
-                            before: Vec::new(),
-                            secret,
-                            after: after.clone(),
-                            chosen,
-                        })
-                        .collect(),
-                )));
-            }
+        if let Some(ways) = by_beginning(&branch)? {
+            return Ok(Some(Step::Divided(ways)));
         }
-        if lengths(&secret).0 == 0 {
-            // A secret of no bytes is none: the way on which it is empty is left out.
-            match secret.as_slice() {
-                [one] if let HirKind::Repetition(r) = one.kind() => {
-                    secret = vec![repeat(r, 1, r.max, (*r.sub).clone())];
-                }
-                _ if secret
-                    .iter()
-                    .all(|hir| lengths(std::slice::from_ref(hir)).1 == Some(0)) =>
-                {
-                    return Ok(None);
-                }
-                _ => return Err("the secret may be empty; write `+` instead of `*`".to_owned()),
-            }
-        }
+        let Some(secret) = without_nothing(branch.secret)? else {
+            return Ok(None);
+        };
         Ok(Some(Step::Settled(Self {
-            before,
+            before: branch.before,
             secret,
             tail: None,
             ends: Ends::Longest,
             verify: None,
             all,
-            after,
-            chosen,
+            after: branch.after,
+            chosen: branch.chosen,
         })))
+    }
+}
+
+/// The ways on which a context stands before the secret, if it may be empty. What asserts and has
+/// no bytes belongs to the secret.
+fn by_context(branch: &mut Branch) -> Result<Option<Vec<Branch>>, String> {
+    if branch.before.is_empty() || lengths(&branch.before).0 > 0 {
+        return Ok(None);
+    }
+    if branch.before.iter().all(is_look) {
+        let looks = std::mem::take(&mut branch.before);
+        branch.secret.splice(0..0, looks);
+        return Ok(None);
+    }
+    let Some(ways) = divide(&branch.before) else {
+        return Err(
+            "what stands before the secret may be empty in a way that cannot be divided".to_owned(),
+        );
+    };
+    let way = |before| Branch {
+        before,
+        ..branch.clone()
+    };
+    Ok(Some(ways.into_iter().map(way).collect()))
+}
+
+/// The ways on which a secret without a context begins, if its first piece may be missing.
+fn by_beginning(branch: &Branch) -> Result<Option<Vec<Branch>>, String> {
+    let secret = &branch.secret;
+    let looks = secret.iter().take_while(|hir| is_look(hir)).count();
+    let first = match branch.before.as_slice() {
+        [] => secret.get(looks).map(Hir::kind),
+        _ => None,
+    };
+    let Some(HirKind::Repetition(r)) = first else {
+        return Ok(None);
+    };
+    if r.min > 0 {
+        return Ok(None);
+    }
+    let is_class = matches!(r.sub.kind(), HirKind::Class(_));
+    let mut without = secret.clone();
+    let secrets = if is_class && !branch.chosen {
+        // As before a secret: an optional beginning of any such bytes is a name, not the secret.
+        without.drain(..=looks);
+        vec![without]
+    } else {
+        without.remove(looks);
+        let mut with = secret.clone();
+        if let Some(hir) = with.get_mut(looks) {
+            *hir = repeat(r, 1, r.max, (*r.sub).clone());
+        }
+        vec![with, without]
+    };
+    if secrets.iter().any(|secret| lengths(secret).0 == 0) {
+        return Err(MAY_BE_EMPTY.to_owned());
+    }
+    let way = |secret| Branch {
+        before: Vec::new(),
+        secret,
+        ..branch.clone()
+    };
+    Ok(Some(secrets.into_iter().map(way).collect()))
+}
+
+/// The secret without the way on which it is empty, since a secret of no bytes is none; nothing if
+/// there is no other.
+fn without_nothing(secret: Vec<Hir>) -> Result<Option<Vec<Hir>>, String> {
+    if lengths(&secret).0 > 0 {
+        return Ok(Some(secret));
+    }
+    let is_empty = |hir: &Hir| lengths(std::slice::from_ref(hir)).1 == Some(0);
+    match secret.as_slice() {
+        [one] if let HirKind::Repetition(r) = one.kind() => {
+            Ok(Some(vec![repeat(r, 1, r.max, (*r.sub).clone())]))
+        }
+        _ if secret.iter().all(is_empty) => Ok(None),
+        _ => Err(MAY_BE_EMPTY.to_owned()),
     }
 }
 
