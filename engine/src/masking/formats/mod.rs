@@ -35,8 +35,6 @@ const MAX_NESTED: u8 = 3;
 fn open_within(content: &Content, nested: u8) -> Box<dyn Format> {
     match content.kind() {
         Kind::Plain => Box::new(text::Text::new()),
-        Kind::Grpc => Box::new(grpc::Grpc::new()),
-        Kind::Binary => Box::new(text::Text::octets()),
         Kind::Multipart(boundary) if nested < MAX_NESTED => {
             Box::new(multipart::Multipart::new(&boundary, nested))
         }
@@ -45,6 +43,8 @@ fn open_within(content: &Content, nested: u8) -> Box<dyn Format> {
         | Kind::EventStream
         | Kind::Form
         | Kind::Multipart(_)
+        | Kind::Grpc
+        | Kind::Binary
         | Kind::Octets
         | Kind::Text) => Box::new(sniff::Sniff::new(kind, content.path.clone())),
     }

@@ -4,11 +4,11 @@
 //! Transfer encodings of parts (base64, quoted-printable) are not decoded: RFC 7578 §4.7 has done
 //! away with them.
 
-use super::{Format, open_within, whole::Whole};
+use super::{Format, open_within, sniff::Sniff, whole::Whole};
 use crate::base::percent;
 use crate::masking::{
     bodies::{
-        content::{Content, parameter},
+        content::{Content, Kind, parameter},
         desk::Desk,
     },
     offsets::RawAt,
@@ -116,7 +116,8 @@ impl Multipart {
             headers: Vec::new(),
             is_empty: true,
             around: Tap::new(Escaping::Plain),
-            part: None,
+            // What stands before the first part may be all of a body that is no multipart.
+            part: Some(Part::Read(Box::new(Sniff::new(Kind::Text, None)))),
             undecided: None,
             nested,
         }

@@ -1,6 +1,12 @@
 //! Bodies whose type says little or lies: their first bytes say what they are.
 
-use super::{Format, form::Form, json::Json, text::Text};
+use super::{
+    Format,
+    form::Form,
+    grpc::{Grpc, is_flag},
+    json::{Json, Sink, Tokenizer},
+    text::Text,
+};
 use crate::masking::bodies::{content::Kind, desk::Desk};
 use crate::masking::streams::{Records, Sse};
 use crate::upstreams::DIALECTS;
@@ -31,10 +37,16 @@ impl Sniff {
 /// Longest beginning that is looked at.
 const MAX_HEAD: usize = 512;
 
-/// Whether a body of another type is a stream of events: fields, and then data that is JSON.
-/// Nothing less, since YAML begins with `data:` and `id:` too, and what is no stream must be read
-/// as one text. `None`: more bytes are needed.
+/// Blanks and a byte order mark mean nothing to anybody.
+fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\r' | b'\n' | 0xEF | 0xBB | 0xBF)
+}
+
+/// Whether a body of another type is a stream of events: fields, comments and empty lines, and then
+/// data that is JSON. Nothing less, since YAML begins with `data:` and `id:` too, and what is no
+/// stream must be read as one text. `None`: more bytes are needed.
 fn is_event_stream(head: &[u8]) -> Option<bool> {
+    let fields: [&[u8]; 4] = [b"event:", b"id:", b"retry:", b":"];
     let mut rest = head;
     loop {
         if let Some(value) = rest.strip_prefix(b"data:") {
@@ -43,8 +55,8 @@ fn is_event_stream(head: &[u8]) -> Option<bool> {
                 [first, ..] => Some(matches!(first, b'{' | b'[')),
             };
         }
-        let fields: [&[u8]; 3] = [b"event:", b"id:", b"retry:"];
-        if !fields.iter().any(|field| rest.starts_with(field)) {
+        let is_empty = matches!(rest, [b'\n' | b'\r', ..]);
+        if !is_empty && !fields.iter().any(|field| rest.starts_with(field)) {
             let is_cut = fields
                 .iter()
                 .chain([&b"data:".as_slice()])
@@ -52,15 +64,47 @@ fn is_event_stream(head: &[u8]) -> Option<bool> {
             return if is_cut { None } else { Some(false) };
         }
         let end = memchr::memchr2(b'\n', b'\r', rest)?;
-        let ending = if rest.get(end..).is_some_and(|end| end.starts_with(b"\r\n")) {
-            2
-        } else {
-            1
-        };
-        rest = rest.get(end.saturating_add(ending)..).unwrap_or_default();
-        if rest == b"\n" || rest.is_empty() {
-            return None;
-        }
+        rest = rest.get(end.saturating_add(1)..).unwrap_or_default();
+    }
+}
+
+/// What is read of the beginning of a document.
+#[derive(Default)]
+struct Beginning {
+    /// The name of a member has ended.
+    has_name: bool,
+    /// Before that stood a byte that no document has in a string.
+    has_control: bool,
+}
+
+impl Sink for Beginning {
+    fn structure(&mut self, byte: u8, _raw: u64) {
+        self.has_name |= byte == b':';
+    }
+
+    fn plain(&mut self, text: &[u8], _raw: u64) {
+        self.has_control |= !self.has_name && text.iter().any(u8::is_ascii_control);
+    }
+}
+
+/// Whether bytes of any kind are JSON. A bracket is not enough: it may be a length. The name of a
+/// member is, or as many bytes as are looked at. `None`: more of them are needed.
+fn is_json(head: &[u8], all: bool) -> Option<bool> {
+    let Some(begin) = head.iter().position(|byte| !is_blank(*byte)) else {
+        return all.then_some(false);
+    };
+    let document = head.get(begin..).unwrap_or_default();
+    if !document.starts_with(b"{") && !document.starts_with(b"[") {
+        return Some(false);
+    }
+    let mut beginning = Beginning::default();
+    let read = Tokenizer::new().read(document, 0, &mut beginning);
+    if beginning.has_control || beginning.has_name {
+        return Some(!beginning.has_control);
+    }
+    match read {
+        Ok(()) => all.then_some(true),
+        Err(_) => Some(false),
     }
 }
 
@@ -69,33 +113,51 @@ impl Sniff {
     /// whatever the type says: clients send it as a form or as text, and readers take it. What goes
     /// on as something else is read as text from there on.
     fn open(&self, head: &[u8], ended: bool) -> Option<Box<dyn Format>> {
-        if matches!(self.kind, Kind::Text | Kind::Json | Kind::JsonLines) {
-            let looked = head.get(..MAX_HEAD).unwrap_or(head);
-            match is_event_stream(looked) {
+        let looked = head.get(..MAX_HEAD).unwrap_or(head);
+        let all = ended || head.len() >= MAX_HEAD;
+        if self.kind == Kind::Grpc && head.first().is_some_and(|first| is_flag(*first)) {
+            return Some(Box::new(Grpc::new()));
+        }
+        if self.kind != Kind::EventStream {
+            let begin = looked.iter().position(|byte| !is_blank(*byte));
+            let begun = begin.and_then(|begin| looked.get(begin..));
+            match is_event_stream(begun.unwrap_or_default()) {
                 Some(true) => return Some(Box::new(Sse::new())),
-                None if !ended && head.len() < MAX_HEAD => return None,
+                None if !all => return None,
                 _ => {}
             }
         }
+        if self.is_octets() {
+            return Some(match is_json(looked, all)? {
+                true if self.is_stream(head) => Box::new(Records::elements()),
+                true => Box::new(Json::at_path(self.path.as_deref()).in_octets()),
+                false => Box::new(Text::octets()),
+            });
+        }
         Some(match (head.first(), &self.kind) {
             (Some(b'{'), Kind::JsonLines) => Box::new(Records::lines(self.path.as_deref())),
-            (Some(b'['), Kind::Json) if self.is_stream() => Box::new(Records::elements()),
+            _ if self.is_stream(head) => Box::new(Records::elements()),
             (Some(b'{' | b'['), _) | (_, Kind::Json | Kind::JsonLines) => {
                 Box::new(Json::at_path(self.path.as_deref()))
             }
             (_, Kind::EventStream) => Box::new(Sse::new()),
             (_, Kind::Form) => Box::new(Form::new()),
-            (_, Kind::Octets | Kind::Binary | Kind::Grpc) => Box::new(Text::octets()),
-            (_, Kind::Text | Kind::Plain | Kind::Multipart(_)) => Box::new(Text::new()),
+            _ => Box::new(Text::new()),
         })
     }
 
-    /// Whether an array is the deltas of a model's answer.
-    fn is_stream(&self) -> bool {
+    /// Whether the type says that the bytes are of any kind, so that they may count themselves.
+    fn is_octets(&self) -> bool {
+        matches!(self.kind, Kind::Octets | Kind::Binary | Kind::Grpc)
+    }
+
+    /// Whether `head` begins an array that is the deltas of a model's answer.
+    fn is_stream(&self, head: &[u8]) -> bool {
+        let mut bytes = head.iter().filter(|byte| !is_blank(**byte));
         let path = self.path.as_deref().unwrap_or_default();
         let path = path.split(|byte| *byte == b'?').next().unwrap_or_default();
         let mut arrays = DIALECTS.iter().flat_map(|dialect| dialect.arrays);
-        arrays.any(|end| path.ends_with(end))
+        bytes.next() == Some(&b'[') && arrays.any(|end| path.ends_with(end))
     }
 }
 
@@ -107,12 +169,9 @@ impl Format for Sniff {
         let end = from.saturating_add(chunk.len() as u64);
         let mut rest = chunk;
         if self.head.is_empty() {
-            // Blanks and a byte order mark mean nothing to anybody, but among octets they may be a
-            // tag and a length.
-            let is_text = self.kind != Kind::Octets;
-            let blank =
-                |b: &u8| is_text && matches!(b, b' ' | b'\t' | b'\r' | b'\n' | 0xEF | 0xBB | 0xBF);
-            let Some(at) = chunk.iter().position(|byte| !blank(byte)) else {
+            // Among octets blanks may be a tag and a length.
+            let begins = |byte: &u8| self.is_octets() || !is_blank(*byte);
+            let Some(at) = chunk.iter().position(begins) else {
                 return end;
             };
             rest = chunk.get(at..).unwrap_or_default();
@@ -124,21 +183,20 @@ impl Format for Sniff {
             }
         }
         // No more bytes are ever needed than are looked at.
-        while let [first, after @ ..] = rest {
-            self.head.push(*first);
-            rest = after;
-            if let Some(mut format) = self.open(&self.head, false) {
-                let head = std::mem::take(&mut self.head);
-                let mut decided = format.push(desk, &head, self.head_at);
-                if !rest.is_empty() {
-                    let raw = end.saturating_sub(rest.len() as u64);
-                    decided = format.push(desk, rest, raw);
-                }
-                self.known = Some(format);
-                return decided;
-            }
+        let missing = MAX_HEAD.saturating_sub(self.head.len());
+        let (new, rest) = rest.split_at_checked(missing).unwrap_or((rest, &[]));
+        self.head.extend_from_slice(new);
+        let Some(mut format) = self.open(&self.head, false) else {
+            return self.head_at;
+        };
+        let head = std::mem::take(&mut self.head);
+        let mut decided = format.push(desk, &head, self.head_at);
+        if !rest.is_empty() {
+            let raw = end.saturating_sub(rest.len() as u64);
+            decided = format.push(desk, rest, raw);
         }
-        self.head_at
+        self.known = Some(format);
+        decided
     }
 
     fn finish(&mut self, desk: &mut Desk<'_>, end: u64) {

@@ -47,6 +47,8 @@ pub(in crate::masking) struct Json {
     tokenizer: Tokenizer,
     /// No longer JSON.
     is_text: bool,
+    /// How replacements are written in what is no longer JSON.
+    rest: Escaping,
     /// A number or literal that the last chunk cut, and where it stands: if it turns out to be
     /// none, it is text. Or a bracket that the last chunk ended with: see [`OPENING`].
     carry: Vec<u8>,
@@ -81,11 +83,18 @@ impl Json {
             tap: Tap::new(ESCAPING),
             tokenizer: Tokenizer::new(),
             is_text: false,
+            rest: Escaping::Plain,
             carry: Vec::new(),
             carry_at: 0,
             buffers: Buffers::default(),
             keys: Keys::at_path(path),
         }
+    }
+
+    /// In a body that may count its bytes: what is no JSON keeps its length.
+    pub(in crate::masking) fn in_octets(mut self) -> Self {
+        self.rest = Escaping::SameLength;
+        self
     }
 
     /// Raw offset of the first byte that is not decided; `None` if all are.
@@ -128,7 +137,7 @@ impl Json {
     /// The rest is text. It begins with what was taken for a number.
     fn give_up(&mut self, desk: &mut Desk<'_>) {
         self.is_text = true;
-        self.tap.escape(Escaping::Plain);
+        self.tap.escape(self.rest);
         let seams: &[usize] = match self.tokenizer.depth() {
             0 => &[],
             _ => &[0],
