@@ -424,20 +424,26 @@ const NAMES: [(&[u8], u8); 6] = [
     (b"colon;", b':'),
 ];
 
-/// `&#65;`, `&#x41;`, `&plus;` (HTML §13.5), also `&amp;#65;`.
+/// What stands for the `&` of a reference that was written as text, without the `&` before it.
+const AMPERSANDS: [&[u8]; 4] = [b"amp;", b"AMP;", b"#38;", b"#x26;"];
+
+/// How often a reference may have been written as text.
+const MAX_AMPERSANDS: usize = 3;
+
+/// `&#65;`, `&#x41;`, `&plus;` (HTML §13.5), also `&amp;#65;` and `&amp;amp;plus;`.
 fn entity(rest: &[u8]) -> Found {
     let mut text = rest;
-    let mut length = 1_usize;
-    while let Some(after) = text.strip_prefix(b"amp;")
-        && let [b'#', ..] = after
-        && length < 9
+    let mut left = MAX_AMPERSANDS;
+    while left > 0
+        && let Some(after) = AMPERSANDS.iter().find_map(|and| text.strip_prefix(*and))
     {
         text = after;
-        length = length.saturating_add(4);
+        left = left.saturating_sub(1);
     }
-    if b"amp;".starts_with(text) && length < 9 {
+    if left > 0 && AMPERSANDS.iter().any(|and| and.starts_with(text)) {
         return Found::Cut;
     }
+    let length = rest.len().saturating_sub(text.len()).saturating_add(1);
     let Some(number) = text.strip_prefix(b"#") else {
         for (name, character) in NAMES {
             if text.starts_with(name) {

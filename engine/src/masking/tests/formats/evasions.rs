@@ -67,6 +67,18 @@ fn hidden() -> Vec<(&'static str, String)> {
             format!("{head}&amp;#95;{}", &tail[1..]),
         ),
         (
+            "a name in an escaped text",
+            format!("{head}&amp;lowbar;{}", &tail[1..]),
+        ),
+        (
+            "a reference in a text that was escaped three times",
+            format!("{head}&amp;#38;#x26;#x5f;{}", &tail[1..]),
+        ),
+        (
+            "the same with a name",
+            format!("{head}&AMP;amp;amp;lowbar;{}", &tail[1..]),
+        ),
+        (
             "a space without width",
             token.chars().map(|c| format!("{c}\u{200b}")).collect(),
         ),
