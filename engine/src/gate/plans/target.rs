@@ -8,7 +8,7 @@ use crate::request::decode_unreserved;
 /// What was found in a target.
 #[derive(Debug)]
 pub struct InTarget {
-    /// Everything that was found.
+    /// Everything that was found: counted as reported if it passes.
     pub findings: Findings,
     /// The detector that blocks the request, if one does.
     pub blocked: Option<String>,
@@ -24,8 +24,15 @@ pub fn look_in_target(plan: &Arc<Plan>, key: FingerprintKey, target: &str) -> Op
     let mut masker = Masker::new(Arc::clone(plan), key, &Content::text());
     masker.push(target.as_bytes());
     masker.finish();
-    Some(InTarget {
-        findings: masker.findings().clone(),
-        blocked: masker.blocked().map(|blocked| blocked.detector.clone()),
+    let findings = masker.findings().clone();
+    Some(match masker.blocked() {
+        Some(blocked) => InTarget {
+            findings,
+            blocked: Some(blocked.detector.clone()),
+        },
+        None => InTarget {
+            findings: findings.passed(),
+            blocked: None,
+        },
     })
 }

@@ -1,7 +1,7 @@
 //! What masking rules come to, seen in what is done with bodies.
 
 use super::*;
-use crate::masking::{Content, FingerprintKey, Masker, mask_whole};
+use crate::masking::{Content, Finding, FingerprintKey, Masker, mask_whole};
 use crate::policy::parse_json;
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -54,6 +54,32 @@ fn becomes(rules: &str) -> String {
         None if String::from_utf8_lossy(&out).contains(&end) => "masked, end shown".to_owned(),
         None => "masked".to_owned(),
     }
+}
+
+/// How many secrets count as masked and as reported where a path has both of these, and whether it
+/// is blocked.
+fn in_target(rules: &str) -> Option<(u64, u64, bool)> {
+    let plan = plans(rules).plan("api", Direction::Request).unwrap();
+    let target = format!("/repos/{}?a=https://user:hunter2@host/", github());
+    let found = look_in_target(&plan, key(), &target)?;
+    let count = |of: fn(&Finding) -> u64| found.findings.iter().map(|(_, found)| of(found)).sum();
+    let (masked, reported) = (count(|found| found.count), count(|found| found.reported));
+    Some((masked, reported, found.blocked.is_some()))
+}
+
+#[test]
+fn what_passes_in_a_path_is_not_counted_as_masked() {
+    let rules = |blocks: &str| {
+        format!(
+            r#"{{"name":"m","detectors":["secrets/github-*","secrets/url-password"],"on":["request"]}},
+            {{"name":"b","detectors":["{blocks}"],"on":["request"],"action":"block"}}"#
+        )
+    };
+    assert_eq!(in_target(MASK), None);
+    assert_eq!(in_target(&rules("secrets/age-*")), Some((0, 2, false)));
+    // Nothing of a request that is refused passes.
+    assert_eq!(in_target(&rules("secrets/github-*")), Some((2, 0, true)));
+    assert_eq!(in_target(&rules("secrets/url-*")), Some((2, 0, true)));
 }
 
 const MASK: &str = r#"{"name":"m","detectors":["secrets/*"],"on":["request","response"]}"#;

@@ -124,7 +124,7 @@ pub const MAX_FINGERPRINTS: usize = 32;
 pub struct Finding {
     /// Secrets masked, or blocked.
     pub count: u64,
-    /// Secrets that were let pass because they are only reported.
+    /// Secrets that were let pass: they are only reported, or cannot be masked where they stand.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub reported: u64,
     /// How many of them had a right checksum or structure, where the format has one.
@@ -180,6 +180,16 @@ impl Findings {
                 ours.keep(fingerprint);
             }
         }
+    }
+
+    /// The same where all of it passed, although it would have been masked in a body.
+    #[must_use]
+    pub fn passed(mut self) -> Self {
+        for finding in self.0.values_mut() {
+            finding.reported = finding.reported.saturating_add(finding.count);
+            finding.count = 0;
+        }
+        self
     }
 
     /// Counts a secret that did not pass.
