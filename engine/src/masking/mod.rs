@@ -168,6 +168,10 @@ pub(crate) use search::set::Compiling;
 pub use search::set::DetectorSet;
 pub use text::channel::MAX_HELD;
 
+/// No body holds as many raw bytes, whatever its format: 256 KiB of whole events that wait, and 32
+/// KiB of the one that has not ended.
+pub const MAX_RAW_HELD: usize = 289 * 1024;
+
 use std::sync::Arc;
 
 /// Masks a body that is there as a whole.

@@ -3,7 +3,7 @@
 use super::{
     super::{Action, Content, DetectorSet, Masker, Plan, Treatment, mask_whole},
     all,
-    cases::{ALNUM, filler},
+    cases::{ALNUM, BASE64, filler},
     key, replacement,
 };
 use std::sync::Arc;
@@ -104,6 +104,47 @@ fn what_was_masked_in_a_request_comes_back_in_its_answer_and_nothing_else_does()
         let out = String::from_utf8(out.into_bytes()).unwrap();
         assert_eq!(out, answer.replace(&placeholder, &pat()), "cut {cut}");
     }
+}
+
+/// Remembers what is masked in `text`, and gives how many secrets come back.
+fn given_back(secrets: &[String]) -> usize {
+    let plan = Arc::new(Plan::masking(all()).remembering());
+    let mut request = Masker::new(plan, key(), &Content::text());
+    let mut masked = request.push(secrets.join(" \n").as_bytes()).into_body();
+    masked.append(request.finish());
+    assert_eq!(request.findings().total(), secrets.len() as u64);
+    assert!(request.secrets().size() <= 64 * 1024);
+    let restoring = Arc::new(Plan::restoring(Arc::new(request.secrets().clone())).unwrap());
+    let (out, _) = mask_whole(&restoring, &key(), &Content::text(), masked.as_bytes());
+    let out = String::from_utf8(out.into_bytes()).unwrap();
+    let back = secrets
+        .iter()
+        .filter(|secret| out.contains(*secret))
+        .count();
+    assert_eq!(out.matches("[masked:").count(), secrets.len() - back);
+    assert_eq!(back, request.secrets().len());
+    // The first ones, whatever comes after them.
+    assert!(secrets[..back].iter().all(|secret| out.contains(secret)));
+    back
+}
+
+#[test]
+fn what_is_given_back_is_bounded_and_the_rest_stays_masked() {
+    let numbered = |n: usize| format!("ghp_{}{n:04}", filler(32, ALNUM));
+    let few: Vec<String> = (0..256).map(numbered).collect();
+    assert_eq!(given_back(&few), 256);
+    let many: Vec<String> = (0..300).map(numbered).collect();
+    assert_eq!(given_back(&many), 256);
+    // Each takes a little more than 2 KiB with its placeholder.
+    let long = |n: usize| {
+        format!(
+            "-----BEGIN PRIVATE KEY-----\n{n:04}{}\n-----END PRIVATE KEY-----",
+            filler(2048, BASE64)
+        )
+    };
+    let keys: Vec<String> = (0..40).map(long).collect();
+    let size = keys[0].len() + replacement("secrets/private-key", &keys[0]).len();
+    assert_eq!(given_back(&keys), 64 * 1024 / size);
 }
 
 #[test]

@@ -2,11 +2,11 @@
 
 use super::{Body, Dice, Part, every_two_cut_holds, holds, masked_as, text};
 use crate::masking::{
-    Content,
+    Content, Masker,
     tests::{
         all,
         cases::{ALNUM, filler},
-        plan, replacement,
+        key, plan, replacement,
     },
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD};
@@ -249,6 +249,12 @@ fn what_hides_a_secret_is_held_no_longer_than_the_cap_and_masked_there() {
                 masked_as(&plan(), &content, text.as_bytes(), &cuts) == whole,
                 "{step}"
             );
+            let mut masker = Masker::new(plan(), key(), &content);
+            for chunk in text.as_bytes().chunks(step) {
+                masker.push(chunk);
+                let held = masker.held();
+                assert!(held < 64 * 1024, "{held} bytes held");
+            }
         }
     }
 }

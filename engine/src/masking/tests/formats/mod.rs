@@ -14,12 +14,9 @@ mod quiet;
 mod rubble;
 
 use super::{cases::Case, cases::cases, key, plan, replacement};
-use crate::masking::{Content, Findings, Masker, Plan};
+use crate::masking::{Content, Findings, MAX_RAW_HELD, Masker, Plan};
 use proptest::{prelude::*, sample};
 use std::sync::Arc;
-
-/// Most raw bytes that any format may hold.
-const MAX_RAW_HELD: usize = 289 * 1024;
 
 /// A body with what masking must make of it.
 #[derive(Debug, Clone, Default)]
