@@ -23,7 +23,7 @@ pub(in crate::masking) struct Start {
 }
 
 /// All that discovery carries from chunk to chunk. Variables that have it are called `trail`.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub(in crate::masking) struct Carried {
     /// The last bytes of the stream; `=` before its beginning. Every
     /// [`Left`](crate::masking::detectors::rule::Left) allows a match behind that, but the one that
@@ -55,6 +55,11 @@ impl Carried {
             runs: Vec::new(),
             breaks: Vec::new(),
         }
+    }
+
+    /// Whether a context goes on, or may begin because of an anchor before.
+    pub(in crate::masking) fn has_contexts(&self) -> bool {
+        !self.contexts.is_empty() || !self.near.is_empty()
     }
 
     /// Forgets what stood before, but not what goes on.

@@ -20,6 +20,9 @@ const MAX_TEXTS: usize = 256;
 /// in an event of its own, are 90 KB of OpenAI's largest events (350 bytes), 35 KB of Anthropic's.
 pub(super) const MAX_WAITING: u64 = 256 * 1024;
 
+/// Bytes of a text that are gathered before they are read: beyond, nothing is gained.
+const MOST_GATHERED: usize = 4096;
+
 #[derive(Debug, Default)]
 pub(super) struct Channels {
     open: Vec<Open>,
@@ -30,6 +33,26 @@ pub(super) struct Channels {
     /// The current event holds such a piece.
     is_fed: bool,
     ties: Vec<Tie>,
+    gathered: Gathered,
+}
+
+/// Pieces of one text that have come one after another and are read at once: reading costs the same
+/// for a word as for a hundred bytes.
+#[derive(Default)]
+struct Gathered {
+    /// Of [`Channels::open`].
+    of: usize,
+    text: Vec<u8>,
+    pieces: Vec<Piece>,
+    /// Raw offset of the first event that may wait while they are read.
+    first: Option<u64>,
+}
+
+impl std::fmt::Debug for Gathered {
+    /// Without what it holds: it may be a secret.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Gathered").finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug)]
@@ -58,6 +81,7 @@ impl Channels {
         text: &[u8],
         pieces: &[Piece],
     ) {
+        self.read_gathered(desk);
         self.is_fed = true;
         self.clock = self.clock.saturating_add(1);
         let clock = self.clock;
@@ -82,8 +106,68 @@ impl Channels {
         }
     }
 
+    /// The same, but it may be read later, together with the pieces of the same text that come
+    /// next: at last when [`read_gathered`](Self::read_gathered) is called.
+    ///
+    /// What is found is the same, since it does not depend on how a text is cut. Only a body that
+    /// ends at a secret must see it before it reads on.
+    pub(super) fn gather(
+        &mut self,
+        desk: &mut Desk<'_>,
+        key: &[u8],
+        escaping: Escaping,
+        perhaps: bool,
+        text: &[u8],
+        pieces: &[Piece],
+    ) {
+        let is_same = |open: &Open| *open.key == *key;
+        let gathered = &self.gathered;
+        let goes_on = !gathered.text.is_empty() && self.open.get(gathered.of).is_some_and(is_same);
+        if !goes_on {
+            self.read_gathered(desk);
+        }
+        let known = match goes_on {
+            true => Some(self.gathered.of),
+            false => self.open.iter().position(is_same),
+        };
+        let Some(of) = known.filter(|_| !perhaps && !desk.plan.blocks()) else {
+            self.push(desk, key, escaping, perhaps, text, pieces);
+            return;
+        };
+        if !goes_on {
+            self.gathered.of = of;
+            self.gathered.first = self.waits_from();
+        }
+        self.is_fed = true;
+        self.clock = self.clock.saturating_add(1);
+        if let Some(open) = self.open.get_mut(of) {
+            open.used = self.clock;
+        }
+        self.gathered.text.extend_from_slice(text);
+        self.gathered.pieces.extend_from_slice(pieces);
+    }
+
+    /// Reads what is gathered.
+    pub(super) fn read_gathered(&mut self, desk: &mut Desk<'_>) {
+        let Gathered {
+            of, text, pieces, ..
+        } = &mut self.gathered;
+        if text.is_empty() {
+            return;
+        }
+        if let Some(open) = self.open.get_mut(*of) {
+            open.text.push(desk, text, pieces);
+        }
+        text.clear();
+        text.shrink_to(512);
+        pieces.clear();
+        pieces.shrink_to(32);
+        self.forget_decided();
+    }
+
     /// Ends the texts whose identity begins so.
     pub(super) fn end(&mut self, desk: &mut Desk<'_>, key: &[u8]) {
+        self.read_gathered(desk);
         self.open.retain_mut(|open| {
             let ends = open.key.starts_with(key);
             if ends {
@@ -95,6 +179,7 @@ impl Channels {
 
     /// Decides everything now: what is undecided is masked.
     pub(super) fn force(&mut self, desk: &mut Desk<'_>) {
+        self.read_gathered(desk);
         for open in &mut self.open {
             open.give_up(desk);
         }
@@ -106,20 +191,34 @@ impl Channels {
         if std::mem::take(&mut self.is_fed) {
             self.waiting.push_back(start);
         }
-        // Where a stream is to be ended is still asked for.
-        while desk.blocked.is_none() {
-            let Some(first) = self.waits_from() else {
-                self.waiting.clear();
-                self.waiting.shrink_to(16);
-                return;
-            };
-            while self.waiting.front().is_some_and(|&start| start < first) {
-                self.waiting.pop_front();
-            }
-            if end.saturating_sub(first) <= MAX_WAITING || !self.force_leftmost(desk) {
+        if !self.gathered.text.is_empty() {
+            // Nothing that is undecided begins before this event, whatever is gathered says.
+            let first = *self.gathered.first.get_or_insert(start);
+            let is_full = self.gathered.text.len() > MOST_GATHERED;
+            if end.saturating_sub(first) <= MAX_WAITING && !is_full {
                 return;
             }
+            self.read_gathered(desk);
         }
+        // Where a stream is to be ended is still asked for.
+        while desk.blocked.is_none()
+            && let Some(first) = self.forget_decided()
+            && end.saturating_sub(first) > MAX_WAITING
+            && self.force_leftmost(desk)
+        {}
+    }
+
+    /// Forgets the events that wait no longer. Gives where the first one stands that does.
+    fn forget_decided(&mut self) -> Option<u64> {
+        let Some(first) = self.waits_from() else {
+            self.waiting.clear();
+            self.waiting.shrink_to(16);
+            return None;
+        };
+        while self.waiting.front().is_some_and(|&start| start < first) {
+            self.waiting.pop_front();
+        }
+        Some(first)
     }
 
     /// Remembers what goes with a text until that is decided.

@@ -25,6 +25,7 @@
 //! longer event is read as it comes, and each of its strings is a text of its own: no protocol
 //! sends such deltas.
 
+mod alike;
 mod channels;
 mod ending;
 mod known;
@@ -82,23 +83,24 @@ impl Sse {
     fn whole(&mut self, desk: &mut Desk<'_>, event: &[u8]) {
         self.reader
             .read(desk, event, self.start, &mut self.channels);
-        self.was_read(desk, event.len());
-    }
-
-    /// Reads the event with which `bytes` begin, from the raw offset `self.start` on, if it is
-    /// there as a whole and like the last one. Gives its length.
-    fn again(&mut self, desk: &mut Desk<'_>, bytes: &[u8]) -> Option<usize> {
-        let length = self
-            .reader
-            .again(desk, bytes, self.start, &mut self.channels)?;
-        self.was_read(desk, length);
-        Some(length)
-    }
-
-    fn was_read(&mut self, desk: &mut Desk<'_>, length: usize) {
         self.dialect = self.reader.deltas.dialect.or(self.dialect);
-        let end = self.start.saturating_add(length as u64);
+        let end = self.start.saturating_add(event.len() as u64);
         self.channels.event(desk, self.start, end);
+    }
+
+    /// Reads the events with which `bytes` begin, from the raw offset `self.start` on, that are
+    /// like the last one. Gives their length.
+    fn alike(&mut self, desk: &mut Desk<'_>, bytes: &[u8]) -> Option<usize> {
+        let start = self.start;
+        let passed = self.reader.alike(desk, bytes, start, &mut self.channels)?;
+        self.dialect = self.reader.deltas.dialect.or(self.dialect);
+        // Of an event at which the body ends nothing leaves.
+        let read = match desk.blocked {
+            Some(_) => passed.last,
+            None => passed.length,
+        };
+        self.start = start.saturating_add(read as u64);
+        Some(passed.length)
     }
 
     /// Reads an event that has become too long to wait for its end.
@@ -112,6 +114,7 @@ impl Sse {
 
     /// How far everything is decided, if `at` is how far the stream was read.
     fn decided(&mut self, desk: &mut Desk<'_>, at: u64) -> u64 {
+        self.channels.read_gathered(desk);
         let read = match &self.long {
             Some(long) => long.undecided().unwrap_or(at),
             None if self.is_torn => at,
@@ -138,12 +141,9 @@ impl Format for Sse {
             }
             if is_new {
                 self.start = at;
-                if let Some(length) = self.again(desk, rest) {
+                if let Some(length) = self.alike(desk, rest) {
                     rest = rest.get(length..).unwrap_or_default();
                     at = at.saturating_add(length as u64);
-                    if desk.blocked.is_none() {
-                        self.start = at;
-                    }
                     continue;
                 }
             }
@@ -163,7 +163,7 @@ impl Format for Sse {
                 self.event.extend_from_slice(new);
                 if end.is_some() {
                     let mut event = std::mem::take(&mut self.event);
-                    if self.again(desk, &event).is_none() {
+                    if self.alike(desk, &event).is_none() {
                         self.whole(desk, &event);
                     }
                     event.clear();

@@ -6,13 +6,13 @@
 //! more only if an anchor of a detector stands there.
 
 use super::{
-    MAX_EVENT,
+    alike::Run,
     channels::{Channels, Tie},
     known::known,
     lines::{self, Line},
     protocols::{Delta, Deltas},
     tape::{Kind, Room, Tape},
-    template::{Alike, Template},
+    template::{Own, Template},
 };
 use crate::masking::{
     bodies::desk::Desk,
@@ -34,10 +34,14 @@ const MARK: &[u8] = &[0xEF, 0xBB, 0xBF];
 
 /// Reads one event; its memory is used again for the next one.
 pub(super) struct Reader {
-    template: Template,
-    tape: Tape,
+    pub(super) template: Template,
+    /// What is known of the template beside its pieces.
+    pub(super) known: Own,
+    /// Events that are like it.
+    pub(super) run: Run,
+    pub(super) tape: Tape,
     pub(super) deltas: Deltas,
-    room: Room,
+    pub(super) room: Room,
     /// The lines that are no data.
     line: Tap,
     /// All of the event's JSON but the pieces of texts that go on.
@@ -45,13 +49,13 @@ pub(super) struct Reader {
     /// Where anchors of detectors stand in the event.
     places: Vec<usize>,
     /// The values of `data`: raw offsets, and offsets in the event.
-    data: Vec<(u64, usize, usize)>,
+    pub(super) data: Vec<(u64, usize, usize)>,
     /// An event was read whose data is whole the first time.
     had_whole: bool,
 }
 
 /// What the lines of an event say that are no data.
-struct Lines<'a> {
+pub(super) struct Lines<'a> {
     name: &'a [u8],
     /// With their offsets in the event.
     others: Vec<(usize, &'a [u8])>,
@@ -61,7 +65,7 @@ struct Lines<'a> {
 
 /// What the data of an event is.
 #[derive(Debug, PartialEq, Eq)]
-enum Data {
+pub(super) enum Data {
     None,
     /// It is on the tape.
     Json,
@@ -70,8 +74,19 @@ enum Data {
     Plain,
 }
 
+/// What can be seen of an event's JSON, but for pieces of texts that go on, without reading it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rest {
+    /// It holds no secret.
+    Clean,
+    /// An anchor stands in it.
+    Anchored,
+    /// A key in it may make its value a secret.
+    Special,
+}
+
 /// How a replacement is written in a piece. What stands in JSON in a string is escaped twice.
-fn escaping(delta: Delta) -> Escaping {
+pub(super) fn escaping(delta: Delta) -> Escaping {
     Escaping::Json {
         nested: u8::from(delta.is_json),
     }
@@ -81,6 +96,8 @@ impl Reader {
     pub(super) fn new() -> Self {
         Self {
             template: Template::default(),
+            known: Own::default(),
+            run: Run::default(),
             tape: Tape::default(),
             deltas: Deltas::default(),
             room: Room::default(),
@@ -92,87 +109,6 @@ impl Reader {
         }
     }
 
-    /// Reads the event with which `bytes` begin, at the raw offset `base`, if it is like the last
-    /// one that was [read](Self::read). Gives its length.
-    pub(super) fn again(
-        &mut self,
-        desk: &mut Desk<'_>,
-        bytes: &[u8],
-        base: u64,
-        channels: &mut Channels,
-    ) -> Option<usize> {
-        let template = &mut self.template;
-        let Alike {
-            length,
-            is_own_known,
-        } = template.compare(desk.plan, bytes, &mut self.places)?;
-        if length > MAX_EVENT {
-            return None;
-        }
-        let event = bytes.get(..length)?;
-        debug_assert!(self.agrees(desk, event), "an event is not like the last");
-        self.deltas.dialect = self.template.dialect;
-        self.deltas.answers = None;
-        if let Some(number) = self.template.sequence_number {
-            self.deltas.sequence_number = Some(number);
-        }
-        for piece in self.template.pieces() {
-            let (from, to) = piece.place;
-            let raw = event.get(from..to).unwrap_or_default();
-            let start = base.saturating_add(from as u64);
-            let (text, places) = self.room.string(raw, start, piece.escaped);
-            let delta = piece.delta;
-            channels.push(
-                desk,
-                piece.key,
-                escaping(delta),
-                delta.perhaps,
-                text,
-                places,
-            );
-        }
-        if !is_own_known {
-            let lines = self
-                .template
-                .data()
-                .map(|(from, to)| (base.saturating_add(from as u64), from, to));
-            self.data.clear();
-            self.data.extend(lines);
-            let pieces: Vec<_> = self.template.pieces().map(|piece| piece.place).collect();
-            self.own(desk, event, &pieces);
-        }
-        Some(length)
-    }
-
-    /// Whether reading an event gives what comparing it with the template has given.
-    fn agrees(&self, desk: &Desk<'_>, event: &[u8]) -> bool {
-        let mut fresh = Self::new();
-        fresh.lines(event, 1);
-        if fresh.data(event, 1) != Data::Json {
-            return false;
-        }
-        fresh.deltas.read(desk.plan, &fresh.tape, event);
-        let deltas = &fresh.deltas;
-        let read = deltas.pieces.iter().map(|&delta| {
-            let place = fresh.tape.offsets(delta.at);
-            let key = delta.key(deltas.keys());
-            (key, place, delta.is_json, delta.perhaps)
-        });
-        let compared = self.template.pieces().map(|piece| {
-            let delta = piece.delta;
-            (piece.key, piece.place, delta.is_json, delta.perhaps)
-        });
-        let number = self.template.sequence_number;
-        let number = number.or(self.deltas.sequence_number);
-        read.eq(compared)
-            && (deltas.sequence_number.is_none() || deltas.sequence_number == number)
-            && !deltas.end_some()
-            && deltas.answers.is_none()
-            && deltas.dialect.map(|dialect| dialect.name)
-                == self.template.dialect.map(|dialect| dialect.name)
-            && lines::Ends::default().find(event) == Some(event.len())
-    }
-
     /// Reads an event that is there as a whole, at the raw offset `base`.
     pub(super) fn read(
         &mut self,
@@ -181,7 +117,9 @@ impl Reader {
         base: u64,
         channels: &mut Channels,
     ) {
+        channels.read_gathered(desk);
         self.template.clear();
+        self.known.clear();
         self.look(desk, event);
         let lines = self.lines(event, base);
         let judged = desk.judged;
@@ -195,10 +133,10 @@ impl Reader {
             Data::Json => {
                 let own = self.json(desk, event, channels);
                 // What stands before the first line is no part of it.
-                if let (Some(own_is_clean), true, 1..) = (own, others_hold_none, base) {
+                if let (Some(is_plain), true, 1..) = (own, others_hold_none, base) {
                     let lines = self.data.iter().map(|&(_, from, to)| (from, to));
                     self.template
-                        .set(event, &self.tape, &self.deltas, lines, own_is_clean);
+                        .set(event, &self.tape, &self.deltas, lines, is_plain);
                 }
             }
             Data::Last => channels.end(desk, &[]),
@@ -207,7 +145,7 @@ impl Reader {
     }
 
     /// Reads the lines of an event.
-    fn lines<'a>(&mut self, event: &'a [u8], base: u64) -> Lines<'a> {
+    pub(super) fn lines<'a>(&mut self, event: &'a [u8], base: u64) -> Lines<'a> {
         self.data.clear();
         self.data.shrink_to(64);
         let mut found = Lines {
@@ -240,7 +178,7 @@ impl Reader {
     }
 
     /// Reads what the lines of data say together. JSON is on the tape then.
-    fn data(&mut self, event: &[u8], base: u64) -> Data {
+    pub(super) fn data(&mut self, event: &[u8], base: u64) -> Data {
         let Self { data, tape, .. } = self;
         let parts = || {
             data.iter()
@@ -317,7 +255,7 @@ impl Reader {
     }
 
     /// Data that is JSON: the tape holds it. If nothing but the pieces of texts that go on had an
-    /// effect, gives whether that could be seen without reading the rest.
+    /// effect, gives whether no key in the rest could make its value a secret.
     fn json(&mut self, desk: &mut Desk<'_>, event: &[u8], channels: &mut Channels) -> Option<bool> {
         self.deltas.read(desk.plan, &self.tape, event);
         self.json_read(desk, event, channels)
@@ -335,9 +273,9 @@ impl Reader {
             let key = piece.key(self.deltas.keys());
             channels.push(desk, key, escaping(piece), piece.perhaps, text, places);
         }
-        let is_clean = self.own_is_clean(desk, event);
+        let rest = self.rest(desk, event);
         let judged = desk.judged;
-        if !is_clean {
+        if rest != Rest::Clean {
             let pieces = self.deltas.pieces.iter();
             let pieces: Vec<_> = pieces.map(|piece| self.tape.offsets(piece.at)).collect();
             self.own(desk, event, &pieces);
@@ -351,7 +289,7 @@ impl Reader {
             channels.end(desk, key);
         }
         let is_quiet = !is_tied && !self.deltas.end_some() && self.deltas.answers.is_none();
-        (holds_none && is_quiet).then_some(is_clean)
+        (holds_none && is_quiet).then_some(rest != Rest::Special)
     }
 
     /// Notes where in the event an anchor of a detector stands. Nearly always nowhere, which is
@@ -374,19 +312,21 @@ impl Reader {
             && !fold::hides(event.get(from..to).unwrap_or_default())
     }
 
-    /// Whether no string that is a text of its own holds a secret. If so, what is no piece of a
-    /// text that goes on need not be read.
-    fn own_is_clean(&mut self, desk: &Desk<'_>, event: &[u8]) -> bool {
-        let mut from = 0;
-        for piece in &self.deltas.pieces {
-            let (start, end) = self.tape.offsets(piece.at);
-            if !self.is_clean(event, from, start) {
-                return false;
+    /// Looks whether what is no piece of a text that goes on need be read.
+    fn rest(&mut self, desk: &Desk<'_>, event: &[u8]) -> Rest {
+        let mut is_clean = true;
+        let mut pieces = self.deltas.pieces.iter().peekable();
+        for &(_, from, to) in &self.data {
+            let mut from = from;
+            while let Some(piece) = pieces.peek()
+                && let (start, end) = self.tape.offsets(piece.at)
+                && start < to
+            {
+                is_clean &= self.is_clean(event, from, start);
+                from = end;
+                pieces.next();
             }
-            from = end;
-        }
-        if !self.is_clean(event, from, event.len()) {
-            return false;
+            is_clean &= self.is_clean(event, from, to);
         }
         let mut pieces = self.deltas.pieces.iter().peekable();
         for (at, token) in (0..).zip(self.tape.tokens()) {
@@ -401,7 +341,7 @@ impl Reader {
                 && may_be_special
                 && Self::is_special(desk, &self.tape.says(event, at))
             {
-                return false;
+                return Rest::Special;
             }
             if token.escaped {
                 let (text, _) = self.tape.text(event, at, &mut self.room);
@@ -410,7 +350,7 @@ impl Reader {
                     && desk.plan.has_keys()
                     && begins_json(text) == Some(true)
                 {
-                    return false;
+                    return Rest::Special;
                 }
                 let plan = desk.plan;
                 let mut sets = std::iter::once(&plan.acting).chain(&plan.reporting);
@@ -419,12 +359,14 @@ impl Reader {
                     set.candidates(text, &mut self.places);
                     self.places.len() > known
                 });
-                if any || fold::hides(text) {
-                    return false;
-                }
+                self.places.truncate(known);
+                is_clean &= !any && !fold::hides(text);
             }
         }
-        true
+        match is_clean {
+            true => Rest::Clean,
+            false => Rest::Anchored,
+        }
     }
 
     /// Whether the value of this key may be a secret whatever it looks like.
@@ -434,7 +376,7 @@ impl Reader {
     }
 
     /// Reads what is no piece of a text that goes on. `pieces` says where these are.
-    fn own(&mut self, desk: &mut Desk<'_>, event: &[u8], pieces: &[(usize, usize)]) {
+    pub(super) fn own(&mut self, desk: &mut Desk<'_>, event: &[u8], pieces: &[(usize, usize)]) {
         let mut last = None;
         let mut pieces = pieces.iter().copied().peekable();
         for &(raw, from, to) in &self.data {

@@ -12,23 +12,23 @@
 //!   pieces.
 //!
 //! What is no piece of a text that goes on was searched when the template was made, and nothing was
-//! found. That need not be done again as long as it is the same, or holds no anchor of a detector.
+//! found. Where it has changed since then, [`own`] says whether that makes a difference, and
+//! [`windows`] says it of many events at once.
 //!
 //! Measured against reading each event with fewer passes: that takes four times as long, since
 //! every token of the event is looked at to find out what has not changed.
+
+mod own;
+mod windows;
 
 use super::{
     known::known,
     protocols::{Delta, Deltas},
     tape::{Kind, Tape},
 };
-use crate::masking::{
-    bodies::plan::Plan,
-    formats::json::skip_string,
-    search::prefilter::{MAX_ANCHOR, WINDOW},
-    text::fold,
-};
+use crate::masking::formats::json::skip_string;
 use crate::upstreams::Dialect;
+pub(super) use own::Own;
 
 /// Longest event that becomes a template: it is kept as long as the stream.
 const MAX_TEMPLATE: usize = 1024;
@@ -38,9 +38,6 @@ const MAX_SLOTS: usize = 16;
 
 /// Longest number in a slot; it fits 64 bits.
 const MAX_DIGITS: usize = 18;
-
-/// How far from a slot what is found in it may begin or end.
-const REACH: usize = MAX_ANCHOR + WINDOW;
 
 /// The last event that was read, if it can be compared with.
 #[derive(Default)]
@@ -52,11 +49,9 @@ pub(super) struct Template {
     keys: Vec<u8>,
     /// Where its lines of data are.
     data: Vec<(usize, usize)>,
-    /// No anchor stands in what is no piece.
-    is_clean: bool,
+    /// No key in it can make its value a secret.
+    is_plain: bool,
     pub(super) dialect: Option<&'static Dialect>,
-    /// What the last event that was compared says of its own.
-    pub(super) sequence_number: Option<u64>,
 }
 
 /// A place that need not be the same.
@@ -65,10 +60,34 @@ struct Slot {
     from: usize,
     to: usize,
     what: What,
-    /// Where it is in the event that was compared last.
-    place: (usize, usize),
+}
+
+impl Slot {
+    /// It is no piece of a text that goes on.
+    fn is_own(&self) -> bool {
+        !matches!(self.what, What::Piece(_))
+    }
+}
+
+/// Where a slot is in an event that was compared.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct At {
+    from: u32,
+    to: u32,
     /// The string there has escapes.
     escaped: bool,
+}
+
+impl At {
+    fn range(self) -> (usize, usize) {
+        (self.from as usize, self.to as usize)
+    }
+
+    /// What stands there.
+    fn says(self, event: &[u8]) -> &[u8] {
+        let (from, to) = self.range();
+        event.get(from..to).unwrap_or_default()
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -76,15 +95,6 @@ enum What {
     Piece(Delta),
     String,
     Number { is_sequence: bool },
-}
-
-/// What comparing an event has given.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Alike {
-    /// How long the event is.
-    pub(super) length: usize,
-    /// What is no piece of a text that goes on is known to hold no secret. Else it has to be read.
-    pub(super) is_own_known: bool,
 }
 
 /// A piece in an event that was compared.
@@ -100,15 +110,15 @@ pub(super) struct Piece<'a> {
 impl Template {
     /// Makes the event that was read into `tape` and `deltas` the one to compare with, if it can
     /// be. Nothing but its pieces may have had an effect, and nothing in the rest of it may be a
-    /// secret; `is_clean` says that not even an anchor stands there. `data` is where its lines of
-    /// data are.
+    /// secret; `is_plain` says that no key in it can make its value one. `data` is where its lines
+    /// of data are.
     pub(super) fn set(
         &mut self,
         event: &[u8],
         tape: &Tape,
         deltas: &Deltas,
         data: impl Iterator<Item = (usize, usize)>,
-        is_clean: bool,
+        is_plain: bool,
     ) {
         self.event.clear();
         self.slots.clear();
@@ -122,7 +132,7 @@ impl Template {
             self.keys.extend_from_slice(deltas.keys());
             self.data.clear();
             self.data.extend(data);
-            self.is_clean = is_clean;
+            self.is_plain = is_plain;
             self.dialect = deltas.dialect;
         }
     }
@@ -171,75 +181,74 @@ impl Template {
                 from: token.start as usize,
                 to: token.end as usize,
                 what,
-                place: (0, 0),
-                escaped: false,
             });
         }
         (pieces.next().is_none() && !deltas.pieces.is_empty()).then_some(())
     }
 
-    /// Compares the event with which `bytes` begin. `None` if it has to be read anew.
-    pub(super) fn compare(
-        &mut self,
-        plan: &Plan,
-        bytes: &[u8],
-        places: &mut Vec<usize>,
-    ) -> Option<Alike> {
+    /// How many slots it has.
+    pub(super) fn slots(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Compares the event with which `bytes` begin. Gives its length, and appends where its slots
+    /// are. `None` if it has to be read anew.
+    pub(super) fn compare(&self, bytes: &[u8], places: &mut Vec<At>) -> Option<usize> {
         if self.event.is_empty() {
             return None;
         }
-        let (mut at, mut done) = (0_usize, 0_usize);
-        self.sequence_number = None;
-        for slot in &mut self.slots {
-            at = same(self.event.get(done..slot.from)?, bytes, at)?;
-            let rest = bytes.get(at..)?;
-            let length = match slot.what {
-                What::Number { is_sequence } => {
-                    let length = number(rest)?;
-                    if is_sequence {
-                        self.sequence_number = digits(rest.get(..length)?);
-                    }
-                    length
-                }
-                _ => {
-                    let (length, escaped) = skip_string(rest)?;
-                    slot.escaped = escaped;
-                    length
-                }
-            };
-            let to = at.checked_add(length)?;
-            slot.place = (at, to);
-            (at, done) = (to, slot.to);
+        let known = places.len();
+        let length = self.find_slots(bytes, places);
+        if length.is_none() {
+            places.truncate(known);
         }
-        let length = same(self.event.get(done..)?, bytes, at)?;
-        Some(Alike {
-            length,
-            is_own_known: self.own_is_known(plan, bytes.get(..length)?, places),
-        })
+        length
     }
 
-    /// The pieces of the event that was compared, in the order of their places.
-    pub(super) fn pieces(&self) -> impl Iterator<Item = Piece<'_>> {
+    fn find_slots(&self, bytes: &[u8], places: &mut Vec<At>) -> Option<usize> {
+        let (mut at, mut done) = (0_usize, 0_usize);
+        for slot in &self.slots {
+            at = same(self.event.get(done..slot.from)?, bytes, at)?;
+            let rest = bytes.get(at..)?;
+            let (length, escaped) = match slot.what {
+                What::Number { .. } => (number(rest)?, false),
+                _ => skip_string(rest)?,
+            };
+            let to = at.checked_add(length)?;
+            places.push(At {
+                from: u32::try_from(at).ok()?,
+                to: u32::try_from(to).ok()?,
+                escaped,
+            });
+            (at, done) = (to, slot.to);
+        }
+        same(self.event.get(done..)?, bytes, at)
+    }
+
+    /// The pieces of an event whose slots are at these places, in their order.
+    pub(super) fn pieces<'a>(&'a self, places: &'a [At]) -> impl Iterator<Item = Piece<'a>> {
         // What is empty is no piece.
-        let filled = self.slots.iter().filter(|slot| slot.place.0 < slot.place.1);
-        filled.filter_map(|slot| match slot.what {
+        let filled = self.slots.iter().zip(places);
+        let filled = filled.filter(|(_, at)| at.from < at.to);
+        filled.filter_map(|(slot, at)| match slot.what {
             What::Piece(delta) => Some(Piece {
                 delta,
                 key: delta.key(&self.keys),
-                place: slot.place,
-                escaped: slot.escaped,
+                place: at.range(),
+                escaped: at.escaped,
             }),
             _ => None,
         })
     }
 
-    /// Where the lines of data of the event are that was compared.
-    pub(super) fn data(&self) -> impl Iterator<Item = (usize, usize)> {
+    /// Where the lines of data are of an event whose slots are at these places.
+    pub(super) fn data<'a>(&'a self, places: &'a [At]) -> impl Iterator<Item = (usize, usize)> {
         // What follows a slot has moved as its end has.
-        let moved = |at: usize| {
-            let before = self.slots.iter().rfind(|slot| slot.to <= at);
-            before.map_or(at, |slot| {
-                at.saturating_sub(slot.to).saturating_add(slot.place.1)
+        let moved = move |at: usize| {
+            let mut slots = self.slots.iter().zip(places);
+            let before = slots.rfind(|(slot, _)| slot.to <= at);
+            before.map_or(at, |(slot, place)| {
+                at.saturating_sub(slot.to).saturating_add(place.range().1)
             })
         };
         self.data
@@ -247,30 +256,33 @@ impl Template {
             .map(move |&(from, to)| (moved(from), moved(to)))
     }
 
-    /// Whether what is no piece is the same as in the template, or else holds no secret.
-    fn own_is_known(&self, plan: &Plan, event: &[u8], places: &mut Vec<usize>) -> bool {
-        let mut own = self
-            .slots
-            .iter()
-            .filter(|slot| !matches!(slot.what, What::Piece(_)));
-        own.all(|slot| {
-            let (from, to) = slot.place;
-            let text = event.get(from..to).unwrap_or_default();
-            if self.event.get(slot.from..slot.to) == Some(text) {
-                return true;
-            }
-            if !self.is_clean || slot.escaped || fold::hides(text) {
-                return false;
-            }
-            let around = from.saturating_sub(REACH);
-            let near = event.get(around..to.saturating_add(REACH).min(event.len()));
-            places.clear();
-            for set in std::iter::once(&plan.acting).chain(&plan.reporting) {
-                set.candidates(near.unwrap_or_default(), places);
-            }
-            let is_near = |&place: &usize| around.saturating_add(place) < to;
-            !places.iter().any(is_near)
-        })
+    /// The number of such an event among those of the response.
+    pub(super) fn sequence_number(&self, event: &[u8], places: &[At]) -> Option<u64> {
+        let mut slots = self.slots.iter().zip(places);
+        let is_sequence = |(slot, _): &(&Slot, &At)| match slot.what {
+            What::Number { is_sequence } => is_sequence,
+            _ => false,
+        };
+        let (_, at) = slots.rfind(is_sequence)?;
+        std::str::from_utf8(at.says(event)).ok()?.parse().ok()
+    }
+
+    /// Whether something that is no piece of a text that goes on differs from the template.
+    pub(super) fn own_differs(&self, event: &[u8], places: &[At]) -> bool {
+        self.differing(event, places).next().is_some()
+    }
+
+    /// The slots of which that is so, with their numbers.
+    fn differing<'a>(
+        &'a self,
+        event: &'a [u8],
+        places: &'a [At],
+    ) -> impl Iterator<Item = (usize, At)> {
+        let slots = (0..).zip(self.slots.iter().zip(places));
+        let differ = slots.filter(|(_, (slot, at))| {
+            slot.is_own() && self.event.get(slot.from..slot.to) != Some(at.says(event))
+        });
+        differ.map(|(number, (_, at))| (number, *at))
     }
 }
 
@@ -280,14 +292,17 @@ fn same(fixed: &[u8], bytes: &[u8], at: usize) -> Option<usize> {
     let end = at.checked_add(fixed.len())?;
     let other = bytes.get(at..end)?;
     // By words: calling `memcmp` costs more, and in wasm it goes byte by byte.
-    let ((a, rest_a), (b, rest_b)) = (fixed.as_chunks::<16>(), other.as_chunks::<16>());
     let differs = |a: &[u8; 16], b: &[u8; 16]| u128::from_ne_bytes(*a) ^ u128::from_ne_bytes(*b);
-    let words = a.iter().zip(b).fold(0, |all, (a, b)| all | differs(a, b));
-    let bytes = rest_a
-        .iter()
-        .zip(rest_b)
-        .fold(0, |all, (a, b)| all | (a ^ b));
-    (words == 0 && bytes == 0).then_some(end)
+    let Some((last, other_last)) = fixed.last_chunk().zip(other.last_chunk()) else {
+        let bytes = fixed.iter().zip(other);
+        return (bytes.fold(0, |all, (a, b)| all | (a ^ b)) == 0).then_some(end);
+    };
+    let (words, _) = fixed.as_chunks::<16>();
+    let (others, _) = other.as_chunks::<16>();
+    // The last word may overlap the one before it.
+    let words = words.iter().zip(others);
+    let all = words.fold(differs(last, other_last), |all, (a, b)| all | differs(a, b));
+    (all == 0).then_some(end)
 }
 
 /// How long the whole number is with which `bytes` begin (RFC 8259 §6), without a sign.
@@ -298,8 +313,4 @@ fn number(bytes: &[u8]) -> Option<usize> {
         .count();
     let is_whole = length == 1 || bytes.first() != Some(&b'0');
     (is_whole && (1..=MAX_DIGITS).contains(&length)).then_some(length)
-}
-
-fn digits(text: &[u8]) -> Option<u64> {
-    std::str::from_utf8(text).ok()?.parse().ok()
 }

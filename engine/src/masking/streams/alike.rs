@@ -1,0 +1,185 @@
+//! Reads events that are like the last one: as many of a chunk as there are, at once.
+//!
+//! Comparing says where in each its pieces stand, and what else has changed. Then all that has
+//! changed is searched in one pass, and the pieces of a text that come one after another in one
+//! more ([`Channels::gather`]). What is found is the same as if each event had been read alone: an
+//! event in which something may stand is looked at on its own, in its turn.
+
+use super::{
+    MAX_EVENT,
+    channels::Channels,
+    lines,
+    reader::{Data, Reader, escaping},
+    template::At,
+};
+use crate::masking::bodies::desk::Desk;
+
+/// Raw bytes of events that are read at once: so few that they stay in the processor's cache.
+const MOST: usize = 16 * 1024;
+
+/// What is kept from run to run, in elements.
+const KEPT: usize = 32;
+
+/// Events that are like the last one. Kept for its memory.
+#[derive(Default)]
+pub(super) struct Run {
+    /// Where they end.
+    ends: Vec<usize>,
+    /// Where their slots are.
+    places: Vec<At>,
+    /// Those that have to be looked at on their own, by their numbers.
+    doubtful: Vec<usize>,
+}
+
+/// How far events were read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Passed {
+    /// How many bytes.
+    pub(super) length: usize,
+    /// Where in them the last event begins.
+    pub(super) last: usize,
+}
+
+impl Reader {
+    /// Reads the events with which `bytes` begin, at the raw offset `base`, that are like the last
+    /// one that was [read](Self::read).
+    pub(super) fn alike(
+        &mut self,
+        desk: &mut Desk<'_>,
+        bytes: &[u8],
+        base: u64,
+        channels: &mut Channels,
+    ) -> Option<Passed> {
+        let mut run = std::mem::take(&mut self.run);
+        self.compare(desk, bytes, &mut run);
+        self.known.search(desk.plan, &mut run.doubtful);
+        let passed = self.pass(desk, bytes, base, channels, &run);
+        run.clear();
+        self.run = run;
+        passed
+    }
+
+    /// Finds the events.
+    fn compare(&mut self, desk: &mut Desk<'_>, bytes: &[u8], run: &mut Run) {
+        let mut from = 0_usize;
+        while from < MOST
+            && let Some(rest) = bytes.get(from..)
+            && let known = run.places.len()
+            && let Some(length) = self.template.compare(rest, &mut run.places)
+            && length <= MAX_EVENT
+        {
+            let event = rest.get(..length).unwrap_or_default();
+            let places = run.places.get(known..).unwrap_or_default();
+            debug_assert!(
+                self.agrees(desk, event, places),
+                "an event is not like the last"
+            );
+            let number = run.ends.len();
+            if self.template.own_differs(event, places)
+                && !self
+                    .known
+                    .gather(desk, &self.template, (number, event, places))
+            {
+                run.doubtful.push(number);
+            }
+            from = from.saturating_add(length);
+            run.ends.push(from);
+        }
+    }
+
+    /// Reads them, up to one that holds a secret at which the body has to end.
+    fn pass(
+        &mut self,
+        desk: &mut Desk<'_>,
+        bytes: &[u8],
+        base: u64,
+        channels: &mut Channels,
+        run: &Run,
+    ) -> Option<Passed> {
+        let mut passed = None;
+        let (mut from, mut doubtful) = (0_usize, run.doubtful.iter().peekable());
+        let (mut rest, mut last_places) = (&*run.places, &[][..]);
+        for (number, &to) in run.ends.iter().enumerate() {
+            let (places, later) = rest.split_at_checked(self.template.slots())?;
+            (rest, last_places) = (later, places);
+            let event = bytes.get(from..to).unwrap_or_default();
+            let start = base.saturating_add(from as u64);
+            for piece in self.template.pieces(places) {
+                let raw = event.get(piece.place.0..piece.place.1).unwrap_or_default();
+                let at = start.saturating_add(piece.place.0 as u64);
+                let (text, pieces) = self.room.string(raw, at, piece.escaped);
+                let (key, delta) = (piece.key, piece.delta);
+                channels.gather(desk, key, escaping(delta), delta.perhaps, text, pieces);
+            }
+            let is_doubtful = doubtful.next_if(|&&doubtful| doubtful == number).is_some();
+            if is_doubtful && !self.known.holds_none(desk, &self.template, event, places) {
+                channels.read_gathered(desk);
+                let lines = self.template.data(places);
+                let lines = lines.map(|(from, to)| (start.saturating_add(from as u64), from, to));
+                self.data.clear();
+                self.data.extend(lines);
+                let pieces = self.template.pieces(places).map(|piece| piece.place);
+                let pieces: Vec<_> = pieces.collect();
+                self.own(desk, event, &pieces);
+            }
+            channels.event(desk, start, base.saturating_add(to as u64));
+            passed = Some(Passed {
+                length: to,
+                last: from,
+            });
+            if desk.blocked.is_some() {
+                break;
+            }
+            from = to;
+        }
+        if let Some(Passed { length, last }) = passed {
+            let event = bytes.get(last..length).unwrap_or_default();
+            if let Some(number) = self.template.sequence_number(event, last_places) {
+                self.deltas.sequence_number = Some(number);
+            }
+            self.deltas.dialect = self.template.dialect;
+            self.deltas.answers = None;
+        }
+        passed
+    }
+
+    /// Whether reading an event gives what comparing it with the template has given.
+    fn agrees(&self, desk: &Desk<'_>, event: &[u8], places: &[At]) -> bool {
+        let mut fresh = Self::new();
+        fresh.lines(event, 1);
+        if fresh.data(event, 1) != Data::Json {
+            return false;
+        }
+        fresh.deltas.read(desk.plan, &fresh.tape, event);
+        let deltas = &fresh.deltas;
+        let read = deltas.pieces.iter().map(|&delta| {
+            let place = fresh.tape.offsets(delta.at);
+            let key = delta.key(deltas.keys());
+            (key, place, delta.is_json, delta.perhaps)
+        });
+        let compared = self.template.pieces(places).map(|piece| {
+            let delta = piece.delta;
+            (piece.key, piece.place, delta.is_json, delta.perhaps)
+        });
+        let number = self.template.sequence_number(event, places);
+        let number = number.or(self.deltas.sequence_number);
+        read.eq(compared)
+            && (deltas.sequence_number.is_none() || deltas.sequence_number == number)
+            && !deltas.end_some()
+            && deltas.answers.is_none()
+            && deltas.dialect.map(|dialect| dialect.name)
+                == self.template.dialect.map(|dialect| dialect.name)
+            && lines::Ends::default().find(event) == Some(event.len())
+    }
+}
+
+impl Run {
+    fn clear(&mut self) {
+        self.ends.clear();
+        self.ends.shrink_to(KEPT);
+        self.places.clear();
+        self.places.shrink_to(KEPT);
+        self.doubtful.clear();
+        self.doubtful.shrink_to(KEPT);
+    }
+}
