@@ -8,7 +8,7 @@ use super::{
     text::Text,
 };
 use crate::masking::bodies::{content::Kind, desk::Desk};
-use crate::masking::streams::{Records, Sse};
+use crate::masking::streams;
 use crate::upstreams::DIALECTS;
 
 /// A body whose format is not known before its first byte that is not blank.
@@ -122,25 +122,25 @@ impl Sniff {
             let begin = looked.iter().position(|byte| !is_blank(*byte));
             let begun = begin.and_then(|begin| looked.get(begin..));
             match is_event_stream(begun.unwrap_or_default()) {
-                Some(true) => return Some(Box::new(Sse::new())),
+                Some(true) => return Some(streams::events()),
                 None if !all => return None,
                 _ => {}
             }
         }
         if self.is_octets() {
             return Some(match is_json(looked, all)? {
-                true if self.is_stream(head) => Box::new(Records::elements()),
+                true if self.is_stream(head) => streams::elements(),
                 true => Box::new(Json::at_path(self.path.as_deref()).in_octets()),
                 false => Box::new(Text::octets()),
             });
         }
         Some(match (head.first(), &self.kind) {
-            (Some(b'{'), Kind::JsonLines) => Box::new(Records::lines(self.path.as_deref())),
-            _ if self.is_stream(head) => Box::new(Records::elements()),
+            (Some(b'{'), Kind::JsonLines) => streams::lines(self.path.as_deref()),
+            _ if self.is_stream(head) => streams::elements(),
             (Some(b'{' | b'['), _) | (_, Kind::Json | Kind::JsonLines) => {
                 Box::new(Json::at_path(self.path.as_deref()))
             }
-            (_, Kind::EventStream) => Box::new(Sse::new()),
+            (_, Kind::EventStream) => streams::events(),
             (_, Kind::Form) => Box::new(Form::new()),
             _ => Box::new(Text::new()),
         })

@@ -9,7 +9,7 @@ use super::{
     cut, cut_with, masked,
 };
 use crate::masking::{
-    Action, CustomDetector, DetectorSet, Masker, Plan, Treatment, compile_custom,
+    Action, Content, CustomDetector, DetectorSet, Findings, Masker, Plan, Treatment, compile_custom,
 };
 use proptest::{prelude::*, sample};
 use serde_json::json;
@@ -286,6 +286,64 @@ proptest! {
         let apart = String::from_utf8(apart).unwrap().replace(":7\n", "");
         prop_assert_eq!(String::from_utf8(out).unwrap(), apart);
         prop_assert_eq!(findings, found);
+    }
+}
+
+/// A record in the words of several protocols.
+fn record(protocol: usize, number: u64, delta: &str, padding: &str) -> String {
+    let data = match protocol {
+        0 => json!({"model": "m", "created_at": padding, "response": delta, "done": false}),
+        1 => json!({"choices": [{"index": 0, "delta": {"content": delta}}], "created": number}),
+        2 => json!({
+            "candidates": [{"content": {"parts": [{"text": delta}], "role": "model"}}],
+            "created": number, "token": 1, "obfuscation": padding,
+        }),
+        _ => json!({"type": "content_block_delta", "index": number % 2,
+            "delta": {"type": "text_delta", "text": delta}, "p": padding}),
+    };
+    data.to_string()
+}
+
+/// Masks records, as lines or as elements of an array, cut every `size` bytes.
+fn records(plan: &Arc<Plan>, is_array: bool, stream: &[u8], size: usize) -> (String, Findings) {
+    let content = match is_array {
+        true => Content::of(Some(b"application/json"))
+            .at_path(b"/v1beta/models/gemini-2.5-pro:streamGenerateContent"),
+        false => Content::of(Some(b"application/x-ndjson")),
+    };
+    let mut masker = Masker::new(Arc::clone(plan), super::super::key(), &content);
+    let chunks = stream.chunks(size);
+    let mut out: Vec<u8> = chunks
+        .flat_map(|chunk| masker.push(chunk).as_bytes().to_vec())
+        .collect();
+    out.extend_from_slice(masker.finish().as_bytes());
+    (String::from_utf8(out).unwrap(), masker.findings().clone())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: crate::testing::cases(60), failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn records_that_are_alike_are_masked_as_if_something_stood_between_them(
+        protocol in 0_usize..4, other in 0_usize..4, is_strange in any::<bool>(), is_array in any::<bool>(),
+        records_ in prop::collection::vec((0_u8..20, 0_u64..20, delta(), delta()), 1..80), size in 1_usize..3000,
+    ) {
+        let plan = if is_strange { strange() } else { plan() };
+        let list: Vec<_> = records_.iter().map(|(which, number, delta, padding)| {
+            record(if *which == 0 { other } else { protocol }, *number, delta, padding)
+        }).collect();
+        let written = |between: &str| match is_array {
+            true => format!("[{}\n]", list.join(&format!(",\n{between}"))),
+            false => format!("{}\n", list.join(&format!("\n{between}"))),
+        };
+        let whole = records(&plan, is_array, written("").as_bytes(), usize::MAX);
+        let cut = records(&plan, is_array, written("").as_bytes(), size);
+        prop_assert_eq!(&cut, &whole);
+        // A record without a text is like no other, so each after one is read anew.
+        let between = if is_array { "{\"done\":7},\n" } else { "{\"done\":7}\n" };
+        let (apart, found) = records(&plan, is_array, written(between).as_bytes(), usize::MAX);
+        prop_assert_eq!(&whole.0, &apart.replace(between, ""));
+        prop_assert_eq!(&whole.1, &found);
     }
 }
 

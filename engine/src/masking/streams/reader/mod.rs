@@ -1,18 +1,19 @@
 //! Reads one event, or one record, that is there as a whole: finds its texts, and lets each be read
 //! by the tap that knows what came before.
 //!
-//! An event like the last one is [compared](Template) with it. Any other is taken to its lines, its
-//! JSON to tokens, and the pieces of texts that go on to their channels; what is left is read once
-//! more only if an anchor of a detector stands there.
+//! Units that are like the last one are [compared](template) with it, [many at once](alike). Any
+//! other is taken to its lines, its JSON to tokens, and the pieces of texts that go on to their
+//! channels; what is left is read once more only if an anchor of a detector stands there.
+
+mod alike;
+mod run;
+mod template;
 
 use super::{
-    alike::Run,
     channels::{Channels, Tie},
-    known::known,
-    lines::{self, Line},
-    protocols::{Delta, Deltas},
+    deltas::{Delta, Deltas, known::known},
+    sse::lines::{self, Line},
     tape::{Kind, Room, Tape},
-    template::{Own, Template},
 };
 use crate::masking::{
     bodies::desk::Desk,
@@ -25,37 +26,49 @@ use crate::masking::{
         tap::{Escaping, Piece, Tap},
     },
 };
-use crate::upstreams::{LOG_PROBABILITIES, kubernetes};
+use crate::upstreams::{Dialect, LOG_PROBABILITIES, kubernetes};
+pub(in crate::masking::streams) use run::Passed;
+use run::Run;
+use template::{Template, own::Own};
 
 /// What identifies the text of events that hold no JSON begins so; no dialect's does.
 const PLAIN: u8 = 0xFE;
 
+/// Longest event or record that is read as a whole.
+pub(in crate::masking::streams) const MAX_UNIT: usize = 32 * 1024;
+
+/// A byte order mark.
 const MARK: &[u8] = &[0xEF, 0xBB, 0xBF];
 
-/// Reads one event; its memory is used again for the next one.
-pub(super) struct Reader {
-    pub(super) template: Template,
+/// Reads one event, or one record; its memory is used again for the next one.
+pub(in crate::masking::streams) struct Reader {
+    template: Template,
     /// What is known of the template beside its pieces.
-    pub(super) known: Own,
+    known: Own,
     /// Events that are like it.
-    pub(super) run: Run,
-    pub(super) tape: Tape,
-    pub(super) deltas: Deltas,
-    pub(super) room: Room,
+    run: Run,
+    tape: Tape,
+    pub(in crate::masking::streams) deltas: Deltas,
+    /// The last dialect that an event has shown.
+    pub(in crate::masking::streams) dialect: Option<&'static Dialect>,
+    room: Room,
     /// The lines that are no data.
     line: Tap,
     /// All of the event's JSON but the pieces of texts that go on.
-    pub(super) own: Json,
+    own: Json,
     /// Where anchors of detectors stand in the event.
     places: Vec<usize>,
     /// The values of `data`: raw offsets, and offsets in the event.
-    pub(super) data: Vec<(u64, usize, usize)>,
+    data: Vec<(u64, usize, usize)>,
     /// An event was read whose data is whole the first time.
     had_whole: bool,
+    /// It reads records, which have pieces of texts that go on if they have a member of one of
+    /// these names, or if there are no names.
+    records: Option<&'static [&'static [u8]]>,
 }
 
 /// What the lines of an event say that are no data.
-pub(super) struct Lines<'a> {
+struct Lines<'a> {
     name: &'a [u8],
     /// With their offsets in the event.
     others: Vec<(usize, &'a [u8])>,
@@ -65,7 +78,7 @@ pub(super) struct Lines<'a> {
 
 /// What the data of an event is.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Data {
+enum Data {
     None,
     /// It is on the tape.
     Json,
@@ -86,31 +99,47 @@ enum Rest {
 }
 
 /// How a replacement is written in a piece. What stands in JSON in a string is escaped twice.
-pub(super) fn escaping(delta: Delta) -> Escaping {
+fn escaping(delta: Delta) -> Escaping {
     Escaping::Json {
         nested: u8::from(delta.is_json),
     }
 }
 
 impl Reader {
-    pub(super) fn new() -> Self {
+    /// A reader of events.
+    pub(in crate::masking::streams) fn events() -> Self {
+        Self::new(None, Json::new())
+    }
+
+    /// A reader of records, each JSON alone, in the answer to a request with this path. If there
+    /// are `names`, a record has pieces of texts that go on only if it has a member of one.
+    pub(in crate::masking::streams) fn records(
+        path: Option<&[u8]>,
+        names: &'static [&'static [u8]],
+    ) -> Self {
+        Self::new(Some(names), Json::at_path(path))
+    }
+
+    fn new(records: Option<&'static [&'static [u8]]>, own: Json) -> Self {
         Self {
             template: Template::default(),
             known: Own::default(),
             run: Run::default(),
             tape: Tape::default(),
             deltas: Deltas::default(),
+            dialect: None,
             room: Room::default(),
             line: Tap::new(Escaping::Plain),
-            own: Json::new(),
+            own,
             places: Vec::new(),
             data: Vec::new(),
             had_whole: false,
+            records,
         }
     }
 
     /// Reads an event that is there as a whole, at the raw offset `base`.
-    pub(super) fn read(
+    pub(in crate::masking::streams) fn read(
         &mut self,
         desk: &mut Desk<'_>,
         event: &[u8],
@@ -132,8 +161,10 @@ impl Reader {
             Data::None => {}
             Data::Json => {
                 let own = self.json(desk, event, channels);
-                // What stands before the first line is no part of it.
-                if let (Some(is_plain), true, 1..) = (own, others_hold_none, base) {
+                // What stands before the first line is no part of it, and a line feed may still
+                // follow a carriage return.
+                let is_whole = base > 0 && event.ends_with(b"\n");
+                if let (Some(is_plain), true, true) = (own, others_hold_none, is_whole) {
                     let lines = self.data.iter().map(|&(_, from, to)| (from, to));
                     self.template
                         .set(event, &self.tape, &self.deltas, lines, is_plain);
@@ -142,10 +173,11 @@ impl Reader {
             Data::Last => channels.end(desk, &[]),
             Data::Plain => self.plain(desk, event, lines.name, channels),
         }
+        self.dialect = self.deltas.dialect.or(self.dialect);
     }
 
     /// Reads the lines of an event.
-    pub(super) fn lines<'a>(&mut self, event: &'a [u8], base: u64) -> Lines<'a> {
+    fn lines<'a>(&mut self, event: &'a [u8], base: u64) -> Lines<'a> {
         self.data.clear();
         self.data.shrink_to(64);
         let mut found = Lines {
@@ -178,7 +210,7 @@ impl Reader {
     }
 
     /// Reads what the lines of data say together. JSON is on the tape then.
-    pub(super) fn data(&mut self, event: &[u8], base: u64) -> Data {
+    fn data(&mut self, event: &[u8], base: u64) -> Data {
         let Self { data, tape, .. } = self;
         let parts = || {
             data.iter()
@@ -219,15 +251,12 @@ impl Reader {
         self.line.finish(desk);
     }
 
-    /// Reads a record that is there as a whole, at the raw offset `base`: it is JSON alone, which
-    /// has pieces of texts that go on if it has one of the members `says`, or if these are none.
-    /// `false` if it is no JSON.
-    pub(super) fn record(
+    /// Reads a record that is there as a whole, at the raw offset `base`. `false` if it is no JSON.
+    pub(in crate::masking::streams) fn record(
         &mut self,
         desk: &mut Desk<'_>,
         record: &[u8],
         base: u64,
-        says: &[&[u8]],
         channels: &mut Channels,
     ) -> bool {
         self.data.clear();
@@ -237,14 +266,24 @@ impl Reader {
             Data::Json => {}
             Data::Last | Data::Plain => return false,
         }
+        channels.read_gathered(desk);
+        self.template.clear();
+        self.known.clear();
         self.look(desk, record);
-        if says.is_empty() || self.says(record, says) {
-            self.deltas.read(desk.plan, &self.tape, record);
-        } else {
-            self.deltas.clear();
+        if let Some(is_plain) = self.json(desk, record, channels) {
+            let data = std::iter::once((0, record.len()));
+            self.template
+                .set(record, &self.tape, &self.deltas, data, is_plain);
         }
-        self.json_read(desk, record, channels);
         true
+    }
+
+    /// Reads which pieces of texts that go on the JSON on the tape has.
+    fn read_deltas(&mut self, desk: &Desk<'_>, event: &[u8]) {
+        match self.records {
+            Some(names) if !names.is_empty() && !self.says(event, names) => self.deltas.clear(),
+            _ => self.deltas.read(desk.plan, &self.tape, event),
+        }
     }
 
     /// Whether the JSON on the tape has a member of one of these names.
@@ -257,17 +296,7 @@ impl Reader {
     /// Data that is JSON: the tape holds it. If nothing but the pieces of texts that go on had an
     /// effect, gives whether no key in the rest could make its value a secret.
     fn json(&mut self, desk: &mut Desk<'_>, event: &[u8], channels: &mut Channels) -> Option<bool> {
-        self.deltas.read(desk.plan, &self.tape, event);
-        self.json_read(desk, event, channels)
-    }
-
-    /// The same, where it is known what pieces it has.
-    fn json_read(
-        &mut self,
-        desk: &mut Desk<'_>,
-        event: &[u8],
-        channels: &mut Channels,
-    ) -> Option<bool> {
+        self.read_deltas(desk, event);
         for &piece in &self.deltas.pieces {
             let (text, places) = self.tape.text(event, piece.at, &mut self.room);
             let key = piece.key(self.deltas.keys());
@@ -376,7 +405,7 @@ impl Reader {
     }
 
     /// Reads what is no piece of a text that goes on. `pieces` says where these are.
-    pub(super) fn own(&mut self, desk: &mut Desk<'_>, event: &[u8], pieces: &[(usize, usize)]) {
+    fn own(&mut self, desk: &mut Desk<'_>, event: &[u8], pieces: &[(usize, usize)]) {
         let mut last = None;
         let mut pieces = pieces.iter().copied().peekable();
         for &(raw, from, to) in &self.data {

@@ -2,13 +2,14 @@
 
 use crate::masking::{
     bodies::desk::Desk,
-    formats::{Format, json::Json},
+    formats::{Format as _, json::Json},
     offsets::RawAt,
+    streams::units::Long,
     text::tap::{Escaping, Piece, Tap},
 };
 
 /// Reads one long event.
-pub(super) struct LongEvent {
+pub(in crate::masking::streams) struct LongEvent {
     place: Place,
     /// What stands in a line before it is known what line it is.
     name: Vec<u8>,
@@ -42,22 +43,8 @@ enum Place {
 
 const DATA: &[u8] = b"data:";
 
-impl LongEvent {
-    pub(super) fn new() -> Self {
-        Self {
-            place: Place::Name,
-            name: Vec::new(),
-            name_at: 0,
-            after_cr: false,
-            data: None,
-            data_end: 0,
-            own: Tap::new(Escaping::Plain),
-            own_end: 0,
-        }
-    }
-
-    /// Reads the next bytes of the event.
-    pub(super) fn push(&mut self, desk: &mut Desk<'_>, bytes: &[u8], raw: u64) {
+impl Long for LongEvent {
+    fn push(&mut self, desk: &mut Desk<'_>, bytes: &[u8], raw: u64) {
         let mut rest = bytes;
         let mut at = raw;
         while let Some(&first) = rest.first() {
@@ -114,7 +101,12 @@ impl LongEvent {
         }
     }
 
-    pub(super) fn finish(&mut self, desk: &mut Desk<'_>) {
+    fn is_over(&self) -> bool {
+        true
+    }
+
+    /// Its data ended before the blank line with which it ends.
+    fn finish(&mut self, desk: &mut Desk<'_>, _: u64) {
         match &mut self.data {
             Some(Data::Json(json)) => json.finish(desk, self.data_end),
             Some(Data::Text(tap)) => tap.finish(desk),
@@ -123,8 +115,7 @@ impl LongEvent {
         self.own.finish(desk);
     }
 
-    /// Raw offset of the first byte that is not decided.
-    pub(super) fn undecided(&self) -> Option<u64> {
+    fn undecided(&self) -> Option<u64> {
         let data = match &self.data {
             Some(Data::Json(json)) => json.undecided(),
             Some(Data::Text(tap)) => tap.undecided().map(RawAt::get),
@@ -132,6 +123,21 @@ impl LongEvent {
         };
         let own = self.own.undecided().map(RawAt::get);
         data.into_iter().chain(own).min()
+    }
+}
+
+impl LongEvent {
+    pub(in crate::masking::streams) fn new() -> Self {
+        Self {
+            place: Place::Name,
+            name: Vec::new(),
+            name_at: 0,
+            after_cr: false,
+            data: None,
+            data_end: 0,
+            own: Tap::new(Escaping::Plain),
+            own_end: 0,
+        }
     }
 
     fn line_ends(&mut self, desk: &mut Desk<'_>) {

@@ -8,17 +8,17 @@ use crate::upstreams::{DELTAS, DIALECTS, Dialect, Index, Last, Sign, Stem, Typed
 use std::sync::OnceLock;
 
 /// Most indices that the dialects may have together.
-pub(super) const MAX_INDICES: usize = 8;
+pub(in crate::masking::streams) const MAX_INDICES: usize = 8;
 
 /// What is known of events.
-pub(super) struct Known {
+pub(in crate::masking::streams) struct Known {
     /// Where texts stand.
-    pub(super) root: Node,
+    pub(in crate::masking::streams) root: Node,
     /// Members of an event's root that mean something, with what they mean.
     members: Vec<(&'static [u8], Member)>,
     /// What the indices count: the widest first.
-    pub(super) indices: Vec<Index>,
-    pub(super) types: Vec<&'static Typed>,
+    pub(in crate::masking::streams) indices: Vec<Index>,
+    pub(in crate::masking::streams) types: Vec<&'static Typed>,
     json: Vec<Stem>,
     /// Dialects that a type shows, by its beginning.
     shown: Vec<(&'static [u8], &'static Dialect)>,
@@ -32,13 +32,13 @@ pub(super) struct Known {
     varying: Vec<&'static [u8]>,
     sequences: Vec<&'static [u8]>,
     /// Members of which a record of a streamed answer has one.
-    pub(super) records: Vec<&'static [u8]>,
+    pub(in crate::masking::streams) records: Vec<&'static [u8]>,
     whole: Vec<&'static [u8]>,
 }
 
 /// What a member of an event's root means.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Member {
+pub(in crate::masking::streams) enum Member {
     /// One of [`Known::indices`].
     Index(usize),
     Id,
@@ -55,7 +55,7 @@ pub(super) enum Member {
 }
 
 /// What is known of events.
-pub(super) fn known() -> &'static Known {
+pub(in crate::masking::streams) fn known() -> &'static Known {
     static KNOWN: OnceLock<Known> = OnceLock::new();
     KNOWN.get_or_init(|| Known::of(DIALECTS))
 }
@@ -139,7 +139,7 @@ impl Known {
     }
 
     /// What a member of an event's root means; it may mean several things.
-    pub(super) fn member(&self, name: &[u8]) -> impl Iterator<Item = Member> {
+    pub(in crate::masking::streams) fn member(&self, name: &[u8]) -> impl Iterator<Item = Member> {
         let members = self.members.iter();
         members
             .filter(move |(known, _)| *known == name)
@@ -147,13 +147,13 @@ impl Known {
     }
 
     /// The dialect that an event of this type shows.
-    pub(super) fn shown(&self, kind: &[u8]) -> Option<&'static Dialect> {
+    pub(in crate::masking::streams) fn shown(&self, kind: &[u8]) -> Option<&'static Dialect> {
         let found = self.shown.iter().find(|(begin, _)| kind.starts_with(begin));
         found.map(|(_, dialect)| *dialect)
     }
 
     /// Whether the text of such a type is always JSON; `stem` is the type without its end.
-    pub(super) fn is_json(&self, stem: &[u8]) -> bool {
+    pub(in crate::masking::streams) fn is_json(&self, stem: &[u8]) -> bool {
         self.json.iter().any(|part| match part {
             Stem::Begins(begin) => stem.starts_with(begin),
             Stem::Ends(end) => stem.ends_with(end),
@@ -161,59 +161,59 @@ impl Known {
     }
 
     /// Up to which indices texts have to be the same to end with an event of this type.
-    pub(super) fn ends(&self, kind: &[u8]) -> Option<Index> {
+    pub(in crate::masking::streams) fn ends(&self, kind: &[u8]) -> Option<Index> {
         let found = self.ends.iter().find(|(ends, _)| *ends == kind);
         found.map(|(_, index)| *index)
     }
 
     /// Whether no text goes on after an event of this type.
-    pub(super) fn is_last(&self, kind: &[u8]) -> bool {
+    pub(in crate::masking::streams) fn is_last(&self, kind: &[u8]) -> bool {
         has(&self.last_types, kind)
     }
 
     /// Whether no text goes on after an event with this data.
-    pub(super) fn is_last_data(&self, data: &[u8]) -> bool {
+    pub(in crate::masking::streams) fn is_last_data(&self, data: &[u8]) -> bool {
         has(&self.last_data, data)
     }
 
     /// The members, with their values, by which an element is none of the pieces among which it
     /// stands.
-    pub(super) fn apart(&self) -> &[(&'static [u8], &'static [u8])] {
+    pub(in crate::masking::streams) fn apart(&self) -> &[(&'static [u8], &'static [u8])] {
         &self.apart
     }
 
     /// Whether a model stops because of this.
-    pub(super) fn is_reason(&self, says: &[u8]) -> bool {
+    pub(in crate::masking::streams) fn is_reason(&self, says: &[u8]) -> bool {
         has(&self.reasons, says)
     }
 
     /// Whether a member of a `delta` is said whole each time.
-    pub(super) fn is_name(&self, name: &[u8]) -> bool {
+    pub(in crate::masking::streams) fn is_name(&self, name: &[u8]) -> bool {
         has(&self.names, name)
     }
 
     /// Whether what has this name may be the piece of a text, wherever it stands.
-    pub(super) fn may_be_text(&self, name: &[u8]) -> bool {
+    pub(in crate::masking::streams) fn may_be_text(&self, name: &[u8]) -> bool {
         self.is_text(name) || DELTAS.iter().any(|end| name.ends_with(end))
     }
 
     /// Whether a text that has this name decides nothing about its event.
-    pub(super) fn is_text(&self, name: &[u8]) -> bool {
+    pub(in crate::masking::streams) fn is_text(&self, name: &[u8]) -> bool {
         has(&self.texts, name)
     }
 
     /// Whether what has this name differs from event to event, and says nothing about texts.
-    pub(super) fn is_varying(&self, name: &[u8]) -> bool {
+    pub(in crate::masking::streams) fn is_varying(&self, name: &[u8]) -> bool {
         has(&self.varying, name)
     }
 
     /// Whether the data of the first event of this name, which is no JSON, is whole.
-    pub(super) fn is_whole(&self, name: &[u8]) -> bool {
+    pub(in crate::masking::streams) fn is_whole(&self, name: &[u8]) -> bool {
         has(&self.whole, name)
     }
 
     /// Whether the number of an event has this name.
-    pub(super) fn is_sequence(&self, name: &[u8]) -> bool {
+    pub(in crate::masking::streams) fn is_sequence(&self, name: &[u8]) -> bool {
         has(&self.sequences, name)
     }
 }

@@ -8,7 +8,7 @@ const CODE: &str = "secret_blocked";
 
 /// The bytes of the event; nothing if the dialect has none that its reader would understand.
 /// `sequence` and `answers` are what the stream said last (see [`Refused`]).
-pub(super) fn ending(
+pub(in crate::masking::streams) fn ending(
     dialect: Option<&Dialect>,
     sequence: Option<u64>,
     answers: Option<&[u8]>,

@@ -28,7 +28,7 @@ use crate::masking::{
 
 /// What is known of a template.
 #[derive(Default)]
-pub(in crate::masking::streams) struct Own {
+pub(in crate::masking::streams::reader) struct Own {
     state: State,
     places: Vec<Place>,
     /// How many events have been asked about.
@@ -38,7 +38,10 @@ pub(in crate::masking::streams) struct Own {
 }
 
 /// After so many events it pays to find out where it is enough to look for anchors.
-const OFTEN: usize = 16;
+const OFTEN: usize = 32;
+
+/// What that costs for each anchor; see [`Budget`](crate::masking::Budget).
+const ASKED: u64 = 40;
 
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
 enum State {
@@ -67,7 +70,7 @@ struct Place {
 
 impl Own {
     /// Of a template that nobody has asked about.
-    pub(in crate::masking::streams) fn clear(&mut self) {
+    pub(in crate::masking::streams::reader) fn clear(&mut self) {
         self.state = State::Unasked;
         self.asked = 0;
         self.windows = None;
@@ -75,7 +78,7 @@ impl Own {
 
     /// Gathers what differs in an event that is alike, the `number`th of some, to be
     /// [searched](Self::search) with that of others. `false` if it has to be looked at on its own.
-    pub(in crate::masking::streams) fn gather(
+    pub(in crate::masking::streams::reader) fn gather(
         &mut self,
         desk: &mut Desk<'_>,
         template: &Template,
@@ -83,21 +86,22 @@ impl Own {
     ) -> bool {
         self.asked = self.asked.saturating_add(1);
         if self.asked == OFTEN && self.is_known(desk, template) {
-            self.windows = self.find_windows(desk.plan, template);
+            self.windows = self.find_windows(desk, template);
         }
         let Some(windows) = &mut self.windows else {
             return false;
         };
         let mut differing = template.differing(event, places);
-        differing.all(|(slot, at)| {
-            let text = at.says(event);
-            !at.escaped && !fold::hides(text) && windows.add(number, slot, event, at.range())
-        })
+        differing.all(|(slot, at)| !at.escaped && windows.add(number, slot, event, at.range()))
     }
 
     /// Searches what was gathered, and appends the events, in order, that have to be looked at on
     /// their own.
-    pub(in crate::masking::streams) fn search(&mut self, plan: &Plan, found: &mut Vec<usize>) {
+    pub(in crate::masking::streams::reader) fn search(
+        &mut self,
+        plan: &Plan,
+        found: &mut Vec<usize>,
+    ) {
         if let Some(windows) = &mut self.windows {
             windows.search(plan, found);
         }
@@ -105,7 +109,7 @@ impl Own {
 
     /// Whether an event that is alike holds no secret, but for pieces of texts that go on. If that
     /// is not known it has to be read.
-    pub(in crate::masking::streams) fn holds_none(
+    pub(in crate::masking::streams::reader) fn holds_none(
         &mut self,
         desk: &mut Desk<'_>,
         template: &Template,
@@ -133,11 +137,11 @@ impl Own {
     }
 
     /// For each slot the window around it. `None` if something that goes on reaches into one.
-    fn find_windows(&self, plan: &Plan, template: &Template) -> Option<Windows> {
+    fn find_windows(&self, desk: &mut Desk<'_>, template: &Template) -> Option<Windows> {
         let &[(begin, end)] = &*template.data else {
             return None;
         };
-        let mut windows = Windows::default();
+        let (plan, mut windows) = (desk.plan, Windows::default());
         for place in &self.places {
             if place.first != place.last {
                 return None;
@@ -158,6 +162,7 @@ impl Own {
                 if carried.has_contexts() || !starts.is_empty() {
                     return None;
                 }
+                desk.worked((set.heads.len() as u64).saturating_mul(ASKED));
                 window.widen(set, (left, before.is_none()), (right, next.is_none()))?;
             }
             windows.insert(place.first, window);

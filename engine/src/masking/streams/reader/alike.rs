@@ -6,44 +6,23 @@
 //! event in which something may stand is looked at on its own, in its turn.
 
 use super::{
-    MAX_EVENT,
-    channels::Channels,
-    lines,
-    reader::{Data, Reader, escaping},
+    Data, MAX_UNIT, Reader, escaping,
+    run::{Passed, Run},
     template::At,
 };
-use crate::masking::bodies::desk::Desk;
+use crate::masking::{
+    bodies::desk::Desk,
+    formats::json::Json,
+    streams::{channels::Channels, sse::lines},
+};
 
 /// Raw bytes of events that are read at once: so few that they stay in the processor's cache.
 const MOST: usize = 16 * 1024;
 
-/// What is kept from run to run, in elements.
-const KEPT: usize = 32;
-
-/// Events that are like the last one. Kept for its memory.
-#[derive(Default)]
-pub(super) struct Run {
-    /// Where they end.
-    ends: Vec<usize>,
-    /// Where their slots are.
-    places: Vec<At>,
-    /// Those that have to be looked at on their own, by their numbers.
-    doubtful: Vec<usize>,
-}
-
-/// How far events were read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Passed {
-    /// How many bytes.
-    pub(super) length: usize,
-    /// Where in them the last event begins.
-    pub(super) last: usize,
-}
-
 impl Reader {
     /// Reads the events with which `bytes` begin, at the raw offset `base`, that are like the last
     /// one that was [read](Self::read).
-    pub(super) fn alike(
+    pub(in crate::masking::streams) fn alike(
         &mut self,
         desk: &mut Desk<'_>,
         bytes: &[u8],
@@ -66,7 +45,7 @@ impl Reader {
             && let Some(rest) = bytes.get(from..)
             && let known = run.places.len()
             && let Some(length) = self.template.compare(rest, &mut run.places)
-            && length <= MAX_EVENT
+            && length <= MAX_UNIT
         {
             let event = rest.get(..length).unwrap_or_default();
             let places = run.places.get(known..).unwrap_or_default();
@@ -98,6 +77,7 @@ impl Reader {
     ) -> Option<Passed> {
         let mut passed = None;
         let (mut from, mut doubtful) = (0_usize, run.doubtful.iter().peekable());
+        let is_alone = run.ends.len() == 1;
         let (mut rest, mut last_places) = (&*run.places, &[][..]);
         for (number, &to) in run.ends.iter().enumerate() {
             let (places, later) = rest.split_at_checked(self.template.slots())?;
@@ -109,7 +89,11 @@ impl Reader {
                 let at = start.saturating_add(piece.place.0 as u64);
                 let (text, pieces) = self.room.string(raw, at, piece.escaped);
                 let (key, delta) = (piece.key, piece.delta);
-                channels.gather(desk, key, escaping(delta), delta.perhaps, text, pieces);
+                let (escaping, perhaps) = (escaping(delta), delta.perhaps);
+                match is_alone {
+                    true => channels.push(desk, key, escaping, perhaps, text, pieces),
+                    false => channels.gather(desk, key, escaping, perhaps, text, pieces),
+                }
             }
             let is_doubtful = doubtful.next_if(|&&doubtful| doubtful == number).is_some();
             if is_doubtful && !self.known.holds_none(desk, &self.template, event, places) {
@@ -138,6 +122,7 @@ impl Reader {
                 self.deltas.sequence_number = Some(number);
             }
             self.deltas.dialect = self.template.dialect;
+            self.dialect = self.template.dialect.or(self.dialect);
             self.deltas.answers = None;
         }
         passed
@@ -145,12 +130,15 @@ impl Reader {
 
     /// Whether reading an event gives what comparing it with the template has given.
     fn agrees(&self, desk: &Desk<'_>, event: &[u8], places: &[At]) -> bool {
-        let mut fresh = Self::new();
-        fresh.lines(event, 1);
+        let mut fresh = Self::new(self.records, Json::new());
+        match self.records {
+            None => drop(fresh.lines(event, 1)),
+            Some(_) => fresh.data.push((1, 0, event.len())),
+        }
         if fresh.data(event, 1) != Data::Json {
             return false;
         }
-        fresh.deltas.read(desk.plan, &fresh.tape, event);
+        fresh.read_deltas(desk, event);
         let deltas = &fresh.deltas;
         let read = deltas.pieces.iter().map(|&delta| {
             let place = fresh.tape.offsets(delta.at);
@@ -169,17 +157,6 @@ impl Reader {
             && deltas.answers.is_none()
             && deltas.dialect.map(|dialect| dialect.name)
                 == self.template.dialect.map(|dialect| dialect.name)
-            && lines::Ends::default().find(event) == Some(event.len())
-    }
-}
-
-impl Run {
-    fn clear(&mut self) {
-        self.ends.clear();
-        self.ends.shrink_to(KEPT);
-        self.places.clear();
-        self.places.shrink_to(KEPT);
-        self.doubtful.clear();
-        self.doubtful.shrink_to(KEPT);
+            && (self.records.is_some() || lines::Ends::default().find(event) == Some(event.len()))
     }
 }

@@ -6,7 +6,12 @@
 //! slot and one byte before it, and a pass over a kilobyte of them costs less than discovery in two
 //! of them.
 
-use crate::masking::{bodies::plan::Plan, detectors::rule::BEHIND, search::set::DetectorSet};
+use crate::masking::{
+    bodies::plan::Plan,
+    detectors::rule::BEHIND,
+    search::{bytes::ByteSet, set::DetectorSet},
+    text::fold,
+};
 
 /// The windows of a template, and what was gathered of them.
 #[derive(Default)]
@@ -50,37 +55,29 @@ impl Window {
         (before, is_first): Side<'_>,
         (after, is_last): Side<'_>,
     ) -> Option<()> {
-        let next = after.first();
         let mut runs = set.runs.iter();
+        let next = after.first();
         if runs.any(|run| next.is_none_or(|&byte| run.class.contains(byte))) {
             return None;
         }
+        let (last, next) = (before.last(), after.first());
+        let has = |set: &ByteSet, byte: Option<&u8>| byte.is_none_or(|byte| set.contains(*byte));
         for head in &set.heads {
             let sets = head.text.sets();
-            for at in 1..sets.len() {
-                let (begin, end) = sets.split_at_checked(at)?;
-                let agrees = begin.iter().rev().zip(before.iter().rev());
-                if agrees.into_iter().all(|(set, byte)| set.contains(*byte)) {
-                    match begin.len() <= before.len() {
-                        true => self.before = self.before.max(begin.len().saturating_add(1)),
-                        false if is_first => {}
-                        false => return None,
-                    }
+            for (at, pair) in (1..).zip(sets.windows(2)) {
+                let &[left, right] = pair else { continue };
+                // Nearly no anchor goes on over a quote.
+                if has(&left, last) {
+                    self.widen_before(sets.get(..at)?, before, is_first)?;
                 }
-                let mut agrees = end.iter().zip(after);
-                if agrees.all(|(set, byte)| set.contains(*byte)) {
-                    match end.len() <= after.len() {
-                        true => self.after = self.after.max(end.len()),
-                        false if is_last => {}
-                        false => return None,
-                    }
+                if has(&right, next) {
+                    self.widen_after(sets.get(at..)?, after, is_last)?;
                 }
             }
             // What begins so near behind the slot asks what stands in it.
-            for at in 0..BEHIND {
+            for at in 0..BEHIND.min(after.len().saturating_add(1)) {
                 let after = after.get(at..).unwrap_or_default();
-                let mut agrees = sets.iter().zip(after);
-                let stands = agrees.all(|(set, byte)| set.contains(*byte));
+                let stands = agree(sets.iter(), after.iter());
                 if stands && (sets.len() <= after.len() || !is_last) {
                     return None;
                 }
@@ -88,6 +85,35 @@ impl Window {
         }
         (self.before <= before.len()).then_some(())
     }
+
+    /// The beginning of an anchor may stand before the slot.
+    fn widen_before(&mut self, sets: &[ByteSet], before: &[u8], is_first: bool) -> Option<()> {
+        if agree(sets.iter().rev(), before.iter().rev()) {
+            match sets.len() <= before.len() {
+                true => self.before = self.before.max(sets.len().saturating_add(1)),
+                false if is_first => {}
+                false => return None,
+            }
+        }
+        Some(())
+    }
+
+    /// The end of an anchor may stand behind it.
+    fn widen_after(&mut self, sets: &[ByteSet], after: &[u8], is_last: bool) -> Option<()> {
+        if agree(sets.iter(), after.iter()) {
+            match sets.len() <= after.len() {
+                true => self.after = self.after.max(sets.len()),
+                false if is_last => {}
+                false => return None,
+            }
+        }
+        Some(())
+    }
+}
+
+/// Whether each byte is in its set, as far as there are both.
+fn agree<'a>(sets: impl Iterator<Item = &'a ByteSet>, bytes: impl Iterator<Item = &'a u8>) -> bool {
+    sets.zip(bytes).all(|(set, byte)| set.contains(*byte))
 }
 
 impl Windows {
@@ -114,8 +140,12 @@ impl Windows {
         true
     }
 
-    /// Searches what was added, and appends the events, in order, in which an anchor may stand.
+    /// Searches what was added, and appends the events, in order, in which an anchor may stand, or
+    /// what hides one.
     pub(super) fn search(&mut self, plan: &Plan, found: &mut Vec<usize>) {
+        if self.text.is_empty() {
+            return;
+        }
         self.places.clear();
         for set in std::iter::once(&plan.acting).chain(&plan.reporting) {
             set.candidates(&self.text, &mut self.places);
@@ -125,6 +155,9 @@ impl Windows {
             self.ends.get(next).map(|&(_, event)| event)
         });
         found.extend(events);
+        if fold::hides(&self.text) {
+            found.extend(self.ends.iter().map(|&(_, event)| event));
+        }
         found.sort_unstable();
         found.dedup();
         self.text.clear();

@@ -7,7 +7,7 @@
 /// event of its own: servers send comments so that a quiet connection lives on, and they must not
 /// wait for what comes next.
 #[derive(Debug, Default)]
-pub(super) struct Ends {
+pub(in crate::masking::streams) struct Ends {
     /// Bytes of the current line before its end; only whether there are some counts.
     in_line: bool,
     is_comment: bool,
@@ -21,7 +21,7 @@ impl Ends {
     /// How many of these bytes, which come next, belong to the current event; `None` if all do and
     /// it goes on. After an event that ends with CR the next one begins; an LF there is
     /// [skipped](Self::skips).
-    pub(super) fn find(&mut self, bytes: &[u8]) -> Option<usize> {
+    pub(in crate::masking::streams) fn find(&mut self, bytes: &[u8]) -> Option<usize> {
         let mut at = 0;
         while let Some(rest) = bytes.get(at..)
             && let Some(&first) = rest.first()
@@ -52,13 +52,13 @@ impl Ends {
 
     /// Whether an event has just ended with a CR and `bytes`, which come next, begin with the LF of
     /// it.
-    pub(super) fn skips(&mut self, bytes: &[u8]) -> bool {
+    pub(in crate::masking::streams) fn skips(&mut self, bytes: &[u8]) -> bool {
         std::mem::take(&mut self.after_cr) && bytes.first() == Some(&b'\n')
     }
 }
 
 /// The lines of a whole event: what stands before their ends, and where.
-pub(super) fn lines(event: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
+pub(in crate::masking::streams) fn lines(event: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
     let mut at = 0;
     std::iter::from_fn(move || {
         let rest = event.get(at..).filter(|rest| !rest.is_empty())?;
@@ -74,7 +74,7 @@ pub(super) fn lines(event: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
 
 /// What a line without its end says.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Line<'a> {
+pub(in crate::masking::streams) enum Line<'a> {
     /// So many bytes in, a value of `data` begins.
     Data(usize, &'a [u8]),
     /// The name of the event.
@@ -84,7 +84,7 @@ pub(super) enum Line<'a> {
 }
 
 impl<'a> Line<'a> {
-    pub(super) fn read(line: &'a [u8]) -> Self {
+    pub(in crate::masking::streams) fn read(line: &'a [u8]) -> Self {
         let colon = memchr::memchr(b':', line).unwrap_or(line.len());
         let (name, value) = line.split_at_checked(colon).unwrap_or((line, &[]));
         let skipped = if value.starts_with(b": ") { 2 } else { 1 };

@@ -6,29 +6,29 @@ use std::sync::OnceLock;
 
 /// One place, with those below it. The root is the paths of all dialects as a tree.
 #[derive(Debug, Default)]
-pub(super) struct Node {
+pub(in crate::masking::streams) struct Node {
     children: Vec<(&'static [u8], Node)>,
-    pub(super) each: Option<Box<Each>>,
-    pub(super) part: Option<Part>,
-    pub(super) in_delta: bool,
+    pub(in crate::masking::streams) each: Option<Box<Each>>,
+    pub(in crate::masking::streams) part: Option<Part>,
+    pub(in crate::masking::streams) in_delta: bool,
 }
 
 /// The elements of an array.
 #[derive(Debug, Default)]
-pub(super) struct Each {
-    pub(super) node: Node,
-    pub(super) joined: bool,
+pub(in crate::masking::streams) struct Each {
+    pub(in crate::masking::streams) node: Node,
+    pub(in crate::masking::streams) joined: bool,
 }
 
 impl Node {
-    pub(super) fn child(&self, name: &[u8]) -> Option<&Self> {
+    pub(in crate::masking::streams) fn child(&self, name: &[u8]) -> Option<&Self> {
         self.children
             .iter()
             .find(|(key, _)| *key == name)
             .map(|(_, node)| node)
     }
 
-    pub(super) fn add(&mut self, path: &'static str, part: Part) {
+    pub(in crate::masking::streams) fn add(&mut self, path: &'static str, part: Part) {
         let (first, rest) = path.split_once('.').unwrap_or((path, ""));
         let (key, mut arrays) = match first.find('[') {
             Some(at) => first.split_at_checked(at).unwrap_or((first, "")),
@@ -62,7 +62,7 @@ impl Node {
 }
 
 /// Where nothing is known.
-pub(super) fn loose() -> &'static Node {
+pub(in crate::masking::streams) fn loose() -> &'static Node {
     static LOOSE: OnceLock<Node> = OnceLock::new();
     LOOSE.get_or_init(Node::default)
 }

@@ -3,15 +3,16 @@
 //!
 //! Dialects are recognised by the shape of the JSON, not by who was asked: gateways and local
 //! models speak each other's. What is known of all of them together stands in
-//! [`known`](super::known).
+//! [`known`].
 
-use super::{
-    known::{MAX_INDICES, Member, known},
-    paths::{Node, loose},
-    tape::{Kind, Tape},
-};
+pub(in crate::masking::streams) mod known;
+mod paths;
+
+use super::tape::{Kind, Tape};
 use crate::masking::bodies::plan::Plan;
 use crate::upstreams::{DELTA, Dialect, INDEX, Index, Part, Sign, TYPE};
+use known::{MAX_INDICES, Member, known};
+use paths::{Node, loose};
 use std::collections::BTreeMap;
 
 /// Separates what identifies a text. It occurs in no UTF-8.
@@ -29,32 +30,32 @@ const FEW: usize = 16;
 
 /// A piece of a text that goes on over events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Delta {
+pub(in crate::masking::streams) struct Delta {
     /// The string, in the tape.
-    pub(super) at: usize,
+    pub(in crate::masking::streams) at: usize,
     /// What identifies the text: a range of [`Deltas::keys`].
     key: (usize, usize),
     /// The text is JSON.
-    pub(super) is_json: bool,
+    pub(in crate::masking::streams) is_json: bool,
     /// The string may also be a text of its own.
-    pub(super) perhaps: bool,
+    pub(in crate::masking::streams) perhaps: bool,
 }
 
 /// What one event says about texts that go on over events. Kept from event to event for its memory.
 #[derive(Debug, Default)]
-pub(super) struct Deltas {
+pub(in crate::masking::streams) struct Deltas {
     /// In the order of their places.
-    pub(super) pieces: Vec<Delta>,
+    pub(in crate::masking::streams) pieces: Vec<Delta>,
     /// Texts that end with this event, by the beginning of what identifies them.
     ends: Vec<(usize, usize)>,
     /// All texts end with this event.
-    pub(super) end_all: bool,
+    pub(in crate::masking::streams) end_all: bool,
     /// The dialect that the event shows.
-    pub(super) dialect: Option<&'static Dialect>,
+    pub(in crate::masking::streams) dialect: Option<&'static Dialect>,
     /// The number of the event among those of the response.
-    pub(super) sequence_number: Option<u64>,
+    pub(in crate::masking::streams) sequence_number: Option<u64>,
     /// The request (JSON-RPC) that this event answers, as it stands there.
-    pub(super) answers: Option<Box<[u8]>>,
+    pub(in crate::masking::streams) answers: Option<Box<[u8]>>,
     keys: Vec<u8>,
     /// Keys that name a secret, in the tape: their strings are masked whole, and are pieces of
     /// nothing.
@@ -81,14 +82,14 @@ struct Root {
 
 impl Delta {
     /// What identifies its text; `keys` are those of the [`Deltas`] that it is from.
-    pub(super) fn key(self, keys: &[u8]) -> &[u8] {
+    pub(in crate::masking::streams) fn key(self, keys: &[u8]) -> &[u8] {
         keys.get(self.key.0..self.key.1).unwrap_or_default()
     }
 }
 
 impl Deltas {
     /// Forgets what was read.
-    pub(super) fn clear(&mut self) {
+    pub(in crate::masking::streams) fn clear(&mut self) {
         self.pieces.clear();
         self.pieces.shrink_to(KEPT);
         self.ends.clear();
@@ -105,7 +106,7 @@ impl Deltas {
     }
 
     /// Reads what the tape holds.
-    pub(super) fn read(&mut self, plan: &Plan, tape: &Tape, event: &[u8]) {
+    pub(in crate::masking::streams) fn read(&mut self, plan: &Plan, tape: &Tape, event: &[u8]) {
         self.clear();
         if !plan.keys.is_empty() {
             let keys = (0..).zip(tape.tokens());
@@ -132,17 +133,17 @@ impl Deltas {
     }
 
     /// What identifies the texts of the pieces.
-    pub(super) fn keys(&self) -> &[u8] {
+    pub(in crate::masking::streams) fn keys(&self) -> &[u8] {
         &self.keys
     }
 
     /// Whether a text ends with this event.
-    pub(super) fn end_some(&self) -> bool {
+    pub(in crate::masking::streams) fn end_some(&self) -> bool {
         self.end_all || !self.ends.is_empty()
     }
 
     /// The beginnings of what identifies texts that end with this event.
-    pub(super) fn ends(&self) -> impl Iterator<Item = &[u8]> {
+    pub(in crate::masking::streams) fn ends(&self) -> impl Iterator<Item = &[u8]> {
         self.ends
             .iter()
             .map(|&(from, to)| self.keys.get(from..to).unwrap_or_default())
