@@ -42,7 +42,12 @@ impl std::fmt::Debug for Fold {
 
 /// Whether something in `text`, a text of its own, does not stand for itself.
 pub(in crate::masking) fn hides(text: &[u8]) -> bool {
-    first_found(text, &[]).is_some()
+    first_hidden(text).is_some()
+}
+
+/// The offset in `text`, a text of its own, of the first thing that does not stand for itself.
+pub(in crate::masking) fn first_hidden(text: &[u8]) -> Option<usize> {
+    first_found(text, &[])
 }
 
 /// What stands at a byte that may begin an escape.

@@ -213,15 +213,18 @@ impl Tap {
 
     /// Reads text of bounded length without being told where it stands and where spans end in it,
     /// while the tap is [idle](Self::is_idle), if no secret begins in it. What comes next stands
-    /// `outside` of spans or not. Gives whether it was read; if not, it is to be pushed.
+    /// `outside` of spans or not.
+    ///
+    /// # Errors
+    /// Before this offset no secret begins. Nothing was read; it is to be pushed.
     pub(in crate::masking) fn pass(
         &mut self,
         desk: &mut Desk<'_>,
         text: &[u8],
         outside: bool,
-    ) -> bool {
-        if fold::hides(text) {
-            return false;
+    ) -> Result<(), usize> {
+        if let Some(at) = fold::first_hidden(text) {
+            return Err(at);
         }
         let (plan, mut work) = (desk.plan, 0);
         let passed = self.passes(plan, text, outside, &mut work);
@@ -229,23 +232,25 @@ impl Tap {
         passed
     }
 
-    fn passes(&mut self, plan: &Plan, text: &[u8], outside: bool, work: &mut u64) -> bool {
+    fn passes(
+        &mut self,
+        plan: &Plan,
+        text: &[u8],
+        outside: bool,
+        work: &mut u64,
+    ) -> Result<(), usize> {
         let acting = &plan.acting;
-        let Some(carried) = self.acting.carried_past(acting, text, work) else {
-            return false;
-        };
+        let carried = self.acting.carried_past(acting, text, work)?;
         if let Some(set) = &plan.reporting {
             let reporting = self
                 .reporting
                 .get_or_insert_with(|| Box::new(Channel::new()));
-            let Some(carried) = reporting.carried_past(set, text, work) else {
-                return false;
-            };
+            let carried = reporting.carried_past(set, text, work)?;
             reporting.go_past(set, text, carried, outside);
         }
         self.acting.go_past(acting, text, carried, outside);
         self.read = self.read.after(text.len());
-        true
+        Ok(())
     }
 
     /// Writes replacements in this way from now on.

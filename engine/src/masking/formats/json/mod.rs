@@ -56,8 +56,7 @@ pub(in crate::masking) struct Json {
     buffers: Buffers,
     keys: Keys,
     path: Option<Box<[u8]>>,
-    /// How often lately a part was not [quiet].
-    doubts: u8,
+    parts: quiet::Parts,
     /// How many bytes in a row were read in the other way since something stayed undecided.
     noted: usize,
 }
@@ -78,7 +77,7 @@ impl Json {
     pub(in crate::masking) fn at_path(path: Option<&[u8]>) -> Self {
         Self {
             path: path.map(Into::into),
-            doubts: 0,
+            parts: quiet::Parts::new(),
             noted: 0,
             tap: Tap::new(ESCAPING),
             tokenizer: Tokenizer::new(),

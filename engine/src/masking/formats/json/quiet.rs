@@ -8,6 +8,10 @@
 //! a quiet part, so which one read it is never seen in what leaves. Short chunks are always read in
 //! the noting way: tests compare with that.
 //!
+//! A part that is not quiet says up to where it is. So the bytes before are read quietly once more,
+//! and few are noted. Where more and more parts are not quiet they become shorter, since each is
+//! read in vain; and where even short ones are not, all is noted for a while.
+//!
 //! The alternatives: searching the raw bytes does not see through escapes (`\u0067hp_`), and most
 //! of what tools send has escapes. Going back only as far as an anchor stands, and not where a
 //! secret begins: words like `token` stand in every few kilobytes of ordinary text.
@@ -28,10 +32,51 @@ const PART: usize = 16 * 1024;
 /// Fewer are not worth it.
 const LEAST: usize = 256;
 
+/// Where even so few bytes are not quiet, all is noted for a while: secrets stand close together,
+/// and reading all twice costs more than it saves.
+const SHORTEST_PART: usize = 2 * 1024;
+
+/// How many bytes are read quietly at once. A part that is not quiet was read in vain, so parts
+/// become short at once where one was not, and long again as slowly as places that are not quiet
+/// come seldom.
+pub(super) struct Parts {
+    length: usize,
+    /// How many of this length were quiet since it was chosen.
+    quiet: u8,
+}
+
+/// So many parts of one length are quiet before they become longer.
+const ENOUGH: u8 = 4;
+
+impl Parts {
+    pub(super) const fn new() -> Self {
+        Self {
+            length: PART,
+            quiet: 0,
+        }
+    }
+
+    fn passed(&mut self) {
+        self.quiet = self.quiet.saturating_add(1);
+        if self.quiet >= ENOUGH {
+            self.length = self.length.saturating_mul(2).min(PART);
+            self.quiet = 0;
+        }
+    }
+
+    fn failed(&mut self) {
+        self.length = (self.length / 4).max(SHORTEST_PART);
+        self.quiet = 0;
+    }
+}
+
 /// So many are read in the other way before it is asked again whether something is undecided, and
 /// twice as many each time that it still is: base64 is full of what one of hundreds of detectors
 /// waits for, and short steps cost more than they save.
 pub(super) const STEP: usize = 256;
+
+/// How often a part is read again up to where it is quiet.
+const TRIES: usize = 2;
 
 /// A part ends at most so many bytes before it could, so that nothing is cut.
 const END: usize = 64;
@@ -120,8 +165,8 @@ pub(super) struct Quiet<'k, 'a> {
     text: Decoded<'a>,
     /// Where in the text the part of the open string begins that nobody has read yet.
     start: usize,
-    /// Something was read that is more than text.
-    stopped: bool,
+    /// Where something begins that is more than text.
+    stopped: Option<u64>,
 }
 
 impl<'k, 'a> Quiet<'k, 'a> {
@@ -132,41 +177,52 @@ impl<'k, 'a> Quiet<'k, 'a> {
             depth,
             text,
             start: 0,
-            stopped: false,
+            stopped: None,
         }
     }
 
     /// Lets the open string be read up to this raw offset.
     pub(super) fn suspend(&mut self, raw: u64) {
-        if !self.stopped && self.keys.is_read() {
+        if self.stopped.is_none() && self.keys.is_read() {
             let (plan, start) = (self.plan, self.start);
             let text = self.text.slice(start, raw);
             let length = text.len();
-            self.stopped = self.keys.quiet_part(plan, text);
+            let is_more = self.keys.quiet_part(plan, text);
             self.start = start.saturating_add(length);
+            self.stop(is_more, raw.saturating_sub(length as u64));
         }
     }
 
     /// Whether something was read that is more than text.
     pub(super) fn is_stopped(&self) -> bool {
-        self.stopped
+        self.stopped.is_some()
+    }
+
+    /// What was read up to this raw offset is more than text, or is not.
+    #[inline]
+    fn stop(&mut self, is_more: bool, raw: u64) {
+        if is_more && self.stopped.is_none() {
+            self.stopped = Some(raw);
+        }
     }
 }
 
 impl super::Sink for Quiet<'_, '_> {
     #[inline]
-    fn structure(&mut self, byte: u8, _: u64) {
+    fn structure(&mut self, byte: u8, raw: u64) {
         match byte {
             b'{' | b'[' => self.depth = self.depth.saturating_add(1),
             b'}' | b']' => self.depth = self.depth.saturating_sub(1),
             _ => {}
         }
-        self.stopped |= self.keys.quiet_structure(self.plan, byte);
+        let is_more = self.keys.quiet_structure(self.plan, byte);
+        self.stop(is_more, raw);
     }
 
     #[inline]
     fn string_start(&mut self, is_key: bool, raw: u64) {
-        self.stopped |= self.keys.quiet_start(self.plan, is_key);
+        let is_more = self.keys.quiet_start(self.plan, is_key);
+        self.stop(is_more, raw);
         self.start = self.text.place(raw.saturating_add(1));
     }
 
@@ -192,7 +248,9 @@ impl super::Sink for Quiet<'_, '_> {
             true => self.text.slice(start, raw),
             false => &[],
         };
-        self.stopped |= self.keys.quiet_end(plan, text);
+        let length = text.len() as u64;
+        let is_more = self.keys.quiet_end(plan, text);
+        self.stop(is_more, raw.saturating_sub(length));
     }
 }
 
@@ -223,21 +281,42 @@ impl Json {
                 return (done, done.saturating_add(end_of(rest, step)));
             }
             self.noted = 0;
-            let end = end_of(rest, PART);
-            match self.pass_part(desk, rest, from.saturating_add(done as u64), end) {
-                Some(passed) => {
-                    done = done.saturating_add(passed);
-                    self.doubts /= 2;
-                }
-                None => {
-                    // Where secrets stand, more will: reading all twice would cost more than it
-                    // saves.
-                    let more = usize::from(self.doubts).saturating_mul(PART);
-                    self.doubts = self.doubts.saturating_mul(2).saturating_add(1).min(7);
-                    return (done, done.saturating_add(end).saturating_add(more));
-                }
+            let at = from.saturating_add(done as u64);
+            let (passed, is_all) = self.pass_some(desk, rest, at, self.parts.length);
+            done = done.saturating_add(passed);
+            if is_all {
+                self.parts.passed();
+                continue;
+            }
+            let is_dense = passed < SHORTEST_PART && self.parts.length == SHORTEST_PART;
+            self.parts.failed();
+            let noted = if is_dense { PART } else { STEP };
+            let rest = rest.get(passed..).unwrap_or_default();
+            return (done, done.saturating_add(end_of(rest, noted)));
+        }
+    }
+
+    /// Passes a part of so many bytes, or as much of it as is quiet. Gives how many bytes it
+    /// passed, and whether that is all.
+    fn pass_some(
+        &mut self,
+        desk: &mut Desk<'_>,
+        rest: &[u8],
+        at: u64,
+        part: usize,
+    ) -> (usize, bool) {
+        let mut end = end_of(rest, part);
+        let whole = end;
+        for _ in 0..=TRIES {
+            match self.pass_part(desk, rest, at, end) {
+                Ok(passed) => return (passed, end == whole),
+                Err(quiet) => end = end_of(rest, quiet.min(end)),
+            }
+            if end < LEAST {
+                break;
             }
         }
+        (0, false)
     }
 
     /// Whether nothing is undecided, nor anything known that makes more of what comes next.
@@ -246,15 +325,18 @@ impl Json {
         self.tap.is_idle() && self.keys.is_quiet() && self.carry.is_empty() && pending.is_none()
     }
 
-    /// Passes the part that ends at `end`, or a little later, and gives its length; `None` if
-    /// something in it is to be read in the other way. Then all is as before.
+    /// Passes the part that ends at `end`, or a little later, and gives its length.
+    ///
+    /// # Errors
+    /// Something in it is to be read in the other way; nothing before this offset is. All is as
+    /// before.
     fn pass_part(
         &mut self,
         desk: &mut Desk<'_>,
         rest: &[u8],
         at: u64,
         end: usize,
-    ) -> Option<usize> {
+    ) -> Result<usize, usize> {
         let before = Saved {
             tokenizer: self.tokenizer.clone(),
             keys: self.keys.save(),
@@ -262,20 +344,26 @@ impl Json {
         let bytes = rest.get(..end.saturating_add(MOST_MOVED)).unwrap_or(rest);
         let text = Decoded::new(self.buffers.take_text(), bytes, at);
         let mut quiet = Quiet::new(&mut self.keys, desk.plan, self.tokenizer.depth(), text);
-        let end = read_to(&mut self.tokenizer, &mut quiet, at, end);
-        let end = end.filter(|_| !quiet.stopped);
+        let read = read_to(&mut self.tokenizer, &mut quiet, at, end);
+        let stopped = quiet.stopped.map(|raw| quiet.text.offset(raw));
         let mut text = quiet.text;
-        let is_passed = end.is_some_and(|end| {
-            let outside = self.tokenizer.depth() > 0 && !self.tokenizer.in_string();
-            self.tap.pass(desk, text.up_to(end), outside)
-        });
+        let passed = match (read, stopped) {
+            (_, Some(stopped)) => Err(stopped),
+            // Somewhere before there is a fault. It is rare, and need not be known better.
+            (None, None) => Err(0),
+            (Some(end), None) => {
+                let outside = self.tokenizer.depth() > 0 && !self.tokenizer.in_string();
+                // As many bytes stand for the text up to there, or more.
+                self.tap.pass(desk, text.up_to(end), outside).map(|()| end)
+            }
+        };
         self.buffers.give_text(text.text);
-        if is_passed {
-            return end;
+        if passed.is_ok() {
+            return passed;
         }
         self.tokenizer = before.tokenizer;
         self.keys.restore(before.keys);
-        None
+        passed
     }
 }
 

@@ -13,18 +13,23 @@ impl Channel {
     }
 
     /// What is carried past a text, of bounded length, that comes next while the channel is
-    /// [idle](Self::is_idle); `None` if a secret may begin in it. What that took is added to
-    /// `work`.
+    /// [idle](Self::is_idle). What that took is added to `work`.
+    ///
+    /// # Errors
+    /// The offset in the text of the first place at which a secret may begin.
     pub(in crate::masking) fn carried_past(
         &self,
         set: &DetectorSet,
         text: &[u8],
         work: &mut u64,
-    ) -> Option<Carried> {
+    ) -> Result<Carried, usize> {
         let (mut carried, mut starts) = (self.carried.clone(), Vec::new());
         let read = set.discover(text, 0, &mut carried, &mut starts);
         *work = work.saturating_add(read);
-        starts.is_empty().then_some(carried)
+        match starts.first() {
+            None => Ok(carried),
+            Some(start) => Err(start.at),
+        }
     }
 
     /// Goes [past](Self::carried_past) this text, as if it had been pushed with the seams that it
