@@ -47,15 +47,15 @@
 //! # Words
 //!
 //! - *anchor*: bytes that stand in every match of a rule, which are searched for. *Lead*
-//!   ([`Lead`](detectors::rule::Lead)): what stands between the beginning of a match and its anchor.
-//!   *Left* ([`Left`](detectors::rule::Left)): the boundary, what may stand before a match.
+//!   ([`Lead`](detectors::rule::Lead)): what stands between the beginning of a match and its
+//!   anchor. *Left* ([`Left`](detectors::rule::Left)): the boundary, what may stand before a match.
 //! - *context*, *tail*: what leads to a secret, and what must follow it; neither is a part of it.
 //!   *Must*: what is asked of a secret beyond its pattern ([`Check`](detectors::rule::Check)).
 //! - *look* ([`Look`](search::automaton::Look)): what stands before a place, as far as `^` and `\b`
 //!   ask for it.
 //! - *head*: an anchor with what stands around it in every match, to see what the end of a chunk
-//!   cuts. *Carried* ([`Carried`](search::discovery::Carried)): what discovery knows at the end of a
-//!   chunk and goes on with at the next.
+//!   cuts. *Carried* ([`Carried`](search::discovery::Carried)): what discovery knows at the end of
+//!   a chunk and goes on with at the next.
 //! - *start*: a place where a secret of one rule may begin. *Attempt*: the rule that reads on from
 //!   there. *Runaway*: a secret that is longer than a text holds. *Mark*: a place in a text that is
 //!   a secret, and what becomes of it.
