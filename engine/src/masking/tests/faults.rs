@@ -3,7 +3,7 @@
 
 use super::{all, key, plan};
 use crate::masking::{
-    DetectorSet, Findings, Masker, Plan,
+    Action, DetectorSet, Findings, Masker, Plan, Treatment,
     bodies::{
         desk::Desk,
         edit::{Edit, Edits},
@@ -66,13 +66,17 @@ impl Format for Broken {
 }
 
 fn broken(wrong: Wrong, chunks: &[&[u8]]) -> (String, Findings) {
+    broken_for(plan(), wrong, chunks)
+}
+
+fn broken_for(plan: Arc<Plan>, wrong: Wrong, chunks: &[&[u8]]) -> (String, Findings) {
     let tap = Tap::new(Escaping::Plain);
     let format = Broken {
         tap,
         wrong,
         chunks: 0,
     };
-    let mut masker = Masker::of_format(plan(), key(), Box::new(format)).keeping_changes();
+    let mut masker = Masker::of_format(plan, key(), Box::new(format)).keeping_changes();
     let mut out = Vec::new();
     for chunk in chunks {
         out.extend_from_slice(masker.push(chunk).as_bytes());
@@ -88,7 +92,9 @@ fn broken(wrong: Wrong, chunks: &[&[u8]]) -> (String, Findings) {
         from = end;
     }
     made.extend_from_slice(&whole[from..]);
-    assert_eq!(out, made, "changes are those that were made");
+    if masker.blocked().is_none() {
+        assert_eq!(out, made, "changes are those that were made");
+    }
     (String::from_utf8(out).unwrap(), masker.findings().clone())
 }
 
@@ -126,6 +132,21 @@ fn a_secret_that_stands_nowhere_does_not_leave() {
         assert!(rest.starts_with("[masked:fault:") && rest.ends_with(']'));
         assert!(!out.contains(&token[12..20]), "{out}");
         assert!(findings.get(fault::NAME).is_some());
+    }
+}
+
+#[test]
+fn a_body_that_ends_at_a_secret_ends_before_what_cannot_be() {
+    let block = Treatment {
+        action: Action::Block,
+        keep: 0,
+    };
+    let token = token() + " ";
+    let chunks: [&[u8]; 4] = [b"a ", b"b ", token.as_bytes(), b"c"];
+    for wrong in [Wrong::Pieces, Wrong::After] {
+        let plan = Arc::new(Plan::masking(all()).treating("secrets/github-pat", block));
+        let (out, _) = as_released(|| broken_for(plan, wrong, &chunks));
+        assert_eq!(out, "a b ");
     }
 }
 
@@ -169,7 +190,6 @@ fn a_rule_that_is_none_is_no_reason_to_pass() {
         }
     });
     assert!(fault.is_noted());
-    assert!(all().detectors().count() > 0);
 }
 
 fn edit(start: u64, end: u64, replacement: &str) -> Edit {

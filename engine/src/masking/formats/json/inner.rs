@@ -336,7 +336,11 @@ impl Reader<'_, '_> {
                     .min(self.at)
                     .saturating_sub(begins),
             );
-            let cut = self.cut.get(from..to.unwrap_or(0)).unwrap_or_default();
+            let cut = self.cut.get(from..to.unwrap_or(0));
+            self.desk
+                .fault
+                .unless(cut.is_some(), "half an escape is longer than what was kept");
+            let cut = cut.unwrap_or_default();
             let mut pieces = Vec::with_capacity(1);
             slice(begins, self.cut_pieces, (at, cut.len() as u64), &mut pieces);
             self.rest.insert(cut, &pieces);

@@ -21,7 +21,7 @@ use super::{
     keys::{self, Keys},
 };
 use crate::masking::{
-    bodies::{desk::Desk, plan::Plan},
+    bodies::{desk::Desk, fault, plan::Plan},
     formats::transcript::append,
 };
 
@@ -131,7 +131,8 @@ impl<'a> Decoded<'a> {
     /// All of the text up to this offset in the bytes.
     fn up_to(&mut self, end: usize) -> &[u8] {
         if self.rest == 0 {
-            return self.bytes.get(..end).unwrap_or_default();
+            // More is never passed than was looked at.
+            return self.bytes.get(..end).unwrap_or(self.bytes);
         }
         self.copy_to(end);
         &self.text
@@ -150,7 +151,9 @@ impl<'a> Decoded<'a> {
     fn slice(&mut self, start: usize, raw: u64) -> &[u8] {
         if let Some(plain) = start.checked_sub(self.text.len()) {
             let start = self.rest.saturating_add(plain);
-            return self.bytes.get(start..self.offset(raw)).unwrap_or_default();
+            let text = self.bytes.get(start..self.offset(raw));
+            fault::check(|| text.is_some(), "a string ends after its part");
+            return text.unwrap_or_default();
         }
         self.copy_to(self.offset(raw));
         self.text.get(start..).unwrap_or_default()

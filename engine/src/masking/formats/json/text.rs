@@ -86,6 +86,8 @@ impl JsonText {
                 self.kept.insert(part, &[*piece]);
             }
         }
+        desk.fault
+            .unless(rest.is_empty(), "pieces are shorter than their text");
         if inner.is_broken() {
             self.document = Document::None;
             inner.finish(desk, &mut self.kept);

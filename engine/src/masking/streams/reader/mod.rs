@@ -338,7 +338,7 @@ impl Reader {
     fn is_clean(&self, event: &[u8], from: usize, to: usize) -> bool {
         let next = self.places.partition_point(|&place| place < from);
         self.places.get(next).is_none_or(|&place| place >= to)
-            && !fold::hides(event.get(from..to).unwrap_or_default())
+            && event.get(from..to).is_some_and(|text| !fold::hides(text))
     }
 
     /// Looks whether what is no piece of a text that goes on need be read.
@@ -415,7 +415,10 @@ impl Reader {
             let base = raw.saturating_sub(from as u64);
             let mut at = from;
             let mut push = |from: usize, to: usize| {
-                let text = event.get(from..to).unwrap_or_default();
+                let Some(text) = event.get(from..to) else {
+                    desk.fault.cannot_be("pieces of an event are not in order");
+                    return;
+                };
                 self.own.push(desk, text, base.saturating_add(from as u64));
             };
             while let Some((start, end)) = pieces.next_if(|&(start, _)| start < to) {
