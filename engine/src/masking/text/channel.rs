@@ -209,9 +209,7 @@ impl Channel {
         let mut starts = std::mem::take(&mut self.starts);
         let mut queue = starts.iter().copied().peekable();
         let keep = loop {
-            if let Some(runaway) = self.runaway.take()
-                && self.follow(&mut round, desk, runaway, marks)
-            {
+            if self.runaway.is_some() && self.follow(&mut round, desk, marks) {
                 // What began inside it is part of it.
                 while queue.next_if(|start| start.at < round.done).is_some() {}
                 break round.done;
@@ -241,9 +239,11 @@ impl Channel {
         &mut self,
         round: &mut Round<'_>,
         desk: &mut Desk<'_>,
-        mut runaway: Runaway,
         marks: &mut Vec<Mark>,
     ) -> bool {
+        let Some(mut runaway) = self.runaway.take() else {
+            return false;
+        };
         let (set, on, done) = (round.set, round.on, round.done);
         let end = round.spans.end(done).unwrap_or(done);
         let (known, ended) = match on.up_to(end) {
