@@ -364,9 +364,10 @@ impl Tap {
         let at = self.read;
         self.wide = self.wide.saturating_add(piece.wide());
         self.read = at.plus(piece.length());
-        if let Some((_, last)) = self.runs.back_mut() {
+        if let Some((from, last)) = self.runs.back_mut() {
             let plain = last.is_plain() && piece.is_plain();
-            let follows = last.raw_span().to == piece.raw;
+            // Between them may lie text that was decided when it came, which is not here.
+            let follows = from.plus(last.length()) == at && last.raw_span().to == piece.raw;
             if let (true, true, Some(len)) = (plain, follows, last.len.checked_add(piece.len)) {
                 last.len = len;
                 last.raw_len = len;

@@ -132,3 +132,15 @@ fn a_type_that_lies_opens_nothing() {
         }
     }
 }
+
+#[test]
+fn an_empty_chunk_inside_of_an_escape_moves_nothing() {
+    let secret = ["ghp", "_EXAMPLEexampleEXAMPLEexampleEXAM012345"].concat();
+    let form = Content::of(Some(b"application/x-www-form-urlencoded"));
+    let text = format!("0b&am\\%241%&{secret}&b=c");
+    // The `%` at 10 encodes nothing, which shows behind it.
+    let whole = masked_as(&plan(), &form, text.as_bytes(), &[]).0;
+    let cut = masked_as(&plan(), &form, text.as_bytes(), &[11, 11]).0;
+    assert_eq!(String::from_utf8_lossy(&cut), String::from_utf8_lossy(&whole));
+    assert!(!whole.windows(5).any(|bytes| bytes == &secret.as_bytes()[..5]));
+}
