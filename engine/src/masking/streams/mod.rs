@@ -27,6 +27,14 @@
 //!
 //! The same holds for records: lines of JSON, and the elements of an array that grows.
 //!
+//! # Words
+//!
+//! - A *unit* is an event or a record.
+//! - A *piece* is what one unit has of a text that goes on. All else in a unit is its *own*.
+//! - A unit *waits* that has been read and holds bytes that are undecided, or stands behind one.
+//! - A *template* is a unit that was read and that later ones are compared with; its *slots* are
+//!   where these may differ.
+//!
 //! # Where to look
 //!
 //! | file | is about |

@@ -31,7 +31,9 @@ impl Reader {
     ) -> Option<Passed> {
         let mut run = std::mem::take(&mut self.run);
         self.compare(desk, bytes, &mut run);
-        self.known.search(desk.plan, &mut run.doubtful);
+        for (_, known) in self.templates.iter_mut() {
+            known.search(desk.plan, &mut run.doubtful);
+        }
         let passed = self.pass(desk, bytes, base, channels, &run);
         run.clear();
         self.run = run;
@@ -44,25 +46,25 @@ impl Reader {
         while from < MOST
             && let Some(rest) = bytes.get(from..)
             && let known = run.places.len()
-            && let Some(length) = self.template.compare(rest, &mut run.places)
+            && let Some((like, length)) = self.templates.compare(rest, &mut run.places)
             && length <= MAX_UNIT
         {
             let event = rest.get(..length).unwrap_or_default();
             let places = run.places.get(known..).unwrap_or_default();
             debug_assert!(
-                self.agrees(desk, event, places),
+                self.agrees(desk, like, event, places),
                 "an event is not like the last"
             );
             let number = run.ends.len();
-            if self.template.own_differs(event, places)
-                && !self
-                    .known
-                    .gather(desk, &self.template, (number, event, places))
+            if let Some((template, known)) = self.templates.get_mut(like)
+                && template.own_differs(event, places)
+                && !known.gather(desk, template, (number, event, places))
             {
                 run.doubtful.push(number);
             }
             from = from.saturating_add(length);
             run.ends.push(from);
+            run.like.push(like);
         }
     }
 
@@ -78,13 +80,14 @@ impl Reader {
         let mut passed = None;
         let (mut from, mut doubtful) = (0_usize, run.doubtful.iter().peekable());
         let is_alone = run.ends.len() == 1;
-        let (mut rest, mut last_places) = (&*run.places, &[][..]);
-        for (number, &to) in run.ends.iter().enumerate() {
-            let (places, later) = rest.split_at_checked(self.template.slots())?;
-            (rest, last_places) = (later, places);
+        let mut rest = &*run.places;
+        for (number, (&to, &like)) in run.ends.iter().zip(&run.like).enumerate() {
+            let template = self.templates.get(like)?;
+            let (places, later) = rest.split_at_checked(template.slots())?;
+            rest = later;
             let event = bytes.get(from..to).unwrap_or_default();
             let start = base.saturating_add(from as u64);
-            for piece in self.template.pieces(places) {
+            for piece in template.pieces(places) {
                 let raw = event.get(piece.place.0..piece.place.1).unwrap_or_default();
                 let at = start.saturating_add(piece.place.0 as u64);
                 let (text, pieces) = self.room.string(raw, at, piece.escaped);
@@ -96,13 +99,16 @@ impl Reader {
                 }
             }
             let is_doubtful = doubtful.next_if(|&&doubtful| doubtful == number).is_some();
-            if is_doubtful && !self.known.holds_none(desk, &self.template, event, places) {
+            if is_doubtful
+                && let Some((template, known)) = self.templates.get_mut(like)
+                && !known.holds_none(desk, template, event, places)
+            {
                 channels.read_gathered(desk);
-                let lines = self.template.data(places);
+                let lines = template.data(places);
                 let lines = lines.map(|(from, to)| (start.saturating_add(from as u64), from, to));
                 self.data.clear();
                 self.data.extend(lines);
-                let pieces = self.template.pieces(places).map(|piece| piece.place);
+                let pieces = template.pieces(places).map(|piece| piece.place);
                 let pieces: Vec<_> = pieces.collect();
                 self.own(desk, event, &pieces);
             }
@@ -116,20 +122,44 @@ impl Reader {
             }
             from = to;
         }
-        if let Some(Passed { length, last }) = passed {
-            let event = bytes.get(last..length).unwrap_or_default();
-            if let Some(number) = self.template.sequence_number(event, last_places) {
-                self.deltas.sequence_number = Some(number);
-            }
-            self.deltas.dialect = self.template.dialect;
-            self.dialect = self.template.dialect.or(self.dialect);
-            self.deltas.answers = None;
+        if let Some(Passed { length, .. }) = passed {
+            self.tell(bytes, length, run);
         }
         passed
     }
 
+    /// Says what the events of a run up to `to` say of themselves.
+    fn tell(&mut self, bytes: &[u8], to: usize, run: &Run) {
+        let (mut from, mut rest) = (0_usize, &*run.places);
+        for (&end, &like) in run
+            .ends
+            .iter()
+            .zip(&run.like)
+            .take_while(|(end, _)| **end <= to)
+        {
+            let Some(template) = self.templates.get(like) else {
+                return;
+            };
+            let (places, later) = rest
+                .split_at_checked(template.slots())
+                .unwrap_or((rest, &[]));
+            let event = bytes.get(from..end).unwrap_or_default();
+            if template.has_sequence() {
+                let number = template.sequence_number(event, places);
+                self.deltas.sequence_number = number.or(self.deltas.sequence_number);
+            }
+            self.deltas.dialect = template.dialect;
+            self.dialect = template.dialect.or(self.dialect);
+            (from, rest) = (end, later);
+        }
+        self.deltas.answers = None;
+    }
+
     /// Whether reading an event gives what comparing it with the template has given.
-    fn agrees(&self, desk: &Desk<'_>, event: &[u8], places: &[At]) -> bool {
+    fn agrees(&self, desk: &Desk<'_>, like: usize, event: &[u8], places: &[At]) -> bool {
+        let Some(template) = self.templates.get(like) else {
+            return false;
+        };
         let mut fresh = Self::new(self.records, Json::new());
         match self.records {
             None => drop(fresh.lines(event, 1)),
@@ -145,18 +175,18 @@ impl Reader {
             let key = delta.key(deltas.keys());
             (key, place, delta.is_json, delta.perhaps)
         });
-        let compared = self.template.pieces(places).map(|piece| {
+        let compared = template.pieces(places).map(|piece| {
             let delta = piece.delta;
             (piece.key, piece.place, delta.is_json, delta.perhaps)
         });
-        let number = self.template.sequence_number(event, places);
+        let number = template.sequence_number(event, places);
         let number = number.or(self.deltas.sequence_number);
         read.eq(compared)
             && (deltas.sequence_number.is_none() || deltas.sequence_number == number)
             && !deltas.end_some()
             && deltas.answers.is_none()
             && deltas.dialect.map(|dialect| dialect.name)
-                == self.template.dialect.map(|dialect| dialect.name)
+                == template.dialect.map(|dialect| dialect.name)
             && (self.records.is_some() || lines::Ends::default().find(event) == Some(event.len()))
     }
 }

@@ -1,7 +1,7 @@
 //! Reads one event, or one record, that is there as a whole: finds its texts, and lets each be read
 //! by the tap that knows what came before.
 //!
-//! Units that are like the last one are [compared](template) with it, [many at once](alike). Any
+//! Units that are like one of the last are [compared](template) with it, [many at once](alike). Any
 //! other is taken to its lines, its JSON to tokens, and the pieces of texts that go on to their
 //! channels; what is left is read once more only if an anchor of a detector stands there.
 
@@ -29,7 +29,7 @@ use crate::masking::{
 use crate::upstreams::{Dialect, LOG_PROBABILITIES, kubernetes};
 pub(in crate::masking::streams) use run::Passed;
 use run::Run;
-use template::{Template, own::Own};
+use template::known::Templates;
 
 /// What identifies the text of events that hold no JSON begins so; no dialect's does.
 const PLAIN: u8 = 0xFE;
@@ -42,10 +42,9 @@ const MARK: &[u8] = &[0xEF, 0xBB, 0xBF];
 
 /// Reads one event, or one record; its memory is used again for the next one.
 pub(in crate::masking::streams) struct Reader {
-    template: Template,
-    /// What is known of the template beside its pieces.
-    known: Own,
-    /// Events that are like it.
+    /// What later events may be like.
+    templates: Templates,
+    /// Events that are.
     run: Run,
     tape: Tape,
     pub(in crate::masking::streams) deltas: Deltas,
@@ -122,8 +121,7 @@ impl Reader {
 
     fn new(records: Option<&'static [&'static [u8]]>, own: Json) -> Self {
         Self {
-            template: Template::default(),
-            known: Own::default(),
+            templates: Templates::default(),
             run: Run::default(),
             tape: Tape::default(),
             deltas: Deltas::default(),
@@ -147,8 +145,6 @@ impl Reader {
         channels: &mut Channels,
     ) {
         channels.read_gathered(desk);
-        self.template.clear();
-        self.known.clear();
         self.look(desk, event);
         let lines = self.lines(event, base);
         let judged = desk.judged;
@@ -166,8 +162,8 @@ impl Reader {
                 let is_whole = base > 0 && event.ends_with(b"\n");
                 if let (Some(is_plain), true, true) = (own, others_hold_none, is_whole) {
                     let lines = self.data.iter().map(|&(_, from, to)| (from, to));
-                    self.template
-                        .set(event, &self.tape, &self.deltas, lines, is_plain);
+                    self.templates
+                        .add(event, &self.tape, &self.deltas, lines, is_plain);
                 }
             }
             Data::Last => channels.end(desk, &[]),
@@ -267,13 +263,11 @@ impl Reader {
             Data::Last | Data::Plain => return false,
         }
         channels.read_gathered(desk);
-        self.template.clear();
-        self.known.clear();
         self.look(desk, record);
         if let Some(is_plain) = self.json(desk, record, channels) {
             let data = std::iter::once((0, record.len()));
-            self.template
-                .set(record, &self.tape, &self.deltas, data, is_plain);
+            self.templates
+                .add(record, &self.tape, &self.deltas, data, is_plain);
         }
         true
     }

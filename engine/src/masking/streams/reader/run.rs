@@ -1,15 +1,17 @@
-//! Events that were compared with the last one, before their texts are read.
+//! Events that are like one of the last, before their texts are read.
 
 use super::template::At;
 
 /// What is kept from run to run, in elements.
 const KEPT: usize = 32;
 
-/// Events that are like the last one. Kept for its memory.
+/// Such events, in order. Kept for its memory.
 #[derive(Default)]
 pub(super) struct Run {
     /// Where they end.
     pub(super) ends: Vec<usize>,
+    /// Which template each is like, by its number.
+    pub(super) like: Vec<usize>,
     /// Where their slots are.
     pub(super) places: Vec<At>,
     /// Those that have to be looked at on their own, by their numbers.
@@ -30,6 +32,8 @@ impl Run {
     pub(super) fn clear(&mut self) {
         self.ends.clear();
         self.ends.shrink_to(KEPT);
+        self.like.clear();
+        self.like.shrink_to(KEPT);
         self.places.clear();
         self.places.shrink_to(KEPT);
         self.doubtful.clear();

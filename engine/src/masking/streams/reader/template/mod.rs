@@ -1,4 +1,4 @@
-//! An event that is the one before it but for its texts, as nearly all events of a model's answer
+//! An event that is one of the last but for its texts, as nearly all events of a model's answer
 //! are, is read by comparing.
 //!
 //! What it promises: the same as reading the event anew, always. A [`Template`] is an event that
@@ -18,7 +18,8 @@
 //! Measured against reading each event with fewer passes: that takes four times as long, since
 //! every token of the event is looked at to find out what has not changed.
 
-pub(super) mod own;
+pub(super) mod known;
+mod own;
 mod windows;
 
 use crate::masking::{
@@ -108,10 +109,10 @@ pub(super) struct Piece<'a> {
 }
 
 impl Template {
-    /// Makes the event that was read into `tape` and `deltas` the one to compare with, if it can
-    /// be. Nothing but its pieces may have had an effect, and nothing in the rest of it may be a
-    /// secret; `is_plain` says that no key in it can make its value one. `data` is where its lines
-    /// of data are.
+    /// Makes the event that was read into `tape` and `deltas` the one to compare with, and says
+    /// whether it can be. Nothing but its pieces may have had an effect, and nothing in the rest of
+    /// it may be a secret; `is_plain` says that no key in it can make its value one. `data` is
+    /// where its lines of data are.
     pub(super) fn set(
         &mut self,
         event: &[u8],
@@ -119,10 +120,11 @@ impl Template {
         deltas: &Deltas,
         data: impl Iterator<Item = (usize, usize)>,
         is_plain: bool,
-    ) {
+    ) -> bool {
         self.event.clear();
         self.slots.clear();
-        if event.len() <= MAX_TEMPLATE && self.cut(event, tape, deltas).is_some() {
+        let can_be = event.len() <= MAX_TEMPLATE && self.cut(event, tape, deltas).is_some();
+        if can_be {
             self.event.extend_from_slice(event);
             self.keys.clear();
             self.keys.extend_from_slice(deltas.keys());
@@ -131,11 +133,7 @@ impl Template {
             self.is_plain = is_plain;
             self.dialect = deltas.dialect;
         }
-    }
-
-    /// Forgets the event.
-    pub(super) fn clear(&mut self) {
-        self.event.clear();
+        can_be
     }
 
     /// Finds the slots. `None` if there is a piece that can be none.
@@ -250,6 +248,12 @@ impl Template {
         self.data
             .iter()
             .map(move |&(from, to)| (moved(from), moved(to)))
+    }
+
+    /// Whether its events have a number among those of the response.
+    pub(super) fn has_sequence(&self) -> bool {
+        let mut slots = self.slots.iter();
+        slots.any(|slot| matches!(slot.what, What::Number { is_sequence: true }))
     }
 
     /// The number of such an event among those of the response.
