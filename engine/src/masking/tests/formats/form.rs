@@ -1,7 +1,10 @@
-use super::{Body, Dice, every_two_cut_holds, holds, text, whole_as};
+use super::{Body, Dice, every_two_cut_holds, holds, masked_as, text, whole_as};
 use crate::masking::{
     Content,
-    tests::cases::{ALNUM, filler},
+    tests::{
+        cases::{ALNUM, filler},
+        plan,
+    },
 };
 use proptest::{prelude::*, sample};
 
@@ -141,6 +144,13 @@ fn an_empty_chunk_inside_of_an_escape_moves_nothing() {
     // The `%` at 10 encodes nothing, which shows behind it.
     let whole = masked_as(&plan(), &form, text.as_bytes(), &[]).0;
     let cut = masked_as(&plan(), &form, text.as_bytes(), &[11, 11]).0;
-    assert_eq!(String::from_utf8_lossy(&cut), String::from_utf8_lossy(&whole));
-    assert!(!whole.windows(5).any(|bytes| bytes == &secret.as_bytes()[..5]));
+    assert_eq!(
+        String::from_utf8_lossy(&cut),
+        String::from_utf8_lossy(&whole)
+    );
+    assert!(
+        !whole
+            .windows(5)
+            .any(|bytes| bytes == &secret.as_bytes()[..5])
+    );
 }

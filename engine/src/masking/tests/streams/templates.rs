@@ -213,6 +213,37 @@ fn a_number_or_a_padding_is_looked_at_alike_after_many_events() {
 }
 
 #[test]
+fn an_anchor_over_the_edge_of_what_changes_is_seen_after_many_events() {
+    for (regex, padding) in [
+        // It begins in the padding, or ends there.
+        (
+            r#"zqz","output_index":0,"sequence_number":[0-9]+,"type":"(response)"#,
+            "xzqz",
+        ),
+        (r#"obfuscation":"zq([a-z]{4})"#, "zqabcd"),
+        // It begins in the number, or goes on over it.
+        (r#"77,"type":"(response)"#, "x"),
+        (r#"sequence_number":77,"type":"(response)"#, "x"),
+    ] {
+        let custom = compile_custom(&[custom(0, regex)], &[]).unwrap();
+        let set = DetectorSet::compile_with(&["custom/*"], &custom).unwrap();
+        let plan = Arc::new(Plan::masking(Arc::new(set)));
+        let events: Vec<_> = (0..90)
+            .map(|number| response(number, "a ", if number == 77 { padding } else { "zq" }))
+            .collect();
+        let (out, findings) = cut_with(&plan, events.concat().as_bytes(), &[]);
+        let mut total = 0;
+        let alone = events.iter().flat_map(|event| {
+            let (out, findings) = cut_with(&plan, event.as_bytes(), &[]);
+            total += findings.total();
+            out
+        });
+        assert_eq!(out, alone.collect::<Vec<u8>>(), "{regex}");
+        assert_eq!((findings.total(), total), (1, 1), "{regex}");
+    }
+}
+
+#[test]
 fn what_is_named_in_the_frame_is_masked_where_it_differs() {
     for (regex, to) in [
         (r#"obfuscation"\s*:\s*"([a-z]{5,})"#, "[masked:x0:"),

@@ -46,6 +46,8 @@ pub(super) struct Template {
     /// Empty if there is none.
     event: Vec<u8>,
     slots: Vec<Slot>,
+    /// How long an event is that has nothing in its slots.
+    least: usize,
     /// What identifies the texts of pieces.
     keys: Vec<u8>,
     /// Where its lines of data are.
@@ -131,6 +133,11 @@ impl Template {
             self.data.clear();
             self.data.extend(data);
             self.is_plain = is_plain;
+            let slots = self
+                .slots
+                .iter()
+                .map(|slot| slot.to.saturating_sub(slot.from));
+            self.least = event.len().saturating_sub(slots.sum());
             self.dialect = deltas.dialect;
         }
         can_be
@@ -188,7 +195,7 @@ impl Template {
     /// Compares the event with which `bytes` begin. Gives its length, and appends where its slots
     /// are. `None` if it has to be read anew.
     pub(super) fn compare(&self, bytes: &[u8], places: &mut Vec<At>) -> Option<usize> {
-        if self.event.is_empty() {
+        if self.event.is_empty() || bytes.len() < self.least {
             return None;
         }
         let known = places.len();
