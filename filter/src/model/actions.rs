@@ -168,6 +168,9 @@ fn what_is_only_reported_passes_and_is_counted_apart() {
         (metric("chaperone.reported"), metric("chaperone.masked")),
         (1, 0)
     );
+    let recorded = serde_json::to_string(&envoy.plane.events).unwrap();
+    assert!(recorded.contains("key: [masked:github-pat:"), "{recorded}");
+    assert!(!recorded.contains(&secret()), "{recorded}");
 }
 
 /// Sends a secret and lets upstream repeat what it got.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! bytes ─► Decoder ─► Masker ─┬─► Masker that restores ─► sent on
-//!                             └─► recorded
+//!                             └─► masked once more, and recorded
 //! ```
 //!
 //! Restored bytes hold secrets again: they go to the agent that sent these secrets, and never into
@@ -178,7 +178,7 @@ impl Pipe {
             && !self.has_rest()
             && (self.restorer.is_none() || bytes.len() <= self.slice)
         {
-            return Ok(self.at_once(bytes, record > 0, room));
+            return Ok(self.at_once(bytes, (record > 0).then_some(record), room));
         }
         room.came(bytes.len(), self.credit);
         match &self.decoder {
@@ -194,7 +194,7 @@ impl Pipe {
                 self.is_behind = has_room;
                 break;
             }
-            let record = record > 0 && out.masked.len() <= record;
+            let record = left_to_record(record, out.masked.len());
             if !self.step(record, &mut out, room.work())? {
                 break;
             }
@@ -205,7 +205,12 @@ impl Pipe {
     }
 
     /// Masks bytes before which none waits, as far as the work goes; the others wait then.
-    fn at_once<'a>(&mut self, bytes: &'a [u8], record: bool, room: &mut Room<'_>) -> Out<'a> {
+    fn at_once<'a>(
+        &mut self,
+        bytes: &'a [u8],
+        record: Option<usize>,
+        room: &mut Room<'_>,
+    ) -> Out<'a> {
         let mut out = Out {
             unchanged: true,
             ..Out::default()
@@ -217,6 +222,7 @@ impl Pipe {
             if room.is_done(rest.len(), becomes) {
                 break;
             }
+            let record = record.and_then(|most| left_to_record(most, out.masked.len()));
             let (next, taken) = self.mask(rest, record, room.work());
             let (piece, later) = rest.split_at_checked(taken).unwrap_or((rest, &[]));
             // Whatever goes on as it is, is the beginning of `bytes`, and is not copied.
@@ -270,7 +276,7 @@ impl Pipe {
     /// Takes a little of the rest. `false` if there is nothing more in it.
     fn step(
         &mut self,
-        record: bool,
+        record: Option<usize>,
         out: &mut Out<'_>,
         work: &mut Work<'_>,
     ) -> Result<bool, DecodingError> {
@@ -320,9 +326,13 @@ impl Pipe {
         if self.blocked().is_some() {
             return Ok(Out::default());
         }
-        let masked = match &mut self.masker {
-            Some(masker) => masker.finish(),
-            None => MaskedBody::default(),
+        let (masked, recorded) = match &mut self.masker {
+            Some(masker) => {
+                let masked = masker.finish();
+                let recorded = masker.recorded(&masked);
+                (masked, recorded)
+            }
+            None => Default::default(),
         };
         let sent = match &mut self.restorer {
             Some(restorer) => {
@@ -335,13 +345,18 @@ impl Pipe {
         Ok(Out {
             sent: Cow::Owned(sent),
             unchanged: false,
-            masked,
+            masked: recorded,
         })
     }
 
     /// Masks bytes as far as the work goes that may be done; gives what comes out, and how many
     /// were taken.
-    fn mask<'a>(&mut self, bytes: &'a [u8], record: bool, work: &mut Work<'_>) -> (Out<'a>, usize) {
+    fn mask<'a>(
+        &mut self,
+        bytes: &'a [u8],
+        record: Option<usize>,
+        work: &mut Work<'_>,
+    ) -> (Out<'a>, usize) {
         let before = self.work();
         let (out, taken) = self.mask_within(bytes, record, work.piece());
         // A call without bytes counts, too, so that one cannot be repeated for ever.
@@ -358,7 +373,7 @@ impl Pipe {
     fn mask_within<'a>(
         &mut self,
         bytes: &'a [u8],
-        record: bool,
+        record: Option<usize>,
         mut work: Budget,
     ) -> (Out<'a>, usize) {
         let Some(masker) = &mut self.masker else {
@@ -382,14 +397,12 @@ impl Pipe {
                 }
             };
         };
+        masker.record(record);
         let (chunk, taken) = masker.push_within(bytes, &mut work);
         let unchanged = chunk.is_unchanged();
-        let masked = if record {
-            let mut masked = MaskedBody::default();
-            masked.append(&chunk);
-            masked
-        } else {
-            MaskedBody::default()
+        let masked = match record {
+            Some(_) => masker.recorded(&chunk),
+            None => MaskedBody::default(),
         };
         let Some(restorer) = &mut self.restorer else {
             let out = Out {
@@ -413,6 +426,12 @@ impl Pipe {
         };
         (out, taken)
     }
+}
+
+/// How many bytes more are to be recorded where so many were made; `None`: it is seen that there
+/// are more.
+fn left_to_record(most: usize, made: usize) -> Option<usize> {
+    most.checked_sub(made).filter(|_| most > 0)
 }
 
 impl Out<'_> {

@@ -63,6 +63,8 @@ type Identity = [u8; 32];
 /// The plan for requests, then for responses; nothing where there is nothing to do.
 type ByDirection = [Option<Arc<Plan>>; 2];
 
+const DIRECTIONS: [Direction; 2] = [Direction::Request, Direction::Response];
+
 /// Two sets of detectors with equal keys are the same.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct SetKey {
@@ -124,7 +126,7 @@ impl MaskingPlans {
             }),
         };
         let mut maker = Maker::new(rules, &compiled);
-        Ok(Arc::new(maker.make(&[0])?))
+        Ok(Arc::new(maker.make(&[0])?.plan))
     }
 
     /// The plan for the bodies of one direction of a connection; `None` where there is nothing to
@@ -162,8 +164,25 @@ struct Maker<'a> {
     /// Sets that are not there, in the order in which they were asked for, if they are only listed
     /// and not compiled: plans have an empty set in the place of each.
     missing: Option<Missing>,
-    /// By the rules that apply: most connections have the same.
-    plans: BTreeMap<Vec<usize>, Arc<Plan>>,
+}
+
+/// The plan of some rules.
+struct Made {
+    plan: Plan,
+    /// What is done with what each detector finds, and with the values of each key.
+    actions: BTreeMap<String, Action>,
+}
+
+impl Made {
+    fn acts(&self, name: &str) -> bool {
+        self.actions
+            .get(name)
+            .is_some_and(|action| *action > Action::Report)
+    }
+
+    fn reports(&self, name: &str) -> bool {
+        self.actions.get(name) == Some(&Action::Report)
+    }
 }
 
 struct Missing {
@@ -183,7 +202,6 @@ impl<'a> Maker<'a> {
             known: built_in.chain(own).collect(),
             sets: BTreeMap::new(),
             missing: None,
-            plans: BTreeMap::new(),
         }
     }
 
@@ -202,15 +220,6 @@ impl<'a> Maker<'a> {
     /// The plans for all bodies, and how many of the sets in [`Self::sets`] they have asked for:
     /// the one for all that is shown, which comes last, is not the author's choice.
     fn all(&mut self, policy: &Policy) -> Result<Bodies, PlanError> {
-        let mut connections = BTreeMap::new();
-        for Connection { name, .. } in &policy.connections {
-            let by_direction = [
-                self.plan(name, Direction::Request)?,
-                self.plan(name, Direction::Response)?,
-            ];
-            connections.insert(name.clone(), by_direction);
-        }
-        let chosen: BTreeSet<SetKey> = self.sets.keys().cloned().collect();
         let hides = |rule: &&MaskingRule| rule.action != MaskingAction::Report;
         let hidden = |name: &str| {
             let rules = policy.masking.iter().filter(hides);
@@ -218,32 +227,67 @@ impl<'a> Maker<'a> {
             selectors.any(|selector| chooses(selector, name))
         };
         let own = |name: &str| policy.detectors.iter().any(|own| own.name == name);
-        let shown = self.set(|name| name.starts_with("secrets/") || own(name) || hidden(name))?;
+        let is_shown = |name: &str| name.starts_with("secrets/") || own(name) || hidden(name);
+        // By the rules that apply: most connections have the same.
+        let mut plans: BTreeMap<Vec<usize>, Made> = BTreeMap::new();
+        for Connection { name, .. } in &policy.connections {
+            for direction in DIRECTIONS {
+                let rules = rules_for(self.rules, name, direction);
+                if !rules.is_empty() && !plans.contains_key(&rules) {
+                    let made = self.make(&rules)?;
+                    plans.insert(rules, made);
+                }
+            }
+        }
+        // What is only reported is an author's choice, also where records have to hide it.
+        for made in plans.values() {
+            let beside = |name: &str| made.reports(name) && !is_shown(name);
+            if self.known.iter().any(|(name, _)| beside(name)) {
+                self.set(|name| is_shown(name) || made.reports(name))?;
+            }
+        }
+        let chosen: BTreeSet<SetKey> = self.sets.keys().cloned().collect();
+        let shown = self.set(is_shown)?;
+        let mut shared: BTreeMap<Vec<usize>, Arc<Plan>> = BTreeMap::new();
+        for (rules, made) in plans {
+            let plan = match self.recording(&made, is_shown)? {
+                Some(recording) => made.plan.recording(Arc::new(recording)),
+                None => made.plan,
+            };
+            shared.insert(rules, Arc::new(plan));
+        }
+        let plan = |name: &str, on| shared.get(&rules_for(self.rules, name, on)).cloned();
+        let names = policy.connections.iter().map(|connection| &connection.name);
+        let connections = names.map(|name| (name.clone(), DIRECTIONS.map(|on| plan(name, on))));
         Ok(Bodies {
-            connections,
+            connections: connections.collect(),
             chosen,
             shown: Arc::new(Plan::masking(shown)),
         })
     }
 
-    fn plan(
+    /// What is masked in the copy that is recorded of a body, beside what the plan masks: all that
+    /// is hidden wherever something is shown, and what the plan only reports. `None` if that is
+    /// nothing.
+    fn recording(
         &mut self,
-        connection: &str,
-        direction: Direction,
-    ) -> Result<Option<Arc<Plan>>, PlanError> {
-        let rules = rules_for(self.rules, connection, direction);
-        if rules.is_empty() {
+        made: &Made,
+        is_shown: impl Fn(&str) -> bool,
+    ) -> Result<Option<Plan>, PlanError> {
+        let hides = |name: &str| is_shown(name) || made.reports(name);
+        let reported = made.actions.keys().filter(|name| made.reports(name));
+        let keys = reported.filter_map(|name| name.strip_prefix(KEYS));
+        let keys = KeyNames::of(keys);
+        let mut names = self.known.iter().map(|(name, _)| *name);
+        if keys.is_empty() && !names.any(|name| hides(name) && !made.acts(name)) {
             return Ok(None);
         }
-        if let Some(plan) = self.plans.get(&rules) {
-            return Ok(Some(Arc::clone(plan)));
-        }
-        let plan = Arc::new(self.make(&rules)?);
-        self.plans.insert(rules, Arc::clone(&plan));
-        Ok(Some(plan))
+        let acting = made.actions.keys().filter(|name| made.acts(name));
+        let plan = Plan::masking(self.set(hides)?).with_keys(keys);
+        Ok(Some(plan.after(acting.cloned())))
     }
 
-    fn make(&mut self, rules: &[usize]) -> Result<Plan, PlanError> {
+    fn make(&mut self, rules: &[usize]) -> Result<Made, PlanError> {
         let mut wanted: BTreeMap<String, Wanted> = BTreeMap::new();
         let mut keys = KeyNames::default();
         for rule in rules.iter().filter_map(|at| self.rules.get(*at)) {
@@ -268,6 +312,10 @@ impl<'a> Maker<'a> {
             plan = plan.reporting(self.set(reports)?);
         }
         let mut restored = BTreeSet::new();
+        let actions = wanted
+            .iter()
+            .map(|(name, wanted)| (name.clone(), wanted.action));
+        let actions = actions.collect();
         for (name, wanted) in wanted {
             // A detector that only reports is in no need of a treatment; a key has no other place
             // to say it.
@@ -283,7 +331,10 @@ impl<'a> Maker<'a> {
                 restored.insert(name);
             }
         }
-        Ok(plan.remembering_only(restored))
+        Ok(Made {
+            plan: plan.remembering_only(restored),
+            actions,
+        })
     }
 
     /// The compiled set of the detectors that `chosen` chooses.

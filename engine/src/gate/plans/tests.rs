@@ -1,5 +1,7 @@
 //! What masking rules come to, seen in what is done with bodies.
 
+mod recorded;
+
 use super::*;
 use crate::masking::{Content, Finding, FingerprintKey, Masker, mask_whole};
 use crate::policy::parse_json;

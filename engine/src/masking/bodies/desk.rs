@@ -72,6 +72,9 @@ impl Desk<'_> {
                 .get(secret)
                 .map(|secret| What::Replaced(secret.to_vec()));
         }
+        if self.plan.done.contains(detector.name()) {
+            return None;
+        }
         self.judge_named(detector.name(), detector.short_name(), secret, confirmed)
     }
 
@@ -107,6 +110,9 @@ impl Desk<'_> {
         end: &[u8],
     ) -> Option<What> {
         self.worked(FOUND);
+        if self.plan.done.contains(name) {
+            return None;
+        }
         Some(match self.count(name, fingerprint, false)? {
             What::Replaced(_) => {
                 What::Replaced(self.placeholder(name, short_name, fingerprint, end))

@@ -1,7 +1,7 @@
 //! One body on its way: holds what is not decided, and makes the edits that its format asks for.
 
 use super::{
-    body::{MaskedBody, MaskedChunk},
+    body::{AsMasked, MaskedBody, MaskedChunk},
     budget::{Budget, Slices},
     content::Content,
     desk::{Block, Desk},
@@ -42,6 +42,8 @@ pub struct Masker {
     work: u64,
     /// How much of a chunk is taken at once, where a budget bounds it.
     slices: Slices,
+    /// Makes the copy that is recorded, if that is not what leaves.
+    recorder: Option<Box<Recorder>>,
 }
 
 /// A secret at which a body ended.
@@ -59,7 +61,14 @@ pub struct Blocked {
 impl Masker {
     /// A masker for one body, at its beginning.
     pub fn new(plan: Arc<Plan>, key: FingerprintKey, content: &Content) -> Self {
+        let recording = plan.recording.clone();
+        let recorder = recording.map(|plan| Recorder {
+            masker: Self::new(plan, key.clone(), content),
+            wanted: None,
+            made: MaskedBody::default(),
+        });
         Self {
+            recorder: recorder.map(Box::new),
             plan,
             key,
             format: formats::open(content),
@@ -106,6 +115,12 @@ impl Masker {
     /// Takes the next bytes of the body and gives what can leave. It neither copies nor allocates
     /// while nothing is held and nothing is masked.
     pub fn push<'a>(&mut self, chunk: &'a [u8]) -> MaskedChunk<'a> {
+        let leaves = self.mask(chunk);
+        self.copy(leaves.as_bytes(), false);
+        leaves
+    }
+
+    fn mask<'a>(&mut self, chunk: &'a [u8]) -> MaskedChunk<'a> {
         if self.blocked.is_some() {
             return MaskedChunk::owned(Vec::new());
         }
@@ -198,6 +213,36 @@ impl Masker {
         (masked, taken)
     }
 
+    /// Of what leaves from now on so many bytes are to be [recorded](Self::recorded); `None`: none
+    /// any more.
+    pub fn record(&mut self, wanted: Option<usize>) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.wanted = wanted;
+        }
+    }
+
+    /// The copy for the record of `leaves`, which [`push`](Self::push) or [`finish`](Self::finish)
+    /// has just given, as far as it was [wanted](Self::record). What is only reported, and what no
+    /// rule looks for, does not stand in it ([`Plan::recording`]). What may be such a secret comes
+    /// later, with what leaves next.
+    pub fn recorded(&mut self, leaves: &impl AsMasked) -> MaskedBody {
+        match &mut self.recorder {
+            Some(recorder) => std::mem::take(&mut recorder.made),
+            None => {
+                let mut body = MaskedBody::default();
+                body.append(leaves);
+                body
+            }
+        }
+    }
+
+    fn copy(&mut self, leaves: &[u8], ended: bool) {
+        if let Some(recorder) = &mut self.recorder {
+            let work = recorder.push(leaves, ended || self.blocked.is_some());
+            self.work = self.work.saturating_add(work);
+        }
+    }
+
     /// What was done so far, in the units of [`Budget`].
     pub fn work(&self) -> u64 {
         self.work
@@ -212,6 +257,12 @@ impl Masker {
 
     /// Ends the body and gives what was held: masked if the end makes it a secret, as it is if not.
     pub fn finish(&mut self) -> MaskedBody {
+        let leaves = self.end();
+        self.copy(leaves.as_bytes(), true);
+        leaves
+    }
+
+    fn end(&mut self) -> MaskedBody {
         if self.blocked.is_some() {
             return MaskedBody::default();
         }
@@ -323,6 +374,34 @@ impl Masker {
         });
         out.extend(ending.into_iter().flatten());
         out
+    }
+}
+
+/// Makes the copy of a body that is recorded: what leaves is masked once more.
+///
+/// It is made while the body is, a slice at a time, and counts in the same [`Budget`]: a copy that
+/// is made later would be another body to be masked in steps.
+struct Recorder {
+    masker: Masker,
+    /// How many bytes are still wanted; nothing is read before that is said.
+    wanted: Option<usize>,
+    made: MaskedBody,
+}
+
+impl Recorder {
+    /// Reads what leaves next. One step more is made than is wanted, so that it is seen that there
+    /// is more. Gives what it took, in the units of [`Budget`].
+    fn push(&mut self, leaves: &[u8], ended: bool) -> u64 {
+        if self.wanted.is_none_or(|wanted| self.made.len() > wanted) {
+            return 0;
+        }
+        let before = self.masker.work();
+        self.made.append(self.masker.push(leaves));
+        if ended {
+            self.made.append(self.masker.finish());
+            self.wanted = None;
+        }
+        self.masker.work().saturating_sub(before)
     }
 }
 

@@ -55,6 +55,10 @@ pub struct Plan {
     pub(in crate::masking) kubernetes: bool,
     remembers: Remembers,
     pub(in crate::masking) restores: Option<Arc<Secrets>>,
+    /// What is masked as well in the copy that is recorded.
+    pub(in crate::masking) recording: Option<Arc<Plan>>,
+    /// What these detectors (full names) find passes uncounted: it was masked before.
+    pub(in crate::masking) done: BTreeSet<String>,
 }
 
 /// What is remembered of what is masked.
@@ -80,7 +84,26 @@ impl Plan {
             kubernetes,
             remembers: Remembers::Nothing,
             restores: None,
+            recording: None,
+            done: BTreeSet::new(),
         }
+    }
+
+    /// Masks what `plan` finds as well in the copy of a body that is
+    /// [recorded](crate::masking::Masker::recorded).
+    #[must_use]
+    pub fn recording(mut self, plan: Arc<Self>) -> Self {
+        self.recording = Some(plan);
+        self
+    }
+
+    /// Reads texts in which all that these detectors (full names) find was masked: what they still
+    /// find are the replacements.
+    #[must_use]
+    pub fn after(mut self, detectors: impl IntoIterator<Item = String>) -> Self {
+        self.done.extend(detectors);
+        self.kubernetes &= !self.done.contains(KUBERNETES);
+        self
     }
 
     /// Also counts what `set` finds, and lets it pass.
