@@ -249,12 +249,12 @@ fn what_hides_a_secret_is_held_no_longer_than_the_cap_and_masked_there() {
                 masked_as(&plan(), &content, text.as_bytes(), &cuts) == whole,
                 "{step}"
             );
-            let mut masker = Masker::new(plan(), key(), &content);
-            for chunk in text.as_bytes().chunks(step) {
-                masker.push(chunk);
-                let held = masker.held();
-                assert!(held < 64 * 1024, "{held} bytes held");
-            }
+        }
+        let mut masker = Masker::new(plan(), key(), &content);
+        for chunk in text.as_bytes().chunks(1000) {
+            masker.push(chunk);
+            let held = masker.held();
+            assert!(held < 64 * 1024, "{held} bytes held");
         }
     }
 }
