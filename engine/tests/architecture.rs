@@ -12,7 +12,7 @@ use chaperone_walls::{House, Target, lies_in};
 /// Folders whose files may import each other in a circle: some of what they read holds more of the
 /// same (a document in a string of a document, a body in a part of a body), and the rest is still
 /// to be untied. All of a circle must lie in them.
-const CIRCLES_ALLOWED: [&str; 3] = ["masking/formats", "masking/streams", "masking/search"];
+const CIRCLES_ALLOWED: [&str; 2] = ["masking/formats", "masking/search"];
 
 fn engine() -> House {
     House::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), "lib.rs")
