@@ -6,10 +6,10 @@
 //!    gives.
 //! 2. *No leak*: no byte of a secret leaves, not even its first ones, before the secret is decided.
 //! 3. *Nothing else changes*: what holds no secret passes byte for byte.
-//! 4. *Bounded*: a text holds less than [`MAX_HELD`] bytes, whatever its escapes less than 64 KiB
-//!    of the raw stream; a stream of events, or of deltas without events, also holds the one that
-//!    has not ended, up to 32 KiB, and whole ones that wait, up to 256 KiB; log probabilities wait
-//!    with up to 256 KiB. At a cap the possible secret is masked.
+//! 4. *Bounded*: a text holds less than [`MAX_HELD`] bytes; with its escapes, less than 64 KiB of
+//!    the raw stream. A stream of events or records holds up to 32 KiB of the event that has not
+//!    ended, and up to 256 KiB of whole events. Log probabilities hold up to 256 KiB. At a cap the
+//!    possible secret is masked.
 //! 5. *Closed*: what cannot be read is refused by the caller: an encoding ([`Encoding::of`],
 //!    [`DecodingError`]), a character set ([`Content::is_readable`]).
 //!
@@ -25,10 +25,11 @@
 //!   another rule masks. The beginning of the text is a boundary.
 //! - At a start the rule's pattern is matched, anchored; the *longest* match counts, and if the
 //!   rule has a tail, the longest after which the tail matches (or the first, if the rule says so).
-//!   What the rule asks beyond its pattern is asked once, of this match; but a match of more than
-//!   512 bytes that was refused for 64 starts with the same end is a secret at the next, and so is
-//!   one of a custom detector where asking has cost too much in the text before it. All rules
-//!   that start at the same place compete: the longest secret wins, among equals the first in the
+//!   What the rule asks beyond its pattern is asked once, of this match. There are two exceptions,
+//!   which bound the work of text made for it. A match of more than 512 bytes is not asked about if
+//!   64 matches of the rule with the same end were refused: it is a secret. Nor is a match of a
+//!   custom detector, where asking has cost too much in the text before it. All rules that start at
+//!   the same place compete: the longest secret wins, among equals the first in the
 //!   [`catalogue()`].
 //! - Starts are decided from left to right. A match inside of a secret already found is part of it.
 //!   One that begins in the last 512 bytes of it and goes on after its end is a secret too, of
@@ -39,29 +40,13 @@
 //!   read since, or else before the first byte that cannot belong to it. Its replacement stands at
 //!   its end, and its fingerprint is that of all of it. The same holds where a format cannot wait
 //!   for more raw bytes: the text is held still, so that what is found does not depend on it.
+//!   Where even that cannot wait (too many texts of a stream at once, an event too long to wait
+//!   for, a body that is restored), what was read so far is masked with the fingerprint of that
+//!   part.
 //! - What has begun like a JSON Web Token and has no dot among its first 256 bytes is none if it is
 //!   not JSON, or has no registered name of a header (`detectors::doubt`).
 //! - The end of the text decides what is open: a match that is complete is a secret, all else
 //!   passes.
-//!
-//! # Words
-//!
-//! - *anchor*: bytes that stand in every match of a rule, which are searched for. *Lead*
-//!   ([`Lead`](detectors::rule::Lead)): what stands between the beginning of a match and its
-//!   anchor. *Left* ([`Left`](detectors::rule::Left)): the boundary, what may stand before a match.
-//! - *context*, *tail*: what leads to a secret, and what must follow it; neither is a part of it.
-//!   *Must*: what is asked of a secret beyond its pattern ([`Check`](detectors::rule::Check)).
-//! - *look* ([`Look`](search::automaton::Look)): what stands before a place, as far as `^` and `\b`
-//!   ask for it.
-//! - *head*: an anchor with what stands around it in every match, to see what the end of a chunk
-//!   cuts. *Carried* ([`Carried`](search::discovery::Carried)): what discovery knows at the end of
-//!   a chunk and goes on with at the next.
-//! - *start*: a place where a secret of one rule may begin. *Attempt*: the rule that reads on from
-//!   there. *Runaway*: a secret that is longer than a text holds. *Mark*: a place in a text that is
-//!   a secret, and what becomes of it.
-//! - *seam*: where a span begins or ends in a text that has several.
-//! - *raw*, *text*: the bytes of the body as it came, and what a format decodes of them. They are
-//!   counted in different types ([`offsets`]).
 //!
 //! # How
 //!
@@ -89,37 +74,6 @@
 //! the edits that wait. It alone says what becomes of a secret; `placeholder` writes what then
 //! stands there, and reads it.
 //!
-//! # Words
-//!
-//! Words that several folders use. The parts of a rule (anchor, lead, left, context, tail, must)
-//! are drawn at the head of `detectors::rule`, and `search` has a list of its own words.
-//!
-//! | word | is |
-//! |---|---|
-//! | raw | as it stands in the body, before anything is decoded; raw offsets count from the beginning of the body |
-//! | text | decoded bytes that detectors read as one; its offsets count from the beginning of the text |
-//! | span, seam | a part of a text in which secrets can stand, such as a string of a JSON document; an offset at which a span begins or ends. A secret crosses no seam; the name that leads to it may stand in another span |
-//! | piece | a run of a text, and the raw bytes that it was read from |
-//! | break, boundary | a place at which a word may begin because an escape was read through; one at which a secret may begin as at the beginning of a text |
-//! | start | a place of a text at which a rule may find a secret |
-//! | attempt | one rule that reads on from a start |
-//! | open, decided | of a place: an attempt there can still find a secret, or a longer one; none can |
-//! | undecided, held | of bytes: the leftmost open place stands at or before them, so they wait |
-//! | waypoint, checkpoint | a place at every 32 bytes of a text at which attempts compare their states, and at every 128 bytes of a chunk at which contexts do. Those in the same state become one |
-//! | mark | a range of a text that is a secret, and what becomes of it |
-//! | edit | a raw range that is replaced |
-//! | runaway | a secret that is longer than a text holds: its bytes leave emptied as they come, and its replacement stands at its end |
-//! | let go, force, give | raw bytes leave emptied while their text is held still; a place is decided before its end has come, as a secret; the replacement of a runaway is written |
-//! | judge | to ask the desk what becomes of a secret: it counts it and writes its replacement |
-//! | finding | a secret that was found, as it is counted; a *find* is what matched, before a check has decided about it |
-//! | refuted, refused | of an attempt: it cannot become a secret any more; of a find: a check says that it is none |
-//! | whole | of a value: a secret because of its key or its place, whatever it looks like (`formats::whole`) |
-//! | quiet | of a part of JSON: no secret begins in it, and no key in it makes its value one (`formats::json::quiet`) |
-//! | record | a line of JSON, or an element of an array, that is read as the data of an event is; no record of the trail |
-//! | channel | in `text` the state of one text; in `streams` a text that goes on over events |
-//! | dialect | how a family of upstreams writes its answers; see `upstreams` |
-//! | work | counted steps; see [`Budget`] |
-//!
 //! `docs/extending/` has a page each for a detector, a format, the deltas of a protocol and an
 //! action.
 //!
@@ -136,6 +90,43 @@
 //!
 //! The alternative, decoding into a document and writing it anew, was not taken: it changes what it
 //! does not mean to (numbers, escapes, order, unknown fields), and it holds documents.
+//!
+//! # Words
+//!
+//! Words that several folders use. The parts of a rule (anchor, lead, left, context, tail, must)
+//! are drawn at the head of `detectors::rule`; `search`, `streams` and `detectors::custom` have
+//! lists of their own words.
+//!
+//! | word | is |
+//! |---|---|
+//! | raw | as it stands in the body, before anything is decoded; raw offsets count from the beginning of the body |
+//! | text | decoded bytes that detectors read as one; its offsets count from the beginning of the text |
+//! | span | a part of a text in which secrets can stand, such as a string of a JSON document |
+//! | seam | an offset at which a span begins or ends. A secret crosses none; the name that leads to it may stand in another span |
+//! | piece | a run of a text, and the raw bytes that it was read from |
+//! | break | a place at which a word may begin because an escape was read through |
+//! | boundary | a place at which a secret may begin as at the beginning of a text |
+//! | start | a place of a text at which a rule may find a secret |
+//! | attempt | one rule that reads on from a start |
+//! | open | of a place: an attempt there can still find a secret, or a longer one |
+//! | decided | of a place: no attempt there can |
+//! | undecided, held | of bytes: the leftmost open place stands at or before them, so they wait |
+//! | waypoint | a place at every 32 bytes of a text. Attempts that are in the same state there become one |
+//! | mark | a range of a text that is a secret, and what becomes of it |
+//! | edit | a raw range that is replaced |
+//! | runaway | a secret that is longer than a text holds: its bytes leave emptied as they come, and its replacement stands at its end |
+//! | let go | raw bytes leave emptied, because they cannot wait; their text is held still, so the secret is found as a whole |
+//! | force | to decide a place as a secret before its end has come |
+//! | give | to write the replacement of a runaway |
+//! | judge | to ask the desk what becomes of a secret: it counts it and writes its replacement |
+//! | finding | a secret that was found, as it is counted; a *find* is what matched, before a check has decided about it |
+//! | refuted, refused | of an attempt: it cannot become a secret any more; of a find: a check says that it is none |
+//! | whole | of a value: a secret because of its key or its place, whatever it looks like (`formats::whole`) |
+//! | quiet | of a part of JSON: no secret begins in it, and no key in it makes its value one (`formats::json::quiet`) |
+//! | record | a line of JSON, or an element of an array, that is read as the data of an event is; no record of the trail |
+//! | channel | in `text` the state of one text; in `streams` a text that goes on over events |
+//! | dialect | how a family of upstreams writes its answers; see `upstreams` |
+//! | work | counted steps; see [`Budget`] |
 
 mod bodies;
 mod detectors;
@@ -168,8 +159,8 @@ pub(crate) use search::set::Compiling;
 pub use search::set::DetectorSet;
 pub use text::channel::MAX_HELD;
 
-/// No body holds as many raw bytes, whatever its format: 256 KiB of whole events that wait, and 32
-/// KiB of the one that has not ended.
+/// No body holds as many raw bytes, whatever its format: 256 KiB of whole events that wait, 32 KiB
+/// of the one that has not ended, and 1 KiB to spare.
 pub const MAX_RAW_HELD: usize = 289 * 1024;
 
 use std::sync::Arc;

@@ -52,8 +52,8 @@ pub(crate) struct Dialect {
     /// that differ in nothing else read fast.
     pub(crate) texts: &'static [&'static [u8]],
     /// Names of strings and numbers that differ from event to event and say nothing about texts:
-    /// numbers, times, and what hides how long a text is. An event that differs from the last one
-    /// in nothing else but its texts is read fast.
+    /// numbers, times, and what hides how long a text is. An event that differs from one of
+    /// the last in nothing else but its texts is read fast.
     pub(crate) varying: &'static [&'static [u8]],
     /// The member of an event's root that numbers events. It is varying.
     pub(crate) sequence: Option<&'static [u8]>,

@@ -2,7 +2,9 @@
 //!
 //! A [`Masker`] is the way in. [`plan`] says what it has to do; `desk`, `edit` and `placeholder`
 //! are what the texts of a body share; `content`, `encoding` and `decoding` say how its bytes are
-//! to be read. `fault` is for states that cannot be: then a body is masked whole.
+//! to be read. `budget` bounds the work of one call, `findings` counts, `restore` remembers secrets
+//! for the answer, `keys` knows names that mean a secret. `fault` is for states that cannot be:
+//! then a body is masked whole.
 
 mod body;
 mod budget;

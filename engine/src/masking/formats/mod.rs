@@ -7,7 +7,8 @@
 //!
 //! A new format is a module here, a [`Kind`] with its content types, and a place where it is
 //! chosen: in `open_within` where the type alone decides, in [`sniff`] where the first bytes may
-//! know better. The compiler asks for both.
+//! know better. The compiler asks for the first only: a kind that `Sniff::open` does not name is
+//! read as text.
 
 mod form;
 mod format;

@@ -41,7 +41,7 @@
 //! |---|---|
 //! | `units` | what waits, and how a body of units is read: the same for events and for records |
 //! | `sse`, `records` | what tells them apart: where a unit ends, and what one is that is too long |
-//! | `reader` | one unit that is there as a whole: its texts, and units that are like the last one |
+//! | `reader` | one unit that is there as a whole: its texts, and units that are like one of the last |
 //! | `tape` | the JSON of one unit as a flat list of tokens |
 //! | `deltas` | which strings on the tape are pieces of texts that go on, and what ends these |
 //! | `channels` | the texts that go on, and the units that wait for them |

@@ -97,7 +97,7 @@ impl<F: Framing> Units<F> {
     }
 
     /// Reads the units with which `bytes` begin, from the raw offset `self.start` on, that are like
-    /// the last one. Gives their length.
+    /// one of the last. Gives their length.
     fn alike(&mut self, desk: &mut Desk<'_>, bytes: &[u8]) -> Option<usize> {
         let start = self.start;
         let Passed { length, last } = self.reader.alike(desk, bytes, start, &mut self.channels)?;

@@ -24,8 +24,7 @@ fn planted() -> impl Strategy<Value = (String, Vec<Case>, String)> {
     prop::collection::vec((filler, piece), 0..6).prop_map(|pieces| {
         let (mut text, mut secrets, mut expected) = (String::new(), Vec::new(), String::new());
         for (filler, piece) in pieces {
-            // What the filler says is its own business: masking decides; see
-            // `fillers_are_harmless`.
+            // A filler may hold a secret by chance: what masking it alone gives is expected of it.
             let filler = filler.replace(['@', ';'], " ") + " \"";
             text.push_str(&filler);
             expected.push_str(&String::from_utf8(whole(&filler).0).unwrap());

@@ -1,5 +1,6 @@
 //! One decoded text: decides which of the discovered places are secrets, and remembers what is not
-//! decided yet. The semantics are those of the [module](super).
+//! decided yet. The definition of a secret at the head of [`masking`](crate::masking) is carried
+//! out here.
 
 mod caps;
 mod past;

@@ -6,6 +6,10 @@
 //! them. A channel decides one place after the other (`open`), runs one
 //! [`Attempt`](attempt::Attempt) for each rule there, and keeps what was learned on the way
 //! (`known`, and `tails` of what must follow a secret), so that no text is read over and over.
+//!
+//! `runaway` follows a secret that is longer than a text holds. `piece` says where a text stands in
+//! the raw bytes, `escaping` how a replacement is written there, and `reading` where attempts are
+//! compared.
 
 pub(in crate::masking) mod attempt;
 pub(in crate::masking) mod channel;

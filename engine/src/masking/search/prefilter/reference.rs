@@ -1,4 +1,4 @@
-//! The search as it was before its look-ups were vectors: kept to compare with.
+//! The same search without vectors, one look-up after another: tests compare the two.
 
 use super::{
     Target,

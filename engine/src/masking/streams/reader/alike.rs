@@ -1,4 +1,4 @@
-//! Reads events that are like the last one: as many of a chunk as there are, at once.
+//! Reads events that are like one of the last few: as many of a chunk as there are, at once.
 //!
 //! Comparing says where in each its pieces stand, and what else has changed. Then all that has
 //! changed is searched in one pass, and the pieces of a text that come one after another in one
@@ -20,8 +20,8 @@ use crate::masking::{
 const MOST: usize = 16 * 1024;
 
 impl Reader {
-    /// Reads the events with which `bytes` begin, at the raw offset `base`, that are like the last
-    /// one that was [read](Self::read).
+    /// Reads the events with which `bytes` begin, at the raw offset `base`, that are like one of
+    /// those that were [read](Self::read) last.
     pub(in crate::masking::streams) fn alike(
         &mut self,
         desk: &mut Desk<'_>,

@@ -40,7 +40,7 @@ const MAX_SLOTS: usize = 16;
 /// Longest number in a slot; it fits 64 bits.
 const MAX_DIGITS: usize = 18;
 
-/// The last event that was read, if it can be compared with.
+/// An event that was read and that later ones are compared with; one of a few.
 #[derive(Default)]
 pub(super) struct Template {
     /// Empty if there is none.

@@ -2,9 +2,9 @@
 //!
 //! It was read when the template was made, and no secret was found. An event that is alike differs
 //! from that in slots: a number, a time, what hides how long a text is. Only what stands around
-//! these can make a difference. So discovery is begun as it was carried up to a slot in the
-//! template, and reads what stands there now. If no secret may begin there, and it then carries
-//! what it carried in the template, all that follows says what it said there.
+//! these can make a difference. So the state of discovery before each slot is kept with the
+//! template. From that state discovery reads the slot's new text. If no secret may begin in it, and
+//! the state behind it is the same as in the template, the rest of the event cannot differ.
 //!
 //! This holds whatever anchors the rest of the event has. The alternative, to look for anchors
 //! around what has changed, takes an anchor that stands in every event for something new: `data:`,
