@@ -283,7 +283,15 @@ impl<'a> Maker<'a> {
             return Ok(None);
         }
         let acting = made.actions.keys().filter(|name| made.acts(name));
-        let plan = Plan::masking(self.set(hides)?).with_keys(keys);
+        let mut plan = Plan::masking(self.set(hides)?).with_keys(keys);
+        for name in acting.clone() {
+            // Replacements are recognised by how much they show.
+            let keep = made.plan.treatment(name).keep;
+            if keep > 0 {
+                let action = Action::Mask;
+                plan = plan.treating(name, Treatment { action, keep });
+            }
+        }
         Ok(Some(plan.after(acting.cloned())))
     }
 

@@ -388,6 +388,9 @@ struct Recorder {
     made: MaskedBody,
 }
 
+/// Bytes of what leaves that are read before it is asked again whether more is wanted.
+const PART: usize = 4 * 1024;
+
 impl Recorder {
     /// Reads what leaves next. One step more is made than is wanted, so that it is seen that there
     /// is more. Gives what it took, in the units of [`Budget`].
@@ -396,7 +399,12 @@ impl Recorder {
             return 0;
         }
         let before = self.masker.work();
-        self.made.append(self.masker.push(leaves));
+        // An event that was held long may let much go at once.
+        for part in leaves.chunks(PART) {
+            if self.wanted.is_some_and(|wanted| self.made.len() <= wanted) {
+                self.made.append(self.masker.push(part));
+            }
+        }
         if ended {
             self.made.append(self.masker.finish());
             self.wanted = None;

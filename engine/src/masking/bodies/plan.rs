@@ -184,7 +184,8 @@ impl Plan {
         }
     }
 
-    pub(in crate::masking) fn treatment(&self, detector: &str) -> Treatment {
+    /// What is done with what this detector finds.
+    pub(crate) fn treatment(&self, detector: &str) -> Treatment {
         self.treatments.get(detector).copied().unwrap_or_default()
     }
 

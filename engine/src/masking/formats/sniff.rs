@@ -200,10 +200,11 @@ impl Format for Sniff {
     }
 
     fn finish(&mut self, desk: &mut Desk<'_>, end: u64) {
-        if !self.head.is_empty() {
-            match self.open(&self.head, true) {
+        let head = std::mem::take(&mut self.head);
+        if !head.is_empty() {
+            match self.open(&head, true) {
                 Some(mut format) => {
-                    format.push(desk, &self.head, self.head_at);
+                    format.push(desk, &head, self.head_at);
                     self.known = Some(format);
                 }
                 None => desk.fault.cannot_be("a body has ended and is of no kind"),

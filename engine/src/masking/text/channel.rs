@@ -129,6 +129,7 @@ impl Channel {
         let work = set.discover(text, self.held.len(), &mut self.carried, &mut self.starts);
         desk.worked(work);
         self.carried.breaks.clear();
+        self.leave_out_done(set, desk);
         if !self.held.is_empty() {
             let mut bytes = std::mem::take(&mut self.held);
             bytes.extend_from_slice(text);
@@ -144,6 +145,19 @@ impl Channel {
             let keep = self.resolve(set, desk, (text, false), spans, marks);
             self.held
                 .extend_from_slice(text.get(keep..).unwrap_or_default());
+        }
+    }
+
+    /// What was masked before, of which only replacements are left, takes no part: it would claim
+    /// the bytes behind a replacement that is shorter than the secret was.
+    fn leave_out_done(&mut self, set: &DetectorSet, desk: &Desk<'_>) {
+        let done = &desk.plan.done;
+        if !done.is_empty() {
+            let is_done = |rule| {
+                set.rule(rule)
+                    .is_some_and(|rule| done.contains(rule.detector.name()))
+            };
+            self.starts.retain(|start| !is_done(start.rule));
         }
     }
 

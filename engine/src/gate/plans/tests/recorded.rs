@@ -123,3 +123,27 @@ fn what_left_before_a_block_is_recorded_whole() {
     assert_eq!(sent, "x AKIA ");
     assert_eq!(recorded, sent);
 }
+
+#[test]
+fn what_was_masked_claims_nothing_behind_its_replacement() {
+    // The detector counts as many bytes as the secret had; its replacement has fewer.
+    let rest = r#""detectors":[{"name":"custom/pin","regex":"pin=(\\S{64})"}],
+        "masking":[{"name":"m","detectors":["custom/pin"],"on":["request"]},
+                   {"name":"r","detectors":["secrets/github-pat"],"on":["request"],"action":"report"}]"#;
+    let text = format!("pin={},{},x", "a1".repeat(32), github());
+    let (sent, recorded) = copies(rest, &Content::text(), &text);
+    assert!(sent.starts_with("pin=[masked:pin:") && sent.ends_with(&format!(",{},x", github())));
+    let replaced = placeholder("github-pat", &github());
+    assert_eq!(recorded, sent.replace(&github(), &replaced));
+}
+
+#[test]
+fn a_replacement_that_shows_some_of_a_secret_stays_as_it_was_sent() {
+    let rest = r#""masking":[{"name":"m","detectors":["secrets/github-pat"],"on":["request"],"keep":4},
+        {"name":"r","keys":["password"],"on":["request"],"action":"report"}]"#;
+    let json = Content::of(Some(b"application/json"));
+    let text = format!(r#"{{"password":"{}"}}"#, github());
+    let (sent, recorded) = copies(rest, &json, &text);
+    assert!(sent.contains("[masked:github-pat:"), "{sent}");
+    assert_eq!(recorded, sent);
+}

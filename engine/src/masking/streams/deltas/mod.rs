@@ -130,6 +130,9 @@ impl Deltas {
                 _ => {}
             }
         }
+        // A string that two dialects have a place for is found twice: the first one counts.
+        self.pieces.sort_by_key(|piece| piece.at);
+        self.pieces.dedup_by_key(|piece| piece.at);
     }
 
     /// What identifies the texts of the pieces.

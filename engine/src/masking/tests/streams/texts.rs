@@ -450,6 +450,13 @@ fn texts_are_followed_in_shapes_that_no_table_knows() {
                 r#"{{"type":"x.delta","delta":"","choices":[{{"index":0,"delta":{{"content":"{p}"}}}}]}}"#
             )
         },
+        // What names a delta of one dialect in an event of another one.
+        |_, p| {
+            format!(
+                r#"{{"choices":[{{"index":0,"delta":{{"content":"{p}"}}}}],"type":".delta","delta":"a"}}"#
+            )
+        },
+        |_, p| format!(r#"{{"choices":[],"type":"x.delta","delta":"{p}"}}"#),
         |n, p| format!(r#"{{"index":{n},"choices":[{{"index":0,"delta":{{"content":"{p}"}}}}]}}"#),
         // A reason that is none.
         |_, p| {
