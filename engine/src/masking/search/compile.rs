@@ -16,9 +16,8 @@ pub(in crate::masking) const MAX_MEMORY: usize = 16 << 20;
 /// Most rules of one set, and most anchors.
 const MAX_RULES: usize = 16_384;
 
-/// One form of one detector, compiled. Its members are those of a
-/// [`RuleSpec`](crate::masking::detectors::rule::RuleSpec). Rules are numbered in the order of
-/// their detectors.
+/// One form of one detector, compiled. Its members are those of a [`RuleSpec`]. Rules are numbered
+/// in the order of their detectors.
 pub(in crate::masking) struct Rule {
     pub(in crate::masking) detector: Arc<Detector>,
     pub(in crate::masking) left: Left,

@@ -3,7 +3,7 @@
 //!
 //! Dialects are recognised by the shape of the JSON, not by who was asked: gateways and local
 //! models speak each other's. What is known of all of them together stands in
-//! [`known`].
+//! [`known`](mod@known).
 
 pub(in crate::masking::streams) mod known;
 mod paths;
