@@ -57,7 +57,7 @@ pub struct Plan {
     pub(in crate::masking) restores: Option<Arc<Secrets>>,
     /// What is masked as well in the copy that is recorded.
     pub(in crate::masking) recording: Option<Arc<Plan>>,
-    /// What these detectors (full names) find passes uncounted: it was masked before.
+    /// These detectors (full names) find nothing: all that they would find was masked before.
     pub(in crate::masking) done: BTreeSet<String>,
 }
 
@@ -184,6 +184,12 @@ impl Plan {
         }
     }
 
+    /// The sets of detectors that look.
+    pub(in crate::masking) fn sets(&self) -> impl Iterator<Item = &DetectorSet> {
+        let sets = std::iter::once(&self.acting).chain(&self.reporting);
+        sets.map(|set| &**set)
+    }
+
     /// What is done with what this detector finds.
     pub(crate) fn treatment(&self, detector: &str) -> Treatment {
         self.treatments.get(detector).copied().unwrap_or_default()
@@ -196,8 +202,7 @@ impl Plan {
     pub(in crate::masking) fn may_have_written(&self, found: Placeholder<'_>) -> bool {
         let shows = |full: &str| found.kept() <= usize::from(self.treatment(full).keep);
         let is_it = |full: &str, short: &str| found.is_named(short) && shows(full);
-        let sets = std::iter::once(&self.acting).chain(&self.reporting);
-        let own = sets.flat_map(|set| set.detectors());
+        let own = self.sets().flat_map(DetectorSet::detectors);
         let mut detectors = own.chain(catalogue());
         detectors.any(|detector| is_it(detector.name(), detector.short_name()))
             || KUBERNETES

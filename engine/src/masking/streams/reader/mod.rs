@@ -320,8 +320,7 @@ impl Reader {
     fn look(&mut self, desk: &Desk<'_>, event: &[u8]) {
         self.places.clear();
         self.places.shrink_to(64);
-        let plan = desk.plan;
-        for set in std::iter::once(&plan.acting).chain(&plan.reporting) {
+        for set in desk.plan.sets() {
             set.candidates(event, &mut self.places);
         }
         self.places.sort_unstable();
@@ -375,10 +374,8 @@ impl Reader {
                 {
                     return Rest::Special;
                 }
-                let plan = desk.plan;
-                let mut sets = std::iter::once(&plan.acting).chain(&plan.reporting);
                 let known = self.places.len();
-                let any = sets.any(|set| {
+                let any = desk.plan.sets().any(|set| {
                     set.candidates(text, &mut self.places);
                     self.places.len() > known
                 });

@@ -155,7 +155,7 @@ impl Own {
             let left = text(before.map_or(begin, |before| before.to), slot.from)?;
             let right = text(slot.to, next.map_or(end, |next| next.from))?;
             let mut window = Window::default();
-            for (set, entry) in sets(plan).zip(&place.entry) {
+            for (set, entry) in plan.sets().zip(&place.entry) {
                 // A context that goes on may end in the slot, wherever its anchor stands.
                 let (mut carried, mut starts) = (entry.clone(), Vec::new());
                 set.discover(lead, 0, &mut carried, &mut starts);
@@ -180,7 +180,7 @@ impl Own {
         let mut reading = Reading {
             event,
             at: begin,
-            carried: sets(desk.plan).map(|_| Carried::new()).collect(),
+            carried: desk.plan.sets().map(|_| Carried::new()).collect(),
         };
         self.places.clear();
         for (number, slot) in slots.iter().enumerate() {
@@ -238,7 +238,7 @@ impl Place {
         let to = last.range().1.saturating_add(self.after);
         let text = event.get(from..to).unwrap_or_default();
         let plan = desk.plan;
-        let mut carried = sets(plan).zip(&self.entry).enumerate();
+        let mut carried = plan.sets().zip(&self.entry).enumerate();
         carried.all(|(number, (set, entry))| {
             let exit = self.exit.as_ref().map(|exit| exit.get(number));
             let now = past(desk, set, entry, text);
@@ -273,7 +273,7 @@ impl Reading<'_> {
             return None;
         }
         let plan = desk.plan;
-        for (set, carried) in sets(plan).zip(&mut self.carried) {
+        for (set, carried) in plan.sets().zip(&mut self.carried) {
             *carried = past(desk, set, carried, &text)?;
         }
         Some(())
@@ -288,13 +288,6 @@ impl Reading<'_> {
             text.extend_from_slice(bytes);
         }
     }
-}
-
-/// The sets of detectors that look.
-fn sets(plan: &Plan) -> impl Iterator<Item = &DetectorSet> {
-    std::iter::once(&plan.acting)
-        .chain(&plan.reporting)
-        .map(|set| &**set)
 }
 
 /// What is carried past this text; `None` if a secret may begin in it.

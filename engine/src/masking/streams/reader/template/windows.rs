@@ -147,7 +147,7 @@ impl Windows {
             return;
         }
         self.places.clear();
-        for set in std::iter::once(&plan.acting).chain(&plan.reporting) {
+        for set in plan.sets() {
             set.candidates(&self.text, &mut self.places);
         }
         let events = self.places.iter().filter_map(|&place| {
