@@ -234,9 +234,12 @@ impl Tokenizer {
 
     /// The text ended: a cut escape stands for itself.
     pub(crate) fn finish(&mut self, sink: &mut impl Sink) {
-        let cut = self.cut;
-        sink.plain(cut.get(..self.cut_len).unwrap_or_default(), self.cut_at);
-        self.cut_len = 0;
+        // A part without bytes would be told as one at the place of the escape before.
+        if self.cut_len > 0 {
+            let cut = self.cut;
+            sink.plain(cut.get(..self.cut_len).unwrap_or_default(), self.cut_at);
+            self.cut_len = 0;
+        }
     }
 
     /// Raw offset of an escape, a number or a literal that the last bytes cut; nothing is known of

@@ -98,3 +98,19 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_document_in_a_string_may_end_in_the_middle_of_an_escape() {
+    let plan = Arc::new(Plan::masking(all()).with_keys(KeyNames::of(["password"])));
+    let content = Content::of(Some(b"application/json"));
+    for body in [
+        r#""{\"password\":\"\\"#,
+        r#""{\"password\":\"\\u00"#,
+        r#"["{\"password\":\"ab\\"#,
+    ] {
+        let whole = masked_as(&plan, &content, body.as_bytes(), &[]);
+        assert!(String::from_utf8_lossy(&whole.0).contains("[masked:password:"));
+        let every: Vec<usize> = (1..body.len()).collect();
+        assert_eq!(masked_as(&plan, &content, body.as_bytes(), &every), whole);
+    }
+}
