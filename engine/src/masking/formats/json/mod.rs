@@ -50,7 +50,8 @@ pub(in crate::masking) struct Json {
     /// How replacements are written in what is no longer JSON.
     rest: Escaping,
     /// A number or literal that the last chunk cut, and where it stands: if it turns out to be
-    /// none, it is text. Or a bracket that the last chunk ended with: see [`OPENING`].
+    /// none, it is text. Or a bracket that the last chunk ended with, with what was cut behind it:
+    /// see [`OPENING`].
     carry: Vec<u8>,
     carry_at: u64,
     buffers: Buffers,
@@ -102,7 +103,10 @@ impl Json {
             true => None,
             false => self.tokenizer.pending(),
         };
-        let opening = (!self.is_text && self.carry == OPENING).then_some(self.carry_at);
+        let opening = match self.is_text {
+            true => None,
+            false => self.opening(),
+        };
         let places = [
             self.tap.undecided().map(RawAt::get),
             self.keys.undecided(),
@@ -110,6 +114,11 @@ impl Json {
             opening,
         ];
         places.into_iter().flatten().min()
+    }
+
+    /// Raw offset of the bracket that waits.
+    fn opening(&self) -> Option<u64> {
+        self.carry.starts_with(OPENING).then_some(self.carry_at)
     }
 
     /// Whether all that came is JSON.
@@ -175,6 +184,7 @@ impl Json {
             return self.undecided().unwrap_or(end);
         }
         let carried = !self.carry.is_empty();
+        let carried_at = self.opening();
         let mut reader = Reader {
             tap: &mut self.tap,
             keys: &mut self.keys,
@@ -186,13 +196,11 @@ impl Json {
         let read = self.tokenizer.read(chunk, from, &mut reader);
         let pending = self.tokenizer.pending();
         let in_string = self.tokenizer.in_string();
-        let carried_at = (self.carry == OPENING).then_some(self.carry_at);
         let read_to = match read {
+            // An escape that is cut stands in a string, where a bracket opens nothing.
+            Ok(()) if in_string => pending.unwrap_or(end),
+            Ok(()) => before_opening(chunk, from, carried_at, pending.unwrap_or(end)),
             Err(NotJson { raw }) => before_opening(chunk, from, carried_at, raw),
-            Ok(()) if pending.is_none() && !in_string => {
-                before_opening(chunk, from, carried_at, end)
-            }
-            Ok(()) => pending.unwrap_or(end),
         };
         if carried && read_to == self.carry_at {
             // The number goes on to the end of the chunk, or turned out to be none.

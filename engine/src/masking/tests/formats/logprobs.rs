@@ -172,6 +172,23 @@ fn what_holds_no_secret_passes_byte_for_byte_and_at_once() {
     }
 }
 
+/// The number behind the bracket turns out to be none: bracket and number are a text from then on.
+/// A cut behind the first digit must not make the bracket a list.
+#[test]
+fn a_list_that_turns_out_to_be_none_in_its_first_number_is_the_same_for_every_cut() {
+    let start = r#"{"choices":[{"logprobs":[{"token":"ghp_","bytes":[103]},"#;
+    for number in ["53", "-1.5e3", "nul", "t"] {
+        let token = format!(
+            r#"{{"token":"{} a","bytes":[{number}a {}"#,
+            &pat()[4..],
+            pat()
+        );
+        let (out, _) = masked(&format!("{start}{token}"));
+        assert!(!out.contains(&pat()[8..]), "{out}");
+        assert!(out.contains(&format!(r#""bytes":[{number}a ["#)), "{out}");
+    }
+}
+
 #[test]
 fn completions_say_their_tokens_in_lists_that_go_together() {
     let body = |said: &[String], top: &str| {
