@@ -3,7 +3,8 @@
 //! # Promises
 //!
 //! 1. *Chunk invariance*: for every way of cutting the bytes, the output is what masking the whole
-//!    gives.
+//!    gives. A body that is blocked ends at the same byte, and the same was found in it: what is
+//!    decided when it is read up to the byte that decides the secret, and not one further.
 //! 2. *No leak*: no byte of a secret leaves, not even its first ones, before the secret is decided.
 //! 3. *Nothing else changes*: what holds no secret passes byte for byte.
 //! 4. *Bounded*: a text holds less than [`MAX_HELD`] bytes; with its escapes, less than 64 KiB of

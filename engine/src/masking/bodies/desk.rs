@@ -42,6 +42,11 @@ pub(in crate::masking) struct Block {
 }
 
 impl Block {
+    /// Whether its first byte stands between these raw offsets.
+    pub(in crate::masking) fn is_in(&self, from: u64, to: u64) -> bool {
+        self.at.is_some_and(|at| (from..to).contains(&at.get()))
+    }
+
     /// It stands here, or some of it does.
     pub(in crate::masking) fn stands(&mut self, at: RawAt) {
         self.at = Some(self.at.map_or(at, |first| first.min(at)));

@@ -7,7 +7,7 @@ use super::fault;
 use crate::masking::offsets::{RawAt, Span};
 
 /// One range of the raw stream that is replaced.
-#[derive(PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(in crate::masking) struct Edit {
     pub(in crate::masking) at: Span<RawAt>,
     /// What stands there instead; empty if it only goes.
@@ -131,6 +131,17 @@ impl Edits {
     /// Whether there is nothing to change.
     pub(in crate::masking) fn is_empty(&self) -> bool {
         self.waiting.is_empty()
+    }
+
+    /// The edits that wait, to [go back](Self::go_back) to them.
+    pub(in crate::masking) fn waiting(&self) -> Vec<Edit> {
+        self.waiting.clone()
+    }
+
+    /// Forgets the edits that were taken since these alone [waited](Self::waiting). None of them
+    /// was made.
+    pub(in crate::masking) fn go_back(&mut self, waiting: Vec<Edit>) {
+        self.waiting = waiting;
     }
 
     /// Keeps the edits that are made from now on.

@@ -42,6 +42,7 @@ impl FingerprintKey {
 }
 
 /// A fingerprint that is being taken. Nothing can be told from it but the fingerprint.
+#[derive(Clone)]
 pub(in crate::masking) struct Taking(Hmac<Sha256>);
 
 impl Taking {

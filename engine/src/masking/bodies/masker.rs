@@ -127,6 +127,19 @@ impl Masker {
         if self.fault.is_noted() {
             return MaskedChunk::owned(self.mask_rest(chunk));
         }
+        let before = self.before(chunk.len());
+        let decided = self.read_next(chunk);
+        match before {
+            Some(before) if self.is_to_end() => {
+                self.go_back(before);
+                MaskedChunk::owned(self.up_to_block(chunk))
+            }
+            _ => self.pass(chunk, decided),
+        }
+    }
+
+    /// Reads the next bytes. Gives the raw offset up to which everything is decided.
+    fn read_next(&mut self, chunk: &[u8]) -> RawAt {
         let from = self.left.after(self.held.len());
         let end = from.after(chunk.len());
         self.work = self.work.saturating_add(chunk.len() as u64);
@@ -136,6 +149,13 @@ impl Masker {
             (self.left..=end).contains(&decided),
             "a body is decided up to a place before what has left, or after its end",
         );
+        decided
+    }
+
+    /// Gives what can leave once `chunk` was read, of a body that is decided up to `decided`.
+    fn pass<'a>(&mut self, chunk: &'a [u8], decided: RawAt) -> MaskedChunk<'a> {
+        let from = self.left.after(self.held.len());
+        let end = from.after(chunk.len());
         if let Some(block) = self.block.take() {
             self.held.extend_from_slice(chunk);
             return MaskedChunk::owned(self.end_at(block, decided));
@@ -333,6 +353,63 @@ impl Masker {
         }
     }
 
+    /// What reading so many bytes changes, if they may end the body before a secret.
+    fn before(&self, bytes: usize) -> Option<Before> {
+        let may_end = self.plan.blocks() && bytes > 1 && !self.format.stops(bytes);
+        may_end.then(|| Before {
+            format: self.format.copy(),
+            findings: self.findings.clone(),
+            waiting: self.edits.waiting(),
+        })
+    }
+
+    /// Whether a secret was found that ends the body, and nothing that cannot be.
+    fn is_to_end(&self) -> bool {
+        self.block.is_some() && !self.fault.is_noted()
+    }
+
+    /// Takes back what was read since. What was remembered stays: it can only be restored where its
+    /// placeholder stands, which did not leave.
+    fn go_back(&mut self, before: Before) {
+        self.format = before.format;
+        self.findings = before.findings;
+        self.edits.go_back(before.waiting);
+        self.block = None;
+    }
+
+    /// Reads `chunk`, in which the body ends at a secret, up to the byte that decides it and no
+    /// further, so that neither how much leaves before the secret nor what was found depends on how
+    /// much came with it: other texts would be decided by what stands behind.
+    fn up_to_block(&mut self, chunk: &[u8]) -> Vec<u8> {
+        let (mut out, mut rest) = (Vec::new(), chunk);
+        while let Some((first, later)) = rest.split_at_checked(rest.len() / 2)
+            && !first.is_empty()
+            && self.blocked.is_none()
+            && !self.fault.is_noted()
+        {
+            let before = self.before(usize::MAX);
+            let decided = self.read_next(first);
+            match before {
+                Some(before) if self.is_to_end() => {
+                    self.go_back(before);
+                    rest = first;
+                }
+                _ => {
+                    out.extend_from_slice(self.pass(first, decided).as_bytes());
+                    rest = later;
+                }
+            }
+        }
+        out.extend_from_slice(self.mask(rest).as_bytes());
+        let is_blocked = self.blocked.is_some() || self.fault.is_noted();
+        if !is_blocked {
+            self.fault
+                .cannot_be("a body ends at a secret that is none when it is read again");
+            out.extend(self.mask_rest(&[]));
+        }
+        out
+    }
+
     /// Masks all that is held, and `chunk`, which comes next: see [`fault`]. Gives what leaves.
     fn mask_rest(&mut self, chunk: &[u8]) -> Vec<u8> {
         self.held.extend_from_slice(chunk);
@@ -375,6 +452,13 @@ impl Masker {
         out.extend(ending.into_iter().flatten());
         out
     }
+}
+
+/// What was known of a body before some bytes were read.
+struct Before {
+    format: Box<dyn Format>,
+    findings: Findings,
+    waiting: Vec<Edit>,
 }
 
 /// Makes the copy of a body that is recorded: what leaves is masked once more.

@@ -50,6 +50,8 @@ pub struct Plan {
     pub(in crate::masking) reporting: Option<Arc<DetectorSet>>,
     /// By full detector name; [`Treatment::default`] for those that are not here.
     pub(in crate::masking) treatments: BTreeMap<String, Treatment>,
+    /// One of them is to block.
+    blocks: bool,
     pub(in crate::masking) keys: KeyNames,
     /// The values of Kubernetes Secrets are masked whole.
     pub(in crate::masking) kubernetes: bool,
@@ -80,6 +82,7 @@ impl Plan {
             acting,
             reporting: None,
             treatments: BTreeMap::new(),
+            blocks: false,
             keys: KeyNames::default(),
             kubernetes,
             remembers: Remembers::Nothing,
@@ -117,6 +120,8 @@ impl Plan {
     #[must_use]
     pub fn treating(mut self, detector: &str, treatment: Treatment) -> Self {
         self.treatments.insert(detector.to_owned(), treatment);
+        let mut treatments = self.treatments.values();
+        self.blocks = treatments.any(|treatment| treatment.action == Action::Block);
         self
     }
 
@@ -166,8 +171,7 @@ impl Plan {
 
     /// Whether a body can end because of what is found in it.
     pub fn blocks(&self) -> bool {
-        let mut treatments = self.treatments.values();
-        treatments.any(|treatment| treatment.action == Action::Block)
+        self.blocks
     }
 
     /// Whether a key can make its value a secret.

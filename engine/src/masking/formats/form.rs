@@ -17,6 +17,7 @@ use crate::masking::{
 };
 
 /// A form.
+#[derive(Clone)]
 pub(in crate::masking) struct Form {
     tap: Tap,
     buffers: Buffers,
@@ -82,6 +83,10 @@ impl Form {
 }
 
 impl Format for Form {
+    fn copy(&self) -> Box<dyn Format> {
+        Box::new(self.clone())
+    }
+
     fn push(&mut self, desk: &mut Desk<'_>, chunk: &[u8], from: u64) -> u64 {
         let end = from.saturating_add(chunk.len() as u64);
         let mut out = Transcript::new(std::mem::take(&mut self.buffers), chunk, from);

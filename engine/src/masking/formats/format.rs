@@ -8,6 +8,17 @@ pub(in crate::masking) trait Format: Send + Sync {
     /// everything is decided: all edits before it are on the desk. It never goes back.
     fn push(&mut self, desk: &mut Desk<'_>, chunk: &[u8], from: u64) -> u64;
 
+    /// The same body, read as far. Where a body ends at a secret it is read again from a copy, up
+    /// to the byte that decides it.
+    fn copy(&self) -> Box<dyn Format>;
+
+    /// Whether it reads no further than to the secret at which the body ends, wherever the next
+    /// `bytes` bytes are cut: then nobody needs a [copy](Self::copy).
+    fn stops(&self, bytes: usize) -> bool {
+        let _ = bytes;
+        false
+    }
+
     /// The body ended at the raw offset `end`: everything is decided.
     fn finish(&mut self, desk: &mut Desk<'_>, end: u64);
 

@@ -16,6 +16,7 @@ use crate::masking::{
 /// its length is ever a character of a text, so a body of text has no head in it. What can be one
 /// may lie, too: then the bytes that say the length are the beginning of a secret. So those that
 /// could be characters are read before the message.
+#[derive(Clone)]
 pub(in crate::masking) struct Grpc {
     tap: Tap,
     /// Bytes of the head read so far, and where they stand.
@@ -25,6 +26,7 @@ pub(in crate::masking) struct Grpc {
 }
 
 /// Where in the body we are.
+#[derive(Clone)]
 enum Place {
     Head,
     /// In a message of which so many bytes are to come.
@@ -99,6 +101,10 @@ impl Grpc {
 }
 
 impl Format for Grpc {
+    fn copy(&self) -> Box<dyn Format> {
+        Box::new(self.clone())
+    }
+
     fn push(&mut self, desk: &mut Desk<'_>, chunk: &[u8], from: u64) -> u64 {
         let end = from.saturating_add(chunk.len() as u64);
         let mut rest = chunk;

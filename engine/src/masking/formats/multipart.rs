@@ -69,6 +69,7 @@ fn extended(value: &[u8]) -> Vec<u8> {
 }
 
 /// A body of parts.
+#[derive(Clone)]
 pub(in crate::masking) struct Multipart {
     /// What ends a part: a line feed, two dashes and the boundary.
     end: Finder<'static>,
@@ -102,6 +103,15 @@ enum State {
 enum Part {
     Read(Box<dyn Format>),
     Masked(Whole),
+}
+
+impl Clone for Part {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Read(format) => Self::Read(format.copy()),
+            Self::Masked(whole) => Self::Masked(whole.clone()),
+        }
+    }
 }
 
 impl Multipart {
@@ -266,6 +276,10 @@ impl Multipart {
 }
 
 impl Format for Multipart {
+    fn copy(&self) -> Box<dyn Format> {
+        Box::new(self.clone())
+    }
+
     fn push(&mut self, desk: &mut Desk<'_>, chunk: &[u8], from: u64) -> u64 {
         let end = from.saturating_add(chunk.len() as u64);
         if self.beginning && self.cut.len() == 1 {

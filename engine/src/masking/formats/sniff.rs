@@ -21,6 +21,18 @@ pub(in crate::masking) struct Sniff {
     known: Option<Box<dyn Format>>,
 }
 
+impl Clone for Sniff {
+    fn clone(&self) -> Self {
+        Self {
+            kind: self.kind.clone(),
+            path: self.path.clone(),
+            head: self.head.clone(),
+            head_at: self.head_at,
+            known: self.known.as_ref().map(|known| known.copy()),
+        }
+    }
+}
+
 impl Sniff {
     /// A body that is of this kind unless it begins like another one.
     pub(in crate::masking) fn new(kind: Kind, path: Option<Box<[u8]>>) -> Self {
@@ -162,6 +174,10 @@ impl Sniff {
 }
 
 impl Format for Sniff {
+    fn copy(&self) -> Box<dyn Format> {
+        Box::new(self.clone())
+    }
+
     fn push(&mut self, desk: &mut Desk<'_>, chunk: &[u8], from: u64) -> u64 {
         if let Some(known) = &mut self.known {
             return known.push(desk, chunk, from);
@@ -213,6 +229,11 @@ impl Format for Sniff {
         if let Some(known) = &mut self.known {
             known.finish(desk, end);
         }
+    }
+
+    fn stops(&self, bytes: usize) -> bool {
+        let bytes = bytes.saturating_add(self.head.len());
+        self.known.as_ref().is_some_and(|known| known.stops(bytes))
     }
 
     fn cut(&self, at: u64) -> u64 {

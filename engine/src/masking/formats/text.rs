@@ -8,6 +8,7 @@ use crate::masking::{
     text::tap::{Escaping, Tap},
 };
 
+#[derive(Clone)]
 pub(in crate::masking) struct Text {
     tap: Tap,
 }
@@ -30,6 +31,10 @@ impl Text {
 }
 
 impl Format for Text {
+    fn copy(&self) -> Box<dyn Format> {
+        Box::new(self.clone())
+    }
+
     fn push(&mut self, desk: &mut Desk<'_>, chunk: &[u8], from: u64) -> u64 {
         self.tap.push_plain(desk, chunk, from);
         let end = from.saturating_add(chunk.len() as u64);

@@ -10,7 +10,7 @@ use crate::masking::{
 const COPIED: usize = 8 * 1024;
 
 /// What a transcript is written into. Kept from chunk to chunk, to save allocations.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Buffers {
     text: Vec<u8>,
     pieces: Vec<Piece>,

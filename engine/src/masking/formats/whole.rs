@@ -16,6 +16,7 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 const MAX_KEPT: usize = 128;
 
 /// One value, masked whole.
+#[derive(Clone)]
 pub(super) struct Whole {
     /// The full name that it is counted under.
     name: String,
@@ -31,6 +32,7 @@ pub(super) struct Whole {
 }
 
 /// A value too long to be held.
+#[derive(Clone)]
 struct Long {
     /// Of the value as it stands there.
     written: Taking,

@@ -23,7 +23,7 @@ pub(super) const MAX_WAITING: u64 = 256 * 1024;
 /// Bytes of a text that are gathered before they are read: beyond, nothing is gained.
 const MOST_GATHERED: usize = 4096;
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Channels {
     open: Vec<Open>,
     /// Counts pieces, to know which text was quiet.
@@ -38,7 +38,7 @@ pub(super) struct Channels {
 
 /// Pieces of one text that have come one after another and are read at once: reading costs the same
 /// for a word as for a hundred bytes.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Gathered {
     /// Of [`Channels::open`].
     of: usize,
@@ -55,7 +55,7 @@ impl std::fmt::Debug for Gathered {
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Open {
     key: Box<[u8]>,
     text: JsonText,
@@ -63,7 +63,7 @@ struct Open {
 }
 
 /// What goes with a text: if something in `of` is masked, `range` is replaced too.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Tie {
     pub(super) of: (u64, u64),
     pub(super) range: (u64, u64),

@@ -21,6 +21,7 @@ use crate::masking::{
 use crate::upstreams::error_line;
 
 /// Where records end.
+#[derive(Clone)]
 pub(super) struct Records {
     split: Split,
     /// Of the request.
@@ -28,20 +29,21 @@ pub(super) struct Records {
 }
 
 /// Reads a long record, or the rest of the body.
+#[derive(Clone)]
 pub(super) struct LongRecord {
     json: Json,
     is_line: bool,
 }
 
 /// Finds records.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Split {
     Lines,
     Elements(Elements),
 }
 
 /// Where in an array that is the whole body we are.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Elements {
     has_begun: bool,
     /// Containers that are open in the element.
@@ -138,6 +140,10 @@ impl Framing for Records {
         channels: &mut Channels,
     ) -> bool {
         reader.record(desk, record, base, channels)
+    }
+
+    fn may_be_none(&self) -> bool {
+        true
     }
 
     fn long(&self, desk: &mut Desk<'_>, start: u64) -> LongRecord {

@@ -33,7 +33,7 @@ pub(super) enum Kind {
 }
 
 /// What was read of one event. Kept from event to event for its memory.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Tape {
     tokens: Vec<Token>,
     /// Raw offset of the event.
@@ -43,7 +43,7 @@ pub(super) struct Tape {
 }
 
 /// Room for the decoded text of a string, kept for its memory.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Room {
     text: Vec<u8>,
     pieces: Vec<Piece>,

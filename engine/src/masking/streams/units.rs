@@ -13,7 +13,7 @@ use super::{
 use crate::masking::{bodies::desk::Desk, formats::Format};
 
 /// What tells one kind of units from another.
-pub(super) trait Framing: Send + Sync {
+pub(super) trait Framing: Clone + Send + Sync + 'static {
     /// Reads a unit that is too long to wait for its end.
     type Long: Long;
 
@@ -33,6 +33,9 @@ pub(super) trait Framing: Send + Sync {
         channels: &mut Channels,
     ) -> bool;
 
+    /// Whether what ends as a unit may turn out to be none.
+    fn may_be_none(&self) -> bool;
+
     /// What reads a long unit that begins at the raw offset `start`.
     fn long(&self, desk: &mut Desk<'_>, start: u64) -> Self::Long;
 
@@ -41,7 +44,7 @@ pub(super) trait Framing: Send + Sync {
 }
 
 /// Reads one long unit as it comes.
-pub(super) trait Long: Send + Sync {
+pub(super) trait Long: Clone + Send + Sync + 'static {
     /// Reads the next bytes of the unit, which begin at the raw offset `raw`.
     fn push(&mut self, desk: &mut Desk<'_>, bytes: &[u8], raw: u64);
 
@@ -67,6 +70,7 @@ pub(super) enum End {
 }
 
 /// A body of units.
+#[derive(Clone)]
 pub(super) struct Units<F: Framing> {
     framing: F,
     /// The beginning of a unit that has not ended.
@@ -182,6 +186,17 @@ impl<F: Framing> Units<F> {
 }
 
 impl<F: Framing> Format for Units<F> {
+    fn copy(&self) -> Box<dyn Format> {
+        Box::new(self.clone())
+    }
+
+    /// A unit that is whole is the last that is read; what is too long, or none, is read as it
+    /// comes, with all that follows in a chunk.
+    fn stops(&self, bytes: usize) -> bool {
+        let is_whole = self.begun.len().saturating_add(bytes) <= MAX_UNIT;
+        is_whole && self.long.is_none() && !self.framing.may_be_none()
+    }
+
     fn push(&mut self, desk: &mut Desk<'_>, chunk: &[u8], from: u64) -> u64 {
         let mut rest = chunk;
         let mut at = from;

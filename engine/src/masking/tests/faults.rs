@@ -37,6 +37,7 @@ enum Wrong {
 }
 
 /// Text, from its third chunk on read wrong.
+#[derive(Clone)]
 struct Broken {
     tap: Tap,
     wrong: Wrong,
@@ -44,6 +45,10 @@ struct Broken {
 }
 
 impl Format for Broken {
+    fn copy(&self) -> Box<dyn Format> {
+        Box::new(self.clone())
+    }
+
     fn push(&mut self, desk: &mut Desk<'_>, chunk: &[u8], from: u64) -> u64 {
         self.chunks += 1;
         let end = from + chunk.len() as u64;

@@ -5,6 +5,8 @@ mod actions;
 mod budgets;
 mod cases;
 mod detectors;
+#[cfg(not(target_arch = "wasm32"))]
+mod ends;
 mod faults;
 #[cfg(not(target_arch = "wasm32"))]
 mod formats;

@@ -22,7 +22,7 @@ use std::collections::BTreeSet;
 const COMPARED: u64 = 32;
 
 /// A rule that reads on from a place where its secret may begin.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(in crate::masking) struct Attempt {
     rule: u16,
     /// `None` when no longer match can come.

@@ -25,6 +25,7 @@ use std::{borrow::Cow, fmt};
 pub use super::open::MAX_HELD;
 
 /// The state of one decoded text. Small while nothing is undecided.
+#[derive(Clone)]
 pub(in crate::masking) struct Channel {
     /// What discovery goes on with at the next byte.
     carried: Carried,

@@ -18,7 +18,7 @@ use crate::base::lanes::{WIDE, Wanted};
 use crate::masking::{bodies::fault, offsets::RawAt};
 
 /// What is carried from push to push.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(in crate::masking) struct Fold {
     /// The beginning of what may be an escape, cut by the end of the last push.
     carry: Vec<u8>,

@@ -64,7 +64,7 @@ type Entry = ((u16, State), Distances);
 
 /// What one text remembers of places that were decided, as far as it still holds their bytes.
 /// Positions are offsets in the text.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(in crate::masking) struct Known {
     /// By place, and there sorted by rule and state. 8 bytes each.
     ends: BTreeMap<TextAt, Vec<Entry>>,

@@ -15,6 +15,7 @@ use std::iter::Peekable;
 pub const MAX_HELD: usize = 8192;
 
 /// The leftmost place that is not decided.
+#[derive(Clone)]
 pub(super) struct Open {
     pub(super) at: usize,
     /// Every attempt that is open has read up to here.

@@ -32,6 +32,7 @@ const KEPT: u64 = 128;
 const STEP: u64 = 2;
 
 /// See the [module](self).
+#[derive(Clone)]
 pub(super) struct Runaway {
     /// The rule that gives it its name.
     rule: u16,

@@ -87,7 +87,7 @@ enum Reader {
 }
 
 /// The places at which one tail was asked for.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Asked {
     /// Where in the text the first note is.
     from: TextAt,
@@ -132,7 +132,7 @@ type Entry = ((u16, State), Note);
 
 /// What one text knows of tails. All of it could be found out again: what is forgotten costs work
 /// and nothing else.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(in crate::masking) struct Tails {
     /// By the tail's number.
     asked: BTreeMap<u16, Asked>,

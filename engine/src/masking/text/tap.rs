@@ -29,7 +29,7 @@ pub(in crate::masking) use super::{escaping::Escaping, piece::Piece};
 const MAX_WIDE: u64 = 48 * 1024;
 
 /// One text.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(in crate::masking) struct Tap {
     acting: Channel,
     reporting: Option<Box<Channel>>,

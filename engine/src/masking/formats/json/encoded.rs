@@ -16,7 +16,7 @@ use crate::masking::{
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 
 /// A string that is base64 so far. It is held until its end, but no longer than a secret would be.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Encoded {
     text: Vec<u8>,
     pieces: Vec<Piece>,
@@ -68,7 +68,8 @@ impl Encoded {
             return false;
         };
         let mut edits = Edits::default();
-        let blocked = desk.blocked.is_some();
+        // Where it stands is said here, not by what is decoded.
+        let earlier = desk.blocked.take();
         (desk.judged, desk.work) = {
             let mut inner = Desk {
                 plan: desk.plan,
@@ -88,8 +89,16 @@ impl Encoded {
             tap.finish(&mut inner);
             (inner.judged, inner.work)
         };
-        if let (false, Some(block)) = (blocked, &mut desk.blocked) {
-            block.at = Some(start.into());
+        let found = desk.blocked.take();
+        let is_blocked = found.is_some();
+        *desk.blocked = earlier.or_else(|| {
+            found.map(|mut block| {
+                block.at = None;
+                block
+            })
+        });
+        if let (true, Some(block)) = (is_blocked, &mut desk.blocked) {
+            block.stands(RawAt::new(start));
             return true;
         }
         if edits.is_empty() {

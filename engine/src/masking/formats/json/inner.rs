@@ -25,6 +25,7 @@ pub(super) trait Rest {
 }
 
 /// The document in one string.
+#[derive(Clone)]
 pub(super) struct Inner {
     tokenizer: Tokenizer,
     keys: Keys,

@@ -22,7 +22,7 @@ use crate::masking::{
 use crate::upstreams::LOG_PROBABILITIES;
 
 /// What is known of keys at one place of a document.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Keys {
     kubernetes: Kubernetes,
     /// The key, or the kind, that is being read; longer than any that is looked for if it is not
@@ -54,7 +54,7 @@ enum Reads {
     Kind,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 enum Value {
     /// Read as other text is.
     #[default]

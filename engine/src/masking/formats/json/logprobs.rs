@@ -13,6 +13,7 @@
 use super::JsonText;
 use crate::masking::{
     bodies::{desk::Desk, edit::Edit},
+    offsets::RawAt,
     text::tap::{Escaping, Piece},
 };
 use crate::upstreams::LOG_PROBABILITIES;
@@ -23,6 +24,7 @@ use std::collections::VecDeque;
 const MAX_WAITING: u64 = 256 * 1024;
 
 /// The value of one member that holds log probabilities.
+#[derive(Clone)]
 pub(super) struct LogProbs {
     /// The tokens of the list that is being read.
     text: JsonText,
@@ -65,6 +67,7 @@ enum Key {
 }
 
 /// What says one token.
+#[derive(Clone)]
 struct Element {
     start: u64,
     /// Where the token stands.
@@ -74,6 +77,7 @@ struct Element {
 }
 
 /// A value that goes, if its token does.
+#[derive(Clone)]
 struct Removal {
     /// Raw offset of its first byte that is not replaced yet.
     start: u64,
@@ -364,7 +368,7 @@ impl LogProbs {
     }
 
     /// Looks what became of the tokens that are decided.
-    fn judge(&mut self, desk: &Desk<'_>) {
+    fn judge(&mut self, desk: &mut Desk<'_>) {
         let undecided = self.text.undecided().unwrap_or(u64::MAX);
         let mut judge = |element: &mut Element| {
             let Some((start, end)) = element.token.filter(|(_, end)| *end <= undecided) else {
@@ -372,6 +376,12 @@ impl LogProbs {
             };
             if element.is_masked.is_none() {
                 let is_masked = desk.edits.touch(start, end);
+                // What else it says of the token may stand before it.
+                if let Some(block) = &mut desk.blocked
+                    && block.is_in(start, end)
+                {
+                    block.stands(RawAt::new(element.start));
+                }
                 element.is_masked = Some(is_masked);
                 let ties = std::mem::take(&mut element.ties);
                 if is_masked {

@@ -42,6 +42,7 @@ use crate::masking::{
 ///
 /// What is pushed need not be without gaps: a protocol that reads a string itself leaves its
 /// content out.
+#[derive(Clone)]
 pub(in crate::masking) struct Json {
     tap: Tap,
     tokenizer: Tokenizer,
@@ -231,6 +232,10 @@ impl Json {
 }
 
 impl Format for Json {
+    fn copy(&self) -> Box<dyn Format> {
+        Box::new(self.clone())
+    }
+
     fn push(&mut self, desk: &mut Desk<'_>, chunk: &[u8], from: u64) -> u64 {
         let mut done = 0_usize;
         // Up to where the part that comes next is not known to be quiet.

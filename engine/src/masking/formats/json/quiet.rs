@@ -39,6 +39,7 @@ const SHORTEST_PART: usize = 2 * 1024;
 /// How many bytes are read quietly at once. A part that is not quiet was read in vain, so parts
 /// become short at once where one was not, and long again as slowly as places that are not quiet
 /// come seldom.
+#[derive(Clone)]
 pub(super) struct Parts {
     length: usize,
     /// How many of this length were quiet since it was chosen.

@@ -8,6 +8,7 @@ use crate::masking::{
 };
 
 /// One text: its secrets are masked, and if it is JSON, what its keys say is one.
+#[derive(Clone)]
 pub(in crate::masking) struct JsonText {
     tap: Tap,
     /// It stands in JSON strings, so it may be a document.
@@ -28,7 +29,7 @@ enum Document {
 }
 
 /// What is left of a text without the values that are masked whole.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Kept {
     text: Vec<u8>,
     pieces: Vec<Piece>,

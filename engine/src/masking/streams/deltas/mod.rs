@@ -42,7 +42,7 @@ pub(in crate::masking::streams) struct Delta {
 }
 
 /// What one event says about texts that go on over events. Kept from event to event for its memory.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(in crate::masking::streams) struct Deltas {
     /// In the order of their places.
     pub(in crate::masking::streams) pieces: Vec<Delta>,
@@ -67,7 +67,7 @@ pub(in crate::masking::streams) struct Deltas {
 }
 
 /// What the members of the root say.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Root {
     indices: [Option<usize>; MAX_INDICES],
     id: Option<usize>,

@@ -41,6 +41,7 @@ pub(in crate::masking::streams) const MAX_UNIT: usize = 32 * 1024;
 const MARK: &[u8] = &[0xEF, 0xBB, 0xBF];
 
 /// Reads one event, or one record; its memory is used again for the next one.
+#[derive(Clone)]
 pub(in crate::masking::streams) struct Reader {
     /// What later events may be like.
     templates: Templates,

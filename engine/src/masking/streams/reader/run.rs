@@ -6,7 +6,7 @@ use super::template::At;
 const KEPT: usize = 32;
 
 /// Such events, in order. Kept for its memory.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Run {
     /// Where they end.
     pub(super) ends: Vec<usize>,

@@ -6,7 +6,7 @@
 /// An event ends with a blank line. A comment before the first field of an event is taken for an
 /// event of its own: servers send comments so that a quiet connection lives on, and they must not
 /// wait for what comes next.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(in crate::masking::streams) struct Ends {
     /// Bytes of the current line before its end; only whether there are some counts.
     in_line: bool,

@@ -9,6 +9,7 @@ use crate::masking::{
 };
 
 /// Reads one long event.
+#[derive(Clone)]
 pub(in crate::masking::streams) struct LongEvent {
     place: Place,
     /// What stands in a line before it is known what line it is.
@@ -24,6 +25,7 @@ pub(in crate::masking::streams) struct LongEvent {
 }
 
 /// The data of the event, all its lines.
+#[derive(Clone)]
 enum Data {
     Json(Box<Json>),
     Text(Box<Tap>),

@@ -17,7 +17,7 @@ use lines::Ends;
 use long::LongEvent;
 
 /// Where events end.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Events {
     ends: Ends,
 }
@@ -43,6 +43,10 @@ impl Framing for Events {
     ) -> bool {
         reader.read(desk, event, base, channels);
         true
+    }
+
+    fn may_be_none(&self) -> bool {
+        false
     }
 
     fn long(&self, _: &mut Desk<'_>, _: u64) -> LongEvent {

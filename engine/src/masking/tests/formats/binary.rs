@@ -16,7 +16,7 @@ fn grpc() -> Content {
     Content::of(Some(b"application/grpc+proto"))
 }
 
-fn frame(flag: u8, message: &[u8]) -> Vec<u8> {
+pub(super) fn frame(flag: u8, message: &[u8]) -> Vec<u8> {
     let mut out = vec![flag];
     out.extend(u32::try_from(message.len()).unwrap().to_be_bytes());
     out.extend(message);

@@ -11,7 +11,7 @@ use proptest::{prelude::*, sample};
 const FORM: &str = "application/x-www-form-urlencoded";
 
 /// Percent-encoded, some of it that need not be.
-fn encoded(text: &str, dice: &mut Dice) -> Vec<u8> {
+pub(super) fn encoded(text: &str, dice: &mut Dice) -> Vec<u8> {
     let mut out = String::new();
     for byte in text.bytes() {
         match byte {

@@ -2,6 +2,7 @@
 //! known.
 
 mod binary;
+pub(super) mod blocking;
 mod evasions;
 mod form;
 mod json;

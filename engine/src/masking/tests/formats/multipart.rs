@@ -9,14 +9,14 @@ use crate::masking::{
 use proptest::{prelude::*, sample};
 
 #[derive(Debug, Clone)]
-enum Kind {
+pub(super) enum Kind {
     Text(Vec<super::Part>),
     Json(json::Node),
     Picture(Vec<u8>),
     Nested(Vec<super::Part>),
 }
 
-fn kind() -> impl Strategy<Value = Kind> {
+pub(super) fn kind() -> impl Strategy<Value = Kind> {
     prop_oneof![
         text().prop_map(Kind::Text),
         json::node().prop_map(Kind::Json),
@@ -29,6 +29,52 @@ fn kind() -> impl Strategy<Value = Kind> {
     ]
 }
 
+/// The body of these parts, each with `header` (nothing, or a line without its end).
+pub(super) fn written(
+    parts: &[Kind],
+    seed: u64,
+    preamble: &str,
+    newline: &str,
+    header: &str,
+) -> Body {
+    let header = if header.is_empty() {
+        String::new()
+    } else {
+        format!("{header}{newline}")
+    };
+    let (mut body, mut dice) = (Body::default(), Dice(seed));
+    body.push(preamble);
+    for part in parts {
+        body.push(format!("--b=x{newline}{header}"));
+        match part {
+            Kind::Text(parts) => {
+                body.push(format!(
+                    "content-disposition: form-data; name=a{newline}{newline}"
+                ));
+                body.text(parts, |text| text.as_bytes().to_vec());
+            }
+            Kind::Json(node) => {
+                body.push(format!(
+                    "X-A: b{newline}CONTENT-TYPE:application/json; charset=utf-8{newline}{newline}"
+                ));
+                json::write(node, &mut body, &mut dice);
+            }
+            Kind::Picture(bytes) => {
+                body.push(format!("Content-Type: image/png{newline}{newline}"));
+                body.push(bytes);
+            }
+            Kind::Nested(parts) => {
+                body.push(format!("Content-Type: multipart/mixed; boundary=\"c d\"{newline}{newline}--c d{newline}{newline}"));
+                body.text(parts, |text| text.as_bytes().to_vec());
+                body.push(format!("{newline}--c d--{newline}"));
+            }
+        }
+        body.push(newline);
+    }
+    body.push(format!("--b=x--{newline}"));
+    body
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: crate::testing::cases(100), failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -37,32 +83,7 @@ proptest! {
         parts in prop::collection::vec(kind(), 0..4), seed: u64, at in prop::collection::vec(any::<sample::Index>(), 0..12),
         preamble in sample::select(vec!["", "\r\n", "This is\r\n--a multipart\r\n"]), newline in sample::select(vec!["\r\n", "\n"]),
     ) {
-        let (mut body, mut dice) = (Body::default(), Dice(seed));
-        body.push(preamble);
-        for part in &parts {
-            body.push(format!("--b=x{newline}"));
-            match part {
-                Kind::Text(parts) => {
-                    body.push(format!("content-disposition: form-data; name=a{newline}{newline}"));
-                    body.text(parts, |text| text.as_bytes().to_vec());
-                }
-                Kind::Json(node) => {
-                    body.push(format!("X-A: b{newline}CONTENT-TYPE:application/json; charset=utf-8{newline}{newline}"));
-                    json::write(node, &mut body, &mut dice);
-                }
-                Kind::Picture(bytes) => {
-                    body.push(format!("Content-Type: image/png{newline}{newline}"));
-                    body.push(bytes);
-                }
-                Kind::Nested(parts) => {
-                    body.push(format!("Content-Type: multipart/mixed; boundary=\"c d\"{newline}{newline}--c d{newline}{newline}"));
-                    body.text(parts, |text| text.as_bytes().to_vec());
-                    body.push(format!("{newline}--c d--{newline}"));
-                }
-            }
-            body.push(newline);
-        }
-        body.push(format!("--b=x--{newline}"));
+        let body = written(&parts, seed, preamble, newline, "");
         holds(&Content::of(Some(b"multipart/form-data; boundary=\"b=x\"")), &body, &at)?;
     }
 }

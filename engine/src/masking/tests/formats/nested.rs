@@ -206,7 +206,7 @@ fn a_long_value_in_a_string_is_held_up_to_the_cap_and_all_of_it_is_masked() {
 }
 
 /// A document with a secret under its key, as text, and what masking leaves of it.
-fn document() -> impl Strategy<Value = (Value, Value)> {
+pub(super) fn document() -> impl Strategy<Value = (Value, Value)> {
     let member = (
         "[a-c]{1,3}",
         sample::select(vec!["x", "é😀\n\"\\", "/", "", "words \u{1}"]),

@@ -11,7 +11,7 @@ use crate::masking::{
 use proptest::{prelude::*, sample};
 use std::sync::Arc;
 
-fn shard() -> impl Strategy<Value = String> {
+pub(super) fn shard() -> impl Strategy<Value = String> {
     let fixed = vec![
         "{",
         "}",

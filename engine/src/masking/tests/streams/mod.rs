@@ -5,6 +5,8 @@ mod blocked;
 mod bounds;
 mod conversations;
 #[cfg(not(target_arch = "wasm32"))]
+mod ending;
+#[cfg(not(target_arch = "wasm32"))]
 mod fingerprints;
 mod framing;
 #[cfg(not(target_arch = "wasm32"))]

@@ -164,7 +164,7 @@ proptest! {
 }
 
 /// Pieces of streams, glued together anyhow.
-fn shard() -> impl Strategy<Value = Vec<u8>> {
+pub(super) fn shard() -> impl Strategy<Value = Vec<u8>> {
     let token = format!("ghp_{}", "EXAMPLE1".repeat(5));
     let known: Vec<&[u8]> = vec![
         b"\n",

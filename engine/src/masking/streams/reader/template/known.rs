@@ -11,7 +11,7 @@ use crate::masking::streams::{deltas::Deltas, tape::Tape};
 const MAX_TEMPLATES: usize = 3;
 
 /// Templates, each with what is known of it.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(in crate::masking::streams::reader) struct Templates {
     all: Vec<(Template, Own)>,
     /// The one that was compared with last.

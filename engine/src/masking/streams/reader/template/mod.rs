@@ -41,7 +41,7 @@ const MAX_SLOTS: usize = 16;
 const MAX_DIGITS: usize = 18;
 
 /// An event that was read and that later ones are compared with; one of a few.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Template {
     /// Empty if there is none.
     event: Vec<u8>,
@@ -58,6 +58,7 @@ pub(super) struct Template {
 }
 
 /// A place that need not be the same.
+#[derive(Clone)]
 struct Slot {
     /// Where it is in the template.
     from: usize,

@@ -27,7 +27,7 @@ use crate::masking::{
 };
 
 /// What is known of a template.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(in crate::masking::streams::reader) struct Own {
     state: State,
     places: Vec<Place>,
@@ -55,6 +55,7 @@ enum State {
 }
 
 /// One slot, or several that stand close to each other, with what is around them.
+#[derive(Clone)]
 struct Place {
     /// The first slot and the last, by their numbers.
     first: usize,

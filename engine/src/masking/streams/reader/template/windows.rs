@@ -14,7 +14,7 @@ use crate::masking::{
 };
 
 /// The windows of a template, and what was gathered of them.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Windows {
     /// By the numbers of their slots.
     of: Vec<(usize, Window)>,
