@@ -97,5 +97,23 @@ impl BoundRequest<'_> {
 
 /// SHA-256 of a body, for [`BodyBinding::Whole`].
 pub fn body_sha256(body: &[u8]) -> [u8; 32] {
-    Sha256::digest(body).into()
+    let mut hash = BodyHash::default();
+    hash.update(body);
+    hash.sha256()
+}
+
+/// The same of a body that is read in parts.
+#[derive(Debug, Clone, Default)]
+pub struct BodyHash(Sha256);
+
+impl BodyHash {
+    /// Reads the next part.
+    pub fn update(&mut self, part: &[u8]) {
+        self.0.update(part);
+    }
+
+    /// Of all parts.
+    pub fn sha256(self) -> [u8; 32] {
+        self.0.finalize().into()
+    }
 }

@@ -34,7 +34,7 @@ mod standing;
 mod tests;
 
 pub use answer::{Answer, Approver, Conflict, EVERY_GROUP};
-pub use digest::{BodyBinding, BoundRequest, RequestDigest, body_sha256};
+pub use digest::{BodyBinding, BodyHash, BoundRequest, RequestDigest, body_sha256};
 pub use question::{Approval, ApprovalState};
 pub use room::PendingLimits;
 pub use standing::{Binding, Change, Standing, Told, take_question};

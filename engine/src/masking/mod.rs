@@ -179,6 +179,30 @@ pub fn mask_whole(
     (body, masker.findings().clone())
 }
 
+/// Bytes of a body that are masked before it is asked whether enough are.
+const PART: usize = 4 * 1024;
+
+/// Masks the beginning of a body that is there as a whole: so much of it that more than `wanted`
+/// bytes become of it, and no more. Gives whether that is all.
+pub fn mask_beginning(
+    plan: &Arc<Plan>,
+    key: &FingerprintKey,
+    content: &Content,
+    bytes: &[u8],
+    wanted: usize,
+) -> (MaskedBody, bool) {
+    let mut masker = Masker::new(Arc::clone(plan), key.clone(), content);
+    let mut body = MaskedBody::default();
+    for part in bytes.chunks(PART) {
+        body.append(masker.push(part));
+        if body.len() > wanted {
+            return (body, false);
+        }
+    }
+    body.append(masker.finish());
+    (body, true)
+}
+
 /// Masks a text that is there as a whole: a URL, a path, a header's value.
 pub fn mask_text(plan: &Arc<Plan>, key: &FingerprintKey, text: &str) -> (String, Findings) {
     let (body, findings) = mask_whole(plan, key, &Content::text(), text.as_bytes());

@@ -14,4 +14,5 @@ mod properties;
 mod steps;
 mod stories;
 mod waiting;
+mod whole;
 mod world;

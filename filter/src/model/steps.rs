@@ -10,7 +10,7 @@ use super::world::secret;
 use crate::host::Headers;
 
 /// A secret in each line: a callback masks some ten kilobytes of it.
-fn dense(bytes: usize) -> Vec<u8> {
+pub(super) fn dense(bytes: usize) -> Vec<u8> {
     let line = format!("pay {} now\n", secret());
     line.bytes()
         .cycle()
@@ -19,7 +19,7 @@ fn dense(bytes: usize) -> Vec<u8> {
 }
 
 /// Its lines as they arrive.
-fn lines_of(body: &[u8]) -> usize {
+pub(super) fn lines_of(body: &[u8]) -> usize {
     let body = text(body);
     let mut count = 0;
     for line in body.lines() {
@@ -30,7 +30,7 @@ fn lines_of(body: &[u8]) -> usize {
     count
 }
 
-fn lines(bytes: usize) -> usize {
+pub(super) fn lines(bytes: usize) -> usize {
     text(&dense(bytes)).lines().count()
 }
 

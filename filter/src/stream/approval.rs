@@ -4,9 +4,10 @@ use chaperone_engine::approval::{BodyBinding, BoundRequest, Standing, body_sha25
 use chaperone_engine::audit::{ApprovalOutcome, Body, EventKind};
 use chaperone_engine::gate::Refused;
 use chaperone_engine::link::{AskAnswer, AskRequest, BodyPreview};
-use chaperone_engine::masking::{Encoding, FingerprintKey, mask_whole};
+use chaperone_engine::masking::{Encoding, FingerprintKey, mask_beginning};
 use chaperone_engine::policy::MAX_HOLD;
 
+use super::body::Whole;
 use super::request::content_of;
 use super::{Around, Phase, Stream, Waiting, metric};
 use crate::node::TooManyHeld;
@@ -14,7 +15,7 @@ use crate::node::TooManyHeld;
 impl Stream {
     /// Asks whether a human has approved this request, or will. `body` is the body that goes
     /// upstream, masked where masking applies; nothing where it cannot be seen.
-    pub(super) fn ask(&mut self, around: &mut Around<'_>, body: Option<Vec<u8>>) {
+    pub(super) fn ask(&mut self, around: &mut Around<'_>, body: Option<Whole>) {
         let shown = self.shown(around);
         let content_type = self.request.content_type_text();
         let content_type = content_type.map(|text| shown.text(&text));
@@ -28,7 +29,9 @@ impl Stream {
         case.hold_until = around.host.steady().saturating_add(hold);
         case.unseen_body = body.is_none();
         let binding = match &body {
-            Some(body) => BodyBinding::Whole(body_sha256(body)),
+            Some(body) => {
+                BodyBinding::Whole(body.sha256.unwrap_or_else(|| body_sha256(&body.bytes)))
+            }
             None => BodyBinding::Unseen { record: &record.0 },
         };
         let digest = BoundRequest {
@@ -54,12 +57,12 @@ impl Stream {
         let content = content_of(self.request.content_type.as_deref(), Some(&case.target.0));
         let seen = body.filter(|_| readable).zip(shown.plan.clone());
         let preview = seen.map(|(body, plan)| {
-            let (mut masked, _) = mask_whole(&plan, &key, &content, &body);
-            let truncated = masked.len() > limit;
+            let (mut masked, is_all) = mask_beginning(&plan, &key, &content, &body.bytes, limit);
+            let truncated = !is_all || masked.len() > limit;
             masked.truncate(limit);
             BodyPreview {
                 content: Body::new(&masked),
-                total_bytes: Some(body.len() as u64),
+                total_bytes: Some(body.bytes.len() as u64),
                 truncated,
             }
         });

@@ -37,7 +37,7 @@ impl Stream {
         self.look_again_at(around, at);
     }
 
-    fn look_again_at(&mut self, around: &mut Around<'_>, at: UnixMillis) {
+    pub(super) fn look_again_at(&mut self, around: &mut Around<'_>, at: UnixMillis) {
         self.due_at = match self.is_timed {
             true => self.due_at.min(at),
             false => at,
@@ -58,6 +58,9 @@ impl Stream {
     pub(super) fn due(&mut self, around: &mut Around<'_>) {
         self.is_timed = false;
         match self.phase {
+            Phase::Waiting(Waiting::Body(read_for)) if self.request_body.is_seen_whole() => {
+                self.see_on(around, read_for);
+            }
             Phase::Waiting(Waiting::Body(read_for)) => self.body_is_late(around, read_for),
             Phase::Open { .. } => {
                 for direction in [Direction::Request, Direction::Response] {

@@ -325,19 +325,20 @@ impl Stream {
         if let Some(again) = passed.again {
             self.look_again(around, again);
         }
-        let kept = self
-            .request_body
-            .rest()
-            .saturating_add(self.response_body.rest());
-        let mut stop = passed.stop;
-        if kept != self.kept {
-            let may = around.node.keep(self.kept, kept);
-            self.kept = kept;
-            stop = stop.or((!may).then_some(body::Stop::Expanded));
-        }
+        let may_keep = self.may_keep_rest(around);
+        let stop = passed.stop;
+        let stop = stop.or((!may_keep).then_some(body::Stop::Expanded));
         if let Some(stop) = stop {
             self.stop(around, direction, stop);
         }
+    }
+
+    /// Counts what stays here of its bodies. `false`: it is more than may.
+    fn may_keep_rest(&mut self, around: &mut Around<'_>) -> bool {
+        let rests = [self.request_body.rest(), self.response_body.rest()];
+        let kept = rests.iter().fold(0, |all, rest| rest.saturating_add(all));
+        let before = std::mem::replace(&mut self.kept, kept);
+        kept == before || around.node.keep(before, kept)
     }
 
     /// News for a stream that waits. The caller has made it the effective stream.

@@ -6,8 +6,11 @@ use chaperone_engine::gate::{ReadFor, Refused};
 use chaperone_engine::policy::Effect;
 
 use super::body::Again;
+use super::room::Room;
+use super::scan::Scan;
 use super::{Around, Phase, Stream, Waiting, metric};
 use crate::host::Direction;
+use crate::node::Work;
 
 impl Stream {
     /// A body callback while the verdict is pending (the "body" profile only).
@@ -32,35 +35,66 @@ impl Stream {
                 }
             }
             _ if !end => {}
-            ReadFor::Approval => {
-                if let Some(body) = self.mask_whole(around) {
-                    self.ask(around, Some(body));
-                }
-            }
-            ReadFor::Blocking => {
-                if self.mask_whole(around).is_some() {
-                    self.let_through(around, None, false);
-                }
+            _ => {
+                let is_asked = read_for == ReadFor::Approval;
+                self.request_body.see_whole(limit, is_asked);
+                let (host, node) = (around.host, &mut *around.node);
+                let scan = Scan::begin(host, size);
+                let work = node.callback_work(host, size, scan.began());
+                let done = self.see(around, read_for, false, work);
+                around.node.callback_worked(around.host, done, size);
+                scan.end(around.host, around.node);
             }
         }
     }
 
-    /// Masks the whole body, which Envoy holds, in its place. Gives its bytes; nothing if the
-    /// request was refused for it.
-    fn mask_whole(&mut self, around: &mut Around<'_>) -> Option<Vec<u8>> {
-        let limit = self.config.limits.body_bytes;
-        match self.request_body.whole(around.host, limit) {
-            Ok((body, event)) => {
-                if let Some(event) = event {
-                    self.note(around, event);
-                }
-                Some(body)
+    /// A tick goes on with a body that is masked as a whole before the verdict.
+    pub(super) fn see_on(&mut self, around: &mut Around<'_>, read_for: ReadFor) {
+        match around.node.tick_work(around.host) {
+            Some(work) => {
+                let done = self.see(around, read_for, true, work);
+                around.node.worked(done);
             }
-            Err(stop) => {
-                self.stop(around, Direction::Request, stop);
-                None
+            // Others had their turn. This one keeps its place before all that come later.
+            None => {
+                let at = self.due_at;
+                self.look_again_at(around, at);
             }
         }
+    }
+
+    /// Masks the whole body, which Envoy holds, in its place, as far as the work goes; then the
+    /// verdict is asked for. `outside`: no callback of the request is running. Gives the work that
+    /// was done.
+    fn see(
+        &mut self,
+        around: &mut Around<'_>,
+        read_for: ReadFor,
+        outside: bool,
+        work: Work<'_>,
+    ) -> u64 {
+        let mut room = Room::worked(work);
+        let mut seen = self.request_body.see(around.host, &mut room);
+        let mut done = room.work().done();
+        if !self.may_keep_rest(around) && matches!(seen, Ok(None)) {
+            // It is more than all bodies of a worker may leave, so this one waits no longer.
+            let mut room = Room::worked(Work::endless());
+            seen = self.request_body.see(around.host, &mut room);
+            done = done.saturating_add(room.work().done());
+            self.may_keep_rest(around);
+        }
+        if let Ok(Some(body)) = &mut seen
+            && let Some(event) = body.event.take()
+        {
+            self.note(around, event);
+        }
+        match (seen, read_for) {
+            (Err(stop), _) => self.stop(around, Direction::Request, stop),
+            (Ok(None), _) => self.look_again(around, Again::Soon),
+            (Ok(Some(body)), ReadFor::Approval) => self.ask(around, Some(body)),
+            (Ok(Some(_)), ReadFor::Blocking) => self.let_through(around, None, outside),
+        }
+        done
     }
 
     /// The verdict is yes; the record may still have to be stored first. `outside` says

@@ -79,15 +79,21 @@ impl<'a> Room<'a> {
         may_stay
     }
 
-    /// So many bytes and not one more, whatever work it is.
-    pub(super) fn most(bytes: usize) -> Self {
+    /// As much as there is, as far as the work goes.
+    pub(super) fn worked(work: Work<'a>) -> Self {
         Self {
-            free: bytes.saturating_add(1),
+            free: usize::MAX,
             taken: 0,
             more: None,
-            work: Work::endless(),
+            work,
             leaves: Leaves::Any,
         }
+    }
+
+    /// So many bytes and not one more.
+    pub(super) const fn make_no_more_than(&mut self, bytes: usize) {
+        self.free = bytes;
+        self.more = None;
     }
 
     /// The work that may still be done.

@@ -7,7 +7,7 @@ use chaperone_engine::gate::{Destination, Judged, Next, Refused, look_in_target}
 use chaperone_engine::masking::{Decoder, Encoding, Masker, Plan};
 use chaperone_engine::policy::Effect;
 
-use super::body::{BodyWay, Tail};
+use super::body::{BodyWay, Tail, Whole};
 use super::pipe::Pipe;
 use super::received::{Asker, source};
 use super::request::{Request, content_of, split_target};
@@ -167,7 +167,7 @@ impl Stream {
         self.prepare_headers(around, headers, end);
         match next {
             Next::Forward => self.let_through(around, None, false),
-            Next::Ask => self.ask(around, if end { Some(Vec::new()) } else { None }),
+            Next::Ask => self.ask(around, end.then(Whole::empty)),
             Next::ReadBody(read_for) => {
                 self.phase = Phase::Waiting(Waiting::Body(read_for));
                 self.piece_came(around);

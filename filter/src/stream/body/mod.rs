@@ -7,8 +7,8 @@
 //! | `Flowing` | Envoy keeps nothing of it for us | is masked and goes on; Envoy keeps it if its end is undecided | go on; with an end undecided the stream is broken off | `Awaited`, `Held`, `Resumed`, `Placed`, `Slowed`, `Cut`, `Stopped` |
 //! | `Awaited` (response) | the headers wait for the first look at the body | as `Flowing`; the headers go on with it, or wait with it | as `Flowing` | `Flowing`, `Placed`, `Slowed`, `Cut`, `Stopped` |
 //! | `Placed` | Envoy keeps decided bytes, masked, since others behind them are undecided | only the new bytes are masked | the undecided bytes are put behind the decided ones, and all goes on | `Flowing`, `Placed`, `Slowed`, `Regained`, `Cut`, `Stopped` |
-//! | `Held` (request) | the verdict waits for the whole body: Envoy keeps it as it came | is kept; with the last one, or when no more may be kept, all are masked as one piece | all kept bytes are masked in their place | `Whole`, `Placed`, `Slowed`, `Flowing`, `Stopped` |
-//! | `Whole` (request) | all of it was masked in its place, in Envoy's buffer | does not come | go on | `Resumed` |
+//! | `Held` (request) | the verdict waits for the whole body: Envoy keeps it as it came | is kept; with the last one all are masked in their place, in steps, and when no more may be kept, as one piece | all kept bytes are masked in their place | `Whole`, `Placed`, `Slowed`, `Flowing`, `Stopped` |
+//! | `Whole` (request) | all of it is masked in its place, in Envoy's buffer, or was (`whole`) | does not come | go on | `Resumed` |
 //! | `Resumed` (request) | the request was released outside of its callbacks: all that came meanwhile comes in one | as `Flowing` | as `Flowing` | `Flowing`, `Placed`, `Cut`, `Stopped` |
 //! | `Slowed` | Envoy keeps decided bytes out of reach: a verdict is pending that does not wait for them, there was no room for what follows them, or a tick is to let them go for another reason | is masked; Envoy keeps it | go on if nothing is undecided, else the stream is broken off | `Flowing`, `Cut`, `Stopped` |
 //! | `Ending` | its end has come, and it was too much work at once | does not come | do not come: the callback has been there already, or stops | `Slowed`, `Cut`, `Stopped` |
@@ -98,6 +98,7 @@
 
 mod outcome;
 mod recording;
+mod seeing;
 mod stage;
 mod tail;
 mod ticks;
@@ -108,6 +109,8 @@ use chaperone_engine::masking::{Blocked, DecodingError, Findings, Secrets};
 
 pub(super) use self::outcome::{Again, LetGo, Passed, Piece, Stop};
 use self::recording::Recording;
+use self::seeing::Seeing;
+pub(super) use self::seeing::Whole;
 pub(super) use self::stage::HeldBody;
 use self::stage::Stage;
 pub(super) use self::tail::Tail;
@@ -153,6 +156,8 @@ pub(super) struct BodyWay {
     recording: Recording,
     /// What ticks have made while Envoy's buffer was out of reach.
     made: Rest,
+    /// All of it is being masked in its place.
+    seeing: Option<Box<Seeing>>,
     /// Since when bytes, or headers, wait for the next bytes.
     since: UnixMillis,
     /// Bytes sent on, after masking.
@@ -173,6 +178,7 @@ impl BodyWay {
             held_back: 0,
             recording: Recording::UpTo(record_bytes),
             made: Rest::default(),
+            seeing: None,
             since: UnixMillis(0),
             sent: 0,
             ended: false,
@@ -297,7 +303,9 @@ impl BodyWay {
     /// Bytes of it that stay here: there was no room for what becomes of them, or it was too much
     /// work at once, or Envoy gave no buffer for what was made of them.
     pub(super) fn rest(&self) -> usize {
-        self.pipe.rest().saturating_add(self.made.len())
+        let seen = self.seeing.as_ref().map_or(0, |seeing| seeing.made());
+        let made = self.made.len().saturating_add(seen);
+        self.pipe.rest().saturating_add(made)
     }
 
     /// Whether something of it stays here.
