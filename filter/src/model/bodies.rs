@@ -198,3 +198,51 @@ fn secrets_in_the_headers_of_an_answer_are_masked() {
     assert_eq!(values("x-keep"), ["1"]);
     assert_eq!(closing(&mut envoy)["masked"]["secrets/github-pat"], 2);
 }
+
+/// What the record has of the body of an answer.
+fn recorded(envoy: &mut Envoy) -> String {
+    envoy.end();
+    envoy.count("completed");
+    let chunks = envoy.plane.events.iter();
+    let chunks =
+        chunks.filter(|event| event["stage"] == "chunk" && event["direction"] == "response");
+    chunks
+        .map(|event| event["body"]["text"].as_str().unwrap_or_default())
+        .collect()
+}
+
+#[test]
+fn the_record_of_an_answer_that_breaks_off_has_all_that_had_arrived() {
+    let secret = secret();
+    // Where secrets are only reported they pass, but not into the record, where they wait.
+    for said in [
+        format!("pay {}", &secret[..20]),
+        format!("pay {secret}"),
+        format!("pay {secret} now"),
+        "pay nothing".to_owned(),
+    ] {
+        let mut envoy = Envoy::new("headers");
+        let mut headers = Envoy::request_for("/free/x", "dev");
+        headers.retain(|(name, _)| name != ":authority");
+        headers.push((":authority".into(), b"reporting.example.com".to_vec()));
+        envoy.headers(Request, headers, true);
+        envoy.headers(Response, ok(&[("content-type", "text/plain")]), false);
+        envoy.data(Response, said.as_bytes(), false);
+        assert_eq!(text(&envoy.downstream.body), said);
+        let recorded = recorded(&mut envoy);
+        match said.split_once(&secret) {
+            None => assert_eq!(recorded, said),
+            Some((before, after)) => {
+                let rest = recorded.strip_prefix(before).unwrap();
+                assert!(rest.starts_with("[masked:github-pat:"), "{recorded}");
+                assert!(rest.ends_with(&format!("]{after}")), "{recorded}");
+            }
+        }
+    }
+    // What had not arrived is not in it.
+    let mut envoy = begin("headers", "/free/x", true);
+    envoy.headers(Response, ok(&[("content-type", "text/plain")]), false);
+    envoy.data(Response, b"pay ghp_A1b2", false);
+    assert_eq!(text(&envoy.downstream.body), "pay ");
+    assert_eq!(recorded(&mut envoy), "pay ");
+}

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chaperone_engine::audit::{AbortCause, EventKind, Timings};
 
 use super::{Around, Phase, Stream, metric};
-use crate::host::Host;
+use crate::host::{Direction, Host};
 
 /// Envoy's response flags (`CoreResponseFlag`, one bit each) that say that upstream failed: no
 /// healthy host, timeout, local or remote reset, connection failure or termination, overflow, no
@@ -32,6 +32,11 @@ impl Stream {
         }
         if self.is_counted {
             return;
+        }
+        for direction in [Direction::Request, Direction::Response] {
+            if let Some(event) = self.way(direction).end_record() {
+                self.note(around, event);
+            }
         }
         let timings = self.timings(host);
         let metrics = around.node.metrics();

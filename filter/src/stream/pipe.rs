@@ -145,6 +145,12 @@ impl Pipe {
         held(&self.masker).saturating_add(held(&self.restorer))
     }
 
+    /// The body broke off. Gives what is still to be recorded of what has gone on.
+    pub(super) fn end_record(&mut self) -> MaskedBody {
+        let masker = self.masker.as_mut();
+        masker.map(Masker::end_record).unwrap_or_default()
+    }
+
     /// The secret at which the body ended.
     pub(super) fn blocked(&self) -> Option<&Blocked> {
         self.masker.as_ref().and_then(Masker::blocked)

@@ -3,7 +3,7 @@
 mod recorded;
 
 use super::*;
-use crate::masking::{Content, Finding, FingerprintKey, Masker, mask_whole};
+use crate::masking::{Content, Finding, FingerprintKey, MAX_HELD, Masker, mask_whole};
 use crate::policy::parse_json;
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;

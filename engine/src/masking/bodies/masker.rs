@@ -256,6 +256,19 @@ impl Masker {
         }
     }
 
+    /// The body broke off: nothing leaves any more, what is held least of all. Gives the rest of
+    /// the copy for the record of what had left, as [`recorded`](Self::recorded) does: what waited
+    /// in it was only undecided there.
+    pub fn end_record(&mut self) -> MaskedBody {
+        match &mut self.recorder {
+            Some(recorder) => {
+                recorder.push(&[], true);
+                std::mem::take(&mut recorder.made)
+            }
+            None => MaskedBody::default(),
+        }
+    }
+
     fn copy(&mut self, leaves: &[u8], ended: bool) {
         if let Some(recorder) = &mut self.recorder {
             let work = recorder.push(leaves, ended || self.blocked.is_some());
@@ -305,6 +318,13 @@ impl Masker {
     /// mean is not known yet: half an escape, an event that has not ended.
     pub fn held(&self) -> usize {
         self.held.len()
+    }
+
+    /// What the copy that is [recorded](Self::recorded) holds back now, as much as a body may. It
+    /// has left, and is kept here a second time.
+    pub fn held_for_record(&self) -> usize {
+        let recorder = self.recorder.as_ref();
+        recorder.map_or(0, |recorder| recorder.masker.held())
     }
 
     /// What was found so far.

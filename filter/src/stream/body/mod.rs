@@ -104,6 +104,7 @@ mod tail;
 mod ticks;
 mod whole;
 
+use chaperone_engine::audit::EventKind;
 use chaperone_engine::base::time::UnixMillis;
 use chaperone_engine::masking::{Blocked, DecodingError, Findings, Secrets};
 
@@ -219,6 +220,13 @@ impl BodyWay {
     /// The secrets that were masked in it, to be restored.
     pub(super) fn secrets(&self) -> Option<&Secrets> {
         self.pipe.secrets()
+    }
+
+    /// Its stream is over. Gives an event that records what had gone on and was not recorded yet: a
+    /// body that broke off has some.
+    pub(super) fn end_record(&mut self) -> Option<EventKind> {
+        let rest = self.pipe.end_record();
+        self.recording.chunk(self.direction, rest)
     }
 
     /// The secret at which it ended.

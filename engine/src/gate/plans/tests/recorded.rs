@@ -62,6 +62,57 @@ fn what_is_only_reported_does_not_stand_in_the_record() {
 }
 
 #[test]
+fn the_record_of_a_body_that_breaks_off_has_all_that_had_left_and_is_bounded_meanwhile() {
+    let rule =
+        r#""masking":[{"name":"r","detectors":["secrets/*"],"on":["request"],"action":"report"}]"#;
+    let plans = MaskingPlans::compile(&policy(rule), None).unwrap();
+    let plan = plans.plan("api", Direction::Request).unwrap();
+    let begun = |text: &str, wanted| {
+        let mut masker = Masker::new(Arc::clone(&plan), key(), &Content::text());
+        masker.record(wanted);
+        let leaves = masker.push(text.as_bytes());
+        assert_eq!(leaves.as_bytes(), text.as_bytes());
+        let recorded = masker.recorded(&leaves);
+        (masker, recorded)
+    };
+    let token = github();
+    for (text, expected) in [
+        // It is no token that ends here, and one that does.
+        (format!("a {}", &token[..20]), format!("a {}", &token[..20])),
+        (
+            format!("a {token}"),
+            format!("a {}", placeholder("github-pat", &token)),
+        ),
+        ("a b ".to_owned(), "a b ".to_owned()),
+    ] {
+        let (mut masker, mut recorded) = begun(&text, Some(1000));
+        let waits = masker.held_for_record();
+        assert_eq!(recorded.len() + waits, text.len());
+        recorded.append(masker.end_record());
+        assert_eq!(String::from_utf8_lossy(recorded.as_bytes()), expected);
+        // It is over.
+        assert_eq!(
+            (masker.held_for_record(), masker.end_record().len()),
+            (0, 0)
+        );
+    }
+    // Nothing more is wanted of it.
+    let (mut masker, _) = begun(&format!("a {token}"), None);
+    assert!(masker.end_record().is_empty());
+    // What waits in it for a decision is bounded as in any body.
+    let endless = format!(
+        "-----BEGIN PRIVATE KEY-----\n{}",
+        "MIIEXAMPLE".repeat(2_000)
+    );
+    let (masker, _) = begun(&endless, Some(100_000));
+    assert!(
+        masker.held_for_record() < MAX_HELD,
+        "{}",
+        masker.held_for_record()
+    );
+}
+
+#[test]
 fn what_no_rule_looks_for_does_not_stand_in_the_record() {
     let text = format!("a {} b {AWS} c", github());
     let rule = r#""masking":[{"name":"m","detectors":["secrets/github-*"],"on":["request"]}]"#;
