@@ -14,15 +14,15 @@ use crate::upstreams::kubernetes::{Kind, Member, is_about_secrets};
 const MAX_LEVELS: usize = 32;
 
 /// What is known at one place of a document.
-#[derive(Default, Clone)]
-pub(super) struct Kubernetes {
+#[derive(Debug, Default, Clone)]
+pub(in crate::masking) struct Kubernetes {
     /// The request's path says that this is about Secrets.
     hint: bool,
     levels: Vec<Level>,
     deeper: usize,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 struct Level {
     /// What the object says that it is; `None`: nothing yet.
     kind: Option<Kind>,
@@ -35,7 +35,7 @@ struct Level {
     is_array: bool,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Field {
     Data,
     StringData,
@@ -43,7 +43,7 @@ enum Field {
 
 /// What a string value is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Role {
+pub(in crate::masking) enum Role {
     /// Nothing that matters here.
     Other,
     /// The object's kind; see [`Kubernetes::kind`].
@@ -58,15 +58,23 @@ pub(super) enum Role {
 
 impl Kubernetes {
     /// A document in the body of a request to `path`, or of its answer.
-    pub(super) fn at_path(path: Option<&[u8]>) -> Self {
+    pub(in crate::masking) fn at_path(path: Option<&[u8]>) -> Self {
         Self {
             hint: path.is_some_and(is_about_secrets),
             ..Self::default()
         }
     }
 
+    /// Before a document with the same hint.
+    pub(in crate::masking) fn anew(&self) -> Self {
+        Self {
+            hint: self.hint,
+            ..Self::default()
+        }
+    }
+
     /// Reads one of `{ } [ ] , :`.
-    pub(super) fn structure(&mut self, byte: u8) {
+    pub(in crate::masking) fn structure(&mut self, byte: u8) {
         match byte {
             b'{' | b'[' if self.levels.len() >= MAX_LEVELS => {
                 self.deeper = self.deeper.saturating_add(1);
@@ -84,14 +92,14 @@ impl Kubernetes {
     }
 
     /// Reads a whole key.
-    pub(super) fn key(&mut self, key: &[u8]) {
+    pub(in crate::masking) fn key(&mut self, key: &[u8]) {
         if let (Some(level), 0) = (self.levels.last_mut(), self.deeper) {
             level.key = Member::of(key);
         }
     }
 
     /// What the string value is that begins now.
-    pub(super) fn role(&self) -> Role {
+    pub(in crate::masking) fn role(&self) -> Role {
         let (Some(level), 0) = (self.levels.last(), self.deeper) else {
             return Role::Other;
         };
@@ -110,7 +118,7 @@ impl Kubernetes {
     }
 
     /// The object says that it is of this kind.
-    pub(super) fn kind(&mut self, kind: &[u8]) {
+    pub(in crate::masking) fn kind(&mut self, kind: &[u8]) {
         if let (Some(level), 0) = (self.levels.last_mut(), self.deeper) {
             level.kind = Some(Kind::of(kind));
         }

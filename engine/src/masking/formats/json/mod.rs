@@ -23,6 +23,7 @@ mod text;
 use inner::Rest;
 pub(in crate::masking) use inner::begins as begins_json;
 use keys::Keys;
+pub(in crate::masking) use kubernetes::{Kubernetes, Role};
 pub(in crate::masking) use text::JsonText;
 
 pub(in crate::masking) use crate::base::tokens::{NotJson, Sink, Tokenizer, skip_string};

@@ -8,9 +8,12 @@
 pub(in crate::masking::streams) mod known;
 mod paths;
 
-use super::tape::{Kind, Tape};
-use crate::masking::bodies::plan::Plan;
-use crate::upstreams::{DELTA, Dialect, INDEX, Index, Part, Sign, TYPE};
+use super::tape::{Kind, Tape, Token};
+use crate::masking::{
+    bodies::plan::Plan,
+    formats::json::{Kubernetes, Role},
+};
+use crate::upstreams::{DELTA, Dialect, INDEX, Index, Part, Sign, TYPE, kubernetes};
 use known::{MAX_INDICES, Member, known};
 use paths::{Node, loose};
 use std::collections::BTreeMap;
@@ -62,6 +65,11 @@ pub(in crate::masking::streams) struct Deltas {
     secret: Vec<usize>,
     /// What is read is the value of such a key, or an element of it.
     is_secret: bool,
+    /// What the request says of Secrets of Kubernetes.
+    kubernetes: Kubernetes,
+    /// Strings of such, in the tape: their values are masked whole, and are pieces of nothing,
+    /// whatever their keys are called. Their kinds are needed to know it.
+    kept: Vec<usize>,
     /// What identifies the place that is being read.
     path: Vec<u8>,
 }
@@ -103,6 +111,50 @@ impl Deltas {
         self.is_secret = false;
         self.secret.clear();
         self.secret.shrink_to(KEPT);
+        self.kept.clear();
+        self.kept.shrink_to(KEPT);
+    }
+
+    /// What is read answers a request with this path.
+    pub(in crate::masking::streams) fn at_path(path: Option<&[u8]>) -> Self {
+        Self {
+            kubernetes: Kubernetes::at_path(path),
+            ..Self::default()
+        }
+    }
+
+    /// Finds the strings of Kubernetes Secrets, in the order and with the rules in which all else
+    /// in an event is read: what is no piece here is masked there.
+    fn find_kept(&mut self, tape: &Tape, event: &[u8]) {
+        let is_one = |token: &Token| {
+            let length = token.end.saturating_sub(token.start);
+            token.kind == Kind::Key && (token.escaped || kubernetes::has_length_of_one(length))
+        };
+        // Nearly no event has one.
+        if !tape.tokens().iter().any(is_one) {
+            return;
+        }
+        let mut kubernetes = self.kubernetes.anew();
+        for (at, token) in (0..).zip(tape.tokens()) {
+            match token.kind {
+                Kind::Object => kubernetes.structure(b'{'),
+                Kind::Array => kubernetes.structure(b'['),
+                Kind::Close => kubernetes.structure(b'}'),
+                Kind::Key => kubernetes.key(&tape.says(event, at)),
+                Kind::Text => match kubernetes.role() {
+                    Role::Secret | Role::Encoded => self.kept.push(at),
+                    Role::Kind => {
+                        let says = tape.says(event, at);
+                        kubernetes.kind(&says);
+                        if kubernetes::Kind::of(&says) != kubernetes::Kind::Other {
+                            self.kept.push(at);
+                        }
+                    }
+                    Role::Perhaps | Role::Other => {}
+                },
+                Kind::Scalar => {}
+            }
+        }
     }
 
     /// Reads what the tape holds.
@@ -113,6 +165,9 @@ impl Deltas {
             let keys = keys.filter(|(_, token)| token.kind == Kind::Key);
             let secret = |&at: &usize| plan.keys.get(&tape.says(event, at)).is_some();
             self.secret.extend(keys.map(|(at, _)| at).filter(secret));
+        }
+        if plan.kubernetes {
+            self.find_kept(tape, event);
         }
         for root in tape.roots() {
             self.path.clear();
@@ -133,6 +188,11 @@ impl Deltas {
         // A string that two dialects have a place for is found twice: the first one counts.
         self.pieces.sort_by_key(|piece| piece.at);
         self.pieces.dedup_by_key(|piece| piece.at);
+    }
+
+    /// Whether strings are no pieces because Kubernetes keeps secrets there.
+    pub(in crate::masking::streams) fn has_kept(&self) -> bool {
+        !self.kept.is_empty()
     }
 
     /// What identifies the texts of the pieces.
@@ -443,7 +503,8 @@ impl Deltas {
     }
 
     fn piece(&mut self, tape: &Tape, at: usize, part: Part) {
-        if self.is_secret || tape.is_empty(at) || self.path.len() > MAX_KEY {
+        let is_kept = self.kept.binary_search(&at).is_ok();
+        if self.is_secret || is_kept || tape.is_empty(at) || self.path.len() > MAX_KEY {
             return;
         }
         let from = self.keys.len();

@@ -12,7 +12,6 @@ use super::{
 };
 use crate::masking::{
     bodies::desk::Desk,
-    formats::json::Json,
     streams::{channels::Channels, sse::lines},
 };
 
@@ -160,7 +159,8 @@ impl Reader {
         let Some(template) = self.templates.get(like) else {
             return false;
         };
-        let mut fresh = Self::new(self.records, Json::new());
+        let mut fresh = Self::new(self.records, None);
+        fresh.deltas = self.deltas.clone();
         match self.records {
             None => drop(fresh.lines(event, 1)),
             Some(_) => fresh.data.push((1, 0, event.len())),

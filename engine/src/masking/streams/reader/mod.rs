@@ -108,7 +108,7 @@ fn escaping(delta: Delta) -> Escaping {
 impl Reader {
     /// A reader of events.
     pub(in crate::masking::streams) fn events() -> Self {
-        Self::new(None, Json::new())
+        Self::new(None, None)
     }
 
     /// A reader of records, each JSON alone, in the answer to a request with this path. If there
@@ -117,19 +117,19 @@ impl Reader {
         path: Option<&[u8]>,
         names: &'static [&'static [u8]],
     ) -> Self {
-        Self::new(Some(names), Json::at_path(path))
+        Self::new(Some(names), path)
     }
 
-    fn new(records: Option<&'static [&'static [u8]]>, own: Json) -> Self {
+    fn new(records: Option<&'static [&'static [u8]]>, path: Option<&[u8]>) -> Self {
         Self {
             templates: Templates::default(),
             run: Run::default(),
             tape: Tape::default(),
-            deltas: Deltas::default(),
+            deltas: Deltas::at_path(path),
             dialect: None,
             room: Room::default(),
             line: Tap::new(Escaping::Plain),
-            own,
+            own: Json::at_path(path),
             places: Vec::new(),
             data: Vec::new(),
             had_whole: false,
@@ -337,6 +337,9 @@ impl Reader {
 
     /// Looks whether what is no piece of a text that goes on need be read.
     fn rest(&mut self, desk: &Desk<'_>, event: &[u8]) -> Rest {
+        if self.deltas.has_kept() {
+            return Rest::Special;
+        }
         let mut is_clean = true;
         let mut pieces = self.deltas.pieces.iter().peekable();
         for &(_, from, to) in &self.data {

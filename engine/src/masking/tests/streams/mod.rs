@@ -9,6 +9,7 @@ mod ending;
 #[cfg(not(target_arch = "wasm32"))]
 mod fingerprints;
 mod framing;
+mod kubernetes;
 #[cfg(not(target_arch = "wasm32"))]
 mod promises;
 mod records;
