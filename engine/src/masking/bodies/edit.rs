@@ -122,6 +122,38 @@ impl Edits {
         self.add(edit);
     }
 
+    /// The same for many, in one pass over those that wait. Of these, too, some may lie in another
+    /// one's range.
+    pub(in crate::masking) fn replace_each(&mut self, mut edits: Vec<Edit>) {
+        edits.sort_by_key(|edit| (edit.at.from, std::cmp::Reverse(edit.at.to)));
+        edits.dedup_by(|later, first| later.at.to <= first.at.to);
+        let mut edits = edits.into_iter().peekable();
+        let mut all = Vec::with_capacity(self.waiting.len().saturating_add(edits.len()));
+        for waiting in std::mem::take(&mut self.waiting) {
+            while let Some(edit) = edits.next_if(|edit| edit.at.to <= waiting.at.from) {
+                all.push(edit);
+            }
+            match edits.peek_mut() {
+                Some(edit) if edit.at.meets(waiting.at) => {
+                    let joined = edit.at.joined(waiting.at);
+                    fault::check(
+                        || edit.at == joined,
+                        "an edit that lies in another one's range, but for a part",
+                    );
+                    edit.at = joined;
+                }
+                _ => all.push(waiting),
+            }
+        }
+        all.extend(edits);
+        self.waiting = all;
+    }
+
+    /// How many wait.
+    pub(in crate::masking) fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
     /// Takes an edit in place of all that wait.
     pub(in crate::masking) fn replace_all(&mut self, edit: Edit) {
         self.waiting.clear();

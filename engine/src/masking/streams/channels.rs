@@ -23,6 +23,11 @@ pub(super) const MAX_WAITING: u64 = 256 * 1024;
 /// Bytes of a text that are gathered before they are read: beyond, nothing is gained.
 const MOST_GATHERED: usize = 4096;
 
+/// What it costs to look whether something is masked beside what is tied to it, and to put an edit
+/// in its place; see [`Budget`](crate::masking::Budget).
+const TIED: u64 = 16;
+const EDITED: u64 = 4;
+
 #[derive(Debug, Clone, Default)]
 pub(super) struct Channels {
     open: Vec<Open>,
@@ -32,7 +37,8 @@ pub(super) struct Channels {
     waiting: VecDeque<u64>,
     /// The current event holds such a piece.
     is_fed: bool,
-    ties: Vec<Tie>,
+    /// In the order of where they stand.
+    ties: VecDeque<Tie>,
     gathered: Gathered,
 }
 
@@ -223,7 +229,9 @@ impl Channels {
 
     /// Remembers what goes with a text until that is decided.
     pub(super) fn tie(&mut self, tie: Tie) {
-        self.ties.push(tie);
+        // Nearly always the last; an object may say so behind others that stand in it.
+        let at = self.ties.partition_point(|other| other.of.0 <= tie.of.0);
+        self.ties.insert(at, tie);
     }
 
     /// Raw offset of the first event that waits.
@@ -239,17 +247,24 @@ impl Channels {
 
     /// Does what is tied to texts before the raw offset `to`, which are decided.
     pub(super) fn settle(&mut self, desk: &mut Desk<'_>, to: u64) {
-        self.ties.retain(|tie| {
-            if tie.of.0 >= to {
-                return true;
-            }
+        let due = self.ties.partition_point(|tie| tie.of.0 < to);
+        if due == 0 {
+            return;
+        }
+        let mut edits = Vec::new();
+        for tie in self.ties.drain(..due) {
             if desk.edits.touch(tie.of.0, tie.of.1) {
                 let replacement = tie.replacement.to_vec();
-                desk.edits
-                    .replace(Edit::new(tie.range.0, tie.range.1, replacement));
+                edits.push(Edit::new(tie.range.0, tie.range.1, replacement));
             }
-            false
-        });
+        }
+        let mut work = (due as u64).saturating_mul(TIED);
+        if !edits.is_empty() {
+            let waiting = desk.edits.len().saturating_add(edits.len()) as u64;
+            work = work.saturating_add(waiting.saturating_mul(EDITED));
+            desk.edits.replace_each(edits);
+        }
+        desk.worked(work);
         self.ties.shrink_to(16);
     }
 

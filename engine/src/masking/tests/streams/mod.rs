@@ -16,6 +16,8 @@ mod records;
 #[cfg(not(target_arch = "wasm32"))]
 mod templates;
 mod texts;
+#[cfg(not(target_arch = "wasm32"))]
+mod work;
 
 use super::{
     super::{Content, Findings, Masker, Plan},

@@ -34,7 +34,18 @@ pub(in crate::masking::streams::reader) struct Own {
     /// How many events have been asked about.
     asked: usize,
     /// Where it is enough to look for anchors.
-    windows: Option<Windows>,
+    windows: Finding,
+}
+
+/// Finds out for each slot where it is enough to look for anchors.
+#[derive(Clone, Default)]
+enum Finding {
+    /// It would not pay, or cannot be said.
+    #[default]
+    Nothing,
+    /// It is known of so many places.
+    Some(Windows, usize),
+    All(Windows),
 }
 
 /// After so many events it pays to find out where it is enough to look for anchors.
@@ -42,6 +53,10 @@ const OFTEN: usize = 32;
 
 /// What that costs for each anchor; see [`Budget`](crate::masking::Budget).
 const ASKED: u64 = 40;
+
+/// Once so much was done of a chunk, it is found out with the next one: three templates can have
+/// dozens of slots, and each is asked about every anchor.
+const AT_ONCE: u64 = 50_000;
 
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
 enum State {
@@ -74,7 +89,7 @@ impl Own {
     pub(in crate::masking::streams::reader) fn clear(&mut self) {
         self.state = State::Unasked;
         self.asked = 0;
-        self.windows = None;
+        self.windows = Finding::Nothing;
     }
 
     /// Gathers what differs in an event that is alike, the `number`th of some, to be
@@ -87,9 +102,10 @@ impl Own {
     ) -> bool {
         self.asked = self.asked.saturating_add(1);
         if self.asked == OFTEN && self.is_known(desk, template) {
-            self.windows = self.find_windows(desk, template);
+            self.windows = Finding::Some(Windows::default(), 0);
         }
-        let Some(windows) = &mut self.windows else {
+        self.find_windows(desk, template);
+        let Finding::All(windows) = &mut self.windows else {
             return false;
         };
         let mut differing = template.differing(event, places);
@@ -103,7 +119,7 @@ impl Own {
         plan: &Plan,
         found: &mut Vec<usize>,
     ) {
-        if let Some(windows) = &mut self.windows {
+        if let Finding::All(windows) = &mut self.windows {
             windows.search(plan, found);
         }
     }
@@ -137,38 +153,24 @@ impl Own {
         self.state == State::Known
     }
 
-    /// For each slot the window around it. `None` if something that goes on reaches into one.
-    fn find_windows(&self, desk: &mut Desk<'_>, template: &Template) -> Option<Windows> {
-        let &[(begin, end)] = &*template.data else {
-            return None;
-        };
-        let (plan, mut windows) = (desk.plan, Windows::default());
-        for place in &self.places {
-            if place.first != place.last {
-                return None;
-            }
-            let slot = template.slots.get(place.first)?;
-            let before = place.first.checked_sub(1);
-            let before = before.and_then(|before| template.slots.get(before));
-            let next = template.slots.get(place.first.saturating_add(1));
-            let text = |from: usize, to: usize| template.event.get(from..to);
-            let lead = text(slot.from.saturating_sub(place.before), slot.from)?;
-            let left = text(before.map_or(begin, |before| before.to), slot.from)?;
-            let right = text(slot.to, next.map_or(end, |next| next.from))?;
-            let mut window = Window::default();
-            for (set, entry) in plan.sets().zip(&place.entry) {
-                // A context that goes on may end in the slot, wherever its anchor stands.
-                let (mut carried, mut starts) = (entry.clone(), Vec::new());
-                set.discover(lead, 0, &mut carried, &mut starts);
-                if carried.has_contexts() || !starts.is_empty() {
-                    return None;
-                }
-                desk.worked((set.heads.len() as u64).saturating_mul(ASKED));
-                window.widen(set, (left, before.is_none()), (right, next.is_none()))?;
-            }
-            windows.insert(place.first, window);
+    /// Finds for each slot the window around it, as far as the work goes. Nothing if something that
+    /// goes on reaches into one.
+    fn find_windows(&mut self, desk: &mut Desk<'_>, template: &Template) {
+        while let Finding::Some(windows, known) = &mut self.windows
+            && desk.work < AT_ONCE
+        {
+            let (mut windows, known) = (std::mem::take(windows), *known);
+            self.windows = match self.places.get(known) {
+                None => Finding::All(windows),
+                Some(place) => match place.window(desk, template) {
+                    Some(window) => {
+                        windows.insert(place.first, window);
+                        Finding::Some(windows, known.saturating_add(1))
+                    }
+                    None => Finding::Nothing,
+                },
+            };
         }
-        Some(windows)
     }
 
     /// Finds the places, in the template itself. `None` if it cannot be said of each what it leads
@@ -225,6 +227,37 @@ impl Own {
 }
 
 impl Place {
+    /// The window around its slot. `None` if something that goes on reaches into it.
+    fn window(&self, desk: &mut Desk<'_>, template: &Template) -> Option<Window> {
+        let &[(begin, end)] = &*template.data else {
+            return None;
+        };
+        if self.first != self.last {
+            return None;
+        }
+        let slot = template.slots.get(self.first)?;
+        let before = self.first.checked_sub(1);
+        let before = before.and_then(|before| template.slots.get(before));
+        let next = template.slots.get(self.first.saturating_add(1));
+        let text = |from: usize, to: usize| template.event.get(from..to);
+        let lead = text(slot.from.saturating_sub(self.before), slot.from)?;
+        let left = text(before.map_or(begin, |before| before.to), slot.from)?;
+        let right = text(slot.to, next.map_or(end, |next| next.from))?;
+        let (plan, mut window) = (desk.plan, Window::default());
+        for (set, entry) in plan.sets().zip(&self.entry) {
+            // A context that goes on may end in the slot, wherever its anchor stands.
+            let (mut carried, mut starts) = (entry.clone(), Vec::new());
+            let work = set.discover(lead, 0, &mut carried, &mut starts);
+            if carried.has_contexts() || !starts.is_empty() {
+                return None;
+            }
+            let asked = (set.heads.len() as u64).saturating_mul(ASKED);
+            desk.worked(work.saturating_add(asked));
+            window.widen(set, (left, before.is_none()), (right, next.is_none()))?;
+        }
+        Some(window)
+    }
+
     /// Whether no secret begins here, in an event whose slots are at these places, and what follows
     /// means what it does in the template.
     fn is_quiet(&self, desk: &mut Desk<'_>, places: &[At], event: &[u8]) -> bool {
