@@ -13,7 +13,11 @@
 //!
 //! What hides nothing costs one pass that looks for six bytes.
 
-use super::piece::Piece;
+use super::{
+    meaning::{Found, Meaning, is_unreserved, means},
+    piece::Piece,
+    references,
+};
 use crate::base::lanes::{WIDE, Wanted};
 use crate::masking::{bodies::fault, offsets::RawAt};
 
@@ -48,16 +52,6 @@ pub(in crate::masking) fn hides(text: &[u8]) -> bool {
 /// The offset in `text`, a text of its own, of the first thing that does not stand for itself.
 pub(in crate::masking) fn first_hidden(text: &[u8]) -> Option<usize> {
     first_found(text, &[])
-}
-
-/// What stands at a byte that may begin an escape.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Found {
-    /// So many bytes that mean this character, or nothing.
-    Means(usize, Option<u8>),
-    Nothing,
-    /// It may go on.
-    Cut,
 }
 
 /// Most backslashes that belong to an escape: JSON in JSON doubles them. More stand for themselves
@@ -135,13 +129,14 @@ impl Fold {
                 self.seams.push(self.text.len());
             }
             let end = seams.peek().copied().unwrap_or(text.len());
-            match found(text.get(at..end).unwrap_or_default()) {
-                Found::Means(length, character) => {
+            let is_end = ended || seams.peek().is_some();
+            match found(text.get(at..end).unwrap_or_default(), is_end) {
+                Found::Means(length, meaning) => {
                     source.copy_to(at, self);
                     from = at.saturating_add(length);
-                    source.unit(from, character, self);
+                    source.unit(from, meaning, self);
                     // A slash that is escaped is nothing unusual.
-                    if character != Some(b'/') {
+                    if meaning != Meaning::of(b'/') {
                         self.breaks.push(self.text.len());
                     }
                 }
@@ -236,9 +231,9 @@ impl Source<'_> {
 
     /// Writes what the bytes up to `to` mean. Where they are not together in the raw bytes, the
     /// later ones mean nothing: what stands between them is not theirs.
-    fn unit(&mut self, to: usize, character: Option<u8>, out: &mut Fold) {
-        let mut len = u32::from(character.is_some());
-        out.text.extend(character);
+    fn unit(&mut self, to: usize, meaning: Meaning, out: &mut Fold) {
+        let mut len = u32::from(meaning.len());
+        out.text.extend_from_slice(meaning.as_bytes());
         let mut whole: Option<Piece> = None;
         while self.done < to
             && let Some(part) = self.next_piece(to)
@@ -304,7 +299,7 @@ fn first_found(text: &[u8], seams: &[usize]) -> Option<usize> {
         while seams.next_if(|seam| *seam <= at).is_some() {}
         let end = seams.peek().copied();
         let rest = text.get(at..end.unwrap_or(text.len())).unwrap_or_default();
-        match found(rest) {
+        match found(rest, end.is_some()) {
             Found::Means(..) => return Some(at),
             Found::Cut if end.is_none() => return Some(at),
             _ => {}
@@ -325,39 +320,20 @@ fn skipped(bytes: &[u8]) -> usize {
     }
 }
 
-fn found(bytes: &[u8]) -> Found {
+/// What stands there; `is_end`: nothing comes behind these bytes.
+fn found(bytes: &[u8], is_end: bool) -> Found {
     match bytes {
         [b'\\', ..] => backslash(bytes),
         [b'%', rest @ ..] => percent(rest),
-        [b'&', rest @ ..] => entity(rest),
+        [b'&', rest @ ..] => references::read(rest, is_end),
         [0xE2, 0x80, 0x8B..=0x8F, ..]
         | [0xE2, 0x81, 0xA0..=0xA4, ..]
         | [0xEF, 0xBB, 0xBF, ..]
-        | [0xEF, 0xB8, 0x80..=0x8F, ..] => Found::Means(3, None),
-        [0xC2, 0xAD, ..] => Found::Means(2, None),
+        | [0xEF, 0xB8, 0x80..=0x8F, ..] => Found::Means(3, Meaning::NOTHING),
+        [0xC2, 0xAD, ..] => Found::Means(2, Meaning::NOTHING),
         [0xE2 | 0xEF | 0xC2] | [0xE2, 0x80 | 0x81] | [0xEF, 0xBB | 0xB8] => Found::Cut,
         _ => Found::Nothing,
     }
-}
-
-/// `length` bytes mean the character of this number, if that is one to read through.
-fn means(number: u32, length: usize) -> Found {
-    match u8::try_from(number) {
-        Ok(byte) if is_unreserved(byte) || matches!(byte, b'+' | b'/' | b'=' | b':') => {
-            Found::Means(length, Some(byte))
-        }
-        _ => match number {
-            0xAD | 0x200B..=0x200F | 0x2060..=0x2064 | 0xFE00..=0xFE0F | 0xFEFF => {
-                Found::Means(length, None)
-            }
-            _ => Found::Nothing,
-        },
-    }
-}
-
-/// What no encoder of URLs encodes (RFC 3986 §2.3).
-fn is_unreserved(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'~')
 }
 
 /// The number in the first `count` hexadecimal digits; `None` in `Ok` if it is cut.
@@ -379,7 +355,7 @@ fn backslash(bytes: &[u8]) -> Found {
     let after = bytes.get(run..).unwrap_or_default();
     let (count, digits) = match after {
         [] => return Found::Cut,
-        [b'/', ..] => return Found::Means(run.saturating_add(1), Some(b'/')),
+        [b'/', ..] => return Found::Means(run.saturating_add(1), Meaning::of(b'/')),
         [b'u', digits @ ..] => (4, digits),
         [b'x', digits @ ..] => (2, digits),
         _ => return Found::Nothing,
@@ -412,73 +388,9 @@ fn percent(rest: &[u8]) -> Found {
     match hex(digits, 2).map(|number| number.map(u8::try_from)) {
         // Others are encoded for a reason: `pass%40word@host` is a password with an `@` in it.
         Ok(Some(Ok(byte))) if is_unreserved(byte) => {
-            Found::Means(length.saturating_add(2), Some(byte))
+            Found::Means(length.saturating_add(2), Meaning::of(byte))
         }
         Ok(None) => Found::Cut,
-        _ => Found::Nothing,
-    }
-}
-
-/// Character references by name.
-const NAMES: [(&[u8], u8); 6] = [
-    (b"lowbar;", b'_'),
-    (b"equals;", b'='),
-    (b"plus;", b'+'),
-    (b"sol;", b'/'),
-    (b"period;", b'.'),
-    (b"colon;", b':'),
-];
-
-/// What stands for the `&` of a reference that was written as text, without the `&` before it.
-const AMPERSANDS: [&[u8]; 4] = [b"amp;", b"AMP;", b"#38;", b"#x26;"];
-
-/// How often a reference may have been written as text.
-const MAX_AMPERSANDS: usize = 3;
-
-/// `&#65;`, `&#x41;`, `&plus;` (HTML §13.5), also `&amp;#65;` and `&amp;amp;plus;`.
-fn entity(rest: &[u8]) -> Found {
-    let mut text = rest;
-    let mut left = MAX_AMPERSANDS;
-    while left > 0
-        && let Some(after) = AMPERSANDS.iter().find_map(|and| text.strip_prefix(*and))
-    {
-        text = after;
-        left = left.saturating_sub(1);
-    }
-    if left > 0 && AMPERSANDS.iter().any(|and| and.starts_with(text)) {
-        return Found::Cut;
-    }
-    let length = rest.len().saturating_sub(text.len()).saturating_add(1);
-    let Some(number) = text.strip_prefix(b"#") else {
-        for (name, character) in NAMES {
-            if text.starts_with(name) {
-                return Found::Means(length.saturating_add(name.len()), Some(character));
-            }
-            if name.starts_with(text) {
-                return Found::Cut;
-            }
-        }
-        return Found::Nothing;
-    };
-    let (radix, digits) = match number {
-        [b'x' | b'X', digits @ ..] => (16, digits),
-        _ => (10, number),
-    };
-    let count = digits
-        .iter()
-        .take(8)
-        .take_while(|b| char::from(**b).is_digit(radix))
-        .count();
-    let before = rest.len().saturating_sub(digits.len());
-    match digits.get(count) {
-        Some(b';') if count > 0 => {
-            let number = digits.iter().take(count).fold(0_u32, |number, digit| {
-                let digit = char::from(*digit).to_digit(radix).unwrap_or(0);
-                number.saturating_mul(radix).saturating_add(digit)
-            });
-            means(number, before.saturating_add(count).saturating_add(2))
-        }
-        None if count < 8 => Found::Cut,
         _ => Found::Nothing,
     }
 }

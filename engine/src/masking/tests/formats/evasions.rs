@@ -78,6 +78,36 @@ fn hidden() -> Vec<(&'static str, String)> {
             "the same with a name",
             format!("{head}&AMP;amp;amp;lowbar;{}", &tail[1..]),
         ),
+        ("another name", format!("{head}&UnderBar;{}", &tail[1..])),
+        (
+            "a decimal character reference without its semicolon",
+            format!("{head}&#95{}", &tail[1..]),
+        ),
+        (
+            "the same at the end",
+            format!("{}&#{}", &token[..39], token.as_bytes()[39]),
+        ),
+        (
+            "a hexadecimal one without, before what is no digit",
+            format!("g&#x68p{tail}"),
+        ),
+        (
+            "a reference with many zeros",
+            format!("{head}&#x0000000000000000005f;{}", &tail[1..]),
+        ),
+        (
+            "a reference without semicolons in an escaped text",
+            format!("{head}&amp#95{}", &tail[1..]),
+        ),
+        (
+            "an ampersand with zeros before a reference",
+            format!("{head}&#00000000038;#95;{}", &tail[1..]),
+        ),
+        (
+            "names of characters without width",
+            format!("g&ZeroWidthSpace;h&zwj;p&shy;_&NoBreak;{}", &tail[1..]),
+        ),
+        ("the old name of one", format!("g&shyh&shy;p&amp;shy{tail}")),
         (
             "a space without width",
             token.chars().map(|c| format!("{c}\u{200b}")).collect(),
@@ -113,6 +143,67 @@ fn what_hides_a_secret_is_read_through() {
             "{how}"
         );
         every_two_cut_holds(&content, json.as_bytes());
+    }
+}
+
+#[test]
+fn every_name_of_a_character_that_hides_a_secret_is_read_through() {
+    let names = [
+        "ApplyFunction;",
+        "InvisibleComma;",
+        "InvisibleTimes;",
+        "NegativeMediumSpace;",
+        "NegativeThickSpace;",
+        "NegativeThinSpace;",
+        "NegativeVeryThinSpace;",
+        "NoBreak;",
+        "ZeroWidthSpace;",
+        "af;",
+        "ic;",
+        "it;",
+        "lrm;",
+        "rlm;",
+        "shy;",
+        "shy",
+        "zwj;",
+        "zwnj;",
+    ];
+    let secret = token();
+    let replaced = format!("see: {} ok", replacement("secrets/github-pat", &secret));
+    for name in names {
+        let hidden = format!("see: ghp&{name}_&{name}{} ok", &secret[4..]);
+        assert_eq!(masked(&hidden), replaced, "{name}");
+    }
+    // Two letters at once.
+    let secret = format!("ghp_fj{}", filler(34, ALNUM));
+    let hidden = format!("see: ghp_&fjlig;{} ok", &secret[6..]);
+    let replaced = format!("see: {} ok", replacement("secrets/github-pat", &secret));
+    assert_eq!(masked(&hidden), replaced);
+}
+
+#[test]
+fn what_only_looks_like_a_reference_stays_and_ends_a_secret() {
+    let secret = token();
+    let replaced = replacement("secrets/github-pat", &secret);
+    for after in [
+        "&",
+        "&#",
+        "&#x",
+        "&#;",
+        "&shy=c",
+        "&#12345678;",
+        "&ampere",
+        "&zw",
+    ] {
+        let text = format!("see: {secret}{after}");
+        assert_eq!(masked(&text), format!("see: {replaced}{after}"));
+    }
+    for text in [
+        "a&shy=b",
+        "x&#95",
+        "x&#0000000000000000000000000000000000000000095;y",
+    ] {
+        assert_eq!(masked(text), text);
     }
 }
 
