@@ -16,6 +16,8 @@
 pub(crate) const LANES: usize = 16;
 /// How many bytes are asked at once whether a [`Wanted`] byte is among them.
 pub(crate) const WIDE: usize = 32;
+/// How many bytes a [`Window`] has.
+pub(crate) const WINDOW: usize = 64;
 
 /// Which bytes are quotes or backslashes: the lowest bit is that of the first byte.
 #[inline]
@@ -42,6 +44,125 @@ pub(crate) fn quotes_and_backslashes_of_few(bytes: &[u8]) -> u16 {
 pub(crate) fn blanks(block: &[u8; LANES]) -> u16 {
     either([b' ', b'\n', b'\r', b'\t'], block)
 }
+
+/// A word for each kind of byte in a window, in which each byte has its bit: the lowest is that of
+/// the first byte.
+pub(crate) struct Window {
+    #[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
+    bytes: [u8; WINDOW],
+    #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+    blocks: [core::arch::wasm32::v128; 4],
+}
+
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+impl Window {
+    #[inline(always)]
+    pub(crate) fn new(bytes: &[u8; WINDOW]) -> Self {
+        let (blocks, _) = bytes.as_chunks();
+        let mut loaded = [core::arch::wasm32::u64x2_splat(0); 4];
+        for (to, block) in loaded.iter_mut().zip(blocks) {
+            *to = load(block);
+        }
+        Self { blocks: loaded }
+    }
+
+    /// Which bytes are this one.
+    #[inline(always)]
+    pub(crate) fn is(&self, byte: u8) -> u64 {
+        use core::arch::wasm32::{u8x16_eq, u8x16_splat};
+        self.bits(|bytes| u8x16_eq(bytes, u8x16_splat(byte)))
+    }
+
+    /// Which bytes are this one, or would be if their [`CASE`] were set, which is set in this one.
+    #[inline(always)]
+    pub(crate) fn is_in_any_case(&self, byte: u8) -> u64 {
+        use core::arch::wasm32::{u8x16_eq, u8x16_splat, v128_or};
+        let case = u8x16_splat(CASE);
+        self.bits(|bytes| u8x16_eq(v128_or(bytes, case), u8x16_splat(byte)))
+    }
+
+    /// Which bytes have their [`CASE`] set.
+    #[inline(always)]
+    pub(crate) fn case(&self) -> u64 {
+        // Moved to the highest bit, which is the one that counts. Bits that come from the byte
+        // before stay below it.
+        self.bits(|bytes| core::arch::wasm32::u16x8_shl(bytes, 2))
+    }
+
+    /// Which bytes are blanks between the tokens of JSON (RFC 8259 §2).
+    #[inline(always)]
+    pub(crate) fn blanks(&self) -> u64 {
+        use core::arch::wasm32::{u8x16_eq, u8x16_splat, u8x16_swizzle, v128_and};
+        // At the place of each lower half the blank that has it, elsewhere a byte that has another.
+        const BY_HALF: [u8; LANES] = *b" ~~~~~~~~\t\n~~\r~~";
+        let table = load(&BY_HALF);
+        self.bits(|bytes| {
+            let half = v128_and(bytes, u8x16_splat(0xF));
+            u8x16_eq(bytes, u8x16_swizzle(table, half))
+        })
+    }
+
+    #[inline(always)]
+    fn bits(&self, is: impl Fn(core::arch::wasm32::v128) -> core::arch::wasm32::v128) -> u64 {
+        let [first, second, third, last] = self
+            .blocks
+            .map(|block| core::arch::wasm32::u8x16_bitmask(is(block)));
+        let low = u64::from(first) | u64::from(second) << 16;
+        let high = u64::from(third) | u64::from(last) << 16;
+        low | high << 32
+    }
+}
+
+#[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
+impl Window {
+    #[inline(always)]
+    pub(crate) fn new(bytes: &[u8; WINDOW]) -> Self {
+        Self { bytes: *bytes }
+    }
+
+    /// Which bytes are this one.
+    #[inline(always)]
+    pub(crate) fn is(&self, wanted: u8) -> u64 {
+        self.bits(|byte| byte == wanted)
+    }
+
+    /// Which bytes are this one, or would be if their [`CASE`] were set, which is set in this one.
+    #[inline(always)]
+    pub(crate) fn is_in_any_case(&self, wanted: u8) -> u64 {
+        self.bits(|byte| byte | CASE == wanted)
+    }
+
+    /// Which bytes have their [`CASE`] set.
+    #[inline(always)]
+    pub(crate) fn case(&self) -> u64 {
+        self.bits(|byte| byte & CASE == CASE)
+    }
+
+    /// Which bytes are blanks between the tokens of JSON (RFC 8259 §2).
+    #[inline(always)]
+    pub(crate) fn blanks(&self) -> u64 {
+        self.bits(|byte| (byte == b' ') | (byte == b'\n') | (byte == b'\r') | (byte == b'\t'))
+    }
+
+    #[inline(always)]
+    fn bits(&self, is: impl Fn(u8) -> bool) -> u64 {
+        // In a loop of its own, so that the compiler makes vectors of it.
+        let mut flags = [0; WINDOW];
+        for (flag, byte) in flags.iter_mut().zip(self.bytes) {
+            *flag = u8::from(is(byte));
+        }
+        let (words, _) = flags.as_chunks();
+        let words = words.iter().rev();
+        words.fold(0, |bits, word| {
+            let together = u64::from_le_bytes(*word).wrapping_mul(TOGETHER) >> 56;
+            bits << 8 | together
+        })
+    }
+}
+
+/// The bit in which `[` differs from `{` and `]` from `}`, as an upper-case letter differs from a
+/// lower-case one.
+const CASE: u8 = 0x20;
 
 /// A few bytes to look for, at most eight, more than it is worth to compare with one after another.
 ///
@@ -151,11 +272,13 @@ fn in_word<const N: usize>(wanted: [u8; N], word: [u8; 8]) -> u16 {
     let found = wanted.iter().fold(0, |found, byte| {
         found | zeros(word ^ u64::from_ne_bytes([*byte; 8]))
     });
-    // A bit at the foot of each byte, moved together: that of byte n to 56 + n. No two of the sums
-    // meet.
-    let moved = (found >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56;
+    let moved = (found >> 7).wrapping_mul(TOGETHER) >> 56;
     moved as u16
 }
+
+/// Bits at the foot of each byte, multiplied by this, are moved together: that of byte n to 56 + n.
+/// No two of the sums meet.
+const TOGETHER: u64 = 0x0102_0408_1020_4080;
 
 /// Sets the high bit of each byte that is 0, and no other bit.
 #[inline]
@@ -169,6 +292,29 @@ mod tests {
     use super::*;
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[test]
+    fn each_byte_of_a_window_has_its_bit() {
+        for around in [0, b'"', b' ', b'{', b'Z', 0x7F, 0x80, 0xA0, 0xFF] {
+            for byte in 0..=u8::MAX {
+                for place in [0, 1, 15, 16, 31, 40, 62, 63] {
+                    let mut bytes = [around; WINDOW];
+                    bytes[place] = byte;
+                    let bits = |is: &dyn Fn(u8) -> bool| {
+                        let bits = bytes.iter().zip(0..).filter(|(byte, _)| is(**byte));
+                        bits.fold(0_u64, |bits, (_, place)| bits | 1 << place)
+                    };
+                    let window = Window::new(&bytes);
+                    assert_eq!(window.is(b'"'), bits(&|b| b == b'"'));
+                    let brackets = bits(&|b| matches!(b, b'{' | b'['));
+                    assert_eq!(window.is_in_any_case(b'{'), brackets);
+                    assert_eq!(window.case(), bits(&|b| b & 0x20 != 0));
+                    let blanks = bits(&|b| matches!(b, b' ' | b'\n' | b'\r' | b'\t'));
+                    assert_eq!(window.blanks(), blanks, "{byte}");
+                }
+            }
+        }
+    }
 
     fn slowly(block: &[u8], wanted: &[u8]) -> u16 {
         let bits = block.iter().zip(0..);

@@ -25,6 +25,10 @@ pub(crate) enum Member {
     Other,
 }
 
+/// The keys that matter in any object, whatever is known of it: those of [`Member::Kind`],
+/// [`Member::Data`] and [`Member::StringData`].
+pub(crate) const OF_ANY_OBJECT: [&[u8]; 3] = [b"kind", b"data", b"stringData"];
+
 /// What an object says that it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {

@@ -18,6 +18,34 @@ pub(crate) enum Escape {
     Cut,
 }
 
+/// What a backslash and this byte mean; 0 if they mean nothing, or not alone.
+#[inline(always)]
+pub(crate) fn simple(kind: u8) -> u8 {
+    SIMPLE.get(usize::from(kind)).copied().unwrap_or(0)
+}
+
+/// Asked of each escape of long texts, where the processor cannot guess which one comes next.
+static SIMPLE: [u8; 256] = {
+    let mut table = [0; 256];
+    let mut rest: &[(u8, u8)] = &[
+        (b'n', b'\n'),
+        (b'"', b'"'),
+        (b'\\', b'\\'),
+        (b'/', b'/'),
+        (b't', b'\t'),
+        (b'r', b'\r'),
+        (b'b', 8),
+        (b'f', 12),
+    ];
+    while let [(kind, means), more @ ..] = rest {
+        if let Some(slot) = table.split_at_mut(*kind as usize).1.first_mut() {
+            *slot = *means;
+        }
+        rest = more;
+    }
+    table
+};
+
 /// Reads the escape with which `bytes` begin.
 #[inline]
 pub(crate) fn read(bytes: &[u8]) -> Escape {
@@ -119,6 +147,21 @@ mod tests {
             ("\\ude00\\ud83d", "\u{FFFD}", 6),
         ] {
             assert_eq!(meaning(text), Ok((means.to_owned(), raw)), "{text}");
+        }
+    }
+
+    #[test]
+    fn simple_escapes_are_read_in_both_ways_the_same() {
+        for kind in 0..=u8::MAX {
+            let whole = match read(&[b'\\', kind, b' ']) {
+                Escape::Means {
+                    text,
+                    len: 1,
+                    raw: 2,
+                } => text[0],
+                _ => 0,
+            };
+            assert_eq!(simple(kind), whole, "{kind}");
         }
     }
 

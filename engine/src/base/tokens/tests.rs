@@ -1,7 +1,7 @@
 //! The fast reading against the slow one, over documents, faults, bytes of any kind, and every way
 //! of cutting them.
 
-use super::{MAX_DEPTH, NotJson, Sink, Tokenizer};
+use super::{MAX_DEPTH, NotJson, Sink, Tokenizer, skim};
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -103,6 +103,7 @@ fn same(bytes: &[u8], chunks: &[&[u8]]) {
     let whole = reading(&[bytes], true);
     assert_eq!(&fast.0, &whole.0);
     assert_eq!(&fast.1, &whole.1);
+    skim::tests::same(chunks);
 }
 
 #[test]

@@ -134,7 +134,7 @@ fn ends_of(name: &[u8]) -> (usize, u32) {
 }
 
 /// What names are compared without.
-fn is_left_out(byte: &u8) -> bool {
+pub(super) fn is_left_out(byte: &u8) -> bool {
     matches!(byte, b'-' | b'_' | b'.' | b' ')
 }
 

@@ -13,6 +13,7 @@ mod decoding;
 pub(in crate::masking) mod desk;
 pub(in crate::masking) mod edit;
 mod encoding;
+mod endings;
 pub(in crate::masking) mod fault;
 pub(in crate::masking) mod findings;
 pub(in crate::masking) mod keys;

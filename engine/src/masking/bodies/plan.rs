@@ -1,8 +1,11 @@
 //! What is to be done in one direction of one connection: which detectors look, and what happens to
 //! what they find.
 
-use super::{keys::KeyNames, placeholder::Placeholder, restore::Secrets};
-use crate::masking::{detectors::catalogue::catalogue, search::set::DetectorSet};
+use super::{endings::Endings, keys::KeyNames, placeholder::Placeholder, restore::Secrets};
+use crate::{
+    masking::{detectors::catalogue::catalogue, search::set::DetectorSet},
+    upstreams::{LOG_PROBABILITIES, kubernetes},
+};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -53,6 +56,8 @@ pub struct Plan {
     /// One of them is to block.
     blocks: bool,
     pub(in crate::masking) keys: KeyNames,
+    /// Of all names of keys whose value, or what stands in it, may be read in a way of its own.
+    pub(in crate::masking) endings: Endings,
     /// The values of Kubernetes Secrets are masked whole.
     pub(in crate::masking) kubernetes: bool,
     remembers: Remembers,
@@ -83,6 +88,7 @@ impl Plan {
             reporting: None,
             treatments: BTreeMap::new(),
             blocks: false,
+            endings: endings(&KeyNames::default()),
             keys: KeyNames::default(),
             kubernetes,
             remembers: Remembers::Nothing,
@@ -128,6 +134,7 @@ impl Plan {
     /// Masks the string values of these keys whole, where a format has keys.
     #[must_use]
     pub fn with_keys(mut self, keys: KeyNames) -> Self {
+        self.endings = endings(&keys);
         self.keys = keys;
         self
     }
@@ -218,4 +225,9 @@ impl Plan {
                 .chain(KeyNames::common().iter())
                 .any(|key| found.is_named(key) && shows(&format!("keys/{key}")))
     }
+}
+
+fn endings(keys: &KeyNames) -> Endings {
+    let [kind, data, string_data] = kubernetes::OF_ANY_OBJECT;
+    Endings::of(keys, &[kind, data, string_data, LOG_PROBABILITIES.member])
 }

@@ -8,7 +8,7 @@
 //! What members and kinds are called is [known](crate::upstreams::kubernetes) of Kubernetes; this
 //! follows where in a document they stand.
 
-use crate::upstreams::kubernetes::{Kind, Member, is_about_secrets};
+use crate::upstreams::kubernetes::{Kind, Member, OF_ANY_OBJECT, is_about_secrets};
 
 /// Deepest container that is known.
 const MAX_LEVELS: usize = 32;
@@ -121,6 +121,45 @@ impl Kubernetes {
     pub(in crate::masking) fn kind(&mut self, kind: &[u8]) {
         if let (Some(level), 0) = (self.levels.last_mut(), self.deeper) {
             level.kind = Some(Kind::of(kind));
+        }
+    }
+
+    /// How many containers, from the outermost one on, something is known of that may matter, if
+    /// all that can make a string matter from now on are [these](Self::is_of_any_object) keys.
+    pub(super) fn rests(&self) -> Option<usize> {
+        let is_resting = |level: &Level| {
+            let says = matches!(level.kind, None | Some(Kind::Other));
+            says && level.members.is_none() && !level.listed
+        };
+        let last = self.levels.last().map_or(Member::Other, |level| level.key);
+        if self.hint || last != Member::Other || !self.levels.iter().all(is_resting) {
+            return None;
+        }
+        let known = self.levels.iter().rposition(|level| level.kind.is_some());
+        Some(known.map_or(0, |known| known.saturating_add(1)))
+    }
+
+    /// Whether this is a key that matters where all [rests](Self::rests).
+    pub(super) fn is_of_any_object(key: &[u8]) -> bool {
+        OF_ANY_OBJECT.contains(&key)
+    }
+
+    /// Others are open now than when all [rested](Self::rests): `depth` containers, of which the
+    /// outermost `known` are the same as then. No key was read that matters.
+    pub(super) fn go_on(&mut self, depth: usize, known: usize, is_array: impl Fn(usize) -> bool) {
+        self.levels.truncate(known);
+        for at in self.levels.len()..depth.min(MAX_LEVELS) {
+            self.levels.push(Level {
+                kind: None,
+                key: Member::Other,
+                members: None,
+                listed: false,
+                is_array: is_array(at),
+            });
+        }
+        self.deeper = depth.saturating_sub(MAX_LEVELS);
+        if let Some(last) = self.levels.last_mut() {
+            last.key = Member::Other;
         }
     }
 

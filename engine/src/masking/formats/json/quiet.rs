@@ -20,6 +20,10 @@ use super::{
     Json, Tokenizer,
     keys::{self, Keys},
 };
+use crate::base::tokens::{
+    Containers, Skimming, Skims,
+    escape::{self, Escape},
+};
 use crate::masking::{
     bodies::{desk::Desk, fault, plan::Plan},
     formats::transcript::append,
@@ -129,6 +133,60 @@ impl<'a> Decoded<'a> {
         self.rest = self.offset(raw.saturating_add(u64::from(raw_len)));
     }
 
+    /// Escapes begin at these places, counted from the raw offset `raw`, none of them before one
+    /// that was told. Gives where the last one ends.
+    ///
+    /// The same as [`unit`](Self::unit) for each, with hardly anything in it that the processor
+    /// would have to guess: how far the next one is, and which.
+    fn escapes(&mut self, raw: u64, places: &[u32]) -> usize {
+        let base = self.offset(raw);
+        let Some(last) = places.last() else {
+            return 0;
+        };
+        // No escape means more bytes than it has. What is copied comes in blocks.
+        let more = base.wrapping_add(*last as usize).saturating_sub(self.rest);
+        let mut to = self.text.len();
+        let room = more.wrapping_add(const { COPIED.wrapping_mul(2) });
+        self.text.resize(to.wrapping_add(room), 0);
+        let (text, bytes, mut rest) = (self.text.as_mut_slice(), self.bytes, self.rest);
+        for place in places {
+            let at = base.wrapping_add(*place as usize);
+            let Some(length) = at.checked_sub(rest) else {
+                // The second half of a pair was read with the first one.
+                continue;
+            };
+            copy(text, to, bytes, rest, length);
+            to = to.wrapping_add(length);
+            let kind = bytes.get(at.wrapping_add(1)).copied().unwrap_or(0);
+            let simple = escape::simple(kind);
+            if simple != 0 {
+                if let Some(slot) = text.get_mut(to) {
+                    *slot = simple;
+                }
+                to = to.wrapping_add(1);
+                rest = at.wrapping_add(2);
+            } else {
+                // What is no escape is copied with what comes next.
+                rest = at;
+                if let Escape::Means {
+                    text: means,
+                    len,
+                    raw,
+                } = escape::read(bytes.get(at..).unwrap_or_default())
+                {
+                    if let Some(slot) = text.get_mut(to..).and_then(|to| to.first_chunk_mut()) {
+                        *slot = means;
+                    }
+                    to = to.wrapping_add(len);
+                    rest = at.wrapping_add(raw);
+                }
+            }
+        }
+        self.text.truncate(to);
+        self.rest = rest;
+        rest.saturating_sub(base)
+    }
+
     /// All of the text up to this offset in the bytes.
     fn up_to(&mut self, end: usize) -> &[u8] {
         if self.rest == 0 {
@@ -161,11 +219,28 @@ impl<'a> Decoded<'a> {
     }
 }
 
+/// So many bytes are copied where there are fewer: what stands between two escapes, mostly.
+const COPIED: usize = 48;
+
+/// Copies `length` bytes from one offset to another, and perhaps some more behind them.
+#[inline(always)]
+fn copy(to: &mut [u8], to_at: usize, from: &[u8], from_at: usize, length: usize) {
+    let to = to.get_mut(to_at..).unwrap_or_default();
+    let from = from.get(from_at..).unwrap_or_default();
+    match (to.first_chunk_mut::<COPIED>(), from.first_chunk()) {
+        (Some(to), Some(from)) if length <= COPIED => *to = *from,
+        _ => {
+            if let (Some(to), Some(from)) = (to.get_mut(..length), from.get(..length)) {
+                to.copy_from_slice(from);
+            }
+        }
+    }
+}
+
 /// Reads a part of a document.
 pub(super) struct Quiet<'k, 'a> {
     keys: &'k mut Keys,
     plan: &'k Plan,
-    depth: u8,
     text: Decoded<'a>,
     /// Where in the text the part of the open string begins that nobody has read yet.
     start: usize,
@@ -174,11 +249,10 @@ pub(super) struct Quiet<'k, 'a> {
 }
 
 impl<'k, 'a> Quiet<'k, 'a> {
-    pub(super) fn new(keys: &'k mut Keys, plan: &'k Plan, depth: u8, text: Decoded<'a>) -> Self {
+    pub(super) fn new(keys: &'k mut Keys, plan: &'k Plan, text: Decoded<'a>) -> Self {
         Self {
             keys,
             plan,
-            depth,
             text,
             start: 0,
             stopped: None,
@@ -214,11 +288,6 @@ impl<'k, 'a> Quiet<'k, 'a> {
 impl super::Sink for Quiet<'_, '_> {
     #[inline]
     fn structure(&mut self, byte: u8, raw: u64) {
-        match byte {
-            b'{' | b'[' => self.depth = self.depth.saturating_add(1),
-            b'}' | b']' => self.depth = self.depth.saturating_sub(1),
-            _ => {}
-        }
         let is_more = self.keys.quiet_structure(self.plan, byte);
         self.stop(is_more, raw);
     }
@@ -255,6 +324,30 @@ impl super::Sink for Quiet<'_, '_> {
         let length = text.len() as u64;
         let is_more = self.keys.quiet_end(plan, text);
         self.stop(is_more, raw.saturating_sub(length));
+    }
+}
+
+impl Skimming for Quiet<'_, '_> {
+    fn skims(&self) -> Option<Skims> {
+        self.keys.skims(self.plan)
+    }
+
+    #[inline(always)]
+    fn may_interest(&self, last: u8, before: u8) -> u32 {
+        self.plan.endings.may_be(last, before)
+    }
+
+    fn interests(&self, name: &[u8]) -> bool {
+        self.keys.interests(self.plan, name)
+    }
+
+    #[inline]
+    fn escapes(&mut self, _: &[u8], raw: u64, from: usize, places: &[u32]) -> usize {
+        self.text.escapes(raw, places).max(from)
+    }
+
+    fn skimmed(&mut self, containers: Containers) {
+        self.keys.skimmed(self.plan, containers);
     }
 }
 
@@ -347,7 +440,7 @@ impl Json {
         };
         let bytes = rest.get(..end.saturating_add(MOST_MOVED)).unwrap_or(rest);
         let text = Decoded::new(self.buffers.take_text(), bytes, at);
-        let mut quiet = Quiet::new(&mut self.keys, desk.plan, self.tokenizer.depth(), text);
+        let mut quiet = Quiet::new(&mut self.keys, desk.plan, text);
         let read = read_to(&mut self.tokenizer, &mut quiet, at, end);
         let stopped = quiet.stopped.map(|raw| quiet.text.offset(raw));
         let mut text = quiet.text;
@@ -398,7 +491,7 @@ fn read_to(
     loop {
         let bytes = part.get(from..to)?;
         let raw = at.saturating_add(from as u64);
-        tokenizer.read(bytes, raw, quiet).ok()?;
+        tokenizer.read_skimming(bytes, raw, quiet).ok()?;
         let is_cut = tokenizer.pending().is_some()
             || !tokenizer.in_string() && bytes.ends_with(super::OPENING);
         if !is_cut {

@@ -3,6 +3,7 @@
 //! document is read again, in the other way.
 
 use super::{Inner, Keys, Reads, Role, Value};
+use crate::base::tokens::{Containers, Skims};
 use crate::masking::{
     bodies::{keys::MAX_NAME, plan::Plan},
     formats::json::{
@@ -113,7 +114,7 @@ impl Keys {
             false => Role::Other,
         };
         match role {
-            Role::Other => self.is_blank = plan.has_keys() && self.nested < MAX_NESTED,
+            Role::Other => self.is_blank = self.reads_documents(plan),
             Role::Kind => {
                 self.reads = Reads::Kind;
                 self.text.clear();
@@ -121,6 +122,46 @@ impl Keys {
             _ => return true,
         }
         false
+    }
+
+    /// Whether a string may be a document of its own.
+    #[inline]
+    fn reads_documents(&self, plan: &Plan) -> bool {
+        plan.has_keys() && self.nested < MAX_NESTED
+    }
+
+    /// What matters about the strings that come next, if all of them are read as other text is
+    /// until a [key](Self::interests) says more.
+    pub(in crate::masking::formats::json) fn skims(&self, plan: &Plan) -> Option<Skims> {
+        let is_idle = !self.is_read() && !self.is_blank && !self.expects_logprobs;
+        let known = match (is_idle, plan.kubernetes) {
+            (false, _) => None,
+            (true, true) => self.kubernetes.rests(),
+            (true, false) => Some(0),
+        }?;
+        Some(Skims {
+            documents: self.reads_documents(plan),
+            known: u8::try_from(known).unwrap_or(u8::MAX),
+        })
+    }
+
+    /// Whether this key makes more of what comes next than text.
+    pub(in crate::masking::formats::json) fn interests(&self, plan: &Plan, name: &[u8]) -> bool {
+        // Where secrets are restored nobody asks for keys.
+        plan.restores.is_none()
+            && (plan.keys.get(name).is_some()
+                || plan.kubernetes && Kubernetes::is_of_any_object(name)
+                || self.nested == 0 && name == LOG_PROBABILITIES.member)
+    }
+
+    /// These containers are open now; nothing [interested](Self::interests) since it was asked
+    /// what [matters](Self::skims).
+    pub(in crate::masking::formats::json) fn skimmed(&mut self, plan: &Plan, open: Containers) {
+        if plan.kubernetes {
+            let (depth, known) = (usize::from(open.depth), usize::from(open.known));
+            let is_array = |at| u8::try_from(at).is_ok_and(|at| open.is_array(at));
+            self.kubernetes.go_on(depth, known, is_array);
+        }
     }
 
     /// Whether it is to be asked what the string begins with.
@@ -226,9 +267,8 @@ pub(in crate::masking::formats::json) fn read_inner(
     text: &[u8],
     at: u64,
 ) -> (bool, bool) {
-    let depth = tokenizer.depth();
-    let mut quiet = Quiet::new(keys, plan, depth, Decoded::new(Vec::new(), text, at));
-    let read = tokenizer.read(text, at, &mut quiet);
+    let mut quiet = Quiet::new(keys, plan, Decoded::new(Vec::new(), text, at));
+    let read = tokenizer.read_skimming(text, at, &mut quiet);
     quiet.suspend(at.saturating_add(text.len() as u64));
     (read.is_err(), quiet.is_stopped())
 }
