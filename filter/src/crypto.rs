@@ -30,11 +30,11 @@ impl SignatureVerifier for EnvoyVerifier<'_> {
             Algorithm::Rs256 => ("sha256", None),
             Algorithm::Rs384 => ("sha384", None),
             Algorithm::Rs512 => ("sha512", None),
-            Algorithm::Es256 | Algorithm::Es384 => {
-                let hash = if algorithm == Algorithm::Es256 {
-                    "sha256"
-                } else {
-                    "sha384"
+            Algorithm::Es256 | Algorithm::Es384 | Algorithm::Es512 => {
+                let hash = match algorithm {
+                    Algorithm::Es256 => "sha256",
+                    Algorithm::Es384 => "sha384",
+                    _ => "sha512",
                 };
                 match ecdsa_der_signature(algorithm, signature) {
                     Some(der) => (hash, Some(der)),

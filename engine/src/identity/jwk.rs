@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 use super::base64url;
 use super::key::{KeyKind, Material};
 use super::refusal::printable;
+use super::roca;
 use super::{Algorithm, PublicKey};
 use crate::base::json::{self, JsonError};
 
@@ -48,6 +49,8 @@ pub enum UnusableKey {
     PrivateKey,
     /// An RSA modulus outside 2048 to 8192 bits; the number is its size.
     RsaSize(usize),
+    /// An RSA key of a generator whose private keys can be computed (CVE-2017-15361, ROCA).
+    Roca,
     /// Not a point of the curve, of small order, an even modulus, or a useless exponent.
     NotAKey,
     /// The same key stands in the set before.
@@ -105,6 +108,15 @@ fn usable(members: &Members, kid: Option<&str>) -> Result<PublicKey, UnusableKey
             let key = p384::ecdsa::VerifyingKey::from_encoded_point(&point);
             Material::P384(key.map_err(|_| UnusableKey::NotAKey)?)
         }
+        KeyKind::P521 => {
+            // An uncompressed point (SEC 1 §2.3.4).
+            let (x, y) = (
+                coordinate::<66>(members, "x")?,
+                coordinate::<66>(members, "y")?,
+            );
+            let key = p521::PublicKey::from_sec1_bytes(&[&[4][..], &x, &y].concat());
+            Material::P521(key.map_err(|_| UnusableKey::NotAKey)?)
+        }
         KeyKind::Ed25519 => {
             let key = ed25519_dalek::VerifyingKey::from_bytes(&coordinate(members, "x")?);
             // A small-order key has signatures that hold for many messages.
@@ -141,6 +153,7 @@ fn kind(members: &Members, kty: &str) -> Result<KeyKind, UnusableKey> {
         "EC" => match text(members, "crv")? {
             "P-256" => Ok(KeyKind::P256),
             "P-384" => Ok(KeyKind::P384),
+            "P-521" => Ok(KeyKind::P521),
             curve => unsupported(curve),
         },
         "OKP" => match text(members, "crv")? {
@@ -167,6 +180,9 @@ fn rsa_key(members: &Members) -> Result<Material, UnusableKey> {
     let bits = modulus.bits();
     if !(MIN_RSA_BITS..=MAX_RSA_BITS).contains(&bits) {
         return Err(UnusableKey::RsaSize(bits));
+    }
+    if roca::has_its_form(&modulus.to_bytes_be()) {
+        return Err(UnusableKey::Roca);
     }
     // Refuses even moduli and exponents, exponents below 3 or above 2^33.
     rsa::RsaPublicKey::new_with_max_size(modulus, exponent, MAX_RSA_BITS)
@@ -220,6 +236,9 @@ impl std::fmt::Display for UnusableKey {
                 "its private half is published, so anyone can sign with it; the issuer must replace it",
             ),
             Self::RsaSize(bits) => write!(f, "RSA with {bits} bits; 2048 to 8192 are accepted"),
+            Self::Roca => f.write_str(
+                "it was made by a generator whose private keys can be computed (CVE-2017-15361); the issuer must replace it",
+            ),
             Self::NotAKey => f.write_str("its numbers are no valid public key"),
             Self::Repeated => f.write_str("the same key stands in the set before"),
             Self::TooMany => f.write_str("the set has too many keys"),

@@ -24,6 +24,7 @@ pub(super) enum Material {
     Rsa(rsa::RsaPublicKey),
     P256(p256::ecdsa::VerifyingKey),
     P384(p384::ecdsa::VerifyingKey),
+    P521(p521::PublicKey),
     Ed25519(ed25519_dalek::VerifyingKey),
 }
 
@@ -36,6 +37,8 @@ pub enum KeyKind {
     P256,
     /// An elliptic-curve key on P-384.
     P384,
+    /// An elliptic-curve key on P-521.
+    P521,
     /// An Ed25519 key.
     Ed25519,
 }
@@ -53,6 +56,7 @@ impl PublicKey {
             Material::Rsa(key) => key.to_public_key_der(),
             Material::P256(key) => p256::PublicKey::from(key).to_public_key_der(),
             Material::P384(key) => p384::PublicKey::from(key).to_public_key_der(),
+            Material::P521(key) => key.to_public_key_der(),
             Material::Ed25519(key) => key.to_public_key_der(),
         };
         Some(Self {
@@ -74,6 +78,7 @@ impl PublicKey {
             Material::Rsa(_) => KeyKind::Rsa,
             Material::P256(_) => KeyKind::P256,
             Material::P384(_) => KeyKind::P384,
+            Material::P521(_) => KeyKind::P521,
             Material::Ed25519(_) => KeyKind::Ed25519,
         }
     }
@@ -97,6 +102,22 @@ impl PublicKey {
             Material::Rsa(key) => key.size(),
             Material::P256(_) | Material::Ed25519(_) => 64,
             Material::P384(_) => 96,
+            Material::P521(_) => 132,
+        }
+    }
+
+    /// Whether these bytes, of [that length](Self::signature_len), can be a signature by this key.
+    ///
+    /// An RSA signature is a number below the modulus (RFC 8017 §8.1.2, §8.2.2: step 1 and 2b). One
+    /// that has the modulus added verifies as well wherever that is not asked, and would be a
+    /// second spelling of a token.
+    pub(super) fn is_in_range(&self, signature: &[u8]) -> bool {
+        match &self.material {
+            Material::Rsa(key) => signature < key.n().to_bytes_be().as_slice(),
+            // Their verifiers ask it of each half.
+            Material::P256(_) | Material::P384(_) | Material::P521(_) | Material::Ed25519(_) => {
+                true
+            }
         }
     }
 
@@ -149,6 +170,7 @@ impl KeyKind {
             Self::Rsa => matches!(algorithm, Rs256 | Rs384 | Rs512 | Ps256 | Ps384 | Ps512),
             Self::P256 => matches!(algorithm, Es256),
             Self::P384 => matches!(algorithm, Es384),
+            Self::P521 => matches!(algorithm, Es512),
             Self::Ed25519 => matches!(algorithm, EdDsa),
         }
     }

@@ -10,6 +10,9 @@
 //!   mode.
 //! - A key verifies only algorithms of its own kind, and only the one it is published for.
 //! - A token has one spelling. Changing any bit of it makes it another token, which is refused.
+//!   ECDSA alone gives each signature a second form, `n - s` in place of `s`, which whoever holds
+//!   the token can compute, and half of all issuers' signatures have either. So nothing may know a
+//!   token by its bytes alone: whoever looks for one looks for what was signed.
 //! - Nothing about claims is said before the signature holds, beyond the issuer and key id. A token
 //!   that is refused after that says whom it was made for ([`TokenOwner`]), for the trail alone.
 //! - A bad key in a set never stops a good one; a removed key stops working at once, cache or not.
@@ -29,6 +32,7 @@ mod key_set;
 mod principal;
 mod refusal;
 mod signature;
+mod roca;
 mod token;
 mod verifier;
 

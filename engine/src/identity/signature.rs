@@ -12,8 +12,8 @@ use super::{Algorithm, PublicKey};
 pub trait SignatureVerifier {
     /// Whether `signature` is `key`'s over `message`.
     ///
-    /// The caller has checked that `key` permits `algorithm` and that the signature has the length
-    /// that the key demands. ECDSA signatures are the raw `r || s` of RFC 7518 §3.4;
+    /// The caller has checked that `key` permits `algorithm`, and that the signature has the length
+    /// that the key demands and is below an RSA modulus. ECDSA signatures are the raw `r || s` of RFC 7518 §3.4;
     /// [`ecdsa_der_signature`] gives the DER form.
     ///
     /// # Errors
@@ -61,6 +61,11 @@ pub(super) fn verify(
             .is_ok_and(|signature| key.verify(message, &signature).is_ok()),
         (Material::P384(key), Algorithm::Es384) => p384::ecdsa::Signature::from_slice(signature)
             .is_ok_and(|signature| key.verify(message, &signature).is_ok()),
+        (Material::P521(key), Algorithm::Es512) => {
+            let key = p521::ecdsa::VerifyingKey::from_affine(*key.as_affine());
+            let signature = p521::ecdsa::Signature::from_slice(signature);
+            matches!((key, signature), (Ok(key), Ok(signature)) if key.verify(message, &signature).is_ok())
+        }
         (Material::Ed25519(key), Algorithm::EdDsa) => {
             // Strict: one signature has one form, and small-order components are refused.
             ed25519_dalek::Signature::from_slice(signature)
@@ -96,7 +101,9 @@ fn verify_rsa(
         Algorithm::Ps256 => key.verify(Pss::new::<Sha256>(), &Sha256::digest(message), signature),
         Algorithm::Ps384 => key.verify(Pss::new::<Sha384>(), &Sha384::digest(message), signature),
         Algorithm::Ps512 => key.verify(Pss::new::<Sha512>(), &Sha512::digest(message), signature),
-        Algorithm::Es256 | Algorithm::Es384 | Algorithm::EdDsa => return false,
+        Algorithm::Es256 | Algorithm::Es384 | Algorithm::Es512 | Algorithm::EdDsa => {
+            return false;
+        }
     };
     result.is_ok()
 }
@@ -111,6 +118,9 @@ pub fn ecdsa_der_signature(algorithm: Algorithm, raw: &[u8]) -> Option<Vec<u8>> 
             .ok()
             .map(|signature| signature.to_der().as_bytes().to_vec()),
         Algorithm::Es384 => p384::ecdsa::Signature::from_slice(raw)
+            .ok()
+            .map(|signature| signature.to_der().as_bytes().to_vec()),
+        Algorithm::Es512 => p521::ecdsa::Signature::from_slice(raw)
             .ok()
             .map(|signature| signature.to_der().as_bytes().to_vec()),
         _ => None,

@@ -115,7 +115,11 @@ impl Verifier {
         let trusted = self.issuer_of(&token)?;
         trusted.check_algorithm(token.algorithm)?;
         let candidates = trusted.candidates(&token)?;
-        if !candidates.iter().any(|key| signed_by(key, &token, crypto)) {
+        let is_signed = |key: &&PublicKey| {
+            let signature = token.signature.as_slice();
+            signed_by(key, token.algorithm, token.signing_input, signature, crypto)
+        };
+        if !candidates.iter().any(is_signed) {
             return Err(Refusal::new(
                 RefusalCode::SignatureInvalid,
                 "The signature is not one of the issuer's key over this token.",
@@ -166,14 +170,20 @@ fn checked(
     Ok((claims::principal(claims, issuer)?, validity))
 }
 
-fn signed_by(key: &PublicKey, token: &Compact<'_>, crypto: &dyn SignatureVerifier) -> bool {
-    if token.signature.len() != key.signature_len() {
+/// Whether `signature` is `key`'s over `input`. The key permits the algorithm.
+pub(super) fn signed_by(
+    key: &PublicKey,
+    algorithm: Algorithm,
+    input: &[u8],
+    signature: &[u8],
+    crypto: &dyn SignatureVerifier,
+) -> bool {
+    if signature.len() != key.signature_len() || !key.is_in_range(signature) {
         return false;
     }
-    let (input, signature) = (token.signing_input, token.signature.as_slice());
     crypto
-        .verify(token.algorithm, key, input, signature)
-        .unwrap_or_else(|_unsupported| signature::verify(token.algorithm, key, input, signature))
+        .verify(algorithm, key, input, signature)
+        .unwrap_or_else(|_unsupported| signature::verify(algorithm, key, input, signature))
 }
 
 // === impl Trusted ===

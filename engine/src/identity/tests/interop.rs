@@ -45,6 +45,49 @@ fn a_pss_signature_with_another_salt_length_is_refused() {
     assert_eq!(refused(refusal), RefusalCode::SignatureInvalid);
 }
 
+/// RFC 8017 §8.1.2: a signature that is no number below the modulus is refused, though it is the
+/// same one modulo it. Else a token would have two spellings.
+#[test]
+fn a_signature_with_the_modulus_added_is_refused() {
+    let fixture = fixture();
+    let verifier = verifier_of(issuer(), KeySet::from_value(&fixture["jwks"]).unwrap().0);
+    let n = URL_SAFE_NO_PAD.decode(fixture["jwks"]["keys"][0]["n"].as_str().unwrap());
+    let n = rsa::BigUint::from_bytes_be(&n.unwrap());
+    let mut tried = 0;
+    for entry in fixture["tokens"].as_array().unwrap().iter().take(6) {
+        let token = joined(&entry["token"]);
+        let (input, signature) = token.rsplit_once('.').unwrap();
+        let signature = rsa::BigUint::from_bytes_be(&URL_SAFE_NO_PAD.decode(signature).unwrap());
+        let other = (signature + &n).to_bytes_be();
+        if other.len() == 256 {
+            let refusal = verifier.verify(&format!("{input}.{}", b64(other)), NOW, &PureRust);
+            assert_eq!(
+                refused(refusal),
+                RefusalCode::SignatureInvalid,
+                "{}",
+                entry["alg"]
+            );
+            tried += 1;
+        }
+    }
+    assert_eq!(tried, 4, "RS256, RS384, RS512, and PS384");
+}
+
+/// ECDSA's second form, which whoever has a token can compute. Half of all signatures are one or
+/// the other, so it cannot be refused: the module's head says what follows.
+#[test]
+fn the_other_form_of_an_ecdsa_signature_is_a_token_for_the_same_caller() {
+    let header = json!({"alg": "ES256", "kid": "p256"}).to_string();
+    let token = sign_text(P256A, Algorithm::Es256, &header, &good_claims().to_string());
+    let (input, signature) = token.rsplit_once('.').unwrap();
+    let signature = URL_SAFE_NO_PAD.decode(signature).unwrap();
+    let signature = p256::ecdsa::Signature::from_slice(&signature).unwrap();
+    let (r, s) = signature.split_scalars();
+    let other = p256::ecdsa::Signature::from_scalars(*r, -*s).unwrap();
+    let other = verify(&format!("{input}.{}", b64(other.to_bytes()))).unwrap();
+    assert_eq!(other.principal(), verify(&token).unwrap().principal());
+}
+
 #[test]
 fn the_spki_form_of_every_key_is_the_one_that_openssl_writes() {
     let fixture = fixture();

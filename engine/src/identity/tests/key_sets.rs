@@ -23,7 +23,7 @@ fn why_text(key: &str) -> Option<UnusableKey> {
 
 #[test]
 fn keys_that_verify_signatures_are_used() {
-    for key in [RsaA, P256A, Ed25519] {
+    for key in [RsaA, P256A, P384, P521, Ed25519] {
         let keys = [
             key.bare_jwk(),
             key.jwk("k"),
@@ -42,6 +42,20 @@ fn keys_that_verify_signatures_are_used() {
         json!({"n": b64([&[0][..], &n].concat())})
     });
     assert_eq!(why(leading_zero), None, "some issuers write the sign byte");
+}
+
+/// A modulus of the form that the broken generator makes, of 2048 bits.
+const ROCA: &str = "1IaAXErvdnP30vyeXpApb-N082AWlGFk5Tw_ng2rTE5weZRLvWoYJGh-xVDCspMQ_jr4X8YSJjxeJslQf7jpxpwMFdzHnPswqQhIeEy6C6y2O6x8FZu-gDi5_mkainNBqKjCMnmJx6qJYEV4Yzj25x2XTkDim5tnfL0VdQJijbQ_ltaaQmUJ06LQ-cv3AFh6XYRP71qqNCaPKSurlWgwpVFr1Wa1mtkLPfRDI-zeaP2MtpNAcnkJ3GKDKM3B_hY7KvhxJl-KW3PbkeMWk0upMmhghTzhoyLn5ZwUw23y9X2lQsMkL9YUdm6MPf1D_HOjR7gD7tcleGAoFlXVLo4TNQ";
+
+#[test]
+fn a_key_whose_private_half_can_be_computed_is_left_out() {
+    let key = json!({"kty": "RSA", "n": ROCA, "e": "AQAB"});
+    assert_eq!(why(key), Some(Why::Roca));
+    // Two more are not of that form: about one modulus in 2^27 is by chance.
+    let modulus = URL_SAFE_NO_PAD.decode(ROCA).unwrap();
+    let next = rsa::BigUint::from_bytes_be(&modulus) + 2_u32;
+    let key = json!({"kty": "RSA", "n": b64(next.to_bytes_be()), "e": "AQAB"});
+    assert_eq!(why(key), None);
 }
 
 #[test]
@@ -63,9 +77,10 @@ fn keys_that_cannot_be_used_are_left_out_with_the_reason() {
             Why::Unsupported("AKP".to_owned()),
         ),
         (
-            p256(json!({"crv": "P-521"})),
-            Why::Unsupported("P-521".to_owned()),
+            p256(json!({"crv": "P-192"})),
+            Why::Unsupported("P-192".to_owned()),
         ),
+        (p256(json!({"crv": "P-521"})), Why::Invalid("x")),
         (
             p256(json!({"crv": "secp256k1"})),
             Why::Unsupported("secp256k1".to_owned()),

@@ -9,13 +9,15 @@ mod mapping;
 #[cfg(not(target_arch = "wasm32"))]
 mod properties;
 mod refusals;
+#[cfg(not(target_arch = "wasm32"))]
+mod vectors;
 
 use std::cell::OnceCell;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rsa::pkcs8::DecodePrivateKey as _;
-use rsa::signature::Signer as _;
+use rsa::signature::{RandomizedSigner as _, Signer as _};
 use rsa::traits::PublicKeyParts as _;
 use rsa::{Pkcs1v15Sign, Pss, RsaPrivateKey};
 use serde_json::{Value, json};
@@ -43,6 +45,7 @@ enum TestKey {
     P256A,
     P256B,
     P384,
+    P521,
     Ed25519,
 }
 
@@ -74,6 +77,12 @@ fn p384_key() -> p384::ecdsa::SigningKey {
     p384::ecdsa::SigningKey::from_bytes(&[7; 48].into()).unwrap()
 }
 
+fn p521_key() -> p521::ecdsa::SigningKey {
+    let mut bytes = [7; 66];
+    bytes[0] = 0;
+    p521::ecdsa::SigningKey::from_slice(&bytes).unwrap()
+}
+
 fn ed25519_key() -> ed25519_dalek::SigningKey {
     ed25519_dalek::SigningKey::from_bytes(&[7; 32])
 }
@@ -93,6 +102,10 @@ impl TestKey {
             P384 => {
                 let point = p384_key().verifying_key().to_encoded_point(false);
                 json!({"kty": "EC", "crv": "P-384", "x": b64(point.x().unwrap()), "y": b64(point.y().unwrap())})
+            }
+            P521 => {
+                let point = p521::ecdsa::VerifyingKey::from(&p521_key()).to_encoded_point(false);
+                json!({"kty": "EC", "crv": "P-521", "x": b64(point.x().unwrap()), "y": b64(point.y().unwrap())})
             }
             Ed25519 => {
                 json!({"kty": "OKP", "crv": "Ed25519", "x": b64(ed25519_key().verifying_key().as_bytes())})
@@ -134,6 +147,10 @@ impl TestKey {
                 let signature: p384::ecdsa::Signature = p384_key().sign(message);
                 Ok(signature.to_bytes().to_vec())
             }
+            Es512 => {
+                let signature: p521::ecdsa::Signature = p521_key().sign_with_rng(&mut rng, message);
+                Ok(signature.to_bytes().to_vec())
+            }
             EdDsa => Ok(ed25519_key().sign(message).to_bytes().to_vec()),
         }
         .unwrap()
@@ -156,6 +173,10 @@ impl rsa::rand_core::RngCore for Constant {
 
     fn fill_bytes(&mut self, dest: &mut [u8]) {
         dest.fill(0x55);
+        // Below the order of P-521, whose first byte is 1.
+        if let Some(first) = dest.first_mut() {
+            *first = 0;
+        }
     }
 
     fn try_fill_bytes(&mut self, dest: &mut [u8]) -> Result<(), rsa::rand_core::Error> {
@@ -226,6 +247,7 @@ fn all_keys() -> KeySet {
         RsaA.jwk("rsa"),
         P256A.jwk("p256"),
         P384.jwk("p384"),
+        P521.jwk("p521"),
         Ed25519.jwk("ed"),
     ])
 }

@@ -104,7 +104,7 @@ proptest! {
 
     #[test]
     fn a_good_key_works_whatever_bytes_broken_keys_are_made_of(changes in any_json()) {
-        for key in [RsaA, P256A, P384] {
+        for key in [RsaA, P256A, P384, P521] {
             let broken = overlay(key.jwk("broken"), &changes);
             let (keys, _) = KeySet::from_value(&json!({"keys": [broken, Ed25519.jwk("ed")]})).unwrap();
             prop_assert!(verifier_of(issuer(), keys).verify(&good_token(), NOW, &PureRust).is_ok());

@@ -23,7 +23,7 @@ use super::document::Policy;
 use crate::masking::chooses;
 
 /// The revision that this build reads.
-pub const REVISION: u32 = 1;
+pub const REVISION: u32 = 2;
 
 /// The revision of filters that do not say which one they read: they are from before it was
 /// reported.
@@ -79,6 +79,7 @@ const TABLE: &[Construct] = &[
     (1, "connections[].hosts", Anything),
     (1, "connections[].protocol", Words(&["http", "azure-arm"])),
     (1, "connections[].credential", Anything),
+    (2, "issuers[].algorithms[]", Words(&["ES512"])),
     (1, "connections[].labels", Free),
     (1, "rules", Anything),
     (1, "rules[].name", Anything),
