@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use serde_json::{Map, Value};
 
+use super::claim_path::{ClaimPath, Unclear};
 use super::refusal::{Refusal, RefusalCode, TokenOwner};
 use super::{ClaimMapping, Issuer, Principal};
 use crate::base::time::UnixMillis;
@@ -153,7 +154,7 @@ pub(super) fn owner(claims: &Claims, issuer: &Issuer) -> Option<TokenOwner> {
 
 fn groups(claims: &Claims, mapping: &ClaimMapping) -> Result<Vec<String>, Refusal> {
     let name = &mapping.groups;
-    if overage(claims, name) {
+    if overage(claims, name)? {
         return Err(Refusal::new(
             RefusalCode::GroupsOverage,
             format!(
@@ -162,8 +163,14 @@ fn groups(claims: &Claims, mapping: &ClaimMapping) -> Result<Vec<String>, Refusa
             ),
         ));
     }
-    let list = match lookup(claims, name) {
+    let list = match lookup(claims, name)? {
         None => return Ok(Vec::new()),
+        Some(Value::String(one)) if is_document(one) => {
+            return Err(invalid(
+                name,
+                "is JSON in a string; the issuer has to give the list itself",
+            ));
+        }
         Some(Value::String(one)) => vec![one],
         Some(Value::Array(list)) => {
             let strings: Option<Vec<&String>> = list
@@ -191,40 +198,45 @@ fn groups(claims: &Claims, mapping: &ClaimMapping) -> Result<Vec<String>, Refusa
     Ok(groups)
 }
 
+/// Whether a string is a list or an object of JSON, as rules of some providers write groups. Taken
+/// as the name of one group it would let the caller past every rule that denies one in it.
+fn is_document(text: &str) -> bool {
+    let text = text.trim_start();
+    text.starts_with(['[', '{']) && serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()
+}
+
 /// Whether the issuer says that the groups are elsewhere: a distributed claim (OpenID Connect Core
 /// §5.6.2), which is how Entra ID reports more groups than fit, or Entra's `hasgroups`.
 ///
 /// Taking such a token as "no groups" would let the caller past every rule that denies a group.
-fn overage(claims: &Claims, name: &str) -> bool {
+fn overage(claims: &Claims, name: &str) -> Result<bool, Refusal> {
+    let path = path(name)?;
     let elsewhere = claims
         .get("_claim_names")
         .and_then(Value::as_object)
-        .is_some_and(|names| names.contains_key(name));
-    let flagged = name == "groups"
-        && !claims.contains_key(name)
+        .is_some_and(|names| names.keys().any(|member| path.begins_with(member)));
+    let flagged = path.begins_with("groups")
+        && !claims.contains_key("groups")
         && claims
             .get("hasgroups")
             .is_some_and(|flag| flag.as_bool() == Some(true) || flag.as_str() == Some("true"));
-    elsewhere || flagged
+    Ok(elsewhere || flagged)
 }
 
-/// The claim of that exact name, or else the one that its dots lead to. `null` is as good as
-/// absent.
-fn lookup<'a>(claims: &'a Claims, name: &str) -> Option<&'a Value> {
-    let value = claims.get(name).or_else(|| {
-        let mut steps = name.split('.');
-        let mut value = claims.get(steps.next()?)?;
-        for step in steps {
-            value = value.as_object()?.get(step)?;
-        }
-        Some(value)
-    });
-    value.filter(|value| !value.is_null())
+fn path(name: &str) -> Result<ClaimPath<'_>, Refusal> {
+    ClaimPath::parse(name).map_err(|why| unclear(name, Unclear::Path(why)))
+}
+
+/// The claim at a path; `null` is as good as absent.
+fn lookup<'a>(claims: &'a Claims, name: &str) -> Result<Option<&'a Value>, Refusal> {
+    path(name)?
+        .find(claims)
+        .map_err(|reason| unclear(name, reason))
 }
 
 /// A claim that must be a non-empty string where it is there.
 fn string(claims: &Claims, name: &str) -> Result<Option<String>, Refusal> {
-    match lookup(claims, name) {
+    match lookup(claims, name)? {
         None => Ok(None),
         Some(Value::String(value)) if value.is_empty() => Err(invalid(name, "is empty")),
         Some(Value::String(value)) if value.chars().any(char::is_control) => {
@@ -245,4 +257,22 @@ fn missing(name: &str) -> Refusal {
 
 fn invalid(name: &str, why: &str) -> Refusal {
     Refusal::new(RefusalCode::ClaimInvalid, format!("`{name}` {why}."))
+}
+
+/// What is not understood is refused: taken for absent it would mean "no groups" or "no agent".
+fn unclear(name: &str, reason: Unclear) -> Refusal {
+    match reason {
+        Unclear::NoObject => invalid(name, "leads through a claim that is no object"),
+        Unclear::Several => Refusal::new(
+            RefusalCode::ClaimInvalid,
+            format!(
+                "`{name}` stands in the token at several places, depending on which of its dots separate; \
+                 the policy has to write `\\.` for a dot that belongs to a name."
+            ),
+        ),
+        Unclear::Path(why) => Refusal::new(
+            RefusalCode::ClaimInvalid,
+            format!("The policy's `{name}` cannot be read: {why}."),
+        ),
+    }
 }

@@ -44,9 +44,12 @@ pub struct Issuer {
 
 /// Where in a token's claims the caller stands.
 ///
-/// A name is first taken whole, so `https://example.com/groups` and `cognito:groups` work as they
-/// are. Only when no claim has that exact name is it split at its dots and followed into objects:
-/// `realm_access.roles`.
+/// A claim's name, or names with dots between them, which lead into objects: `groups`,
+/// `realm_access.roles`. Names that have dots work as they are, too: `https://example.com/groups`,
+/// `kubernetes.io`. To say which dots belong to a name, write `\\.` for them
+/// (`resource_access.my\\.app.roles`), or a JSON Pointer (`/resource_access/my.app/roles`, RFC 6901).
+/// A token in which several readings lead to a value is refused, and so is one that has something
+/// else than an object on the way.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "authoring", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]

@@ -39,7 +39,20 @@ fn groups_come_from_wherever_the_policy_says() {
         ),
         ("cognito:groups", json!({"cognito:groups": ["a", "b"]})),
         ("kubernetes.io", json!({"kubernetes.io": ["a", "b"]})),
-        ("a.b", json!({"a.b": ["a", "b"], "a": {"b": ["wrong"]}})),
+        (
+            "resource_access.my.app.roles",
+            json!({"resource_access": {"my.app": {"roles": ["a", "b"]}, "my": {"app": {}}}}),
+        ),
+        (
+            r"resource_access.my\.app.roles",
+            json!({"resource_access": {"my.app": {"roles": ["a", "b"]}, "my": {"app": {"roles": ["c"]}}}}),
+        ),
+        (
+            "/resource_access/my.app/roles",
+            json!({"resource_access": {"my.app": {"roles": ["a", "b"]}, "my": {"app": {"roles": ["c"]}}}}),
+        ),
+        (r"a\.b", json!({"a.b": ["a", "b"], "a": {"b": ["wrong"]}})),
+        ("a.b", json!({"a.b": ["a", "b"], "a": {"b": null}})),
     ];
     for (name, claims) in cases {
         assert_eq!(
@@ -54,13 +67,64 @@ fn groups_come_from_wherever_the_policy_says() {
 fn a_path_that_leads_nowhere_gives_no_groups() {
     for claims in [
         json!({}),
-        json!({"a": 1}),
-        json!({"a": ["b"]}),
+        json!({"a": null}),
         json!({"a": {"c": []}}),
         json!({"a": {"b": null}}),
     ] {
-        assert_eq!(groups_from("a.b", claims.clone()), Ok(vec![]), "{claims}");
+        for path in ["a.b", "/a/b", r"a.b\.c"] {
+            assert_eq!(
+                groups_from(path, claims.clone()),
+                Ok(vec![]),
+                "{path} in {claims}"
+            );
+        }
     }
+}
+
+/// Taken for "no groups" each of these would let the caller past every rule that denies a group.
+#[test]
+fn a_claim_that_is_not_understood_is_refused() {
+    let cases = [
+        ("a.b", json!({"a": 1})),
+        ("a.b", json!({"a": ["b"]})),
+        ("a.b", json!({"a": [{"b": "c"}]})),
+        ("a.b.c", json!({"a": {"b": "c"}})),
+        ("a.b.c", json!({"a.b": true})),
+        ("/a/b", json!({"a": "b"})),
+        (r"a\.b.c", json!({"a.b": []})),
+        ("a.b", json!({"a.b": ["x"], "a": {"b": ["y"]}})),
+        ("a.b.c", json!({"a": {"b.c": []}, "a.b": {"c": ["x"]}})),
+        ("a.b", json!({"a": {"b": {"c": 1}}})),
+        ("groups", json!({"groups": r#"["platform"]"#})),
+        ("groups", json!({"groups": r#" {"platform": true}"#})),
+        ("groups", json!({"groups": {"platform": true}})),
+        ("groups", json!({"groups": [["platform"]]})),
+        (r"a\b", json!({"a": {"b": ["x"]}})),
+    ];
+    for (name, claims) in cases {
+        assert_eq!(
+            groups_from(name, claims.clone()),
+            Err(ClaimInvalid),
+            "{name} in {claims}"
+        );
+    }
+    for claims in [json!({"act": "x"}), json!({"act": {"sub": {"x": 1}}})] {
+        let mapping = ClaimMapping {
+            agent: Some("act.sub".to_owned()),
+            ..Default::default()
+        };
+        assert_eq!(
+            principal_of(mapping, claims.clone()).map(|_| ()),
+            Err(ClaimInvalid),
+            "{claims}"
+        );
+    }
+}
+
+#[test]
+fn a_group_in_brackets_that_is_no_json_is_a_group() {
+    let groups = groups_from("groups", json!({"groups": "[EU] platform"}));
+    assert_eq!(groups, Ok(vec!["[EU] platform".to_owned()]));
 }
 
 #[test]
@@ -99,6 +163,16 @@ fn groups_left_out_for_their_number_are_reported_not_taken_for_none() {
         groups_from("groups", json!({"groups": null, "hasgroups": "true"})),
         Err(GroupsOverage)
     );
+
+    // A distributed claim has the name of a member, which is the first step of a path.
+    for path in [
+        "realm_access.roles",
+        "/realm_access/roles",
+        r"realm_access.roles\.eu",
+    ] {
+        let claims = json!({"_claim_names": {"realm_access": "src1"}});
+        assert_eq!(groups_from(path, claims), Err(GroupsOverage), "{path}");
+    }
 
     let roles = with(entra, json!({"roles": ["reader"]}));
     assert_eq!(

@@ -20,6 +20,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::document::Policy;
+use crate::identity::ClaimPath;
 use crate::masking::chooses;
 
 /// The revision that this build reads.
@@ -39,13 +40,16 @@ enum Takes {
     Free,
     /// Names of detectors and patterns of them.
     Detectors,
+    /// The path of a claim with an escape. A filter that does not know escapes finds no such claim,
+    /// and takes the caller for one without groups.
+    EscapedPath,
 }
 
 /// A construct: its place, what may stand there, and the revision that it came with. A word that
 /// comes later gets a row of its own for the same place.
 type Construct = (u32, &'static str, Takes);
 
-use Takes::{Anything, Detectors, Free, Words};
+use Takes::{Anything, Detectors, EscapedPath, Free, Words};
 
 /// Every construct of the language. A test compares it with the JSON Schema of the document, so
 /// nothing can be added to the language and forgotten here. Another one does so for the forms of
@@ -60,9 +64,13 @@ const TABLE: &[Construct] = &[
     (1, "issuers[].audiences", Anything),
     (1, "issuers[].claims", Anything),
     (1, "issuers[].claims.subject", Anything),
+    (2, "issuers[].claims.subject", EscapedPath),
     (1, "issuers[].claims.groups", Anything),
+    (2, "issuers[].claims.groups", EscapedPath),
     (1, "issuers[].claims.agent", Anything),
+    (2, "issuers[].claims.agent", EscapedPath),
     (1, "issuers[].claims.session", Anything),
+    (2, "issuers[].claims.session", EscapedPath),
     (1, "issuers[].algorithms", Anything),
     (
         1,
@@ -71,6 +79,7 @@ const TABLE: &[Construct] = &[
             "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA",
         ]),
     ),
+    (2, "issuers[].algorithms[]", Words(&["ES512"])),
     (1, "issuers[].leeway_seconds", Anything),
     (1, "issuers[].jwks_uri", Anything),
     (1, "issuers[].jwks", Free),
@@ -79,7 +88,6 @@ const TABLE: &[Construct] = &[
     (1, "connections[].hosts", Anything),
     (1, "connections[].protocol", Words(&["http", "azure-arm"])),
     (1, "connections[].credential", Anything),
-    (2, "issuers[].algorithms[]", Words(&["ES512"])),
     (1, "connections[].labels", Free),
     (1, "rules", Anything),
     (1, "rules[].name", Anything),
@@ -269,6 +277,9 @@ impl Walk<'_> {
                     let since = chosen.map(|(revision, _)| *revision).min().unwrap_or(1);
                     self.take(since, || format!("{place}: {pattern}"));
                 }
+                (Takes::EscapedPath, Value::String(path)) if ClaimPath::has_escapes(path) => {
+                    self.take(*revision, || format!("{place}: {path}"));
+                }
                 _ => {}
             }
         }
@@ -307,6 +318,30 @@ mod tests {
         let names = detectors(DETECTORS);
         let all = constructs.chain(names.iter().map(|(revision, _)| *revision));
         assert_eq!(all.max(), Some(REVISION));
+    }
+
+    /// A filter of the first revision would read the escape as a part of a name, find no such claim,
+    /// and let the caller past every rule that denies a group.
+    #[test]
+    fn the_path_of_a_claim_with_an_escape_needs_the_revision_that_reads_it() {
+        let needed = |groups: &str| {
+            let document = json!({"issuers": [{"issuer": "i", "claims": {"groups": groups}}]});
+            needs_by(TABLE, &detectors(DETECTORS), &document)
+        };
+        for path in ["groups", "realm_access.roles", "https://example.com/groups"] {
+            assert_eq!(needed(path).revision, 1, "{path}");
+        }
+        for path in [
+            r"resource_access.my\.app.roles",
+            "/resource_access/my.app/roles",
+        ] {
+            let needs = needed(path);
+            assert_eq!(needs.revision, 2, "{path}");
+            assert_eq!(
+                needs.constructs,
+                [format!("issuers[].claims.groups: {path}")]
+            );
+        }
     }
 
     #[test]

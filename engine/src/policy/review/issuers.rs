@@ -2,7 +2,7 @@
 
 use super::callers::unfilled;
 use super::findings::Findings;
-use crate::identity::{Algorithm, Issuer, KeySet, PublicKey};
+use crate::identity::{Algorithm, ClaimPath, Issuer, KeySet, PublicKey};
 use crate::policy::error::Place;
 use crate::policy::wording::shorten;
 
@@ -71,6 +71,9 @@ fn names(place: &Place, issuer: &Issuer, found: &mut Findings) {
         ("session", issuer.claims.session.as_ref()),
     ];
     for (key, claim) in claims {
+        if let Some(why) = claim.and_then(|claim| unclear(claim)) {
+            found.errors.at(place.key("claims").key(key), why);
+        }
         let Some(claim) =
             claim.filter(|claim| claim.starts_with('$') || claim.contains(['[', '*']))
         else {
@@ -83,6 +86,22 @@ fn names(place: &Place, issuer: &Issuer, found: &mut Findings) {
             format!("this is the name of a claim, or names with dots between them, and no JSONPath; did you mean `{plain}`?"),
         );
     }
+}
+
+/// Why nobody could say which claim this names. A version that is in force already keeps its
+/// reading, so this is asked of new documents alone.
+fn unclear(claim: &str) -> Option<String> {
+    let path = match ClaimPath::parse(claim) {
+        Ok(path) => path,
+        Err(why) => return Some(why.to_owned()),
+    };
+    path.is_ambiguous().then(|| {
+        format!(
+            "which of the dots in `{}` separate names, and which belong to one? Write `\\.` for a dot that belongs to a name \
+             (`resource_access.my\\.app.roles`), or put `/` before each name (`/resource_access/my.app/roles`)",
+            shorten(claim)
+        )
+    })
 }
 
 /// Keys that nothing can be verified with. A set from an address is looked at when it is fetched.

@@ -547,6 +547,17 @@ fn issuers_whose_tokens_are_never_good() {
             r#"{ issuer: "https://a.example", audiences: [x], jwks: { key: [] } }"#,
             ["issuers[0].jwks", "one `keys` array"],
         ),
+        (
+            r#"{ issuer: "https://a.example", audiences: [x], claims: { groups: resource_access.my.app.roles } }"#,
+            [
+                "issuers[0].claims.groups: which of the dots",
+                r"`resource_access.my\.app.roles`",
+            ],
+        ),
+        (
+            r#"{ issuer: "https://a.example", audiences: [x], claims: { agent: 'act\sub' } }"#,
+            ["issuers[0].claims.agent", "only before a dot"],
+        ),
     ] {
         let (errors, _) = with(issuer);
         for part in parts {
