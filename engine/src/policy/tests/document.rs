@@ -23,7 +23,7 @@ rules:
   - name: prod-writes-need-a-human
     match: { connections: [arm], groups: [platform], operations: ["*/write", "*/delete", "*/action"] }
     effect: approve
-    approve: { by: [sre], count: 1, hold: 60s, expires: 1h, grant: once }
+    approve: { by: [sre], count: 1, hold: 45s, expires: 1h, grant: once }
     reason: Changes to production need an SRE.
     audit: required
 masking:
@@ -46,18 +46,18 @@ fn what_is_left_out_or_at_its_default_is_not_written() {
     let json = serde_json::to_string(&parse(EXAMPLE).unwrap().rules).unwrap();
     assert_eq!(
         json,
-        r#"[{"name":"platform-reads","match":{"connections":["arm"],"groups":["platform"],"operations":["*/read"]},"effect":"allow"},{"name":"prod-writes-need-a-human","match":{"connections":["arm"],"groups":["platform"],"operations":["*/write","*/delete","*/action"]},"effect":"approve","approve":{"by":["sre"],"count":1,"hold":"1m","expires":"1h","grant":"once"},"reason":"Changes to production need an SRE.","audit":"required"}]"#
+        r#"[{"name":"platform-reads","match":{"connections":["arm"],"groups":["platform"],"operations":["*/read"]},"effect":"allow"},{"name":"prod-writes-need-a-human","match":{"connections":["arm"],"groups":["platform"],"operations":["*/write","*/delete","*/action"]},"effect":"approve","approve":{"by":["sre"],"count":1,"hold":"45s","expires":"1h","grant":"once"},"reason":"Changes to production need an SRE.","audit":"required"}]"#
     );
 }
 
 #[test]
 fn approve_terms_have_careful_defaults() {
-    let text = EXAMPLE.replace(", count: 1, hold: 60s, expires: 1h, grant: once", "");
+    let text = EXAMPLE.replace(", count: 1, hold: 45s, expires: 1h, grant: once", "");
     let terms = parse(&text).unwrap().rules[1].approve.clone().unwrap();
     assert_eq!(terms, ApproveTerms::by(["sre"]));
     assert_eq!(
         (terms.count, terms.hold.as_secs(), terms.expires.as_secs()),
-        (1, 60, 3600)
+        (1, 45, 3600)
     );
     assert_eq!(terms.grant, Grant::Once);
 }
