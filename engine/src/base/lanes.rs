@@ -102,6 +102,13 @@ impl Window {
         })
     }
 
+    /// Which bytes are digits.
+    #[inline(always)]
+    pub(crate) fn digits(&self) -> u64 {
+        use core::arch::wasm32::{u8x16_le, u8x16_splat, u8x16_sub};
+        self.bits(|bytes| u8x16_le(u8x16_sub(bytes, u8x16_splat(b'0')), u8x16_splat(9)))
+    }
+
     #[inline(always)]
     fn bits(&self, is: impl Fn(core::arch::wasm32::v128) -> core::arch::wasm32::v128) -> u64 {
         let [first, second, third, last] = self
@@ -142,6 +149,12 @@ impl Window {
     #[inline(always)]
     pub(crate) fn blanks(&self) -> u64 {
         self.bits(|byte| (byte == b' ') | (byte == b'\n') | (byte == b'\r') | (byte == b'\t'))
+    }
+
+    /// Which bytes are digits.
+    #[inline(always)]
+    pub(crate) fn digits(&self) -> u64 {
+        self.bits(|byte| byte.wrapping_sub(b'0') <= 9)
     }
 
     #[inline(always)]
@@ -309,6 +322,7 @@ mod tests {
                     let brackets = bits(&|b| matches!(b, b'{' | b'['));
                     assert_eq!(window.is_in_any_case(b'{'), brackets);
                     assert_eq!(window.case(), bits(&|b| b & 0x20 != 0));
+                    assert_eq!(window.digits(), bits(&|b| b.is_ascii_digit()));
                     let blanks = bits(&|b| matches!(b, b' ' | b'\n' | b'\r' | b'\t'));
                     assert_eq!(window.blanks(), blanks, "{byte}");
                 }

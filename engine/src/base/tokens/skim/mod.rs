@@ -20,7 +20,7 @@ pub(super) mod tests;
 mod window;
 
 use super::escape::{self, Escape};
-use super::{NotJson, Quoted, Sink, State, Tokenizer};
+use super::{MAX_SCALAR, NotJson, Quoted, Sink, State, Tokenizer};
 use crate::base::lanes::WINDOW;
 use window::{Open, Read};
 
@@ -135,6 +135,17 @@ impl Tokenizer {
             };
             self.read(part, raw.wrapping_add(at as u64), sink)?;
             at = at.wrapping_add(part.len());
+            if self.in_scalar() {
+                // Skimming does not begin in a number.
+                let rest = bytes.get(at..).unwrap_or_default();
+                let ends = |byte: &u8| matches!(byte, b',' | b']' | b'}' | b' ' | b'\n');
+                let longest = usize::from(MAX_SCALAR);
+                let more = rest.iter().take(longest).position(ends);
+                let more = more.map_or(longest, |end| end.wrapping_add(1));
+                let part = rest.get(..more).unwrap_or(rest);
+                self.read(part, raw.wrapping_add(at as u64), sink)?;
+                at = at.wrapping_add(part.len());
+            }
             step = step.wrapping_mul(2).min(LONGEST_STEP);
         }
         Ok(())

@@ -196,6 +196,21 @@ fn each_token_in_each_place_is_read_the_same() {
 }
 
 #[test]
+fn numbers_and_what_is_nearly_one_are_read_the_same() {
+    let parts = ["0", "1", "79", "-", "+", ".", "e", "E", "t", "null", "true"];
+    let more = " ".repeat(99);
+    for length in 1..5 {
+        for some in sequences(&parts, length) {
+            let text = format!("{}-1.5e+10,{some},0.25,{some}{more}", begun());
+            same(&[text.as_bytes()]);
+        }
+    }
+    for some in sequences(&["0", "1", "-", ".", "e", "+"], 6) {
+        same(&[format!("{}{some},7{more}", begun()).as_bytes()]);
+    }
+}
+
+#[test]
 fn what_is_known_of_containers_ends_with_them() {
     let long = "x".repeat(200);
     for between in ["},{", "}],[{", "}]},{\"bb\":[{", "},[],{}, [{}],{"] {

@@ -1,10 +1,7 @@
 //! One window: what its words say, and whether the grammar allows it.
 
 use super::{ESCAPES, Skimming};
-use crate::base::{
-    lanes::{WINDOW, Window},
-    tokens::Number,
-};
+use crate::base::lanes::{WINDOW, Window};
 
 /// What the bytes so far leave open. But for `string` and `containers`, each is 1 or 0.
 #[derive(Debug, Clone, Copy, Default)]
@@ -92,38 +89,24 @@ impl<'a> Read<'a> {
         sink: &impl Skimming,
     ) -> Option<(Open, usize)> {
         let window = Window::new(bytes);
-        let strings = Strings::of(&window, &open);
+        let mut strings = Strings::of(&window, &open);
         if strings.quotes == 0 && open.string != 0 && (open.in_key | open.begun) == 0 {
             self.note(strings.escapes);
             let escaped = strings.escaped;
             return Some((Open { escaped, ..open }, WINDOW));
         }
-        let tokens = Tokens::of(&window, &strings);
+        let mut tokens = Tokens::of(&window, &strings);
+        let mut length = WINDOW;
         if tokens.others >> const { WINDOW.wrapping_sub(1) } != 0 {
-            return self.cut(bytes, &tokens, open, sink);
+            // What the end cuts counts as blanks, and is read with the next window.
+            let cut = (!tokens.others).leading_zeros();
+            length = WINDOW.checked_sub(cut as usize).filter(|left| *left > 0)?;
+            let cut = u64::MAX.wrapping_shl(length as u32);
+            tokens.others &= !cut;
+            tokens.blanks |= cut;
+            strings.escapes &= !cut;
+            strings.escaped = 0;
         }
-        let next = self.read(&strings, &tokens, open, sink)?;
-        Some((next, WINDOW))
-    }
-
-    /// Reads a window up to the number or literal that its end would cut.
-    #[inline(never)]
-    fn cut(
-        &mut self,
-        bytes: &[u8; WINDOW],
-        tokens: &Tokens,
-        open: Open,
-        sink: &impl Skimming,
-    ) -> Option<(Open, usize)> {
-        let cut = (!tokens.others).leading_zeros() as usize;
-        let length = WINDOW.checked_sub(cut).filter(|length| *length > 0)?;
-        let mut padded = [b' '; WINDOW];
-        for (to, from) in padded.iter_mut().zip(bytes).take(length) {
-            *to = *from;
-        }
-        let window = Window::new(&padded);
-        let strings = Strings::of(&window, &open);
-        let tokens = Tokens::of(&window, &strings);
         let next = self.read(&strings, &tokens, open, sink)?;
         Some((next, length))
     }
@@ -272,21 +255,63 @@ impl<'a> Read<'a> {
         0
     }
 
-    /// Which of the numbers and literals that begin here is none: 0 if all are.
+    /// Whether one of the numbers and literals of a window is none (RFC 8259 §3, §6): 0 if all are.
     #[inline(always)]
     fn scalars(&self, begins: u64, others: u64) -> u64 {
-        let mut left = begins;
+        match others {
+            0 => 0,
+            _ => self.some_scalars(begins, others),
+        }
+    }
+
+    #[inline(never)]
+    fn some_scalars(&self, begins: u64, others: u64) -> u64 {
+        let Some(window) = super::window_at(self.bytes, self.at) else {
+            return others;
+        };
+        // Loaded once more: few windows have any of them.
+        let window = Window::new(window);
+        let digits = window.digits() & others;
+        let minus = window.is(b'-') & others;
+        let (mut numbers, mut faults) = (others, 0);
+        let words = begins & !(digits | minus);
+        let mut left = words;
         while left != 0 {
             let at = left.trailing_zeros();
-            let length = (!others.wrapping_shr(at)).trailing_zeros() as usize;
+            let length = (!others.wrapping_shr(at)).trailing_zeros();
             let from = self.at.wrapping_add(at as usize);
-            let scalar = self.bytes.get(from..from.wrapping_add(length));
-            if !scalar.is_some_and(is_scalar) {
+            let word = self.bytes.get(from..from.wrapping_add(length as usize));
+            if !matches!(word, Some(b"true" | b"false" | b"null")) {
                 return left;
             }
+            numbers &= !(1_u64.wrapping_shl(length).wrapping_sub(1).wrapping_shl(at));
             left &= left.wrapping_sub(1);
         }
-        0
+        // No more digits behind a zero with which a number begins.
+        let signs = begins & minus;
+        let first = begins & !words & !minus | signs << 1;
+        faults |= first & !digits;
+        let zeros = window.is(b'0');
+        faults |= (first & zeros) << 1 & digits;
+        if numbers & !digits & !signs == 0 {
+            return faults;
+        }
+        let points = window.is(b'.') & numbers;
+        let exponents = window.is_in_any_case(b'e') & numbers;
+        let later = (minus | window.is(b'+') & numbers) & !signs;
+        faults |= numbers & !(digits | points | exponents | minus | later);
+        // A digit behind a point, and a sign or a digit behind an exponent.
+        faults |= points << 1 & !digits;
+        faults |= exponents << 1 & !(digits | later);
+        faults |= later & !(exponents << 1);
+        faults |= later << 1 & !digits;
+        // The sum carries a bit through a run of digits: no point behind a point or an exponent, no
+        // exponent behind an exponent.
+        let after = |starts: u64| digits.wrapping_add(starts & digits) & !digits;
+        let powers = (exponents | later) << 1;
+        faults |= after(points << 1) & points;
+        faults |= after(powers) & (points | exponents);
+        faults
     }
 
     /// Notes where escapes stand.
@@ -442,18 +467,4 @@ fn lowest(opens: u64, closes: u64, depth: u32) -> u8 {
         left ^= bit;
     }
     lowest as u8
-}
-
-/// Whether this is a whole number or literal (RFC 8259 §3, §6).
-#[inline]
-fn is_scalar(bytes: &[u8]) -> bool {
-    let mut rest = bytes.iter();
-    let number = match rest.next() {
-        Some(b'-') => Number::Minus,
-        Some(b'0') => Number::Zero,
-        Some(b'1'..=b'9') => Number::Integer,
-        _ => return matches!(bytes, b"true" | b"false" | b"null"),
-    };
-    let number = rest.try_fold(number, |number, byte| number.next(*byte));
-    number.is_some_and(Number::is_complete)
 }
