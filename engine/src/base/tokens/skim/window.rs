@@ -1,7 +1,16 @@
 //! One window: what its words say, and whether the grammar allows it.
 
-use super::{ESCAPES, Skimming};
-use crate::base::lanes::{WINDOW, Window};
+use super::sink::Skimming;
+use crate::base::{
+    lanes::{WINDOW, Window},
+    tokens::escape,
+};
+
+/// Bytes that must follow a window, so that no escape that begins in it is cut.
+pub(super) const BEHIND: usize = escape::LONGEST;
+
+/// How many escapes are told at once.
+pub(super) const ESCAPES: usize = 2 * WINDOW;
 
 /// What the bytes so far leave open. But for `string` and `containers`, each is 1 or 0.
 #[derive(Debug, Clone, Copy, Default)]
@@ -266,7 +275,7 @@ impl<'a> Read<'a> {
 
     #[inline(never)]
     fn some_scalars(&self, begins: u64, others: u64) -> u64 {
-        let Some(window) = super::window_at(self.bytes, self.at) else {
+        let Some(window) = window_at(self.bytes, self.at) else {
             return others;
         };
         // Loaded once more: few windows have any of them.
@@ -467,4 +476,12 @@ fn lowest(opens: u64, closes: u64, depth: u32) -> u8 {
         left ^= bit;
     }
     lowest as u8
+}
+
+/// The window at `at`, if enough bytes follow it.
+#[inline]
+pub(super) fn window_at(bytes: &[u8], at: usize) -> Option<&[u8; WINDOW]> {
+    let rest = bytes.get(at..)?;
+    let is_enough = rest.len() >= const { WINDOW.wrapping_add(BEHIND) };
+    rest.first_chunk().filter(|_| is_enough)
 }
