@@ -51,7 +51,7 @@ codes! {
     UnknownConnection = "unknown_connection", 403, "The policy has no connection for this host.";
     AmbiguousPath = "ambiguous_path", 400, "The path could be read in more than one way.";
     InvalidHost = "invalid_host", 400, "The host cannot be read.";
-    InvalidMethod = "invalid_method", 400, "The method is not an upper-case HTTP method.";
+    InvalidMethod = "invalid_method", 400, "The method is not one that is let through.";
     MethodOverride = "method_override", 400, "The request overrides its own method.";
     BatchNotSupported = "batch_not_supported", 403, "A batch cannot be decided as one request.";
     InvalidHeaders = "invalid_headers", 400, "The request's headers cannot be read.";
@@ -87,7 +87,7 @@ impl Code {
 impl From<OperationError> for Code {
     fn from(error: OperationError) -> Self {
         match error {
-            OperationError::Method => Self::InvalidMethod,
+            OperationError::Method | OperationError::EchoingMethod => Self::InvalidMethod,
             OperationError::MethodOverride => Self::MethodOverride,
             OperationError::AmbiguousPath(_) => Self::AmbiguousPath,
             OperationError::Batch => Self::BatchNotSupported,

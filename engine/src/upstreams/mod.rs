@@ -173,6 +173,12 @@ impl Operation {
 /// The longest method of a request that is let in at all.
 pub(crate) const MAX_METHOD_BYTES: usize = 32;
 
+/// Methods whose answer is the request as the upstream got it. A proxy that puts a credential in
+/// would hand it to the agent that way, whatever a rule says of the path (RFC 9110 §9.3.8 asks
+/// clients to send nothing secret with TRACE, and the agent cannot know). IIS echoes `TRACK` alike,
+/// and takes `DEBUG` for the start of a debugger.
+pub(crate) const ECHOING_METHODS: [&str; 3] = ["TRACE", "TRACK", "DEBUG"];
+
 /// Methods are tokens and case-sensitive (RFC 9110 §9.1), but ASP.NET and others compare without
 /// case: `delete` would pass a rule that denies `DELETE` and still delete.
 fn check_method(method: &str) -> Result<(), OperationError> {
@@ -180,6 +186,9 @@ fn check_method(method: &str) -> Result<(), OperationError> {
         |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_' | b'.');
     if method.is_empty() || method.len() > MAX_METHOD_BYTES || !method.bytes().all(is_upper_token) {
         return Err(OperationError::Method);
+    }
+    if ECHOING_METHODS.contains(&method) {
+        return Err(OperationError::EchoingMethod);
     }
     Ok(())
 }

@@ -45,6 +45,8 @@ impl Operation {
 pub enum OperationError {
     /// Not an upper-case method token.
     Method,
+    /// A method whose answer is the request itself, with the credential that was put in.
+    EchoingMethod,
     /// A query parameter asks the upstream to use another method.
     MethodOverride,
     /// The protocol's own reading of the path is not the only one possible.
@@ -58,7 +60,7 @@ impl OperationError {
     #[must_use]
     pub fn code(self) -> &'static str {
         match self {
-            Self::Method => "invalid_method",
+            Self::Method | Self::EchoingMethod => "invalid_method",
             Self::MethodOverride => "method_override",
             Self::AmbiguousPath(_) => "ambiguous_path",
             Self::Batch => "batch_not_supported",
@@ -71,6 +73,10 @@ impl fmt::Display for OperationError {
         match self {
             Self::Method => f.write_str(
                 "The method is not an upper-case HTTP method name; some upstreams would read it as one.",
+            ),
+            Self::EchoingMethod => f.write_str(
+                "The answer to TRACE, TRACK and DEBUG would be the request with the upstream's credential in it; they \
+                 are never let through.",
             ),
             Self::MethodOverride => f.write_str(
                 "A query parameter overrides the method; send the request with the method that is meant.",

@@ -152,6 +152,36 @@ async fn what_cannot_be_read_in_one_way_is_refused_before_any_rule() {
 }
 
 #[tokio::test]
+async fn a_method_whose_answer_is_the_request_never_goes_upstream() {
+    let everything = json!({"name": "all", "match": {"any": true}, "effect": "allow"});
+    let stage = Setting::with(&[everything]).start().await;
+    let alice = stage.agent("alice", &[]);
+    let listener = stage.deployment.envoy.listener("agents").await;
+    let agents = [
+        (alice.over(Client::http1(listener)), &["TRACE"][..]),
+        // Envoy's HTTP/1 codec knows no others.
+        (
+            alice.over(Client::http2(listener)),
+            &["TRACE", "TRACK", "DEBUG"],
+        ),
+    ];
+    for (agent, methods) in agents {
+        for method in methods {
+            let call = Call::new(method, "/a").header("max-forwards", "0");
+            let answer = agent.send(call).await;
+            assert_eq!(
+                (answer.status, answer.code().as_deref()),
+                (400, Some("invalid_method")),
+                "{method}"
+            );
+            let record = stage.api.record(text(&answer.json()["record"])).await;
+            assert_eq!(record["method"], json!(method));
+        }
+    }
+    assert!(stage.upstream.seen().is_empty());
+}
+
+#[tokio::test]
 async fn the_command_line_of_chaperone_dev_tells_why() {
     let upstream = Upstream::start().await;
     let policy = json!({

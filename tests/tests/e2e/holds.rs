@@ -153,7 +153,7 @@ async fn an_upgrade_is_refused_where_it_would_have_to_be_held_or_masked() {
             ("GET /masked/ws HTTP/1.1", websocket, refusal),
             // Refused by Envoy or by the filter.
             ("GET /risky/h2c HTTP/1.1", h2c, "HTTP/1.1 4"),
-            ("CONNECT api.example:443 HTTP/1.1", "", "HTTP/1.1 4"),
+            ("CONNECT api.example:443 HTTP/1.1", "", refusal),
         ] {
             let mut socket = Socket::connect(listener).await.unwrap();
             let head = alice.raw(path);

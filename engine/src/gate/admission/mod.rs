@@ -163,6 +163,14 @@ impl Gate {
                 "A header names another path; send the request to the path that is meant.",
             ));
         }
+        if head.method == Some("CONNECT") && head.path.is_none() {
+            // It names a host and a port, and no path that a rule could be asked about.
+            return Err(Refused::new(
+                Code::UpgradeNotSupported,
+                "CONNECT asks for a tunnel, whose bytes can be neither decided on nor masked nor held; send the requests \
+                 themselves.",
+            ));
+        }
         let missing = |part: &str| {
             let detail = format!("{part} is missing or no readable text.");
             Refused::new(Code::InvalidHeaders, detail)

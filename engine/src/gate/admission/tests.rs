@@ -79,6 +79,18 @@ fn said(gate: &Gate, head: &RequestHead<'_>) -> String {
 }
 
 #[test]
+fn connect_is_told_that_it_is_a_tunnel_and_not_that_its_path_is_missing() {
+    let gate = gate();
+    let connect = RequestHead {
+        method: Some("CONNECT"),
+        path: None,
+        is_upgrade: true,
+        ..head("plain.example:443", "/free")
+    };
+    assert_eq!(said(&gate, &connect), "403 upgrade_not_supported");
+}
+
+#[test]
 fn a_head_that_names_another_request_or_cannot_be_read_is_refused_before_any_rule() {
     let gate = gate();
     let free = head("plain.example", "/free");

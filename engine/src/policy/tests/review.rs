@@ -364,7 +364,23 @@ fn methods_that_nobody_sends() {
         &format!("methods: [{}]", "A".repeat(40)),
         &["more than 32 bytes"],
     );
+    for method in ["TRACE", "TRACK", "DEBUG"] {
+        let said = format!("no request can have the method `{method}`");
+        error(&format!("methods: [GET, {method}]"), &["methods[1]", &said]);
+        error(
+            &format!("connections: [api], operations: [\"GET /a\", \"{method} /**\"]"),
+            &["operations[1]", &said],
+        );
+    }
+    error(
+        "connections: [arm], operations: [unknown/http-trace]",
+        &["operations[0]", "the method `TRACE`"],
+    );
     nothing("methods: [GET, PROPFIND, QUERY]", "deny");
+    nothing(
+        "connections: [arm], operations: [\"unknown/http-*\"]",
+        "deny",
+    );
 }
 
 #[test]

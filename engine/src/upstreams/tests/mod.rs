@@ -85,6 +85,20 @@ mod methods {
     }
 
     #[test]
+    fn a_method_whose_answer_is_the_request_is_refused() {
+        for method in ["TRACE", "TRACK", "DEBUG"] {
+            for protocol in Protocol::ALL {
+                let error = Operation::of(*protocol, method, &target("/")).unwrap_err();
+                assert_eq!(error, OperationError::EchoingMethod, "{method}");
+                assert_eq!(error.code(), "invalid_method");
+            }
+        }
+        for method in ["TRACES", "LINK", "PURGE", "PROPFIND"] {
+            assert!(Operation::of(Protocol::Http, method, &target("/")).is_ok());
+        }
+    }
+
+    #[test]
     fn a_query_parameter_that_overrides_the_method_is_refused() {
         for query in [
             "_method=DELETE",
