@@ -176,7 +176,7 @@ impl EnvoyConfig {
             "merge_slashes": false,
             "path_with_escaped_slashes_action": "KEEP_UNCHANGED",
             "common_http_protocol_options": {
-                "headers_with_underscores_action": "REJECT_REQUEST",
+                "headers_with_underscores_action": "ALLOW",
                 "idle_timeout": "3600s",
             },
             "request_headers_timeout": "15s",

@@ -50,7 +50,7 @@ codes! {
     Denied = "denied", 403, "The policy does not allow this request.";
     UnknownConnection = "unknown_connection", 403, "The policy has no connection for this host.";
     AmbiguousPath = "ambiguous_path", 400, "The path could be read in more than one way.";
-    InvalidHost = "invalid_host", 400, "The host cannot be read.";
+    InvalidHost = "invalid_host", 400, "The host cannot be read in one way.";
     InvalidMethod = "invalid_method", 400, "The method is not one that is let through.";
     MethodOverride = "method_override", 400, "The request overrides its own method.";
     BatchNotSupported = "batch_not_supported", 403, "A batch cannot be decided as one request.";
@@ -72,6 +72,7 @@ codes! {
     ControlPlaneUnavailable = "control_plane_unavailable", 503, "The control plane does not answer, and this request needs a human.";
     AuditUnavailable = "audit_unavailable", 503, "The record cannot be made durable, and the rule requires it.";
     AuditFull = "audit_full", 503, "Records are waiting to be stored and there is no room for more.";
+    ClaimedIdentity = "claimed_identity", 400, "The request asks the upstream to act for somebody else.";
 }
 
 impl Code {
@@ -89,6 +90,7 @@ impl From<OperationError> for Code {
         match error {
             OperationError::Method | OperationError::EchoingMethod => Self::InvalidMethod,
             OperationError::MethodOverride => Self::MethodOverride,
+            OperationError::ClaimedIdentity => Self::ClaimedIdentity,
             OperationError::AmbiguousPath(_) => Self::AmbiguousPath,
             OperationError::Batch => Self::BatchNotSupported,
         }

@@ -9,6 +9,7 @@ use super::Code;
 use crate::identity::Refusal;
 use crate::masking::DecodingError;
 use crate::policy::{Decision, Direction};
+use crate::request::headers::Claim;
 
 /// A request, or its answer, that does not go through.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +32,39 @@ impl Refused {
             code,
             detail: detail.into(),
         }
+    }
+
+    // === the request line, and headers beside it ===
+
+    /// A header asks for something else than the request line does. `name` as it came, cut.
+    pub(super) fn claimed(name: &str, claim: Claim) -> Self {
+        let (code, detail) = match claim {
+            Claim::Identity => (
+                Code::ClaimedIdentity,
+                format!(
+                    "The header {name} asks the upstream to act for somebody else, which no rule has seen; leave it out."
+                ),
+            ),
+            Claim::Method => (
+                Code::MethodOverride,
+                format!(
+                    "The header {name} overrides the method; send the request with the method that is meant."
+                ),
+            ),
+            Claim::Path => (
+                Code::AmbiguousPath,
+                format!(
+                    "The header {name} names another path; send the request to the path that is meant."
+                ),
+            ),
+            Claim::Host => (
+                Code::InvalidHost,
+                format!(
+                    "The header {name} names another host; send the request to the host that is meant."
+                ),
+            ),
+        };
+        Self::new(code, detail)
     }
 
     // === the policy, or a human ===

@@ -7,16 +7,16 @@
 //!
 //! - The gate decides on the target that the upstream acts on: a target that two readers could read
 //!   differently is refused as `ambiguous_path` by [`RequestTarget::parse`].
-//! - Headers that ask the upstream to act on another method or path than the one that was decided
-//!   on are known here ([`Overrides`]).
+//! - Headers and query parameters that ask the upstream to act for somebody else, or on another
+//!   method, path or host than those that were decided on, are known here ([`headers`]), and so are
+//!   those in which only a proxy may speak.
 
+pub mod headers;
 mod host;
-mod overrides;
 mod target;
 
 #[cfg(test)]
 mod tests;
 
 pub use host::{HostError, host_of};
-pub use overrides::Overrides;
 pub use target::{RequestTarget, TargetError, decode_unreserved};

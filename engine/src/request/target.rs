@@ -5,6 +5,7 @@
 //! forwarding something other than what was decided on. So they are refused, and what is accepted
 //! has one reading.
 
+use super::headers::{Claim, claim_of_parameter};
 use crate::base::percent;
 use std::borrow::Cow;
 use std::fmt;
@@ -137,12 +138,12 @@ impl RequestTarget {
         self.query.as_deref()
     }
 
-    /// Whether a parameter of the query asks the upstream to act on another method, as headers may
-    /// ([`Overrides`](super::Overrides)).
+    /// What a parameter of the query asks for that the rest of the request does not, as headers may
+    /// ([`headers`](super::headers)): the first one that does.
     #[must_use]
-    pub fn overrides_method(&self) -> bool {
+    pub fn claimed(&self) -> Option<Claim> {
         self.query_names()
-            .any(|name| super::overrides::is_method_override(&name))
+            .find_map(|name| claim_of_parameter(&name))
     }
 
     /// The decoded names of the query's parameters, in order, repeated ones repeated.

@@ -64,6 +64,7 @@ pub(crate) use openai::LOG_PROBABILITIES;
 pub use operation::{Operation, OperationError};
 
 use crate::request::RequestTarget;
+use crate::request::headers::Claim;
 #[cfg(feature = "authoring")]
 pub use upstream::Requests;
 use upstream::Upstream;
@@ -163,8 +164,15 @@ impl Operation {
         target: &RequestTarget,
     ) -> Result<Self, OperationError> {
         check_method(method)?;
-        if target.overrides_method() {
-            return Err(OperationError::MethodOverride);
+        match target.claimed() {
+            None => {}
+            Some(Claim::Method) => return Err(OperationError::MethodOverride),
+            Some(Claim::Identity) => return Err(OperationError::ClaimedIdentity),
+            Some(Claim::Path | Claim::Host) => {
+                return Err(OperationError::AmbiguousPath(
+                    "a query parameter names another target",
+                ));
+            }
         }
         (protocol.upstream().describe)(method, target)
     }

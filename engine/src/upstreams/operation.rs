@@ -49,6 +49,8 @@ pub enum OperationError {
     EchoingMethod,
     /// A query parameter asks the upstream to use another method.
     MethodOverride,
+    /// A query parameter asks the upstream to act for somebody else.
+    ClaimedIdentity,
     /// The protocol's own reading of the path is not the only one possible.
     AmbiguousPath(&'static str),
     /// One request that carries several in its body.
@@ -62,6 +64,7 @@ impl OperationError {
         match self {
             Self::Method | Self::EchoingMethod => "invalid_method",
             Self::MethodOverride => "method_override",
+            Self::ClaimedIdentity => "claimed_identity",
             Self::AmbiguousPath(_) => "ambiguous_path",
             Self::Batch => "batch_not_supported",
         }
@@ -80,6 +83,9 @@ impl fmt::Display for OperationError {
             ),
             Self::MethodOverride => f.write_str(
                 "A query parameter overrides the method; send the request with the method that is meant.",
+            ),
+            Self::ClaimedIdentity => f.write_str(
+                "A query parameter asks the upstream to act for somebody else, which no rule has seen; leave it out.",
             ),
             Self::AmbiguousPath(why) => write!(f, "The path is ambiguous: {why}."),
             Self::Batch => f.write_str(

@@ -317,14 +317,49 @@ fn a_secret_in_a_path_stands_nowhere_in_records_and_questions() {
 }
 
 #[test]
-fn a_header_that_names_another_path_is_refused() {
-    for name in ["x-original-url", "x-rewrite-url"] {
+fn a_header_that_asks_for_something_else_is_refused_and_one_of_proxies_does_not_pass() {
+    for (name, expected) in [
+        ("x-original-url", "ambiguous_path"),
+        ("x-rewrite-url", "ambiguous_path"),
+        ("x_http_method_override", "method_override"),
+        ("impersonate-user", "claimed_identity"),
+        ("x-original-host", "invalid_host"),
+    ] {
         let mut envoy = Envoy::new("headers");
         let mut headers = Envoy::request_for("/free/x", "dev");
         headers.push((name.into(), b"/admin".to_vec()));
         envoy.headers(Request, headers, true);
-        assert_eq!(code(&envoy), "ambiguous_path", "{name}");
+        assert_eq!(code(&envoy), expected, "{name}");
         assert!(envoy.upstream.headers.is_none(), "{name}");
+    }
+    for profile in ["headers", "body"] {
+        let mut envoy = Envoy::new(profile);
+        let mut headers = Envoy::request_for("/free/x", "dev");
+        let foreign = [
+            ("x-forwarded-for", "1.2.3.4"),
+            ("forwarded", "for=1.2.3.4"),
+            ("x-remote-user", "root"),
+            ("session_id", "1"),
+            ("connection", "Upgrade, x-api-key"),
+            ("connection", "x-other"),
+            ("x-forwarded-proto", "http"),
+            ("x-amz-copy-source", "/b/k"),
+        ];
+        headers.extend(foreign.map(|(name, value)| (name.to_owned(), value.into())));
+        envoy.headers(Request, headers, true);
+        let upstream = envoy.upstream.headers.as_ref().expect("it went on");
+        let mut stayed: Vec<_> = upstream
+            .iter()
+            .filter(|(name, _)| foreign.iter().any(|(foreign, _)| foreign == name))
+            .map(|(name, value)| (name.as_str(), std::str::from_utf8(value).unwrap()))
+            .collect();
+        stayed.sort_unstable();
+        let expected = [
+            ("connection", "upgrade"),
+            ("x-amz-copy-source", "/b/k"),
+            ("x-forwarded-proto", "http"),
+        ];
+        assert_eq!(stayed, expected, "{profile}");
     }
 }
 

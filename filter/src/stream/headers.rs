@@ -1,5 +1,7 @@
 //! Changes of headers on the way through.
 
+use chaperone_engine::request::headers::HeadersRead;
+
 use crate::host::{Direction, Headers, Host};
 
 /// Headers that describe the exact bytes of a body, and lie as soon as one is masked. A stale
@@ -22,23 +24,6 @@ pub(super) struct Changes {
     pub(super) decodes: bool,
 }
 
-/// Headers by which a client instructs Envoy's router. Envoy believes them from internal
-/// addresses (loopback and private ones, unless its configuration says otherwise), and with
-/// `x-envoy-retry-on` one approved request would be sent upstream several times.
-const ROUTER_INSTRUCTIONS: &[&str] = &[
-    "x-envoy-retry-on",
-    "x-envoy-retry-grpc-on",
-    "x-envoy-max-retries",
-    "x-envoy-retriable-status-codes",
-    "x-envoy-retriable-header-names",
-    "x-envoy-hedge-on-per-try-timeout",
-    "x-envoy-upstream-rq-timeout-ms",
-    "x-envoy-upstream-rq-per-try-timeout-ms",
-    "x-envoy-upstream-rq-timeout-alt-response",
-    "x-envoy-upstream-stream-duration-ms",
-    "x-envoy-upstream-alt-stat-name",
-];
-
 fn remove(host: &dyn Host, direction: Direction, headers: &Headers, name: &str) {
     if headers.iter().any(|(n, _)| n == name) {
         host.remove_header(direction, name);
@@ -49,6 +34,7 @@ fn remove(host: &dyn Host, direction: Direction, headers: &Headers, name: &str) 
 pub(super) fn forward_request(
     host: &dyn Host,
     headers: &Headers,
+    read: &HeadersRead,
     request: Changes,
     masks_response: bool,
     grpc: bool,
@@ -58,8 +44,11 @@ pub(super) fn forward_request(
     // (RFC 9110 §11.7.1).
     remove(host, way, headers, "authorization");
     remove(host, way, headers, "proxy-authorization");
-    for name in ROUTER_INSTRUCTIONS {
-        remove(host, way, headers, name);
+    for name in read.all_removed() {
+        host.remove_header(way, name);
+    }
+    for (name, value) in read.rewritten() {
+        host.set_header(way, name, value.as_bytes());
     }
     describe(host, way, headers, request);
     if masks_response {

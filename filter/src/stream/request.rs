@@ -2,7 +2,7 @@
 
 use chaperone_engine::gate::{BodyHead, Destination, RequestHead};
 use chaperone_engine::masking::{Content, Encoding};
-use chaperone_engine::request::Overrides;
+use chaperone_engine::request::headers::HeadersRead;
 
 use crate::host::{Headers, first};
 
@@ -24,7 +24,8 @@ pub(super) struct Request {
     pub(super) user_agent: Option<Vec<u8>>,
     /// CONNECT and upgrades: frames would come as body callbacks, which buffering breaks.
     pub(super) is_upgrade: bool,
-    overrides: Overrides,
+    /// What its headers say besides the request line, and what becomes of them.
+    pub(super) headers: HeadersRead,
     /// How the body is encoded; nothing if it cannot be read.
     pub(super) encoding: Option<Encoding>,
     pub(super) is_grpc: bool,
@@ -62,7 +63,11 @@ impl Request {
             content_encoding: all(headers, "content-encoding"),
             request_id,
             user_agent: first(headers, "user-agent").map(<[u8]>::to_vec),
-            overrides: Overrides::among(headers.iter().map(|(name, _)| name.as_str())),
+            headers: HeadersRead::of(
+                headers
+                    .iter()
+                    .map(|(name, value)| (name.as_str(), value.as_slice())),
+            ),
             encoding: encoding_of(headers),
             is_grpc: is_grpc(headers),
             announces_trailers: announces_trailers(headers),
@@ -87,7 +92,7 @@ impl Request {
             method: self.method.as_deref(),
             authority: self.authority.as_deref(),
             path: self.path.as_deref(),
-            overrides: self.overrides,
+            headers: &self.headers,
             destination,
             is_upgrade: self.is_upgrade,
             is_grpc: self.is_grpc,

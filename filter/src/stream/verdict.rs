@@ -186,6 +186,7 @@ impl Stream {
         headers::forward_request(
             around.host,
             headers,
+            &self.request.headers,
             changes,
             case.is_some_and(|case| case.masking.changes_response()),
             self.request.is_grpc,

@@ -1,8 +1,9 @@
 //! The right token but the wrong group: 403 with rule and reason; the record tells the same.
 
+use chaperone_engine::request::headers::{Claim, Does, Name, Place, RULES, Rule};
 use chaperone_tests::api::{stages, text};
 use chaperone_tests::chaperone::Dev;
-use chaperone_tests::client::{Call, Client};
+use chaperone_tests::client::{Call, Client, Http};
 use chaperone_tests::raw;
 use chaperone_tests::stage::{API, ARM, Setting, allow};
 use chaperone_tests::upstream::Upstream;
@@ -179,6 +180,112 @@ async fn a_method_whose_answer_is_the_request_never_goes_upstream() {
         }
     }
     assert!(stage.upstream.seen().is_empty());
+}
+
+/// A name that the row is about.
+fn name_of(rule: &Rule) -> String {
+    let text = rule.name.text();
+    match rule.name {
+        Name::Exact(_) | Name::Literal(_) => text.to_owned(),
+        Name::Prefix(_) => format!("{text}-zz"),
+        Name::Word(_) => format!("x-{text}e-zz"),
+    }
+}
+
+/// Headers of the connection itself, which HTTP/2 does not have, and one that Envoy takes out
+/// before the filter where the caller comes from outside.
+const BY_OTHERS: [&str; 5] = [
+    "connection",
+    "keep-alive",
+    "proxy-connection",
+    "http2-settings",
+    "x-envoy-original-path",
+];
+
+#[tokio::test]
+async fn no_header_makes_the_upstream_believe_somebody_else() {
+    let everything = json!({"name": "all", "match": {"any": true}, "effect": "allow"});
+    let stage = Setting::with(&[everything]).start().await;
+    let alice = stage.agent("alice", &[]);
+    let listener = stage.deployment.envoy.listener("agents").await;
+    for http in [Http::One, Http::Two] {
+        let alice = alice.over(Client::new(listener, http));
+        let rules = RULES.iter().filter(|rule| rule.place == Place::Header);
+        let rules = rules.filter(|rule| !BY_OTHERS.contains(&rule.name.text()));
+        let mut removed: Vec<String> = [
+            "session_id",
+            "a.b",
+            "x-forwarded-for",
+            "x-forwarded-host",
+            "x-forwarded-client-cert",
+            "x-remote-user",
+            "x-envoy-retry-on",
+        ]
+        .map(str::to_owned)
+        .into();
+        let mut passed = Vec::new();
+        for rule in rules {
+            let name = name_of(rule);
+            let code = match rule.does {
+                Does::Refuse(Claim::Identity) => "claimed_identity",
+                Does::Refuse(Claim::Method) => "method_override",
+                Does::Refuse(Claim::Path) => "ambiguous_path",
+                Does::Refuse(Claim::Host) => "invalid_host",
+                Does::Pass => {
+                    passed.push(name);
+                    continue;
+                }
+                _ => {
+                    removed.push(name);
+                    continue;
+                }
+            };
+            for name in [name.replace('-', "_"), name] {
+                let answer = alice
+                    .send(Call::post("/a", "x").header(&name, "evil"))
+                    .await;
+                assert_eq!(
+                    (answer.status, answer.code().as_deref()),
+                    (400, Some(code)),
+                    "{name} over {http:?}"
+                );
+            }
+        }
+        assert!(
+            stage.upstream.seen().is_empty(),
+            "upstream saw a refused request"
+        );
+
+        // Envoy takes at most 100 headers.
+        for names in removed.chunks(50) {
+            let call = names
+                .iter()
+                .chain(&passed)
+                .fold(Call::post("/marked", "x"), |call, name| {
+                    call.header(name, "evil")
+                });
+            assert_eq!(alice.send(call).await.status, 200);
+            let seen = stage.upstream.seen_at("/marked").remove(0);
+            for name in names {
+                // Envoy cannot do without it, and has written its own value.
+                let expected: &[&str] = match name.as_str() {
+                    "x-forwarded-proto" => &["http"],
+                    _ => &[],
+                };
+                assert_eq!(seen.header(name), expected, "{name} over {http:?}");
+            }
+            for name in &passed {
+                assert_eq!(seen.header(name), ["evil"], "{name} over {http:?}");
+            }
+            stage.upstream.forget();
+        }
+    }
+    let answer = alice.send(Call::post("/a?x=1&doAs=root", "x")).await;
+    assert_eq!(answer.code().as_deref(), Some("claimed_identity"));
+    let record = stage.api.record(text(&answer.json()["record"])).await;
+    assert_eq!(record["code"], "claimed_identity");
+    assert!(stage.upstream.seen().is_empty());
+    stage.deployment.envoy.admin.assert_no_traps().await;
 }
 
 #[tokio::test]

@@ -178,9 +178,14 @@ async fn an_upgrade_is_refused_where_it_would_have_to_be_held_or_masked() {
         // Where nothing is held or masked it is a request as any other.
         let head = alice.at(PLAIN).raw("GET /ws HTTP/1.1");
         let mut socket = Socket::connect(listener).await.unwrap();
-        socket.send(format!("{head}{websocket}\r\n")).await.unwrap();
+        let naming = websocket.replace("connection: upgrade", "connection: Upgrade, X-Kept");
+        let sent = format!("{head}{naming}x-kept: here\r\n\r\n");
+        socket.send(sent).await.unwrap();
         let seen = stage.upstream.wait_for("/ws", 1).await.remove(0);
         assert_eq!(seen.header("upgrade"), ["websocket"]);
+        // It asks the next server to drop what it names, which may be an injected credential.
+        assert_eq!(seen.header("connection"), ["upgrade"]);
+        assert_eq!(seen.header("x-kept"), ["here"]);
         assert_eq!(seen.header("authorization"), Vec::<&str>::new());
         stage.deployment.envoy.admin.assert_no_traps().await;
     }

@@ -19,7 +19,7 @@ use super::{Code, Gate, Refused, Routed};
 use crate::identity::Principal;
 use crate::masking::{Content, Encoding, Plan};
 use crate::policy::{Decision, Direction, Effect};
-use crate::request::Overrides;
+use crate::request::headers::HeadersRead;
 
 /// The head of a request, as the proxy read it. A text is `None` where it is missing, or no UTF-8.
 #[derive(Debug, Clone, Copy)]
@@ -30,8 +30,8 @@ pub struct RequestHead<'a> {
     pub authority: Option<&'a str>,
     /// Path and query.
     pub path: Option<&'a str>,
-    /// Which headers ask the upstream to act on another request.
-    pub overrides: Overrides,
+    /// What its headers say besides.
+    pub headers: &'a HeadersRead,
     /// What says where the request goes.
     pub destination: Destination<'a>,
     /// It is CONNECT or an upgrade: its bytes are no body.
@@ -151,17 +151,8 @@ impl Gate {
     }
 
     fn read(&self, head: &RequestHead<'_>) -> Result<Routed<'_>, Refused> {
-        if head.overrides.method {
-            return Err(Refused::new(
-                Code::MethodOverride,
-                "A header overrides the method; send the request with the method that is meant.",
-            ));
-        }
-        if head.overrides.path {
-            return Err(Refused::new(
-                Code::AmbiguousPath,
-                "A header names another path; send the request to the path that is meant.",
-            ));
+        if let Some((name, claim)) = head.headers.claimed() {
+            return Err(Refused::claimed(name, claim));
         }
         if head.method == Some("CONNECT") && head.path.is_none() {
             // It names a host and a port, and no path that a rule could be asked about.

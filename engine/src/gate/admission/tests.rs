@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use super::*;
 use crate::base::time::UnixMillis;
@@ -52,13 +53,19 @@ const BODY: BodyHead<'_> = BodyHead {
     can_be_held: true,
 };
 
+static PLAIN_HEADERS: LazyLock<HeadersRead> = LazyLock::new(HeadersRead::default);
+
+fn headers(names: &[&str]) -> HeadersRead {
+    HeadersRead::of(names.iter().map(|name| (*name, &b"x"[..])))
+}
+
 /// `POST HOST.example/PATH` with that body.
 fn head<'a>(authority: &'a str, path: &'a str) -> RequestHead<'a> {
     RequestHead {
         method: Some("POST"),
         authority: Some(authority),
         path: Some(path),
-        overrides: Overrides::default(),
+        headers: &PLAIN_HEADERS,
         destination: Destination::Host,
         is_upgrade: false,
         is_grpc: false,
@@ -94,23 +101,26 @@ fn connect_is_told_that_it_is_a_tunnel_and_not_that_its_path_is_missing() {
 fn a_head_that_names_another_request_or_cannot_be_read_is_refused_before_any_rule() {
     let gate = gate();
     let free = head("plain.example", "/free");
-    let overrides = |names: &[&str]| RequestHead {
-        overrides: Overrides::among(names.iter().copied()),
-        ..free
-    };
-    let method = [
-        "x-http-method-override",
-        "x-http-method",
-        "x-method-override",
-    ];
-    for name in method {
-        let head = overrides(&["accept", name]);
-        assert_eq!(said(&gate, &head), "400 method_override", "{name}");
+    for (name, expected) in [
+        ("x-http-method-override", "400 method_override"),
+        ("x_http.method", "400 method_override"),
+        ("x-original-url", "400 ambiguous_path"),
+        ("x-forwarded-uri", "400 ambiguous_path"),
+        ("x-original-host", "400 invalid_host"),
+        ("impersonate-extra-scopes", "400 claimed_identity"),
+        ("sudo", "400 claimed_identity"),
+    ] {
+        let headers = headers(&["accept", name, "x-forwarded-for"]);
+        let head = RequestHead {
+            headers: &headers,
+            ..free
+        };
+        assert_eq!(said(&gate, &head), expected, "{name}");
+        let refused = gate.admit(&dev(), &head).unwrap_err();
+        assert!(refused.detail.contains(name), "{}", refused.detail);
     }
-    for name in ["x-original-url", "x-rewrite-url"] {
-        let head = overrides(&[name, "accept"]);
-        assert_eq!(said(&gate, &head), "400 ambiguous_path", "{name}");
-    }
+    let parameter = head("plain.example", "/free?a=1&SUDO=root");
+    assert_eq!(said(&gate, &parameter), "400 claimed_identity");
     for (part, head) in [
         (
             "host",
@@ -133,7 +143,12 @@ fn a_head_that_names_another_request_or_cannot_be_read_is_refused_before_any_rul
         let sentence = format!("The {part} is missing or no readable text.");
         assert_eq!(refused.detail, sentence);
     }
-    assert_eq!(said(&gate, &overrides(&["accept"])), "Forward");
+    let harmless = headers(&["accept", "x-forwarded-for", "session_id"]);
+    let head = RequestHead {
+        headers: &harmless,
+        ..free
+    };
+    assert_eq!(said(&gate, &head), "Forward");
 }
 
 #[test]

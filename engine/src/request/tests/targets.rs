@@ -206,7 +206,7 @@ mod properties {
             let _ = RequestTarget::parse_bytes(&bytes);
             let _ = RequestTarget::from_url(&path);
             let _ = host_of(&path);
-            let _ = RequestTarget::parse(&path).map(|target| target.overrides_method());
+            let _ = RequestTarget::parse(&path).map(|target| target.claimed());
         }
     }
 }
