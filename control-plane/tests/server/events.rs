@@ -140,6 +140,7 @@ async fn a_record_adds_up_to_the_same_however_its_events_are_cut_into_batches() 
         "request_id": "req-1", "status": 200, "decided_ms": 1, "first_byte_ms": 5, "total_ms": 9,
         "request_bytes": 10, "response_bytes": 20, "masked": { "github-pat": 2 },
         "source": "203.0.113.7", "user_agent": "cli/1.0",
+        "taken": ["x-forwarded-for"],
     });
     assert_eq!(read(&whole).await, expected);
     assert_eq!(read(&cut).await, expected);

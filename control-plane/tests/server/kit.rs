@@ -361,6 +361,7 @@ pub(crate) fn record(
             }),
             policy_version: Some(3),
             request_id: Some("req-1".to_owned()),
+            taken: vec!["x-forwarded-for".to_owned()],
         },
         EventKind::Decided {
             effect: Effect::Allow,

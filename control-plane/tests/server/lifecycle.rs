@@ -245,6 +245,7 @@ async fn a_database_of_before_nodes_said_what_they_read_is_brought_up_to_date() 
         "ALTER TABLE records DROP COLUMN source",
         "ALTER TABLE records DROP COLUMN user_agent",
         "ALTER TABLE records DROP COLUMN requests",
+        "ALTER TABLE records DROP COLUMN taken",
         "DROP INDEX records_by_position",
         "ALTER TABLE records DROP COLUMN position",
         "DROP TABLE trail",

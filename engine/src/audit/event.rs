@@ -144,6 +144,10 @@ pub enum EventKind {
         /// `x-request-id` as Envoy set it, to join with access logs and traces.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         request_id: Option<String>,
+        /// Names of headers that do not go upstream as the agent wrote them, masked and cut. Of a
+        /// request that is refused later nothing goes upstream.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        taken: Vec<String>,
     },
     /// The stream is parked until a human answers.
     Held {

@@ -360,7 +360,33 @@ fn a_header_that_asks_for_something_else_is_refused_and_one_of_proxies_does_not_
             ("x-forwarded-proto", "http"),
         ];
         assert_eq!(stayed, expected, "{profile}");
+
+        assert_eq!(envoy.count("received"), 1);
+        let taken = serde_json::json!([
+            "x-forwarded-for",
+            "forwarded",
+            "x-remote-user",
+            "session_id",
+            "connection"
+        ]);
+        assert_eq!(envoy.plane.events[0]["taken"], taken, "{profile}");
     }
+}
+
+#[test]
+fn names_of_headers_that_are_taken_out_are_recorded_masked_short_and_few() {
+    let mut envoy = Envoy::new("headers");
+    let mut headers = Envoy::request_for("/free/x", "dev");
+    headers.push((secret(), b"1".to_vec()));
+    headers.push(("_".repeat(500), b"1".to_vec()));
+    headers.extend((0..100).map(|n| (format!("a_{n}"), b"1".to_vec())));
+    envoy.headers(Request, headers, true);
+    assert_eq!(envoy.count("received"), 1);
+    let taken = envoy.plane.events[0]["taken"].as_array().unwrap();
+    assert_eq!(taken.len(), 32);
+    let first = taken[0].as_str().unwrap();
+    assert!(first.starts_with("[masked:github-pat:"), "{first}");
+    assert_eq!(taken[1].as_str().unwrap().len(), 64);
 }
 
 #[test]

@@ -15,6 +15,10 @@ use crate::host::Host;
 /// Characters of a method that are recorded.
 const MAX_METHOD: usize = 32;
 
+/// Headers of one request that are recorded as taken out, and characters of a name.
+const MAX_TAKEN: usize = 32;
+const MAX_NAME: usize = 64;
+
 /// Who asks, as far as the token tells.
 #[derive(Debug, Clone)]
 pub(super) enum Asker {
@@ -61,6 +65,7 @@ impl Stream {
             operation,
             policy_version,
             request_id: self.request_id(&shown),
+            taken: self.taken(&shown),
         };
         let recorded = around.node.record(around.host, self.sharer, record, &event);
         (recorded.unwrap_or(None), line)
@@ -79,6 +84,19 @@ impl Stream {
             path: shown.encoded(path),
             query: query.map(|query| shown.encoded(query)),
         }
+    }
+
+    /// Names of the headers that do not go upstream as they came. The agent chose them, so they may
+    /// hold a secret, and there may be many.
+    fn taken(&self, shown: &Shown) -> Vec<String> {
+        let read = &self.request.headers;
+        let rewritten = read.rewritten().iter().map(|(name, _)| name);
+        let names = read.removed().iter().chain(rewritten);
+        let cut = |name: &String| name.chars().take(MAX_NAME).collect::<String>();
+        names
+            .take(MAX_TAKEN)
+            .map(|name| cut(&shown.text(name)))
+            .collect()
     }
 
     pub(super) fn user_agent(&self, shown: &Shown) -> Option<String> {

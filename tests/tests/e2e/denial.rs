@@ -208,6 +208,7 @@ async fn no_header_makes_the_upstream_believe_somebody_else() {
     let stage = Setting::with(&[everything]).start().await;
     let alice = stage.agent("alice", &[]);
     let listener = stage.deployment.envoy.listener("agents").await;
+    let mut marked_requests = 0;
     for http in [Http::One, Http::Two] {
         let alice = alice.over(Client::new(listener, http));
         let rules = RULES.iter().filter(|rule| rule.place == Place::Header);
@@ -279,6 +280,9 @@ async fn no_header_makes_the_upstream_believe_somebody_else() {
             }
             stage.upstream.forget();
         }
+        marked_requests += 1;
+        let query = "taken=session_id";
+        stage.api.expect_records(query, marked_requests).await;
     }
     let answer = alice.send(Call::post("/a?x=1&doAs=root", "x")).await;
     assert_eq!(answer.code().as_deref(), Some("claimed_identity"));

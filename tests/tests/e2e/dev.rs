@@ -1,5 +1,6 @@
 //! `chaperone dev`: what whoever starts it relies on, and what its Envoy does not let clients do.
 
+use chaperone_tests::api::text;
 use chaperone_tests::chaperone::{Commands, Dev, DevOptions};
 use chaperone_tests::client::{Call, Client, Http};
 use chaperone_tests::upstream::{Reply, Upstream};

@@ -80,6 +80,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "administration",
         include_str!("../../../migrations/0007_administration.sql"),
     ),
+    (
+        9,
+        "taken",
+        include_str!("../../../migrations/0009_taken.sql"),
+    ),
 ];
 
 /// Connections that read. More than the cores of a small machine buys nothing.

@@ -86,6 +86,12 @@ macro_rules! record_attributes {
                 asked user_agent: String, "The user agent, all of it.";
                 shown "User agent";
             }
+            taken {
+                kept Vec<String>, "Names of headers that did not go upstream as the agent wrote them.";
+                from (_, Received { taken, .. }) => taken.clone();
+                asked taken: String, "A header that was taken out.";
+                shown "Taken out";
+            }
             connection {
                 kept Option<String>, "Connection by name; absent when the host belongs to none.";
                 from (_, Received { connection, .. }) => connection.clone();

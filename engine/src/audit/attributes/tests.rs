@@ -46,6 +46,7 @@ fn life() -> Vec<Event> {
         operation: None,
         policy_version: Some(3),
         request_id: None,
+        taken: vec!["x-forwarded-for".to_owned()],
     };
     let held = EventKind::Held {
         approval: "ap-1".to_owned(),
@@ -91,6 +92,7 @@ fn a_record_is_what_its_events_have_said() {
             groups: vec!["dev".to_owned(), "ops".to_owned()],
             source: Some("203.0.113.7".to_owned()),
             user_agent: Some("cli/1.0".to_owned()),
+            taken: vec!["x-forwarded-for".to_owned()],
             connection: Some("models".to_owned()),
             method: "GET".to_owned(),
             host: "api.example.com".to_owned(),
@@ -136,6 +138,7 @@ fn a_refused_token_says_whom_it_was_made_for_and_nothing_else_of_them() {
             operation: None,
             policy_version: None,
             request_id: None,
+            taken: Vec::new(),
         },
     ));
     assert_eq!(

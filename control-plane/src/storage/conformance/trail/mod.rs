@@ -80,6 +80,7 @@ fn event(node: &NodeId, stream: u64, seq: u64, step: u64) -> Event {
             }),
             policy_version: Some(3),
             request_id: Some("rq-1".to_owned()),
+            taken: vec!["x-forwarded-for".to_owned(), "session_id".to_owned()],
         },
         1 => EventKind::Held {
             approval: "ap-1".to_owned(),

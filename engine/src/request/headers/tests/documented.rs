@@ -43,7 +43,8 @@ fn refused(rule: &Rule) -> Option<&'static str> {
 fn handled(rule: &Rule) -> Option<&'static str> {
     match rule.does {
         Does::Refuse(_) => None,
-        Does::Remove | Does::RemoveSilently => Some("removed"),
+        Does::Remove => Some("removed"),
+        Does::RemoveSilently => Some("removed; not recorded, since the proxy wrote it"),
         Does::KeepOnly(_) => Some("cut to `upgrade`, `keep-alive`, `close`"),
         Does::Overwritten => Some("overwritten by Envoy"),
         Does::Pass => Some("passes"),
