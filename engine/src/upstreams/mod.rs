@@ -9,7 +9,7 @@
 //! | protocol | operation | where |
 //! |---|---|---|
 //! | `http` | `GET /v1/models` | `http.rs` |
-//! | `azure-arm` | `Microsoft.Storage/storageAccounts/listKeys/action` | `azure_arm.rs` |
+//! | `azure-arm` | `Microsoft.Storage/storageAccounts/listKeys/action` | `azure_arm/` |
 //!
 //! # Answers
 //!

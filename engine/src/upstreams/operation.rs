@@ -13,8 +13,8 @@ pub struct Operation {
     /// compare without case where the protocol does (Azure does).
     pub action: String,
     /// Attributes that the protocol can tell besides: for `azure-arm` `provider`, `resource_type`,
-    /// `resource_name`, `resource_group`, `subscription`, `management_group` and `scope`, each only
-    /// where the path has it. Empty for `http`.
+    /// `resource_name`, `resource_group`, `subscription`, `management_group`, `scope` and
+    /// `proxied_path`, each only where the path has it. Empty for `http`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub attributes: BTreeMap<String, String>,
 }

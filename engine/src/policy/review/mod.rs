@@ -10,6 +10,7 @@
 //! one that is easily mistaken for another. Each says what was probably meant.
 
 mod callers;
+mod deployments;
 mod expressions;
 mod findings;
 mod issuers;
@@ -59,6 +60,7 @@ pub(super) fn review(policy: &Policy, written: &Written<'_>, faults: &Faults) ->
     let mut warnings = Faults::beside(faults.unread());
     shadowed::review(policy, &scopes, &faulty, &mut warnings);
     masking::review(policy, &scopes, &faulty, &mut warnings);
+    deployments::review(policy, &scopes, &faulty, &mut warnings);
     found.warnings.append(warnings.without_places_of(faults));
     found
 }

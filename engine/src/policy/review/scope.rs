@@ -3,7 +3,8 @@
 use std::collections::HashSet;
 
 use super::findings::Faulty;
-use crate::policy::document::{Connection, Effect, Policy, Rule};
+use crate::policy::decide::{Matcher, PathGlob};
+use crate::policy::document::{Connection, Effect, PathPattern, Policy, Rule};
 use crate::policy::error::{Faults, Place};
 use crate::policy::hosts;
 
@@ -85,4 +86,36 @@ impl<'a> Scopes<'a> {
 /// hole, where an allowing rule would only leave something out.
 pub(super) fn guards(rule: &Rule) -> bool {
     rule.effect != Effect::Allow
+}
+
+/// Whether each entry of the narrow list is covered by one of the wide list; an empty list is about
+/// everything.
+pub(super) fn each<T>(wide: &[T], narrow: &[T], covers: impl Fn(&T, &T) -> bool) -> bool {
+    wide.is_empty()
+        || (!narrow.is_empty()
+            && narrow
+                .iter()
+                .all(|narrow| wide.iter().any(|wide| covers(wide, narrow))))
+}
+
+/// Whether one pattern matches every path that another one matches. May say no where it is so.
+pub(super) fn path_covered(wide: &PathPattern, narrow: &PathPattern) -> bool {
+    let glob = PathGlob::new(wide, false);
+    let segments = wide.as_str().split('/').count();
+    // `**` stands for any number of segments. One more than the wide pattern has tells as much as
+    // all others.
+    [0, 1, 2, segments.saturating_add(1)]
+        .into_iter()
+        .all(|number| {
+            let path: String = narrow
+                .as_str()
+                .split('/')
+                .skip(1)
+                .map(|segment| match segment {
+                    "**" => "/\u{1}".repeat(number),
+                    other => format!("/{other}"),
+                })
+                .collect();
+            glob.matches(if path.is_empty() { "/" } else { &path })
+        })
 }

@@ -1,11 +1,9 @@
 //! Rules that another rule makes idle: everything that they are about is decided by it.
 
 use super::findings::Faulty;
-use super::scope::Scopes;
-use crate::policy::decide::{Glob, Matcher, PathGlob};
-use crate::policy::document::{
-    AuditLevel, Connection, Effect, HostPattern, PathPattern, Policy, Rule,
-};
+use super::scope::{Scopes, each, path_covered};
+use crate::policy::decide::{Glob, Matcher};
+use crate::policy::document::{AuditLevel, Connection, Effect, HostPattern, Policy, Rule};
 use crate::policy::error::{Faults, Place};
 use crate::policy::hosts;
 
@@ -146,16 +144,6 @@ fn covers(wide: &Scope<'_>, narrow: &Scope<'_>) -> bool {
         && each(&a.paths, &b.paths, path_covered)
 }
 
-/// Whether each entry of the narrow list is covered by one of the wide list; an empty list is about
-/// everything.
-fn each<T>(wide: &[T], narrow: &[T], covers: impl Fn(&T, &T) -> bool) -> bool {
-    wide.is_empty()
-        || (!narrow.is_empty()
-            && narrow
-                .iter()
-                .all(|narrow| wide.iter().any(|wide| covers(wide, narrow))))
-}
-
 fn hosts_covered(
     wide: &[HostPattern],
     narrow: &[HostPattern],
@@ -167,27 +155,6 @@ fn hosts_covered(
     } else {
         narrow.iter().all(covered)
     }
-}
-
-fn path_covered(wide: &PathPattern, narrow: &PathPattern) -> bool {
-    let glob = PathGlob::new(wide, false);
-    let segments = wide.as_str().split('/').count();
-    // `**` stands for any number of segments. One more than the wide pattern has tells as much as
-    // all others.
-    [0, 1, 2, segments.saturating_add(1)]
-        .into_iter()
-        .all(|number| {
-            let path: String = narrow
-                .as_str()
-                .split('/')
-                .skip(1)
-                .map(|segment| match segment {
-                    "**" => "/\u{1}".repeat(number),
-                    other => format!("/{other}"),
-                })
-                .collect();
-            glob.matches(if path.is_empty() { "/" } else { &path })
-        })
 }
 
 #[cfg(test)]

@@ -14,6 +14,8 @@ mod properties;
 #[cfg(feature = "authoring")]
 mod review;
 #[cfg(feature = "authoring")]
+mod review_deployments;
+#[cfg(feature = "authoring")]
 mod suggestions;
 
 use super::{CompiledPolicy, Policy, parse_json};

@@ -21,6 +21,8 @@ fn matches_suffix(action: &str, suffix: &str) -> bool {
 }
 
 mod azure_arm;
+mod azure_arm_proxies;
+mod azure_arm_secrets;
 mod dialects;
 mod kubernetes;
 

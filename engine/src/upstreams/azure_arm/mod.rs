@@ -21,6 +21,13 @@
 //! - A GET of something called `list…` is an `…/action` here: `listKeys` and its kin hand out
 //!   secrets, a `*/read` rule must not, and some providers have served them to GET
 //!   (`Microsoft.Search/searchServices/listQueryKeys` in its 2015-08-19 version).
+//! - So is a GET of what is nothing but a secret, by the table in `secrets.rs`.
+//! - What Azure hands on to another service is one `…/action` whatever the method, by the table in
+//!   `proxies.rs`.
+
+mod pattern;
+mod proxies;
+mod secrets;
 
 use std::collections::BTreeMap;
 
@@ -41,7 +48,8 @@ pub(super) const UPSTREAM: Upstream = Upstream {
     example: "Azure RBAC actions, such as `Microsoft.Storage/storageAccounts/read` or `*/write`",
 };
 
-/// `provider/types/suffix`, with the suffixes of [`suffix_of`], or [`Operation::unknown`].
+/// `provider/types/suffix`, with the suffixes of [`suffix_of`], or [`Operation::unknown`]; and what
+/// is handed on, which is an action by any method.
 #[cfg(feature = "authoring")]
 fn operations(requests: &Requests<'_>) -> String {
     let suffixes_of = |method: &str| match method {
@@ -57,11 +65,12 @@ fn operations(requests: &Requests<'_>) -> String {
     };
     let suffixes: Vec<&str> = suffixes.into_iter().filter(|s| !s.is_empty()).collect();
     let unknown = format!("unknown/http-{}", requests.method());
+    let proxied = proxies::operations();
     if suffixes.is_empty() {
-        return unknown;
+        return format!("{proxied}|{unknown}");
     }
     let suffixes = suffixes.join("|");
-    format!("[a-z0-9._-]+(?:/[a-z0-9._:$()-]+)+/(?:{suffixes})|{unknown}")
+    format!("[a-z0-9._-]+(?:/[a-z0-9._:$()-]+)+/(?:{suffixes})|{proxied}|{unknown}")
 }
 
 /// The provider of subscriptions, of resource groups, and of resources that hang on them directly.
@@ -77,10 +86,8 @@ fn describe(method: &str, target: &RequestTarget) -> Result<Operation, Operation
     let Some(resource) = Resource::parse(&segments)? else {
         return Ok(Operation::unknown(method));
     };
-    let Some(suffix) = suffix_of(method, &resource) else {
-        return Ok(Operation::unknown(method));
-    };
-    Ok(resource.operation(suffix))
+    let operation = resource.operation(method);
+    Ok(operation.unwrap_or_else(|| Operation::unknown(method)))
 }
 
 /// The last part of an action: `read`, `write`, `delete` or `action`.
@@ -88,7 +95,11 @@ fn describe(method: &str, target: &RequestTarget) -> Result<Operation, Operation
 /// The type is part of it: a POST to `…/storageAccounts/x/listKeys` is `storageAccounts/listKeys` +
 /// `action`, a GET of `…/storageAccounts/x` is `storageAccounts` + `read`.
 fn suffix_of(method: &str, resource: &Resource<'_>) -> Option<&'static str> {
+    if resource.proxied_path.is_some() {
+        return Some("action");
+    }
     match method {
+        "GET" | "HEAD" if resource.secret.is_some() => Some("action"),
         "GET" | "HEAD" if resource.is_list_action() => Some("action"),
         "GET" | "HEAD" => Some("read"),
         "PUT" | "PATCH" => Some("write"),
@@ -115,6 +126,10 @@ struct Resource<'a> {
     /// The path before the last provider: the resource that an extension resource extends, or the
     /// container of the resource.
     scope: String,
+    /// What the action of a GET is called by, if the answer is nothing but a secret.
+    secret: Option<Vec<&'a str>>,
+    /// What another service is asked for, if Azure hands the request on.
+    proxied_path: Option<String>,
 }
 
 impl<'a> Resource<'a> {
@@ -164,6 +179,9 @@ impl<'a> Resource<'a> {
             provider = Some(*namespace);
             providers_seen = providers_seen.saturating_add(1);
             (pairs, rest) = split_at_provider(after)?;
+            if rest.is_some() && proxies::read(namespace, pairs).is_some() {
+                return Err(PROXIED_PROVIDER);
+            }
             if is(namespace, "Microsoft.Management")
                 && let (Some(kind), Some(name)) = (pairs.first(), pairs.get(1))
                 && is(kind, "managementGroups")
@@ -210,15 +228,22 @@ impl<'a> Resource<'a> {
         last.starts_with("list") && !last.starts_with("listener")
     }
 
-    fn operation(&self, suffix: &str) -> Operation {
+    /// `None` for a method that means nothing here.
+    fn operation(&self, method: &str) -> Option<Operation> {
+        let suffix = suffix_of(method, self)?;
         let types = self.types.join("/");
+        let called = match (&self.secret, method) {
+            // `config/appsettings/list` keeps the name that it has for a POST.
+            (Some(words), "GET" | "HEAD") if !self.is_list_action() => words.join("/"),
+            _ => types.clone(),
+        };
         // An action's last part is the verb, no type: `storageAccounts/listKeys` acts on
         // `storageAccounts`.
         let resource_type = match self.types.split_last() {
             Some((_, parents)) if suffix == "action" && self.names.len() < self.types.len() => {
                 parents.join("/")
             }
-            _ => types.clone(),
+            _ => types,
         };
         let mut attributes = BTreeMap::new();
         let mut set = |name: &str, value: &str| {
@@ -236,10 +261,14 @@ impl<'a> Resource<'a> {
             self.management_group.unwrap_or_default(),
         );
         set("scope", &self.scope);
-        Operation {
-            action: format!("{}/{types}/{suffix}", self.provider),
+        set(
+            "proxied_path",
+            self.proxied_path.as_deref().unwrap_or_default(),
+        );
+        Some(Operation {
+            action: format!("{}/{called}/{suffix}", self.provider),
             attributes,
-        }
+        })
     }
 }
 
@@ -252,15 +281,22 @@ struct Context<'a> {
 }
 
 impl<'a> Context<'a> {
-    /// Types and names in turn. `None` when a type or the provider has letters that none has.
+    /// Types and names in turn, or what is handed on. `None` when a type or the provider has
+    /// letters that none has.
     fn resource(
         self,
         provider: &'a str,
         is_implicit: bool,
         pairs: &[&'a str],
     ) -> Option<Resource<'a>> {
-        let types: Vec<&str> = pairs.iter().step_by(2).copied().collect();
-        let names: Vec<&str> = pairs.iter().skip(1).step_by(2).copied().collect();
+        let (types, names, proxied_path) = match proxies::read(provider, pairs) {
+            Some(proxied) => (proxied.words, proxied.names, Some(proxied.path)),
+            None => (
+                pairs.iter().step_by(2).copied().collect(),
+                pairs.iter().skip(1).step_by(2).copied().collect(),
+                None,
+            ),
+        };
         if !is_namespace(provider) || !types.iter().all(|part| is_type(part)) {
             return None;
         }
@@ -273,6 +309,8 @@ impl<'a> Context<'a> {
             types,
             names,
             scope: self.scope,
+            secret: secrets::words(provider, pairs),
+            proxied_path,
         })
     }
 
@@ -296,6 +334,8 @@ impl<'a> Context<'a> {
             types,
             names,
             scope: self.scope,
+            secret: None,
+            proxied_path: None,
         })
     }
 }
@@ -303,6 +343,11 @@ impl<'a> Context<'a> {
 /// A name that is a keyword of the grammar could be read as either.
 const AMBIGUOUS_NAME: OperationError = OperationError::AmbiguousPath(
     "a keyword of Azure resource identifiers (`providers`, `subscriptions`, `resourceGroups`) stands where a name belongs",
+);
+
+/// Azure might take a second provider for what acts, or hand its words on with the rest.
+const PROXIED_PROVIDER: OperationError = OperationError::AmbiguousPath(
+    "`providers` stands in a path that Azure hands on to another service",
 );
 
 /// Splits at the first `providers` that stands where a type stands; what follows it comes second,
