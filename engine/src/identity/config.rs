@@ -46,10 +46,10 @@ pub struct Issuer {
 ///
 /// A claim's name, or names with dots between them, which lead into objects: `groups`,
 /// `realm_access.roles`. Names that have dots work as they are, too: `https://example.com/groups`,
-/// `kubernetes.io`. To say which dots belong to a name, write `\\.` for them
-/// (`resource_access.my\\.app.roles`), or a JSON Pointer (`/resource_access/my.app/roles`, RFC 6901).
-/// A token in which several readings lead to a value is refused, and so is one that has something
-/// else than an object on the way.
+/// `kubernetes.io`. To say which dots belong to a name, write `\.` for them
+/// (`resource_access.my\.app.roles`), or a JSON Pointer (`/resource_access/my.app/roles`,
+/// RFC 6901). A token in which several readings lead to a value is refused, and so is one that has
+/// something else than an object on the way.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "authoring", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]

@@ -13,8 +13,8 @@ pub trait SignatureVerifier {
     /// Whether `signature` is `key`'s over `message`.
     ///
     /// The caller has checked that `key` permits `algorithm`, and that the signature has the length
-    /// that the key demands and is below an RSA modulus. ECDSA signatures are the raw `r || s` of RFC 7518 §3.4;
-    /// [`ecdsa_der_signature`] gives the DER form.
+    /// that the key demands and is below an RSA modulus. ECDSA signatures are the raw `r || s` of
+    /// RFC 7518 §3.4; [`ecdsa_der_signature`] gives the DER form.
     ///
     /// # Errors
     ///

@@ -208,8 +208,8 @@ pub struct ApproveTerms {
     #[cfg_attr(feature = "authoring", schemars(range(min = 1, max = 10)))]
     pub count: u32,
     /// How long the request itself waits before its caller gets a ticket, at most `4m`: Envoy ends
-    /// a silent stream after five minutes. `0s` gives the ticket at once. Some clients wait no longer
-    /// than 60 s.
+    /// a silent stream after five minutes. `0s` gives the ticket at once. Some clients wait no
+    /// longer than 60 s.
     #[serde(default = "ApproveTerms::default_hold")]
     pub hold: Duration,
     /// How long the question stays open, `hold` at least and `7d` at most. Silence denies.
@@ -224,8 +224,8 @@ impl ApproveTerms {
     const fn default_count() -> u32 {
         1
     }
-    /// Less than the 60 s after which the official SDK of MCP and Gemini's command line give up: who
-    /// has given up sees neither the ticket nor the answer.
+    /// Less than the 60 s after which the official SDK of MCP and Gemini's command line give up:
+    /// who has given up sees neither the ticket nor the answer.
     const fn default_hold() -> Duration {
         Duration::from_secs(45)
     }

@@ -320,8 +320,8 @@ mod tests {
         assert_eq!(all.max(), Some(REVISION));
     }
 
-    /// A filter of the first revision would read the escape as a part of a name, find no such claim,
-    /// and let the caller past every rule that denies a group.
+    /// A filter of the first revision would read the escape as a part of a name, find no such
+    /// claim, and let the caller past every rule that denies a group.
     #[test]
     fn the_path_of_a_claim_with_an_escape_needs_the_revision_that_reads_it() {
         let needed = |groups: &str| {
