@@ -80,6 +80,7 @@ impl<'a> ClaimPath<'a> {
 
     /// Whether nobody can tell which of the dots separate: there are three or more, and none of
     /// them is escaped. A name with a slash or a colon is a URL or has a namespace, and is whole.
+    #[cfg(feature = "authoring")]
     pub(crate) fn is_ambiguous(&self) -> bool {
         match self {
             Self::Dotted(name) => name.matches('.').count() > 2 && !name.contains(['/', ':']),
@@ -208,7 +209,7 @@ fn unescape(
     Some(Cow::Owned(plain))
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(target_arch = "wasm32")))]
 mod tests {
     use proptest::prelude::*;
     use serde_json::json;
