@@ -93,8 +93,9 @@ impl Window {
     #[inline(always)]
     pub(crate) fn blanks(&self) -> u64 {
         use core::arch::wasm32::{u8x16_eq, u8x16_splat, u8x16_swizzle, v128_and};
-        // At the place of each lower half the blank that has it, elsewhere a byte that has another.
-        const BY_HALF: [u8; LANES] = *b" ~~~~~~~~\t\n~~\r~~";
+        // At the place of each lower half the blank that has it. Elsewhere a space, which has
+        // another one, so no byte with this half is it.
+        const BY_HALF: [u8; LANES] = *b"         \t\n  \r  ";
         let table = load(&BY_HALF);
         self.bits(|bytes| {
             let half = v128_and(bytes, u8x16_splat(0xF));
